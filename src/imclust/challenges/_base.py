@@ -1,0 +1,139 @@
+"""What a challenge is made of, and the checks that several challenges share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imclust.checks import refusal
+from imclust.images import SUFFIXES, ImageRow
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A challenge whose files are in place.
+
+    Args:
+        rows: its images, `train` in the order of the submission; not inspected yet.
+        labels: id -> class, empty where nobody knows; for scoring only.
+        n_clusters: what the task says, None when the user must say.
+        columns: header of the submission.
+        allows_pretrained: whether its rules allow weights trained on other data.
+    """
+
+    rows: list[ImageRow]
+    labels: dict[str, str] = field(default_factory=dict)
+    n_clusters: int | None = None
+    columns: tuple[str, str] = ("id", "label")
+    allows_pretrained: bool = True
+
+
+@dataclass(frozen=True)
+class LocalData:
+    """Base of the configs of challenges that the user brings along."""
+
+    data_dir: Path
+    """The data: a folder, or an archive, as the challenge says."""
+
+    def sources(self) -> list[Path]:
+        """The user's files; when one changes, everything made from it is out of date."""
+        if not self.data_dir.exists():
+            raise refusal(
+                "DATA_DIR (--data-dir)",
+                "an existing folder or archive",
+                f"{self.data_dir}, which does not exist",
+                "check the path",
+            )
+        if self.data_dir.is_file():
+            return [self.data_dir]
+        return sorted(p for p in self.data_dir.rglob("*") if p.is_file())
+
+
+def checked_images(name: str, a: np.ndarray) -> np.ndarray:
+    """Refuse an array that is not (n, h, w), (n, h, w, 1) or (n, h, w, 3) uint8 with content."""
+    shaped = a.ndim in (3, 4) and (a.ndim == 3 or a.shape[3] in (1, 3)) and min(a.shape) > 0
+    if a.dtype != "uint8" or not shaped:
+        raise refusal(
+            name,
+            "uint8 images of shape (n, height, width), (n, height, width, 1) or (..., 3)",
+            f"{a.dtype} {list(a.shape)}",
+            "convert it, for example (255 * x).round().astype('uint8') for floats in 0..1",
+        )
+    if (a == a.flat[0]).all():
+        raise refusal(name, "images with content", f"every pixel {a.flat[0]}", "download it again")
+    return a
+
+
+def checked_labels(name: str, y: np.ndarray, n: int) -> np.ndarray:
+    """Refuse labels that are not one whole number an image."""
+    if y.shape != (n,):
+        raise refusal(name, f"one label an image, shape [{n}]", list(y.shape), "check the pair")
+    if y.dtype.kind not in "iub":
+        raise refusal(name, "whole numbers", y.dtype, "save it again as integers")
+    return y
+
+
+def array_rows(path: Path, split: str) -> list[ImageRow]:
+    """One row an image of a `.npy` array. `train` ids are 0, 1, ...; others carry their split."""
+    import hashlib
+
+    from imclust.npy import open_npy
+
+    a = checked_images(path.name, open_npy(path))
+    height, width = a.shape[1:3]
+    prefix = "" if split == "train" else f"{split}-"
+    return [
+        ImageRow(
+            f"{prefix}{i}",
+            split,
+            str(path),
+            str(i),
+            width,
+            height,
+            hashlib.sha256(image.tobytes()).hexdigest()[:16],
+        )
+        for i, image in enumerate(a)
+    ]
+
+
+def image_files(data: Path) -> list[tuple[Path, str]]:
+    """Every image below a folder or in a zip, as (file, member), by path.
+
+    A folder without images of its own is searched for zip archives.
+    """
+    import zipfile
+
+    if data.is_file():
+        return [(data, m) for m in _members(data)]
+    files = sorted(p for p in data.rglob("*") if p.is_file() and not p.name.startswith("."))
+    found = [(p, "") for p in files if p.suffix.lower() in SUFFIXES]
+    if not found:
+        found = [(p, m) for p in files if zipfile.is_zipfile(p) for m in _members(p)]
+    if len(found) < 2:
+        raise refusal(
+            str(data),
+            f"a folder or zip with at least two images ({', '.join(SUFFIXES)})",
+            f"{len(found)} images",
+            "check DATA_DIR",
+        )
+    return found
+
+
+def _members(path: Path) -> list[str]:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as z:
+            names = [i.filename for i in z.infolist() if not i.is_dir()]
+    except zipfile.BadZipFile:
+        raise refusal(
+            str(path), "a zip archive or a folder", "another kind of file", "download it again"
+        ) from None
+    if len(set(names)) != len(names):
+        raise refusal(str(path), "an archive of distinct names", "duplicate names", "pack it again")
+    wanted = [n for n in names if Path(n).suffix.lower() in SUFFIXES]
+    return sorted(n for n in wanted if not n.startswith("__MACOSX") and Path(n).name[0] != ".")

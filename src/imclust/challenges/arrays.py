@@ -1,0 +1,70 @@
+"""`arrays`: trainX.npy of one's own, with valX.npy and valY.npy where there are some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imclust.challenges import CHALLENGES
+from imclust.challenges._base import Challenge, LocalData, array_rows, checked_labels
+from imclust.checks import refusal
+
+
+@dataclass(frozen=True)
+class ArraysConfig(LocalData):
+    """A folder with trainX.npy (and valX.npy, valY.npy), or one .npz with x (and y)."""
+
+
+@CHALLENGES.register("arrays", ArraysConfig, paper="the file format of NTU ML2020 homework 9")
+def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
+    """Images are read where they lie; an `.npz` is unpacked into `files` first.
+
+    Two clusters unless the user says otherwise, as in the homework.
+    """
+    if cfg.data_dir.is_file():
+        return from_npz(cfg.data_dir, files)
+    return from_folder(cfg.data_dir)
+
+
+def from_folder(folder: Path, allows_pretrained: bool = True) -> Challenge:
+    """trainX.npy, and both or neither of valX.npy and valY.npy.
+
+    Raises:
+        Refusal: a file is missing or is not what it should be.
+    """
+    from imclust.npy import open_npy
+
+    folder = folder.resolve()
+    rows = array_rows(folder / "trainX.npy", "train")
+    val_x, val_y = folder / "valX.npy", folder / "valY.npy"
+    labels: dict[str, str] = {}
+    if val_y.exists() and not val_x.exists():
+        raise refusal(str(val_x), "there when valY.npy is", "nothing there", "add it")
+    if val_x.exists():
+        val = array_rows(val_x, "val")
+        rows += val
+        if val_y.exists():
+            y = checked_labels(val_y.name, open_npy(val_y), len(val))
+            labels = {r.id: str(int(v)) for r, v in zip(val, y, strict=True)}
+    return Challenge(rows, labels, n_clusters=2, allows_pretrained=allows_pretrained)
+
+
+def from_npz(archive: Path, files: Path) -> Challenge:
+    """`x` (n, h, w[, c]) uint8 to cluster, and `y` (n,) to score with."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(archive, allow_pickle=False) as z:
+            if "x" not in z.files:
+                raise refusal(str(archive), "an .npz with an array x", z.files, "rename the array")
+            x, y = z["x"], z["y"] if "y" in z.files else None
+    except (ValueError, zipfile.BadZipFile, EOFError) as e:
+        raise refusal(str(archive), "a readable .npz", e, "save it again") from None
+    files.mkdir(parents=True, exist_ok=True)
+    np.save(files / "trainX.npy", x)
+    rows = array_rows((files / "trainX.npy").resolve(), "train")
+    truth = [] if y is None else checked_labels("y", y, len(rows)).tolist()
+    labels = {str(i): str(v) for i, v in enumerate(truth)}
+    return Challenge(rows, labels, n_clusters=2)

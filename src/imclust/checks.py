@@ -1,0 +1,72 @@
+"""One sentence for every refusal: what it is, what is allowed, what came, what to do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Refusal(Exception):
+    """Bad input or a bad setting. The command line prints the sentence and exits with 2."""
+
+
+def refusal(what: str, allowed: str, got: object, do: str) -> Refusal:
+    """The one shape of every refusal, ready to raise."""
+    return Refusal(f"{what} must be {allowed}; got {got}; {do}.")
+
+
+def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
+    """Refuse a setting outside [lo, hi]; NaN is outside of everything."""
+    if not lo <= value <= hi:
+        raise refusal(f"{owner}.{name}", f"in [{lo}, {hi}]", repr(value), f"choose another {name}")
+
+
+def shaped(name: str, a: np.ndarray, dims: str, **sizes: int) -> dict[str, int]:
+    """`shaped("x", x, "n d", n=len(ids))` -> {"n": ..., "d": ...}; refuses another rank or size."""
+    names = dims.split()
+    fits = a.ndim == len(names) and all(
+        sizes.get(d, s) == s for d, s in zip(names, a.shape, strict=True)
+    )
+    if not fits:
+        want = ", ".join(f"{d}={sizes[d]}" if d in sizes else d for d in names)
+        raise refusal(name, f"of shape [{want}]", list(a.shape), "check where the array comes from")
+    return dict(zip(names, a.shape, strict=True))
+
+
+def finite(name: str, a: Any, do: str = "encode again with finite weights") -> None:
+    """Refuse NaN and infinity. `a`: float array of any shape."""
+    import numpy as np
+
+    bad = int(a.size - np.isfinite(a).sum())
+    if bad:
+        raise refusal(name, "finite", f"{bad} NaN or infinite values", do)
+
+
+def cluster_count(n_clusters: int, n_rows: int) -> None:
+    """Refuse K < 2 and K > N."""
+    if not 2 <= n_clusters <= n_rows:
+        raise refusal(
+            "the number of clusters K",
+            f"from 2 to the number of images ({n_rows})",
+            n_clusters,
+            "set K (or --n-clusters) to a number in that range, or add images",
+        )
+
+
+def disk_space(folder: Path, needed: int) -> None:
+    """Refuse before writing what cannot fit. `needed`: bytes; `folder` need not exist yet."""
+    there = folder
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise refusal(
+            f"free space for {folder}",
+            f"at least {needed / 2**20:.0f} MiB",
+            f"{free / 2**20:.0f} MiB",
+            "free some or choose a folder on another disk",
+        )

@@ -1,0 +1,222 @@
+"""The training loop: plain torch, seeded, resumable at any step, silent off a terminal.
+
+Every random choice is a function of (seed, epoch), never of history, so a training that was
+killed and resumed takes the very steps of one that was not, and ends in the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imclust.checks import Refusal, refusal
+from imclust.images import Preprocessing, to_input
+from imclust.log import progress, write_jsonl
+from imclust.repro import deterministic, has_fast_bf16, step_generator
+
+RESUME, STEPS = "resume.pt", "steps.jsonl"
+KEEP_EVERY = 10.0  # seconds between resume points
+LOG_EVERY = 20  # steps between records of the step log
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train.
+
+    Args:
+        epochs, batch: passes over the images, and images a step; the last batch may be smaller.
+        lr, weight_decay: of the optimiser. `adam` adds the decay to the gradient, `adamw` to
+            the weights (Loshchilov and Hutter 2019).
+        schedule: `constant`, or `one-cycle`: linear warm-up over the first tenth of the steps,
+            then a half cosine down to zero.
+        precision: `float32`, or `auto`: bfloat16 autocast where the hardware computes it.
+        checkpoints: epochs after which the weights are kept, beside the last.
+    """
+
+    epochs: int
+    batch: int
+    lr: float
+    weight_decay: float
+    optimizer: Literal["adam", "adamw"]
+    schedule: Literal["constant", "one-cycle"]
+    precision: Literal["float32", "auto"]
+    checkpoints: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, low in (("epochs", 1), ("batch", 1)):
+            if getattr(self, name) < low:
+                raise refusal(name, f"at least {low}", getattr(self, name), "raise it")
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of step 0 <= `step` < `steps`."""
+        if self.schedule == "constant":
+            return self.lr
+        warm = max(1, steps // 10)
+        if step < warm:
+            return self.lr * (step + 1) / warm
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+@dataclass
+class State:
+    """Where a training stands; everything a resume needs."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int
+    log: list[dict[str, Any]]
+
+    def save(self, path: Path) -> None:
+        """Write in one step, so that a kill leaves the old state or the new."""
+        fresh = path.with_suffix(".new")
+        doc = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "log": json.dumps(self.log),
+        }
+        torch.save(doc, fresh)
+        os.replace(fresh, path)
+
+    def load(self, path: Path, device: str) -> None:
+        """Go on from what `save` wrote."""
+        doc = torch.load(path, map_location=device, weights_only=True)
+        self.network.load_state_dict(doc["network"])
+        self.optimizer.load_state_dict(doc["optimizer"])
+        self.step, self.log = doc["step"], json.loads(doc["log"])
+
+
+def fit(
+    network: nn.Module,
+    loss: Callable[[nn.Module, Tensor], Tensor],
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    plan: Plan,
+    *,
+    seed: int,
+    device: str,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """Train `network` in place, leaving a resume point and checkpoints in `folder`.
+
+    Args:
+        network: on any device; moved to `device` in channels-last layout.
+        loss: (network, input (b, 3, s, s) float32) -> scalar.
+        images: (n, s, s, 3) uint8, held in memory; batches are made on `device`.
+        preprocessing: pixels to input.
+        plan: what to do; seed: order of the images; device: torch's name.
+        folder: where an interrupted run of the same plan may have left a resume point.
+
+    Returns:
+        The step log: step, epoch, learning rate, mean loss since the record before.
+
+    Raises:
+        Refusal: the loss is no longer finite.
+    """
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kind = torch.optim.AdamW if plan.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(network.parameters(), plan.lr, weight_decay=plan.weight_decay, fused=True)
+    state = State(network, optimizer, 0, [])
+    if (folder / RESUME).is_file():
+        state.load(folder / RESUME, device)
+    per_epoch = math.ceil(len(images) / plan.batch)
+    steps = plan.epochs * per_epoch
+    half = plan.precision == "auto" and has_fast_bf16(device)
+    network.train()
+    kept, losses = time.monotonic(), list[Tensor]()
+    bar = progress(None, "train", total=steps, initial=state.step, unit="step")
+    with closing(bar), deterministic():
+        for rows in _batches(len(images), plan.batch, seed, state.step, steps):
+            for group in optimizer.param_groups:
+                group["lr"] = plan.rate(state.step, steps)
+            x = to_input(images[rows], preprocessing, device)
+            autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
+            with autocast if half else nullcontext():
+                value = loss(network, x)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            state.step += 1
+            losses.append(value.detach())
+            bar.update()
+            ends_epoch = state.step % per_epoch == 0
+            if state.step % LOG_EVERY == 0 or state.step == steps:
+                _record(state, losses, plan, steps, per_epoch)
+                bar.set_postfix(loss=f"{state.log[-1]['loss']:.4f}", refresh=False)
+            if ends_epoch and state.step // per_epoch in plan.checkpoints:
+                epoch = state.step // per_epoch
+                save_weights(folder / f"checkpoint_{epoch}.safetensors", network, {"epoch": epoch})
+            if not losses and time.monotonic() - kept > KEEP_EVERY:
+                state.save(folder / RESUME)
+                write_jsonl(folder / STEPS, state.log)
+                kept = time.monotonic()
+    write_jsonl(folder / STEPS, state.log)
+    return state.log
+
+
+def _record(state: State, losses: list[Tensor], plan: Plan, steps: int, per_epoch: int) -> None:
+    """Append the mean loss since the last record; empties `losses`."""
+    mean = float(torch.stack(losses).mean())
+    losses.clear()
+    if not math.isfinite(mean):
+        raise refusal("the training loss", "finite", mean, "lower the learning rate (--lr)")
+    rate = plan.rate(state.step - 1, steps)
+    epoch = round(state.step / per_epoch, 4)
+    state.log.append({"step": state.step, "epoch": epoch, "lr": rate, "loss": round(mean, 6)})
+
+
+def _batches(n: int, batch: int, seed: int, begin: int, steps: int) -> Iterator[np.ndarray]:
+    """Row numbers of every step from `begin` on; each epoch is a permutation of its own."""
+    per_epoch = math.ceil(n / batch)
+    for step in range(begin, steps):
+        epoch, at = divmod(step, per_epoch)
+        if at == 0 or step == begin:
+            order = torch.randperm(n, generator=step_generator(seed, epoch)).numpy()
+        yield order[at * batch : (at + 1) * batch]
+
+
+def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
+    """A network's state as safetensors, with JSON facts in its header; written in one step."""
+    from safetensors.torch import save_file
+
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    fresh = path.with_suffix(".new")
+    save_file(tensors, fresh, metadata={"imclust": json.dumps(facts, sort_keys=True)})
+    os.replace(fresh, path)
+
+
+def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
+    """Load strictly what `save_weights` wrote; returns its facts.
+
+    Raises:
+        Refusal: missing, not safetensors, or of another network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise refusal(str(path), "a safetensors file", "nothing there", "run train first")
+    try:
+        with safe_open(path, "pt") as f:
+            facts: dict[str, Any] = json.loads((f.metadata() or {}).get("imclust", "{}"))
+            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
+        network.load_state_dict(tensors, strict=True)
+    except (SafetensorError, RuntimeError) as e:
+        first = str(e).splitlines()[0]
+        raise Refusal(f"{path} must be weights of this network in safetensors; got: {first}") from e
+    return facts
+
+
+def describe(preprocessing: Preprocessing, **facts: Any) -> dict[str, Any]:
+    """The facts that travel inside a weights file: preprocessing first of all."""
+    return {"preprocessing": asdict(preprocessing), **facts}

@@ -1,0 +1,148 @@
+"""Pictures: one function each, from arrays to a PNG file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette, told apart by colour-blind readers too; more clusters take a wheel.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+
+
+def _pyplot() -> Any:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+    return plt
+
+
+def colours(k: int) -> list[Any]:
+    """k colours that differ as much as they can."""
+    if k <= len(PALETTE):
+        return list(PALETTE[:k])
+    import matplotlib as mpl
+
+    wheel = mpl.colormaps["gist_rainbow"]
+    return [wheel(i / k) for i in range(k)]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One scatter: points (n, 2), the group of each (n,) int, group names, and, grey behind them,
+    further points (m, 2) or None."""
+
+    title: str
+    points: np.ndarray
+    groups: np.ndarray
+    names: list[str]
+    behind: np.ndarray | None = None
+
+
+def scatter(panels: list[Panel], path: Path) -> None:
+    """Panels side by side."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5.2 * len(panels), 5), squeeze=False, layout="constrained"
+    )
+    for ax, panel in zip(axes[0], panels, strict=True):
+        if panel.behind is not None:
+            ax.scatter(panel.behind[:, 0], panel.behind[:, 1], s=5, color="#d8d8d8", linewidths=0)
+        _groups(ax, panel.points, panel.groups, panel.names)
+        ax.set(title=panel.title, xlabel="t-SNE 1", ylabel="t-SNE 2", xticks=[], yticks=[])
+        ax.set_aspect("equal", adjustable="datalim")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _groups(ax: Axes, points: np.ndarray, groups: np.ndarray, names: list[str]) -> None:
+    import numpy as np
+
+    size = float(np.clip(20_000 / max(1, len(points)), 1.5, 14))
+    order = np.random.default_rng(0).permutation(len(points))  # no group lies on top of another
+    palette = np.array(colours(len(names)), dtype=object)
+    ax.scatter(
+        points[order, 0],
+        points[order, 1],
+        s=size,
+        c=list(palette[groups[order]]),
+        linewidths=0,
+        alpha=0.8,
+    )
+    for colour, name, g in zip(palette, names, range(len(names)), strict=True):
+        ax.scatter([], [], s=30, color=colour, label=f"{name} ({(groups == g).sum()})")
+    if len(names) <= 20:
+        ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, 1))
+
+
+def reconstructions(
+    originals: np.ndarray, rebuilt: np.ndarray, names: list[str], path: Path
+) -> None:
+    """Originals above reconstructions, a column an image; both (n, s, s, 3) uint8."""
+    plt = _pyplot()
+    n = len(originals)
+    figure, axes = plt.subplots(2, n, figsize=(1.5 * n + 0.6, 3.6), layout="constrained")
+    for row, images, title in ((0, originals, "original"), (1, rebuilt, "reconstruction")):
+        for column in range(n):
+            ax = axes[row, column]
+            ax.imshow(images[column], interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            if row == 0:
+                ax.set_title(names[column], fontsize=9)
+        axes[row, 0].set_ylabel(title)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def training(steps: list[dict[str, Any]], checkpoints: list[dict[str, str]], path: Path) -> None:
+    """Training loss by epoch; beneath it error and, where known, accuracy by checkpoint."""
+    plt = _pyplot()
+    known = bool(checkpoints) and "accuracy" in checkpoints[0]
+    figure, axes = plt.subplots(
+        2 if known else 1,
+        1,
+        figsize=(7, 6.4 if known else 3.6),
+        squeeze=False,
+        sharex=True,
+        layout="constrained",
+    )
+    top = axes[0, 0]
+    top.plot(
+        [s["epoch"] for s in steps],
+        [s["loss"] for s in steps],
+        color=PALETTE[4],
+        lw=1,
+        label="training loss (running mean)",
+    )
+    epochs = [int(c["epoch"]) for c in checkpoints]
+    errors = [c["reconstruction"] for c in checkpoints]
+    if errors and all(errors):
+        top.plot(
+            epochs,
+            list(map(float, errors)),
+            "o-",
+            color=PALETTE[0],
+            label="error at checkpoints (validation images)",
+        )
+    top.set(yscale="log", ylabel="mean squared error", title="Reconstruction, pixels in -1..1")
+    top.legend(frameon=False, fontsize=8)
+    if known:
+        low = axes[1, 0]
+        low.plot(epochs, [float(c["accuracy"]) for c in checkpoints], "o-", color=PALETTE[5])
+        low.set(
+            ylabel="accuracy",
+            title="Accuracy of the baseline at checkpoints (shown, never used to choose)",
+        )
+        low.set_ylim(0, 1.02)
+        low.grid(axis="y", alpha=0.3)
+    axes[-1, 0].set_xlabel("epoch")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

@@ -1,0 +1,101 @@
+"""Name -> method tables, filled by `@REGISTRY.register("name", Config, paper=...)`.
+
+A method is one file: dropping it into its package is enough. Discovery imports every module of
+the package whose name has no leading underscore; an import error is an error. Method modules
+import numpy, torch and the like inside functions, so that `--help` stays instant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, Generic, TypeVar, Union
+
+from imclust.checks import Refusal
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[M]):
+    """One method: its command-line name, its frozen config, its code, and where it is published."""
+
+    name: str
+    config: Any
+    method: M
+    paper: str
+
+
+class Registry(Generic[M]):
+    """The methods of one kind. Iterating yields entries sorted by name."""
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, Entry[M]] = {}
+
+    def register(self, name: str, config: type, *, paper: str) -> Callable[[M], M]:
+        """Decorator that files a method under `name`; a second one of that name is an error."""
+
+        def add(method: M) -> M:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            frozen = is_dataclass(config) and config.__dataclass_params__.frozen  # type: ignore[attr-defined]
+            if not frozen:
+                raise TypeError(f"config of {self.kind} {name!r} must be a frozen dataclass")
+            self._entries[name] = Entry(name, config, method, paper)
+            return method
+
+        return add
+
+    def _load(self) -> None:
+        package = importlib.import_module(self._package)
+        for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
+            if not module.startswith("_"):
+                importlib.import_module(f"{self._package}.{module}")
+
+    def __iter__(self) -> Iterator[Entry[M]]:
+        self._load()
+        return iter(sorted(self._entries.values(), key=lambda e: e.name))
+
+    def __getitem__(self, name: str) -> Entry[M]:
+        self._load()
+        if name not in self._entries:
+            near = difflib.get_close_matches(name, self._entries, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(sorted(self._entries))
+            raise Refusal(f"{self.kind} {name!r} is unknown; known: {known}.{hint}")
+        return self._entries[name]
+
+    def for_config(self, config: Any) -> Entry[M]:
+        """The entry whose config type is that of `config`."""
+        return next(e for e in self if e.config is type(config))
+
+    def revive(self, doc: dict[str, Any]) -> tuple[Entry[M], Any]:
+        """A manifest's `{"method": name, field: value, ...}` -> (entry, config)."""
+        entry = self[doc["method"]]
+        known = {f.name for f in fields(entry.config) if f.name in doc}
+        return entry, entry.config(**{k: doc[k] for k in known})
+
+    def union(self) -> Any:
+        """Every config as a sub-command: `<stage> ... <method> --its-flags`."""
+        import tyro
+
+        kinds = tuple(
+            Annotated[e.config, tyro.conf.subcommand(e.name, default=_default(e.config))]
+            for e in self
+        )
+        return Union[kinds]  # noqa: UP007  (built at run time)
+
+
+def _default(config: Any) -> Any:
+    """The config with every default, or tyro's own marker when a field has none."""
+    import tyro
+
+    try:
+        return config()
+    except TypeError:
+        return tyro.MISSING

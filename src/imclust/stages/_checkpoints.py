@@ -1,0 +1,107 @@
+"""Reconstruction error and homework accuracy of every checkpoint of a training: a picture, never
+a choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imclust.artifacts import lineage, read_manifest
+from imclust.clusterers import CLUSTERERS
+from imclust.encoders import ENCODERS
+from imclust.images import Preprocessing, all_pixels, load_index, to_input
+from imclust.log import progress
+from imclust.metrics import hungarian_accuracy
+from imclust.reducers import REDUCERS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROWS = 500
+
+
+def score_checkpoints(
+    index: Path, weights: Path, assignment: Path, labels: dict[str, str]
+) -> list[dict[str, Any]]:
+    """One record a checkpoint: epoch, reconstruction (mean squared error) and, with labels,
+    accuracy (Hungarian) of the run's own reducers and clusterer replayed on its codes.
+
+    Measured on at most ROWS images: the validation split, else labelled images to cluster.
+
+    Args:
+        index, weights: artefacts. assignment: whose chain of stages is replayed.
+        labels: id -> class.
+    """
+    import torch
+
+    from imclust.fit import load_weights
+
+    entry, config = ENCODERS.revive(read_manifest(weights, "weights")["config"])
+    encoder = entry.method(config)
+    rows = [r for r in load_index(index) if not r.problem]
+    rows = [r for r in rows if r.split == "val"] or [r for r in rows if r.id in labels] or rows
+    rows = rows[:ROWS]
+    truth = [labels[r.id] for r in rows if r.id in labels]
+    network = encoder.network().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    stems = sorted(weights.glob("checkpoint_*.safetensors"), key=_epoch)
+    blocks: np.ndarray | None = None
+    records = []
+    for path in progress(stems, "score checkpoints", unit="checkpoint"):
+        load_weights(path, network)
+        header = load_weights(weights / "weights.safetensors", encoder.network())
+        preprocessing = Preprocessing(**header["preprocessing"])
+        if blocks is None:
+            blocks = all_pixels(rows, preprocessing.size, "read")
+        z, error = _forward(encoder, network, blocks, preprocessing)
+        record: dict[str, Any] = {"epoch": _epoch(path), "reconstruction": error}
+        if len(truth) == len(rows):
+            clusters = _replay(assignment, z)
+            record["accuracy"] = round(hungarian_accuracy(_codes(truth), clusters), 4)
+        records.append(record)
+    return records
+
+
+def _epoch(path: Path) -> int:
+    return int(path.stem.removeprefix("checkpoint_"))
+
+
+def _codes(names: list[str]) -> np.ndarray:
+    import numpy as np
+
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _forward(
+    encoder: Any, network: Any, blocks: np.ndarray, preprocessing: Preprocessing
+) -> tuple[np.ndarray, float | None]:
+    """Latents (n, d) and mean squared reconstruction error of all images."""
+    import numpy as np
+    import torch
+
+    latents, total = [], 0.0
+    decodes = True
+    with torch.inference_mode():
+        for a in range(0, len(blocks), 128):
+            x = to_input(blocks[a : a + 128], preprocessing, "cpu")
+            latents.append(encoder.encode(network, x).numpy())
+            back = encoder.reconstruct(network, x)
+            decodes = back is not None
+            if back is not None:
+                total += float((back - x).square().sum())
+    error = round(total / blocks.size, 6) if decodes else None
+    return np.concatenate(latents), error
+
+
+def _replay(assignment: Path, z: np.ndarray) -> np.ndarray:
+    """Clusters of new latents by the reducers and the clusterer that made an assignment."""
+    clusters: np.ndarray | None = None
+    for doc in lineage(assignment).values():
+        config = doc["config"]
+        if doc["kind"] == "features" and "method" in config:
+            entry, settings = REDUCERS.revive(config)
+            z = entry.method(z, settings, config["seed"]).embedding
+        elif doc["kind"] == "assignment":
+            head, chosen = CLUSTERERS.revive(config)
+            clusters = head.method(z, config["n_clusters"], chosen, config["seed"]).labels
+    assert clusters is not None, f"{assignment} is an assignment, so its lineage ends in one"
+    return clusters

@@ -1,0 +1,33 @@
+"""Scores as lines for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WAYS = {
+    "train": "images to cluster, against their labels",
+    "val_own": "valX clustered on its own (the homework's way)",
+    "val_through": "valX through the clustering of trainX (the honest way)",
+}
+
+
+def table(scores: dict[str, Any]) -> list[str]:
+    """The scores as lines for a terminal."""
+    lines = []
+    for way, text in WAYS.items():
+        s = scores[way]
+        if s is None:
+            continue
+        first = f"accuracy max(acc, 1-acc) {s['accuracy']:.4f}  " if "accuracy" in s else ""
+        numbers = f"Hungarian {s['hungarian']:.4f}  NMI {s['nmi']:.4f}  ARI {s['ari']:.4f}"
+        lines += [f"{text}, n = {s['n']}:", f"  {first}{numbers}  sizes {_sizes(s['sizes'])}"]
+    free = dict(scores["label_free"])
+    sizes = free.pop("sizes")
+    lines.append("without labels:")
+    lines.append("  " + "  ".join(f"{k} {v:.3f}" for k, v in free.items()))
+    return [*lines, f"  cluster sizes {_sizes(sizes)}"]
+
+
+def _sizes(sizes: list[int]) -> str:
+    shown = " ".join(map(str, sizes[:20]))
+    return shown + (" ..." if len(sizes) > 20 else "")

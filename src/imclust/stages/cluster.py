@@ -1,0 +1,86 @@
+"""`cluster`: every image gets a cluster and a confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imclust.artifacts import Assignment, Features, Order, plain, produce, read_manifest
+from imclust.checks import cluster_count, refusal
+from imclust.clusterers import CLUSTERERS
+from imclust.log import say
+
+if TYPE_CHECKING:
+    Method = Any
+else:
+    Method = CLUSTERERS.union()
+
+STABILITY_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Fit a clusterer on one split and give every other row its cluster through it."""
+
+    clusterer: Method
+    """Which clusterer, with its own flags."""
+    features: Path
+    """A `features` artefact, from `reduce` or `encode`."""
+    index: Path
+    """The `index` artefact; says K unless --n-clusters does."""
+    out: Path
+    """Where the assignment goes: assignment.csv, probabilities.npy (N, K)."""
+    n_clusters: int | None = None
+    """K, unless the challenge itself says it."""
+    split: str = "train"
+    """Rows to fit on: `train` (the others are placed), or `val` (the others are dropped)."""
+    seed: int = 0
+    """Random starts."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+
+def run(cfg: Cluster) -> None:
+    """Run the stage."""
+    k = cfg.n_clusters or read_manifest(cfg.index, "index")["n_clusters"]
+    if k is None:
+        raise refusal(
+            "the number of clusters K",
+            "given: the challenge does not say it",
+            "nothing",
+            "set K=<n> (or --n-clusters)",
+        )
+    entry = CLUSTERERS.for_config(cfg.clusterer)
+    config = {"method": entry.name, **plain(cfg.clusterer)}
+    config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
+    module = entry.method.__module__.removeprefix("imclust.")
+    code = (module, "clusterers._base", "stages.cluster")
+    order = Order("assignment", config, {"features": cfg.features}, code)
+    if produce(cfg.out, order, lambda folder: _cluster(cfg, k, folder), force=cfg.force):
+        doc = read_manifest(cfg.out)
+        say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
+
+
+def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from imclust.metrics import mean_pairwise_ari
+
+    entry = CLUSTERERS.for_config(cfg.clusterer)
+    features = Features.load(cfg.features)
+    mine = features.splits == cfg.split
+    z = np.asarray(features.x[mine])
+    cluster_count(k, len(z))
+    runs = [
+        entry.method(z, k, cfg.clusterer, seed)
+        for seed in range(cfg.seed, cfg.seed + STABILITY_SEEDS)
+    ]
+    keep = mine if cfg.split != "train" else np.ones_like(mine)
+    p = np.empty((len(mine), k), np.float32)
+    p[mine] = runs[0].probabilities
+    if (keep & ~mine).any():
+        p[~mine] = runs[0].place(np.asarray(features.x[~mine]))
+    facts = Assignment(features.ids[keep], features.splits[keep], p[keep]).save(folder)
+    stability = mean_pairwise_ari([r.labels for r in runs])
+    return facts | {"stability": round(stability, 4), **runs[0].facts}

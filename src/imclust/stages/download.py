@@ -1,0 +1,118 @@
+"""`download`: the challenge's files in place, every image inspected, one index of them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imclust.artifacts import Order, plain, produce, write_csv
+from imclust.challenges import CHALLENGES
+from imclust.checks import Refusal, cluster_count, refusal
+from imclust.images import ImageRow, inspect, load_index, save_index
+from imclust.log import say
+
+if TYPE_CHECKING:
+    Method = Any
+else:
+    Method = CHALLENGES.union()
+
+
+@dataclass(frozen=True)
+class Download:
+    """Fetch or find a challenge's images, check every one, and write their index.
+
+    Writes `<out>/index` (what and where, without labels) and `<out>/labels` (for scoring only).
+    """
+
+    challenge: Method
+    """Which challenge, with its own flags."""
+    out: Path
+    """Folder of the challenge, for example data/raw/photos."""
+    n_clusters: int | None = None
+    """K, if you say it: checked here against the number of images, used by `cluster`."""
+    set_aside_corrupt: bool = False
+    """Go on without the images that cannot be read; the submission still holds their rows."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+
+def run(cfg: Download) -> None:
+    """Run the stage."""
+    entry = CHALLENGES.for_config(cfg.challenge)
+    say(f"challenge {entry.name}: {entry.paper}")
+    sources = cfg.challenge.sources() if hasattr(cfg.challenge, "sources") else []
+    stats = [[str(p), (s := p.stat()).st_size, s.st_mtime_ns] for p in sources]
+    config = {"challenge": entry.name, **plain(cfg.challenge), "sources": stats}
+    config["set_aside_corrupt"] = cfg.set_aside_corrupt
+    modules = ("images", entry.method.__module__.removeprefix("imclust."), "challenges._base")
+    opened: list[Any] = []
+
+    def challenge() -> Any:
+        if not opened:
+            opened.append(entry.method(cfg.challenge, cfg.out / "files"))
+        return opened[0]
+
+    def write_index(folder: Path) -> dict[str, Any]:
+        rows = _inspected(challenge().rows, cfg.set_aside_corrupt)
+        if len(rows) < 2:
+            raise refusal("a challenge", "at least two images", len(rows), "add images")
+        save_index(folder, rows)
+        splits = [r.split for r in rows]
+        return {
+            "challenge": entry.name,
+            "columns": challenge().columns,
+            "n_clusters": challenge().n_clusters,
+            "allows_pretrained": challenge().allows_pretrained,
+            "rows": {s: splits.count(s) for s in sorted(set(splits))},
+        }
+
+    def write_labels(folder: Path) -> dict[str, Any]:
+        labels = challenge().labels
+        write_csv(folder / "labels.csv", ("id", "label"), labels.items())
+        return {"rows": len(labels)}
+
+    again = cfg.force or _gone(cfg.out / "index")
+    produce(cfg.out / "index", Order("index", config, {}, modules), write_index, force=again)
+    produce(cfg.out / "labels", Order("labels", config, {}, modules), write_labels, force=again)
+    rows = load_index(cfg.out / "index")
+    train = sum(r.split == "train" for r in rows)
+    if cfg.n_clusters is not None:
+        cluster_count(cfg.n_clusters, train)
+    say(f"{train} images to cluster, {len(rows) - train} for validation")
+
+
+def _gone(index: Path) -> bool:
+    """Whether an index is there whose images are not."""
+    if not (index / "manifest.json").is_file():
+        return False
+    try:
+        load_index(index)
+    except Refusal:
+        return True
+    return False
+
+
+def _inspected(rows: list[ImageRow], set_aside: bool) -> list[ImageRow]:
+    """Rows with size and digest. Unreadable ones are listed, then refused or set aside."""
+    known = [r for r in rows if r.digest]
+    rows = known if len(known) == len(rows) else inspect(rows, len(rows))
+    bad = [r for r in rows if r.problem]
+    for r in bad[:20]:
+        say(f"cannot read {r.member or r.source}: {r.problem}")
+    if len(bad) > 20:
+        say(f"... and {len(bad) - 20} more")
+    if bad and not set_aside:
+        raise refusal(
+            "every image",
+            "readable",
+            f"{len(bad)} of {len(rows)} that are not (listed above)",
+            "repair them, or set them aside with SET_ASIDE_CORRUPT=1 (--set-aside-corrupt): "
+            "their submission rows then get the largest cluster",
+        )
+    copies = len(rows) - len({r.digest for r in rows if not r.problem}) - len(bad)
+    if copies:
+        say(f"{copies} images are exact copies of others (kept: every row needs an answer)")
+    if bad:
+        say(f"{len(bad)} of {len(rows)} images are set aside")
+    return rows

@@ -1,0 +1,75 @@
+"""`reduce`: a space to a smaller one; chain it as often as you like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imclust.artifacts import Features, Order, plain, produce, read_manifest
+from imclust.checks import refusal
+from imclust.log import say
+from imclust.reducers import REDUCERS
+
+if TYPE_CHECKING:
+    Method = Any
+else:
+    Method = REDUCERS.union()
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """Fit a reducer on one split and put every other row into the same space.
+
+    With `--split val` validation images are reduced on their own, as the homework scores them,
+    and no other row is kept.
+    """
+
+    reducer: Method
+    """Which reducer, with its own flags."""
+    features: Path
+    """A `features` artefact, from `encode` or `reduce`."""
+    out: Path
+    """Where the new space goes."""
+    split: str = "train"
+    """Rows to fit on: `train` (the others are placed), or `val` (the others are dropped)."""
+    seed: int = 0
+    """Random starts of the solver."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+
+def run(cfg: Reduce) -> None:
+    """Run the stage."""
+    entry = REDUCERS.for_config(cfg.reducer)
+    config = {"method": entry.name, **plain(cfg.reducer), "split": cfg.split, "seed": cfg.seed}
+    module = entry.method.__module__.removeprefix("imclust.")
+    code = (module, "reducers._base", "neighbors", "stages.reduce")
+    order = Order("features", config, {"features": cfg.features}, code)
+    if produce(cfg.out, order, lambda folder: _reduce(cfg, folder), force=cfg.force):
+        doc = read_manifest(cfg.out)
+        say(f"{entry.name}: {doc['rows']} rows of {doc['dims']} numbers are in {cfg.out}")
+
+
+def _reduce(cfg: Reduce, folder: Path) -> dict[str, Any]:
+    import numpy as np
+
+    entry = REDUCERS.for_config(cfg.reducer)
+    features = Features.load(cfg.features)
+    fitted = features.part(cfg.split)
+    if len(fitted.ids) < 2:
+        raise refusal(
+            f"rows of split {cfg.split!r} in {cfg.features}",
+            "at least 2",
+            len(fitted.ids),
+            "choose another --split",
+        )
+    reduction = entry.method(fitted.x, cfg.reducer, cfg.seed)
+    x = np.empty((len(features.ids), reduction.embedding.shape[1]), np.float32)
+    mine = features.splits == cfg.split
+    x[mine] = reduction.embedding
+    if cfg.split == "train" and not mine.all():
+        x[~mine] = reduction.place(features.x[~mine])
+    keep = np.ones_like(mine) if cfg.split == "train" else mine
+    facts = Features(features.ids[keep], features.splits[keep], x[keep]).save(folder)
+    return facts | {"space": entry.name, **reduction.facts}

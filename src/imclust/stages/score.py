@@ -1,0 +1,107 @@
+"""`score`: how good is the answer, with labels and without. Nothing here chooses anything."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imclust.artifacts import Assignment, Features, Order, produce, read_labels, write_csv
+from imclust.log import say
+from imclust.stages._checkpoints import score_checkpoints
+from imclust.stages._table import table
+
+
+@dataclass(frozen=True)
+class Score:
+    """Measure an assignment: against labels where there are some, and without any."""
+
+    assignment: Path
+    """The `assignment` artefact to score, from `cluster`."""
+    index: Path
+    """The `index` artefact."""
+    labels: Path
+    """The `labels` artefact, from `download`."""
+    out: Path
+    """Where the numbers go: scores.json, checkpoints.csv."""
+    own: Path | None = None
+    """An assignment of validation images clustered on their own (`--split val`)."""
+    weights: Path | None = None
+    """A `weights` artefact whose checkpoints are to be measured too."""
+    spaces: tuple[Path, ...] = field(default=())
+    """`features` artefacts to take the silhouette in."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+
+def run(cfg: Score) -> None:
+    """Run the stage."""
+    roles = {"assignment": cfg.assignment, "index": cfg.index, "labels": cfg.labels}
+    roles |= {"own": cfg.own} if cfg.own else {}
+    roles |= {"weights": cfg.weights} if cfg.weights else {}
+    roles |= {f"space {p.name}": p for p in cfg.spaces}
+    order = Order("scores", {}, roles, ("metrics", "stages.score", "stages._checkpoints"))
+    produce(cfg.out, order, lambda folder: _score(cfg, folder), force=cfg.force)
+    for line in table(json.loads((cfg.out / "scores.json").read_text())):
+        say(line)
+
+
+def _score(cfg: Score, folder: Path) -> dict[str, Any]:
+    assignment = Assignment.load(cfg.assignment)
+    labels = read_labels(cfg.labels)
+    scores: dict[str, Any] = {
+        "train": against_labels(assignment.part("train"), labels),
+        "val_through": against_labels(assignment.part("val"), labels),
+        "val_own": against_labels(Assignment.load(cfg.own), labels) if cfg.own else None,
+        "label_free": label_free(assignment.part("train"), cfg),
+    }
+    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    if cfg.weights:
+        replayed = cfg.own or cfg.assignment
+        records = score_checkpoints(cfg.index, cfg.weights, replayed, labels)
+        if records:
+            write_csv(folder / "checkpoints.csv", tuple(records[0]), map(dict.values, records))
+    return {}
+
+
+def against_labels(part: Assignment, labels: dict[str, str]) -> dict[str, Any] | None:
+    """Numbers against labels of the rows that have one; None when there are none."""
+    import numpy as np
+
+    from imclust.metrics import label_scores
+
+    known = [r for r, i in enumerate(part.ids.tolist()) if i in labels]
+    if not known:
+        return None
+    names = np.array([labels[i] for i in part.ids[known].tolist()])
+    # Labels 0 and 1 keep their values, so that max(acc, 1-acc) means what the homework means.
+    y = names.astype(int) if set(names) <= {"0", "1"} else np.unique(names, return_inverse=True)[1]
+    c = part.clusters[known]
+    return {
+        "n": len(known),
+        **{k: round(v, 4) for k, v in label_scores(y, c).items()},
+        "sizes": np.bincount(c, minlength=part.probabilities.shape[1]).tolist(),
+    }
+
+
+def label_free(part: Assignment, cfg: Score) -> dict[str, Any]:
+    """Numbers that need no labels: silhouettes, evenness of the sizes, stability over seeds."""
+    import numpy as np
+
+    from imclust.artifacts import read_manifest
+    from imclust.metrics import cosine_silhouette, size_entropy
+
+    k = part.probabilities.shape[1]
+    out: dict[str, Any] = {
+        "sizes": np.bincount(part.clusters, minlength=k).tolist(),
+        "size_entropy": round(size_entropy(part.clusters, k), 4),
+        "stability": read_manifest(cfg.assignment)["stability"],
+        "confidence": round(float(part.probabilities.max(1).mean()), 4),
+    }
+    for path in cfg.spaces:
+        space = Features.load(path).part("train")
+        same = np.array_equal(space.ids, part.ids)
+        rows = space.x if same else space.at(part.ids)
+        out[f"silhouette {path.name}"] = round(cosine_silhouette(rows, part.clusters), 4)
+    return out

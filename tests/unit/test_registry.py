@@ -1,0 +1,39 @@
+from dataclasses import dataclass
+
+import pytest
+
+from imclust.checks import Refusal
+from imclust.clusterers import CLUSTERERS
+from imclust.registry import Registry
+
+
+@dataclass(frozen=True)
+class Config:
+    size: int = 3
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(Refusal, match="clusterer 'kmeen' is unknown; known: .*Did you mean 'kmeans'"):
+        CLUSTERERS["kmeen"]
+
+
+def test_a_name_is_given_once():
+    registry = Registry("thing", "imclust.clusterers")
+    registry.register("a", Config, paper="")(len)
+    with pytest.raises(ValueError, match="registered twice"):
+        registry.register("a", Config, paper="")(max)
+
+
+def test_configs_must_be_frozen():
+    @dataclass
+    class Loose:
+        size: int = 3
+
+    with pytest.raises(TypeError, match="frozen"):
+        Registry("thing", "imclust.clusterers").register("b", Loose, paper="")(len)
+
+
+def test_a_manifest_brings_its_config_back():
+    entry, config = CLUSTERERS.revive({"method": "kmeans", "restarts": 7, "seed": 1})
+    assert entry.name == "kmeans"
+    assert config == entry.config(restarts=7)
