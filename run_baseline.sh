@@ -5,8 +5,9 @@
 #   CHALLENGE=folder DATA_DIR=my/images K=4 bash run_baseline.sh
 #   CHALLENGE=imagefolder DATA_DIR=tree/of/class/folders bash run_baseline.sh
 #   RECIPE=literal bash run_baseline.sh          # the published homework pipeline, unchanged
-# RUN names the run (default RECIPE-seedSEED), NAME the data set, ENCODER=pixels skips learning,
-# SET_ASIDE_CORRUPT=1 goes on without unreadable images.
+# RUN names the run (default RECIPE-seedSEED), NAME the data set, WORKSPACE another place for data/
+# and submissions/; ENCODER=pixels skips learning; SET_ASIDE_CORRUPT=1 goes on without unreadable
+# images. A second run redoes only what a changed setting or file touches.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -24,9 +25,11 @@ fi
 [ -z "${SET_ASIDE_CORRUPT:-}" ] || aside=(--set-aside-corrupt)
 [ "$encoder" = conv-ae ] && train_flag=("${recipe_flag[@]}") || train_flag=()
 name=${NAME:-${name%.*}}
-raw=data/raw/$name
-run=data/runs/$name/${RUN:-$recipe-seed$seed}
-submission=submissions/$name/${RUN:-$recipe-seed$seed}
+run_name=${RUN:-$recipe-seed$seed} top=
+if [ -n "${WORKSPACE:-}" ]; then [[ $WORKSPACE = /* ]] && top=$WORKSPACE/ || top=$here/$WORKSPACE/; fi
+raw=${top}data/raw/$name
+run=${top}data/runs/$name/$run_name
+submission=${top}submissions/$name/$run_name
 
 imclust() { python -m imclust "$@"; }
 

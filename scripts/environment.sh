@@ -10,7 +10,8 @@ prepare_environment() {
         python scripts/check_environment.py "$@"
         return
     fi
-    local base=${PYTHON:-python3} stamp
+    local base=${PYTHON:-python3} stamp mark=.venv/.stamp-${*//\//-}
+    mark=${mark// /+}
     "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
         echo "Python must be 3.11 or newer; got $("$base" --version 2>&1); set PYTHON to one." >&2
         return 2
@@ -18,14 +19,14 @@ prepare_environment() {
     stamp=$(cat "$@" pyproject.toml scripts/environment.sh | sha256sum | cut -d' ' -f1)
     exec 9>.environment.lock
     if command -v flock >/dev/null; then flock 9; fi # two first runs at once take turns
-    if [ "$(cat .venv/.stamp-"$1" 2>/dev/null)" != "$stamp" ]; then
+    if [ "$(cat "$mark" 2>/dev/null)" != "$stamp" ]; then
         echo "environment: installing ${*} into .venv (once; a few minutes)"
         "$base" -m venv .venv
         local files=()
         for file in "$@"; do files+=(-r "$file"); done
         .venv/bin/python -m pip install --quiet --disable-pip-version-check "${files[@]}"
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-        echo "$stamp" >.venv/.stamp-"$1"
+        echo "$stamp" >"$mark"
     else
         echo "environment: .venv is up to date"
     fi

@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from helpers import ROOT, make_arrays
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -24,30 +23,10 @@ def blobs(rng):
     return (centres[y] + rng.standard_normal((90, 8))).astype(np.float32), y
 
 
-def two_kinds(n, seed=0, size=32):
-    """Images of two visibly different kinds, bright-warm and dark-blue, (n, s, s, 3) uint8."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 2
-    tint = np.where(y[:, None] == 0, [200, 150, 60], [30, 50, 120])[:, None, None, :]
-    ramp = np.linspace(-40, 40, size)[None, :, None, None]
-    x = tint + ramp * (1 - 2 * y)[:, None, None, None]
-    x = x + rng.normal(0, 12, (n, size, size, 3)) + rng.normal(0, 15, (n, 1, 1, 3))
-    return x.clip(0, 255).astype(np.uint8), y
-
-
 @pytest.fixture
 def arrays_dir(tmp_path):
     """A folder with trainX.npy (60), valX.npy and valY.npy (20)."""
     return make_arrays(tmp_path / "data")
-
-
-def make_arrays(folder, n=60, n_val=20):
-    folder.mkdir(parents=True)
-    np.save(folder / "trainX.npy", two_kinds(n)[0])
-    x, y = two_kinds(n_val, seed=1)
-    np.save(folder / "valX.npy", x)
-    np.save(folder / "valY.npy", y)
-    return folder
 
 
 @pytest.fixture
@@ -66,14 +45,3 @@ def imclust(tmp_path):
         return done.returncode, done.stdout, done.stderr
 
     return call
-
-
-def refused(result, *words, status=2):
-    """Assert that a command refused in one sentence that holds all the words."""
-    code, _, err = result
-    assert code == status, err
-    assert "Traceback" not in err
-    lines = [line for line in err.splitlines() if line.startswith("imclust ")]
-    assert len(lines) == 1, err
-    for word in words:
-        assert word in lines[0], lines[0]

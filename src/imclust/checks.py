@@ -38,10 +38,10 @@ def shaped(name: str, a: np.ndarray, dims: str, **sizes: int) -> dict[str, int]:
 
 
 def finite(name: str, a: Any, do: str = "encode again with finite weights") -> None:
-    """Refuse NaN and infinity. `a`: float array of any shape."""
+    """Refuse NaN and infinity. `a`: float array of any shape, memory-mapped or not."""
     import numpy as np
 
-    bad = int(a.size - np.isfinite(a).sum())
+    bad = sum(int((~np.isfinite(a[i : i + 8192])).sum()) for i in range(0, len(a), 8192))
     if bad:
         raise refusal(name, "finite", f"{bad} NaN or infinite values", do)
 

@@ -26,7 +26,7 @@ from imclust.log import progress, write_jsonl
 from imclust.repro import deterministic, has_fast_bf16, step_generator
 
 RESUME, STEPS = "resume.pt", "steps.jsonl"
-KEEP_EVERY = 10.0  # seconds between resume points
+KEEP_EVERY = 5.0  # seconds between resume points
 LOG_EVERY = 20  # steps between records of the step log
 
 

@@ -73,7 +73,7 @@ def test_failure_leaves_the_old_artefact_and_no_half_one(tmp_path):
     with pytest.raises(RuntimeError, match="broken"):
         produce(out, order(size=2), fail)
     assert (out / "a.txt").read_text() == "x"
-    assert not [p for p in tmp_path.rglob("half.txt")]
+    assert not list(tmp_path.rglob("half.txt"))
 
 
 def test_kept_partial_work_is_found_by_the_same_order_only(tmp_path):

@@ -34,7 +34,10 @@ BAD = {
     "empty": (lambda p: p.write_bytes(b""), "an empty file"),
     "other": (lambda p: p.write_bytes(b"hello"), "other content"),
     "pickled": (save_object, "pickled Python objects"),
-    "broken header": (lambda p: p.write_bytes(b"\x93NUMPY\x01\x00\x10\x00garbage"), "broken header"),
+    "broken header": (
+        lambda p: p.write_bytes(b"\x93NUMPY\x01\x00\x10\x00garbage"),
+        "broken header",
+    ),
 }
 
 

@@ -13,7 +13,9 @@ class Config:
 
 
 def test_unknown_name_suggests_the_nearest():
-    with pytest.raises(Refusal, match="clusterer 'kmeen' is unknown; known: .*Did you mean 'kmeans'"):
+    with pytest.raises(
+        Refusal, match=r"clusterer 'kmeen' is unknown; known: .*Did you mean 'kmeans'"
+    ):
         CLUSTERERS["kmeen"]
 
 

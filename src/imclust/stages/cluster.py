@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import Assignment, Features, Order, plain, produce, read_manifest
-from imclust.checks import cluster_count, refusal
+from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
 from imclust.log import say
 
@@ -72,6 +72,7 @@ def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
     mine = features.splits == cfg.split
     z = np.asarray(features.x[mine])
     cluster_count(k, len(z))
+    finite(f"the rows of {cfg.features}", z)
     runs = [
         entry.method(z, k, cfg.clusterer, seed)
         for seed in range(cfg.seed, cfg.seed + STABILITY_SEEDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import Features, Order, plain, produce, read_manifest
-from imclust.checks import refusal
+from imclust.checks import finite, refusal
 from imclust.log import say
 from imclust.reducers import REDUCERS
 
@@ -64,6 +64,7 @@ def _reduce(cfg: Reduce, folder: Path) -> dict[str, Any]:
             len(fitted.ids),
             "choose another --split",
         )
+    finite(f"the rows of {cfg.features}", fitted.x)
     reduction = entry.method(fitted.x, cfg.reducer, cfg.seed)
     x = np.empty((len(features.ids), reduction.embedding.shape[1]), np.float32)
     mine = features.splits == cfg.split

@@ -36,7 +36,7 @@ class Train:
 
 
 def run(cfg: Train) -> None:
-    """Run the stage. A killed training goes on from its last resume point, at most 10 s back."""
+    """Run the stage. A killed training goes on from its last resume point, at most 5 s back."""
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
     module = entry.method.__module__.removeprefix("imclust.")

@@ -1,0 +1,198 @@
+"""What every registered challenge promises, and what each does with its own kind of data."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import make_arrays, two_kinds
+from imclust.challenges import CHALLENGES
+from imclust.checks import Refusal
+from imclust.images import all_pixels, inspect
+
+NETWORK = {"hw9"}  # tested against a stand-in server in tests/e2e/test_drive.py
+
+
+def tree(folder, zipped=False):
+    """Two class folders of images; returns the tree or a zip of it."""
+    images, y = two_kinds(8)
+    for i, (x, g) in enumerate(zip(images, y, strict=True)):
+        at = folder / "tree" / ("warm", "cold")[g]
+        at.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(x).save(at / f"{i}.png")
+    if not zipped:
+        return folder / "tree"
+    with zipfile.ZipFile(folder / "tree.zip", "w") as z:
+        for p in sorted((folder / "tree").rglob("*.png")):
+            z.write(p, p.relative_to(folder / "tree"))
+    return folder / "tree.zip"
+
+
+def config(entry, tmp_path):
+    data = {
+        "arrays": lambda: make_arrays(tmp_path / "arrays"),
+        "folder": lambda: tree(tmp_path),
+        "imagefolder": lambda: tree(tmp_path),
+    }.get(entry.name)
+    return entry.config(data_dir=data()) if data else entry.config()
+
+
+OFFLINE = [e for e in CHALLENGES if e.name not in NETWORK]
+
+
+@pytest.mark.parametrize("entry", OFFLINE, ids=lambda e: e.name)
+def test_rows_are_unique_readable_and_labels_belong_to_them(entry, tmp_path):
+    challenge = entry.method(config(entry, tmp_path), tmp_path / "files")
+    ids = [r.id for r in challenge.rows]
+    assert len(set(ids)) == len(ids) >= 2
+    assert {r.split for r in challenge.rows} <= {"train", "val"}
+    assert set(challenge.labels) <= set(ids)
+    assert len(challenge.columns) == 2
+    assert not [r.problem for r in inspect(challenge.rows[:3], 3) if not r.digest]
+    assert all_pixels(challenge.rows[:3], 32, "test").shape == (3, 32, 32, 3)
+    assert entry.paper
+
+
+@pytest.mark.parametrize("entry", OFFLINE, ids=lambda e: e.name)
+def test_opening_twice_gives_the_same_rows(entry, tmp_path):
+    cfg = config(entry, tmp_path)
+    a, b = (entry.method(cfg, tmp_path / "files") for _ in range(2))
+    assert a == b
+
+
+def opened(name, data, tmp_path):
+    entry = CHALLENGES[name]
+    return entry.method(entry.config(data_dir=data), tmp_path / "files")
+
+
+def test_photos_share_no_pixel_and_are_balanced(tmp_path):
+    entry = CHALLENGES["photos"]
+    challenge = entry.method(entry.config(), tmp_path)
+    x, v = (np.load(tmp_path / f"{s}X.npy") for s in ("train", "val"))
+    assert x.shape == (2000, 32, 32, 3)
+    assert v.shape == (500, 32, 32, 3)
+    assert x.dtype == v.dtype == np.uint8
+    assert sorted(challenge.labels.values()) == ["0"] * 250 + ["1"] * 250
+    assert challenge.n_clusters == 2
+    assert not challenge.allows_pretrained
+    # No crop of one set is in the other, but for those of plain sky.
+    assert not {i.tobytes() for i in x if i.std() > 5} & {i.tobytes() for i in v}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_imagefolder_names_are_labels_and_k_their_number(tmp_path, zipped):
+    challenge = opened("imagefolder", tree(tmp_path, zipped), tmp_path)
+    assert set(challenge.labels.values()) == {"warm", "cold"}
+    assert challenge.n_clusters == 2
+    assert challenge.rows[0].id == "cold/1.png"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_folder_without_a_sample_is_in_order_of_paths(tmp_path, zipped):
+    challenge = opened("folder", tree(tmp_path, zipped), tmp_path)
+    ids = [r.id for r in challenge.rows]
+    assert ids == sorted(ids)
+    assert ids[0] == "cold/1.png"
+    assert challenge.n_clusters is None
+    assert challenge.labels == {}
+
+
+def test_a_sample_fixes_order_ids_and_header(tmp_path):
+    data = tree(tmp_path)
+    (data / "sample_submission.csv").write_text("ImageID,label\n3,0\n0,0\n2,0\n")
+    challenge = opened("folder", data, tmp_path)
+    assert [r.id for r in challenge.rows] == ["3", "0", "2"]
+    assert challenge.rows[1].source.endswith("0.png")
+    assert challenge.columns == ("ImageID", "label")
+
+
+def test_a_sample_beside_a_zip_of_images(tmp_path):
+    archive = tree(tmp_path, zipped=True)
+    (tmp_path / "both").mkdir()
+    archive.rename(tmp_path / "both" / "test.zip")
+    (tmp_path / "both" / "sample_submission.csv").write_text("id,label\n5,0\n4,0\n")
+    challenge = opened("folder", tmp_path / "both", tmp_path)
+    assert [r.member for r in challenge.rows] == ["cold/5.png", "warm/4.png"]
+
+
+SAMPLES = {
+    "duplicate ids": ("id,label\n1,0\n1,0\n", "unique; got '1' more than once"),
+    "unknown id": ("id,label\n1,0\n77,0\n", "1 without one, first '77'"),
+    "three columns": ("id,label,x\n1,0,0\n", "two columns"),
+    "empty": ("", "two columns"),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), SAMPLES.values(), ids=SAMPLES)
+def test_a_wrong_sample_is_refused(tmp_path, text, why):
+    data = tree(tmp_path)
+    (data / "sample_submission.csv").write_text(text)
+    with pytest.raises(Refusal, match=why):
+        opened("folder", data, tmp_path)
+
+
+def test_one_id_for_two_images_is_refused(tmp_path):
+    data = tree(tmp_path)
+    (data / "warm" / "1.png").write_bytes((data / "cold" / "1.png").read_bytes())
+    (data / "sample_submission.csv").write_text("id,label\n1,0\n")
+    with pytest.raises(Refusal, match=r"which fits cold/1\.png and warm/1\.png"):
+        opened("folder", data, tmp_path)
+
+
+def test_empty_folder_web_page_and_flat_tree_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Refusal, match="got 0 images"):
+        opened("folder", tmp_path / "empty", tmp_path)
+    (tmp_path / "page.zip").write_text("<html>")
+    with pytest.raises(Refusal, match="a zip archive or a folder"):
+        opened("folder", tmp_path / "page.zip", tmp_path)
+    flat = tree(tmp_path) / "warm"
+    with pytest.raises(Refusal, match="use CHALLENGE=folder"):
+        opened("imagefolder", flat, tmp_path)
+
+
+def test_an_npz_of_x_and_y(tmp_path):
+    x, y = two_kinds(10)
+    np.savez(tmp_path / "a.npz", x=x, y=y, classes=np.array(["warm", "cold"]))
+    challenge = opened("arrays", tmp_path / "a.npz", tmp_path)
+    assert len(challenge.rows) == len(challenge.labels) == 10
+    np.savez(tmp_path / "b.npz", images=x)
+    with pytest.raises(Refusal, match="an array x"):
+        opened("arrays", tmp_path / "b.npz", tmp_path)
+
+
+ARRAYS = {
+    "float": ("trainX", lambda x: x / 255, "uint8 images"),
+    "nan": ("trainX", lambda x: np.full(x.shape, np.nan), "uint8 images"),
+    "16 bit": ("trainX", lambda x: x.astype(np.uint16), "uint8 images"),
+    "rgba": ("trainX", lambda x: np.concatenate([x, x[..., :1]], -1), "uint8 images"),
+    "channels first": ("trainX", lambda x: x.transpose(0, 3, 1, 2), "uint8 images"),
+    "flat": ("trainX", lambda x: x.reshape(len(x), -1), "uint8 images"),
+    "none": ("trainX", lambda x: x[:0], "uint8 images"),
+    "constant": ("trainX", lambda x: 0 * x, "images with content"),
+    "short labels": ("valY", lambda y: y[:-1], r"shape \[20\]; got \[19\]"),
+    "float labels": ("valY", lambda y: y / 1.0, "whole numbers"),
+}
+
+
+@pytest.mark.parametrize(("name", "spoil", "why"), ARRAYS.values(), ids=ARRAYS)
+def test_wrong_arrays_are_refused(arrays_dir, tmp_path, name, spoil, why):
+    path = arrays_dir / f"{name}.npy"
+    np.save(path, spoil(np.load(path)))
+    with pytest.raises(Refusal, match=why):
+        opened("arrays", arrays_dir, tmp_path)
+
+
+def test_grey_arrays_are_taken(arrays_dir, tmp_path):
+    x = np.load(arrays_dir / "trainX.npy")
+    for grey in (x[..., 0], x[..., :1]):
+        np.save(arrays_dir / "trainX.npy", grey)
+        rows = opened("arrays", arrays_dir, tmp_path).rows
+        assert all_pixels(rows[:2], 32, "t").shape == (2, 32, 32, 3)
+
+
+def test_labels_without_images_are_refused(arrays_dir, tmp_path):
+    (arrays_dir / "valX.npy").unlink()
+    with pytest.raises(Refusal, match=r"valX\.npy must be there"):
+        opened("arrays", arrays_dir, tmp_path)

@@ -1,0 +1,85 @@
+"""What every registered encoder promises."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import two_kinds
+from imclust.encoders import ENCODERS
+from imclust.fit import fit, load_weights, save_weights
+from imclust.images import to_input
+from imclust.repro import isolated_seed
+
+ALL = list(ENCODERS)
+
+
+def made(entry, seed=0):
+    encoder = entry.method(entry.config())
+    with isolated_seed(seed):
+        return encoder, encoder.network()
+
+
+def batch(encoder, n=6):
+    images, y = two_kinds(n, size=encoder.preprocessing.size)
+    return to_input(images, encoder.preprocessing, "cpu"), y
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
+def test_codes_are_rows_of_finite_numbers_and_each_image_stands_alone(entry):
+    encoder, network = made(entry)
+    x, _ = batch(encoder)
+    network.eval()
+    with torch.inference_mode():
+        z = encoder.encode(network, x)
+        alone = torch.cat([encoder.encode(network, x[i : i + 1]) for i in range(len(x))])
+    assert z.dtype == torch.float32
+    assert z.ndim == 2
+    assert torch.isfinite(z).all()
+    torch.testing.assert_close(z, alone, rtol=1e-3, atol=1e-4)
+    assert encoder.track in {"scratch", "open"}
+    assert entry.paper
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
+def test_reconstruction_has_the_shape_of_its_input(entry):
+    encoder, network = made(entry)
+    x, _ = batch(encoder)
+    back = encoder.reconstruct(network, x)
+    assert back is None or back.shape == x.shape
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
+def test_weights_survive_a_round_trip(entry, tmp_path):
+    encoder, network = made(entry)
+    save_weights(tmp_path / "w.safetensors", network, {})
+    _, other = made(entry, seed=1)
+    load_weights(tmp_path / "w.safetensors", other)
+    x, _ = batch(encoder)
+    with torch.inference_mode():
+        a, b = (encoder.encode(n.eval(), x) for n in (network, other))
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
+def test_a_few_steps_lower_the_loss_and_codes_tell_two_kinds_apart(entry, tmp_path):
+    encoder, network = made(entry)
+    images, y = two_kinds(96, size=encoder.preprocessing.size)
+    if (plan := encoder.plan(96)) is not None:
+        import dataclasses
+
+        short = dataclasses.replace(plan, epochs=8, checkpoints=())
+        log = fit(
+            network, encoder.loss, images, encoder.preprocessing, short,
+            seed=0, device="cpu", folder=tmp_path,
+        )  # fmt: skip
+        x = to_input(images, encoder.preprocessing, "cpu")
+        with torch.inference_mode():
+            fresh = float(encoder.loss(made(entry)[1], x))
+            assert float(encoder.loss(network, x)) < 0.7 * fresh
+        assert log[-1]["step"] == 16
+    x = to_input(images, encoder.preprocessing, "cpu")
+    with torch.inference_mode():
+        z = encoder.encode(network.eval(), x).numpy()
+    d = np.linalg.norm(z[:, None] - z[None], axis=2)
+    np.fill_diagonal(d, np.inf)
+    assert (y[d.argmin(1)] == y).mean() > 0.95

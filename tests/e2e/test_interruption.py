@@ -1,0 +1,82 @@
+"""Kill the script at random moments, again and again; the submission must not differ by a byte."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from helpers import ROOT, make_arrays
+
+KILLS = 22
+
+
+def start(workspace, data):
+    return subprocess.Popen(
+        ["bash", str(ROOT / "run_baseline.sh")],
+        env={
+            **os.environ,
+            "CHALLENGE": "arrays",
+            "DATA_DIR": str(data),
+            "WORKSPACE": str(workspace),
+            "VIRTUAL_ENV": sys.prefix,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process):
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed[-2000:]
+    return printed
+
+
+def results(workspace):
+    """Every result whose bytes are promised: submissions, weights, latents, embeddings, scores."""
+    names = ("*.csv", "*.npy", "*.safetensors", "scores.json")
+    files = (p for n in names for p in workspace.rglob(n))
+    return {p.relative_to(workspace): p.read_bytes() for p in files if p.name != "index.csv"}
+
+
+def test_many_kills_end_in_the_same_bytes(tmp_path):
+    data = make_arrays(tmp_path / "tiny", n=130)
+    began = time.monotonic()
+    finish(start(tmp_path / "whole", data))
+    whole = time.monotonic() - began
+    rng = random.Random(0)
+    survived = 0
+    for _ in range(KILLS):
+        process = start(tmp_path / "killed", data)
+        try:
+            process.wait(timeout=rng.uniform(0.1, 0.45 * whole))
+            survived += 1
+            # It got through: begin anew, so that every kill hits a run at work.
+            subprocess.run(["rm", "-rf", str(tmp_path / "killed")], check=True)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert survived <= 4, "kills that come too late test nothing"
+    finish(start(tmp_path / "killed", data))
+    want, got = results(tmp_path / "whole"), results(tmp_path / "killed")
+    assert want.keys() == got.keys()
+    assert [p for p in want if want[p] != got[p]] == []
+    assert [p for p in want if p.name == "submission.csv"]
+
+
+def test_ctrl_c_says_so_and_the_next_run_goes_on(tmp_path):
+    data = make_arrays(tmp_path / "tiny")
+    process = start(tmp_path, data)
+    for line in process.stdout:
+        if line.startswith("training on"):
+            break
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "interrupted; the same command goes on where it stopped" in printed
+    assert "Traceback" not in printed
+    assert "is up to date" in finish(start(tmp_path, data))

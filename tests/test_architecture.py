@@ -1,0 +1,91 @@
+"""The house rules that a reader relies on."""
+
+import ast
+import re
+
+import pytest
+
+from helpers import ROOT
+
+SRC = ROOT / "src" / "imclust"
+MODULES = sorted(SRC.rglob("*.py"))
+LAYER = {
+    "__main__": 6,
+    "stages": 5,
+    "encoders": 4,
+    "reducers": 4,
+    "clusterers": 4,
+    "challenges": 4,
+    "fit": 3,
+    "images": 2,
+    "losses": 2,
+    "networks": 2,
+    "neighbors": 2,
+    "plots": 2,
+    "metrics": 1,
+    "registry": 1,
+    "artifacts": 1,
+    "npy": 1,
+    "repro": 1,
+    "log": 0,
+    "checks": 0,
+    "__init__": 0,
+}
+WITHIN_BASE = {"artifacts": {"npy", "repro"}}  # base modules that may use each other
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("imclust"):
+            yield node.module.split(".")[1:] or ["__init__"]
+
+
+def name(path):
+    return path.relative_to(SRC).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_imports_point_down(path):
+    me = path.relative_to(SRC).parts[0].removesuffix(".py")
+    for other, *rest in imports(path):
+        if other == me or other in WITHIN_BASE.get(me, ()):
+            continue
+        assert LAYER[other] < LAYER[me], f"{me} imports {'.'.join([other, *rest])}"
+
+
+@pytest.mark.parametrize("path", sorted((SRC / "stages").glob("[!_]*.py")), ids=name)
+def test_stages_do_not_call_each_other(path):
+    for other, *rest in imports(path):
+        assert other != "stages" or rest[0].startswith("_")
+
+
+def test_only_scoring_and_reporting_read_labels():
+    users = {name(p) for p in MODULES if "read_labels" in p.read_text()}
+    assert users == {"artifacts.py", "stages/score.py", "stages/report.py"}
+
+
+def test_global_seeds_are_nobodys():
+    banned = re.compile(r"np\.random\.seed|\brandom\.seed\(|(?<!isolated_)torch\.manual_seed")
+    users = {name(p) for p in MODULES if banned.search(p.read_text())}
+    assert users <= {"repro.py"}  # inside a fork of the generators
+
+
+def test_arrays_and_weights_are_loaded_without_running_code():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                whole = ast.unparse(node)
+                if ast.unparse(node.func) == "np.load":
+                    assert "allow_pickle=False" in whole, whole
+                if ast.unparse(node.func) == "torch.load":
+                    assert "weights_only=True" in whole, whole
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_modules_are_rooms_not_halls(path):
+    assert len(path.read_text().splitlines()) <= 450
+
+
+def test_no_module_prints_but_through_log():
+    users = {name(p) for p in MODULES if re.search(r"\bprint\(", p.read_text())}
+    assert users == {"__main__.py", "log.py"}

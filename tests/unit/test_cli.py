@@ -1,0 +1,65 @@
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from helpers import ROOT, refused
+from imclust.__main__ import STAGES, _disk_sentence, main
+
+HEAVY = {"torch", "numpy", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
+
+
+@pytest.mark.parametrize("stage", ["", *STAGES])
+def test_help_explains_itself_without_loading_anything_heavy(stage):
+    code = (
+        "import sys\nfrom imclust.__main__ import main\n"
+        f"try: main([*{stage.split()!r}, '--help'])\n"
+        "except SystemExit as e: assert not e.code\n"
+        f"print('loaded:', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "loaded: []" in done.stdout
+    assert "usage: python -m imclust" in done.stdout
+    if stage:
+        assert "--out" in done.stdout
+
+
+def test_unknown_stage_and_version(imclust):
+    refused(imclust("clutser"), "stage must be one of download", "'clutser'")
+    assert imclust("--version")[1].strip()
+
+
+def test_missing_artefacts_are_one_sentence(imclust):
+    refused(
+        imclust("encode", "--index", "i", "--weights", "w", "--out", "o"),
+        "w must be a finished weights",
+        "run the stage that writes it first",
+    )
+    refused(imclust("reduce", "--features", "f", "--out", "o", "pca"), "f must be a finished")
+
+
+def test_interrupt_is_said_and_has_its_own_status(monkeypatch, capsys):
+    def stop(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imclust.__main__.parse", stop)
+    assert main(["train"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "full"), (errno.EROFS, "choose another folder"), (errno.EIO, "got:")],
+)
+def test_what_the_disk_refuses_is_one_sentence(number, words):
+    sentence = _disk_sentence(OSError(number, "text", "some/file"))
+    assert words in sentence
+    assert "some/file" in sentence
+    assert sentence.count("\n") == 0

@@ -1,0 +1,202 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import two_kinds
+from imclust import fit as fitting
+from imclust.checks import Refusal
+from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
+from imclust.fit import Plan, fit, load_weights, save_weights
+from imclust.images import Preprocessing
+from imclust.losses import mean_squared_error
+from imclust.networks import parameter_count
+from imclust.repro import isolated_seed
+
+PLAN = Plan(3, 16, 1e-3, 1e-5, "adamw", "one-cycle", "float32", checkpoints=(1, 2))
+
+
+def small_network():
+    with isolated_seed(0):
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1)
+        )
+
+
+def loss(network, x):
+    return mean_squared_error(network(x), x)
+
+
+def train(folder, network=None, plan=PLAN, seed=0, images=None):
+    network = network or small_network()
+    images = two_kinds(50)[0] if images is None else images
+    log = fit(
+        network, loss, images, Preprocessing(32), plan, seed=seed, device="cpu", folder=folder
+    )
+    return network, log
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 4, 7, 11])
+def test_a_training_killed_at_any_step_ends_in_the_same_weights(tmp_path, monkeypatch, at):
+    whole, whole_log = train(tmp_path)
+    monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(fitting, "LOG_EVERY", 2)
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    steps = 0
+
+    def dying(network, x):
+        nonlocal steps
+        steps += 1
+        if steps > at:
+            raise Killed
+        return loss(network, x)
+
+    with pytest.raises(Killed):
+        fit(
+            small_network(),
+            dying,
+            two_kinds(50)[0],
+            Preprocessing(32),
+            PLAN,
+            seed=0,
+            device="cpu",
+            folder=folder,
+        )
+    assert (folder / "resume.pt").exists() == (at >= 2)
+    resumed, log = train(folder)
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert log[-1]["step"] == whole_log[-1]["step"] == 12
+
+
+def test_the_step_log_has_one_record_a_step_and_no_gap_after_a_resume(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "LOG_EVERY", 1)
+    _, log = train(tmp_path)
+    assert [r["step"] for r in log] == list(range(1, 13))
+    written = [json.loads(s) for s in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert written == log
+
+
+def test_seed_decides_and_repeats(tmp_path):
+    a, b, c = (train(tmp_path, seed=s)[1][-1]["loss"] for s in (0, 0, 1))
+    assert a == b != c
+
+
+def test_loss_falls_on_images_and_diverging_is_refused(tmp_path):
+    plan = Plan(20, 16, 1e-2, 0, "adam", "constant", "float32")
+    _, log = train(tmp_path, plan=plan)
+    assert log[-1]["loss"] < 0.3 * log[0]["loss"]
+    wild = Plan(40, 16, 1e18, 0, "adam", "constant", "float32")
+    with pytest.raises(Refusal, match=r"finite; got .*lower the learning rate"):
+        train(tmp_path, plan=wild)
+
+
+def test_one_cycle_rises_then_falls_to_zero():
+    rates = [PLAN.rate(s, 100) for s in range(100)]
+    assert max(rates) == PLAN.lr == rates[9] == rates[10]
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001 * PLAN.lr
+
+
+def test_the_loss_is_the_formula_read_aloud(rng):
+    a, b = rng.standard_normal((2, 2, 3, 4, 4))
+    want = sum((p - q) ** 2 for p, q in zip(a.ravel(), b.ravel(), strict=True)) / a.size
+    got = mean_squared_error(torch.tensor(a), torch.tensor(b))
+    assert float(got) == pytest.approx(want, rel=1e-5)
+
+
+def test_weights_round_trip_with_their_facts(tmp_path):
+    network = small_network()
+    save_weights(tmp_path / "w.safetensors", network, {"preprocessing": {"size": 32}})
+    other = nn.Sequential(
+        *[
+            type(m)()
+            if isinstance(m, nn.ReLU)
+            else nn.Conv2d(m.in_channels, m.out_channels, 3, padding=1)
+            for m in network
+        ]
+    )
+    assert load_weights(tmp_path / "w.safetensors", other) == {"preprocessing": {"size": 32}}
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True)
+    )
+
+
+def test_wrong_weights_are_one_sentence(tmp_path):
+    with pytest.raises(Refusal, match="nothing there"):
+        load_weights(tmp_path / "w.safetensors", small_network())
+    save_weights(tmp_path / "w.safetensors", nn.Linear(2, 2), {})
+    with pytest.raises(Refusal, match="weights of this network"):
+        load_weights(tmp_path / "w.safetensors", small_network())
+    (tmp_path / "w.safetensors").write_text("<html>")
+    with pytest.raises(Refusal, match="weights of this network"):
+        load_weights(tmp_path / "w.safetensors", small_network())
+
+
+def test_the_homework_autoencoder_layer_by_layer():
+    network = ConvAE(ConvAEConfig()).network()
+    kinds = [
+        (
+            type(m).__name__,
+            tuple(getattr(m, "kernel_size", ()) or ())
+            if not isinstance(getattr(m, "kernel_size", None), int)
+            else m.kernel_size,
+        )
+        for m in network.modules()
+        if not list(m.children())
+    ]
+    block = [("Conv2d", (3, 3)), ("ReLU", ()), ("MaxPool2d", 2)]
+    assert kinds == [
+        *block, *block, *block,
+        ("ConvTranspose2d", (5, 5)), ("ReLU", ()),
+        ("ConvTranspose2d", (9, 9)), ("ReLU", ()),
+        ("ConvTranspose2d", (17, 17)), ("Tanh", ()),
+    ]  # fmt: skip
+    convolutions = (3 * 64 + 64 * 128 + 128 * 256) * 9 + 64 + 128 + 256
+    transposed = 256 * 128 * 25 + 128 * 64 * 81 + 64 * 3 * 289 + 128 + 64 + 3
+    assert parameter_count(network) == convolutions + transposed == 1_909_251
+    latent, back = network(torch.zeros(2, 3, 32, 32))
+    assert latent.shape == (2, 256, 4, 4)
+    assert back.shape == (2, 3, 32, 32)
+
+
+def test_the_literal_recipe_is_the_homeworks():
+    plan = ConvAE(ConvAEConfig(recipe="literal")).plan(8500)
+    assert (plan.epochs, plan.batch, plan.lr, plan.weight_decay) == (100, 64, 1e-5, 1e-5)
+    assert (plan.optimizer, plan.schedule, plan.precision) == ("adam", "constant", "float32")
+    assert plan.checkpoints == tuple(range(10, 101, 10))
+
+
+def test_literal_training_equals_a_loop_written_out(tmp_path):
+    """The homework's loop, as anybody would write it, beside ours: the same weights."""
+    images = two_kinds(20)[0]
+    plan = Plan(2, 8, 1e-3, 1e-2, "adam", "constant", "float32")
+    ours, _ = train(tmp_path, plan=plan, images=images)
+    theirs = small_network()
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, weight_decay=1e-2)
+    x = torch.from_numpy(images.astype(np.float32) / 255 * 2 - 1).permute(0, 3, 1, 2)
+    for rows in fitting._batches(20, 8, 0, 0, 2 * math.ceil(20 / 8)):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(theirs(x[rows]), x[rows]).backward()
+        optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_batches_cover_every_row_once_an_epoch():
+    batches = list(fitting._batches(10, 4, seed=3, begin=0, steps=6))
+    assert [len(b) for b in batches] == [4, 4, 2, 4, 4, 2]
+    for epoch in (batches[:3], batches[3:]):
+        assert sorted(np.concatenate(epoch)) == list(range(10))
+    assert not np.array_equal(np.concatenate(batches[:3]), np.concatenate(batches[3:]))
+    late = list(fitting._batches(10, 4, seed=3, begin=4, steps=6))
+    assert all(np.array_equal(a, b) for a, b in zip(late, batches[4:], strict=True))

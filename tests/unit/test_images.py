@@ -1,0 +1,142 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imclust.images import (
+    ImageRow,
+    Preprocessing,
+    all_pixels,
+    centre_square,
+    decode,
+    inspect,
+    pixels,
+    to_input,
+)
+
+
+def encoded(image, kind="PNG", **settings):
+    out = io.BytesIO()
+    image.save(out, kind, **settings)
+    return out.getvalue()
+
+
+def grey_ramp():
+    return np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
+
+
+MODES = {
+    "L": Image.fromarray(grey_ramp()),
+    "LA": Image.fromarray(grey_ramp()).convert("LA"),
+    "RGBA": Image.fromarray(grey_ramp()).convert("RGBA"),
+    "P": Image.fromarray(grey_ramp()).convert("P"),
+    "1": Image.fromarray(grey_ramp()).convert("1"),
+    "I;16": Image.fromarray(grey_ramp().astype(np.uint16) * 257),
+    "RGB": Image.fromarray(grey_ramp()).convert("RGB"),
+}
+
+
+@pytest.mark.parametrize("image", MODES.values(), ids=MODES)
+def test_every_mode_becomes_eight_bit_rgb_with_its_values(image):
+    got = np.asarray(decode(encoded(image)))
+    assert got.shape == (8, 8, 3)
+    assert got.dtype == np.uint8
+    want = grey_ramp() if image.mode != "1" else np.asarray(image.convert("L"))
+    for channel in range(3):
+        np.testing.assert_allclose(got[..., channel].astype(int), want, atol=1)
+
+
+def test_cmyk_and_float_are_readable():
+    assert decode(encoded(Image.new("CMYK", (8, 8), (0, 255, 0, 0)), "JPEG")).mode == "RGB"
+    deep = decode(
+        encoded(Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)), "TIFF")
+    )
+    assert np.asarray(deep).max() == 255
+
+
+def test_transparency_is_laid_over_white():
+    clear = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
+    assert np.asarray(decode(encoded(clear))).min() == 255
+
+
+def test_exif_rotation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    tall = Image.new("RGB", (4, 8))
+    assert decode(encoded(tall, "JPEG", exif=exif)).size == (8, 4)
+
+
+def noisy_jpeg():
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(noise), "JPEG")
+
+
+BROKEN = {
+    "html": (b"<html>not logged in</html>", "a web page"),
+    "empty": (b"", "empty file"),
+    "text": (b"hello", "not an image"),
+    "truncated": (noisy_jpeg()[:800], "truncated"),
+}
+
+
+@pytest.mark.parametrize(("data", "why"), BROKEN.values(), ids=BROKEN)
+def test_what_cannot_be_decoded_says_why(data, why):
+    with pytest.raises(ValueError, match=why):
+        decode(data)
+
+
+def test_large_jpegs_are_decoded_small_and_look_the_same():
+    ramp = np.add.outer(np.arange(512), np.arange(512)) / 4
+    photo = Image.fromarray(ramp.clip(0, 255).astype(np.uint8)).convert("RGB")
+    data = encoded(photo, "JPEG", quality=95)
+    small = decode(data, at_least=32)
+    assert 64 <= small.width < 512
+    fast, slow = (np.asarray(centre_square(decode(data, n), 32), int) for n in (32, 0))
+    assert np.abs(fast - slow).mean() < 2
+
+
+def test_centre_square_keeps_the_middle():
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = 200
+    assert np.asarray(centre_square(Image.fromarray(wide), 10)).min() == 200
+
+
+def test_files_zips_and_arrays_give_the_same_pixels(tmp_path, rng):
+    x = rng.integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as z:
+        for i, image in enumerate(x):
+            z.writestr(f"deep/{i}.png", encoded(Image.fromarray(image)))
+            Image.fromarray(image).save(tmp_path / f"{i}.png")
+    for source, member in (("x.npy", "{}"), ("x.zip", "deep/{}.png"), ("{}.png", "")):
+        rows = [
+            ImageRow(str(i), "train", str(tmp_path / source.format(i)), member.format(i))
+            for i in range(3)
+        ]
+        np.testing.assert_array_equal(all_pixels(rows, 16, "test"), x)
+
+
+def test_inspection_tells_readable_from_damaged(tmp_path):
+    (tmp_path / "good.jpg").write_bytes(noisy_jpeg())
+    (tmp_path / "bad.jpg").write_bytes(noisy_jpeg()[:800])
+    rows = [ImageRow(n, "train", str(tmp_path / n), "") for n in ("good.jpg", "bad.jpg")]
+    good, bad = inspect(rows, 2)
+    assert (good.width, good.height, good.problem) == (64, 64, "")
+    assert len(good.digest) == 16
+    assert "truncated" in bad.problem
+
+
+def test_input_is_the_homework_formula(rng):
+    block = rng.integers(0, 256, (2, 4, 4, 3)).astype(np.uint8)
+    got = to_input(block, Preprocessing(4), "cpu").numpy()
+    want = block.astype(np.float64).transpose(0, 3, 1, 2) / 255 * 2 - 1
+    np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+def test_one_grey_array_row_is_three_equal_channels(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(128, dtype=np.uint8).reshape(2, 8, 8))
+    got = pixels(ImageRow("0", "train", str(tmp_path / "x.npy"), "1"), 8)
+    assert (got[..., 0] == got[..., 2]).all()
+    assert got[0, 0, 0] == 64
