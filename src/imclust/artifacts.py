@@ -7,7 +7,6 @@ or the new one, never half of one. Work in progress lives beside it in `.<name>.
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import hashlib
 import json
@@ -20,15 +19,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any
 
-from imclust import checks
 from imclust.checks import Refusal, refusal
 from imclust.log import say
 from imclust.repro import environment
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MANIFEST = "manifest.json"
 KEY = ".key.json"
@@ -246,157 +241,6 @@ def _lock(out: Path) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Features:
-    """One space. Row i of `x` belongs to image `ids[i]`, which is of split `splits[i]`.
-
-    Args:
-        ids: (n,) str, unique.
-        splits: (n,) str, `train` or `val`.
-        x: (n, d) float32, finite; memory-mapped when loaded.
-    """
-
-    kind: ClassVar[str] = "features"
-    ids: np.ndarray
-    splits: np.ndarray
-    x: np.ndarray
-
-    def __post_init__(self) -> None:
-        checks.shaped("x", self.x, "n d", n=len(self.ids))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read the artefact in `folder`, memory-mapped."""
-        from imclust.npy import open_npy
-
-        read_manifest(folder, cls.kind)
-        ids, splits, x = (open_npy(folder / f"{n}.npy") for n in ("ids", "splits", "x"))
-        return cls(ids, splits, x)
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write the arrays; returns the facts for the manifest."""
-        import numpy as np
-
-        from imclust.npy import NpyWriter
-
-        checks.finite("features", self.x)
-        save_rows(folder, self.ids, self.splits)
-        with NpyWriter(folder / "x.npy", self.x.shape) as w:
-            w.append(np.asarray(self.x, np.float32))
-        return {"rows": len(self.ids), "dims": self.x.shape[1]}
-
-    def part(self, split: str) -> Self:
-        """The rows of one split, in order; still memory-mapped when they lie side by side."""
-        rows = (self.splits == split).nonzero()[0]
-        keep = slice(rows[0], rows[-1] + 1) if len(rows) and _adjacent(rows) else rows
-        return type(self)(self.ids[keep], self.splits[keep], self.x[keep])
-
-    def at(self, ids: np.ndarray) -> np.ndarray:
-        """Rows of `x` in the order of `ids`; a missing id is an error, never a silent drop."""
-        return self.x[positions(self.ids, ids)]
-
-
-def _adjacent(rows: np.ndarray) -> bool:
-    return bool(rows[-1] - rows[0] == len(rows) - 1)
-
-
-def save_rows(folder: Path, ids: np.ndarray, splits: np.ndarray) -> None:
-    """Write `ids.npy` and `splits.npy`."""
-    import numpy as np
-
-    np.save(folder / "ids.npy", ids.astype(str), allow_pickle=False)
-    np.save(folder / "splits.npy", splits.astype(str), allow_pickle=False)
-
-
-def positions(have: np.ndarray, want: np.ndarray) -> np.ndarray:
-    """Row of each wanted id among the ids at hand: (m,) int64.
-
-    Raises:
-        Refusal: an id is missing.
-    """
-    import numpy as np
-
-    where = {i: r for r, i in enumerate(have.tolist())}
-    missing = [i for i in want.tolist() if i not in where]
-    if missing:
-        raise Refusal(
-            f"Rows are joined by id and every id must be known; got {len(missing)} of {len(want)} "
-            f"unknown, the first {missing[0]!r}; run the stage before this one again."
-        )
-    return np.array([where[i] for i in want.tolist()], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Which image fell into which cluster.
-
-    Args:
-        ids: (n,) str. splits: (n,) str.
-        probabilities: (n, k) float32, rows sum to one; the cluster is the argmax.
-    """
-
-    kind: ClassVar[str] = "assignment"
-    ids: np.ndarray
-    splits: np.ndarray
-    probabilities: np.ndarray
-
-    def __post_init__(self) -> None:
-        checks.shaped("probabilities", self.probabilities, "n k", n=len(self.ids))
-        checks.finite("probabilities", self.probabilities)
-
-    @property
-    def clusters(self) -> np.ndarray:
-        """(n,) int64 in [0, k)."""
-        return self.probabilities.argmax(1)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read the artefact in `folder`."""
-        from imclust.npy import open_npy
-
-        read_manifest(folder, cls.kind)
-        ids, splits, p = (open_npy(folder / f"{n}.npy") for n in ("ids", "splits", "probabilities"))
-        return cls(ids, splits, p)
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write arrays and a readable table; returns the facts for the manifest."""
-        import numpy as np
-
-        save_rows(folder, self.ids, self.splits)
-        np.save(folder / "probabilities.npy", self.probabilities.astype(np.float32))
-        confidence = self.probabilities.max(1)
-        rows = zip(self.ids, self.splits, self.clusters, confidence, strict=True)
-        table = ((i, s, int(c), f"{p:.4f}") for i, s, c, p in rows)
-        write_csv(folder / "assignment.csv", ("id", "split", "cluster", "confidence"), table)
-        sizes = np.bincount(self.clusters, minlength=self.probabilities.shape[1])
-        return {"rows": len(self.ids), "n_clusters": len(sizes), "sizes": sizes.tolist()}
-
-    def part(self, split: str) -> Self:
-        """The rows of one split, in order."""
-        keep = self.splits == split
-        return type(self)(self.ids[keep], self.splits[keep], self.probabilities[keep])
-
-
-def write_csv(path: Path, header: tuple[str, ...], rows: Any) -> None:
-    """A CSV table with `\\n` line ends, as leaderboards expect it."""
-    with path.open("w", newline="", encoding="utf-8") as f:
-        w = csv.writer(f, lineterminator="\n")
-        w.writerow(header)
-        w.writerows(rows)
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """A CSV table as a list of rows by column name; a byte-order mark is dropped."""
-    with path.open(newline="", encoding="utf-8-sig") as f:
-        return list(csv.DictReader(f))
-
-
 def plain(config: Any) -> dict[str, Any]:
     """A frozen config as JSON values, for a manifest."""
     return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
-
-
-def read_labels(folder: Path) -> dict[str, str]:
-    """id -> true class name, for scoring only. Nothing that picks an answer may call this."""
-    read_manifest(folder, "labels")
-    return {r["id"]: r["label"] for r in read_csv(folder / "labels.csv")}

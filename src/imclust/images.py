@@ -13,9 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.artifacts import read_csv, read_manifest, write_csv
+from imclust.artifacts import read_manifest
 from imclust.checks import Refusal
 from imclust.log import progress
+from imclust.records import read_csv, write_csv
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from imclust import artifacts
-from imclust.artifacts import Assignment, Features, Order, lineage, produce, read_manifest
+from imclust.artifacts import Order, lineage, produce, read_manifest
 from imclust.checks import Refusal
+from imclust.records import Assignment, Features, read_csv
 
 CODE = ("checks",)
 
@@ -179,7 +180,7 @@ def test_assignment_round_trip(tmp_path):
     produce(tmp_path / "a", Order("assignment", {}, {}, CODE), a.save)
     b = Assignment.load(tmp_path / "a")
     assert b.clusters.tolist() == [0, 1]
-    rows = artifacts.read_csv(tmp_path / "a" / "assignment.csv")
+    rows = read_csv(tmp_path / "a" / "assignment.csv")
     assert rows[1] == {
         "id": 'quote " and, comma',
         "split": "train",

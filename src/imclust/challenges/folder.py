@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from imclust.artifacts import read_csv
 from imclust.challenges import CHALLENGES
 from imclust.challenges._base import Challenge, LocalData, image_files
 from imclust.checks import refusal
 from imclust.images import ImageRow
 from imclust.log import say
+from imclust.records import read_csv
 
 SAMPLE = "sample_submission.csv"
 

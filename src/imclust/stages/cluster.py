@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Assignment, Features, Order, plain, produce, read_manifest
+from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
 from imclust.log import say
+from imclust.records import Assignment, Features
 
 if TYPE_CHECKING:
     Method = Any

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, plain, produce, write_csv
+from imclust.artifacts import Order, plain, produce
 from imclust.challenges import CHALLENGES
 from imclust.checks import Refusal, cluster_count, refusal
 from imclust.images import ImageRow, inspect, load_index, save_index
 from imclust.log import say
+from imclust.records import write_csv
 
 if TYPE_CHECKING:
     Method = Any

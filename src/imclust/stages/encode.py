@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, produce, read_manifest, save_rows
+from imclust.artifacts import Order, produce, read_manifest
 from imclust.encoders import ENCODERS
 from imclust.images import Preprocessing, load_index, pixel_batches, to_input
 from imclust.log import say
+from imclust.records import save_rows
 
 if TYPE_CHECKING:
     import numpy as np

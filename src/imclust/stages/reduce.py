@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Features, Order, plain, produce, read_manifest
+from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.checks import finite, refusal
 from imclust.log import say
+from imclust.records import Features
 from imclust.reducers import REDUCERS
 
 if TYPE_CHECKING:

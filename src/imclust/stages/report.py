@@ -8,19 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imclust import plots
-from imclust.artifacts import (
-    Assignment,
-    Features,
-    Order,
-    lineage,
-    produce,
-    read_csv,
-    read_labels,
-    read_manifest,
-)
+from imclust.artifacts import Order, lineage, produce, read_manifest
 from imclust.encoders import ENCODERS
 from imclust.images import Preprocessing, load_index, pixels
 from imclust.log import read_jsonl, say
+from imclust.records import Assignment, Features, read_csv, read_labels
 from imclust.stages._table import table
 
 if TYPE_CHECKING:

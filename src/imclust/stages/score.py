@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imclust.artifacts import Assignment, Features, Order, produce, read_labels, write_csv
+from imclust.artifacts import Order, produce
 from imclust.log import say
+from imclust.records import Assignment, Features, read_labels, write_csv
 from imclust.stages._checkpoints import score_checkpoints
 from imclust.stages._table import table
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imclust.artifacts import Assignment, Order, positions, produce, read_manifest, write_csv
+from imclust.artifacts import Order, produce, read_manifest
 from imclust.checks import Refusal
 from imclust.images import load_index
 from imclust.log import say
+from imclust.records import Assignment, positions, write_csv
 
 
 @dataclass(frozen=True)
