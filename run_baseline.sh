@@ -21,7 +21,12 @@ if [ -n "${DATA_DIR:-}" ]; then
     source=(--data-dir "$DATA_DIR")
     name=$challenge-$(basename "${DATA_DIR%/}")
 fi
-[ -z "${K:-}" ] || k=(--n-clusters "$K")
+if [ -n "${K:-}" ]; then
+    k=(--n-clusters "$K")
+elif [ "$challenge" = folder ]; then
+    echo "K must be given for CHALLENGE=folder, which has no number of clusters of its own; got nothing; set K=<n>." >&2
+    exit 2
+fi
 [ -z "${SET_ASIDE_CORRUPT:-}" ] || aside=(--set-aside-corrupt)
 [ "$encoder" = conv-ae ] && train_flag=("${recipe_flag[@]}") || train_flag=()
 name=${NAME:-${name%.*}}

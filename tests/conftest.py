@@ -1,13 +1,12 @@
 """Fixtures that many tests share."""
 
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from helpers import ROOT, make_arrays
+from helpers import environment, make_arrays
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -37,7 +36,7 @@ def imclust(tmp_path):
         done = subprocess.run(
             [sys.executable, "-m", "imclust", *map(str, args)],
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **env},
+            env=environment(**env),
             capture_output=True,
             text=True,
             timeout=300,

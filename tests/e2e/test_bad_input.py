@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import ROOT, refused, two_kinds
+from helpers import ROOT, environment, refused, two_kinds
 
 
 def download(imclust, data, *flags, challenge="arrays", out="raw"):
@@ -129,7 +129,7 @@ def in_shell(command, cwd):
     return subprocess.run(
         ["bash", "-c", command],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env=environment(),
         capture_output=True,
         text=True,
     )
@@ -181,3 +181,12 @@ def test_data_that_went_away_is_said(imclust, arrays_dir):
     (arrays_dir / "trainX.npy").rename(arrays_dir / "gone.npy")
     flags = ("train", "--index", "raw/index", "--out", "w", "pixels")
     refused(imclust(*flags), "it has gone", "run download again")
+
+
+def test_the_script_asks_for_k_before_any_work(tmp_path):
+    command = f"bash {ROOT}/run_baseline.sh"
+    env = f"CHALLENGE=folder DATA_DIR={tmp_path} WORKSPACE={tmp_path}"
+    done = in_shell(f"{env} {command}", tmp_path)
+    assert done.returncode == 2
+    assert "K must be given for CHALLENGE=folder" in done.stderr
+    assert nothing_written(tmp_path)

@@ -1,7 +1,6 @@
 """The shell script as a user types it, on real files."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import ROOT, make_arrays, two_kinds
+from helpers import ROOT, environment, make_arrays, two_kinds
 
 STAGES = ("index", "labels", "weights", "features", "assignment", "scores", "submission", "report")
 
@@ -19,7 +18,7 @@ def baseline(workspace, **env):
     """Run the script in this interpreter's environment; returns what it printed."""
     done = subprocess.run(
         ["bash", str(ROOT / "run_baseline.sh")],
-        env={**os.environ, "WORKSPACE": str(workspace), "VIRTUAL_ENV": sys.prefix, **env},
+        env=environment(WORKSPACE=str(workspace), **env),
         capture_output=True,
         text=True,
         timeout=600,
@@ -153,7 +152,7 @@ def test_the_literal_recipe_runs_through(run, tmp_path):
         done = subprocess.run(
             [sys.executable, "-m", "imclust", *step.split()],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            env=environment(),
             capture_output=True,
             text=True,
         )

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from helpers import ROOT, refused
+from helpers import environment, refused
 from imclust.__main__ import STAGES, _disk_sentence, main
 
 HEAVY = {"torch", "numpy", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
@@ -20,7 +20,7 @@ def test_help_explains_itself_without_loading_anything_heavy(stage):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"},
+        env=environment(),
         capture_output=True,
         text=True,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imclust.fit import Plan
 
 FAST_STEPS = 1000
-FAST_EPOCHS = (8, 60)
+FAST_EPOCHS = (4, 60)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class ConvAEConfig:
 
     recipe: Literal["fast", "literal"] = "fast"
     """`literal`: Adam 1e-5, batch 64, 100 epochs, float32, as in the homework. `fast`: the same
-    network and loss by AdamW with a one-cycle rate of 1e-3, bfloat16 where the hardware has it."""
+    network and loss by AdamW, batch 16, a one-cycle rate of 2e-3, and bfloat16 where the
+    hardware has it, for 1000 steps or 4 epochs, whichever is more."""
     epochs: int | None = None
     """Passes over the images; the recipe's number unless given."""
     batch: int | None = None
@@ -72,7 +73,7 @@ class ConvAE:
         from imclust.fit import Plan
 
         literal = self.cfg.recipe == "literal"
-        batch = self.cfg.batch or 64
+        batch = self.cfg.batch or (64 if literal else 16)
         # As many epochs as give FAST_STEPS steps: a small set is seen more often than a big one.
         least, most = FAST_EPOCHS
         enough = round(FAST_STEPS * batch / n_images)
@@ -81,7 +82,7 @@ class ConvAE:
         return Plan(
             epochs=epochs,
             batch=batch,
-            lr=self.cfg.lr or (1e-5 if literal else 1e-3),
+            lr=self.cfg.lr or (1e-5 if literal else 2e-3),
             weight_decay=1e-5,
             optimizer="adam" if literal else "adamw",
             schedule="constant" if literal else "one-cycle",

@@ -1,0 +1,44 @@
+"""Real photographs, where the benchmark sets are at hand: IMCLUST_DATA, else ../shared/data."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from helpers import ROOT, environment
+
+DATA = Path(os.environ.get("IMCLUST_DATA", ROOT.parent / "shared" / "data"))
+CASES = {
+    "blitz7": ("folder", "blitz7_proxy", "5", 601, "ImageID,label"),
+    "weather": ("imagefolder", "weather_photos.zip", "", 481, "id,label"),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_real_sets_end_in_a_complete_submission(case, tmp_path):
+    challenge, name, k, lines, header = case
+    if not (DATA / name).exists():
+        pytest.skip(f"{name} is not at hand; set IMCLUST_DATA to the folder that holds it")
+    done = subprocess.run(
+        ["bash", str(ROOT / "run_baseline.sh")],
+        env=environment(
+            CHALLENGE=challenge,
+            DATA_DIR=str(DATA / name),
+            K=k,
+            ENCODER="pixels",
+            WORKSPACE=str(tmp_path),
+        ),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    [path] = tmp_path.rglob("submission.csv")
+    rows = path.read_text().splitlines()
+    assert len(rows) == lines
+    assert rows[0] == header
+    labels = {int(r.split(",")[-1]) for r in rows[1:]}
+    assert len(labels) == int(k or 4)
+    if challenge == "imagefolder":
+        assert float(re.search(r"Hungarian (\d\.\d+)", done.stdout)[1]) > 0.3
