@@ -6,6 +6,7 @@ killed and resumed takes the very steps of one that was not, and ends in the sam
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -86,7 +87,10 @@ class State:
             "step": self.step,
             "log": json.dumps(self.log),
         }
-        torch.save(doc, fresh)
+        # By way of memory: torch's own writer turns a full disk into an error nobody can read.
+        buffer = io.BytesIO()
+        torch.save(doc, buffer)
+        fresh.write_bytes(buffer.getbuffer())
         os.replace(fresh, path)
 
     def load(self, path: Path, device: str) -> None:
@@ -188,11 +192,11 @@ def _batches(n: int, batch: int, seed: int, begin: int, steps: int) -> Iterator[
 
 def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
     """A network's state as safetensors, with JSON facts in its header; written in one step."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     fresh = path.with_suffix(".new")
-    save_file(tensors, fresh, metadata={"imclust": json.dumps(facts, sort_keys=True)})
+    fresh.write_bytes(save(tensors, {"imclust": json.dumps(facts, sort_keys=True)}))
     os.replace(fresh, path)
 
 

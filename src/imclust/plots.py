@@ -46,8 +46,8 @@ class Panel:
     behind: np.ndarray | None = None
 
 
-def scatter(panels: list[Panel], path: Path) -> None:
-    """Panels side by side."""
+def scatter(panels: list[Panel], axes_name: str, path: Path) -> None:
+    """Panels side by side; the axes are those of the space of that name."""
     plt = _pyplot()
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5.2 * len(panels), 5), squeeze=False, layout="constrained"
@@ -56,7 +56,8 @@ def scatter(panels: list[Panel], path: Path) -> None:
         if panel.behind is not None:
             ax.scatter(panel.behind[:, 0], panel.behind[:, 1], s=5, color="#d8d8d8", linewidths=0)
         _groups(ax, panel.points, panel.groups, panel.names)
-        ax.set(title=panel.title, xlabel="t-SNE 1", ylabel="t-SNE 2", xticks=[], yticks=[])
+        ax.set(title=panel.title, xticks=[], yticks=[])
+        ax.set(xlabel=f"{axes_name} 1", ylabel=f"{axes_name} 2")
         ax.set_aspect("equal", adjustable="datalim")
     figure.savefig(path, dpi=130)
     plt.close(figure)

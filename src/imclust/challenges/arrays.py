@@ -23,7 +23,7 @@ def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
     """
     if cfg.data_dir.is_file():
         return from_npz(cfg.data_dir, files)
-    return from_folder(cfg.data_dir)
+    return from_folder(cfg.data_dir.resolve())
 
 
 def from_folder(folder: Path, allows_pretrained: bool = True) -> Challenge:
@@ -34,7 +34,6 @@ def from_folder(folder: Path, allows_pretrained: bool = True) -> Challenge:
     """
     from imclust.npy import open_npy
 
-    folder = folder.resolve()
     rows = array_rows(folder / "trainX.npy", "train")
     val_x, val_y = folder / "valX.npy", folder / "valY.npy"
     labels: dict[str, str] = {}
@@ -64,7 +63,7 @@ def from_npz(archive: Path, files: Path) -> Challenge:
         raise refusal(str(archive), "a readable .npz", e, "save it again") from None
     files.mkdir(parents=True, exist_ok=True)
     np.save(files / "trainX.npy", x)
-    rows = array_rows((files / "trainX.npy").resolve(), "train")
+    rows = array_rows(files / "trainX.npy", "train")
     truth = [] if y is None else checked_labels("y", y, len(rows)).tolist()
     labels = {str(i): str(v) for i, v in enumerate(truth)}
     return Challenge(rows, labels, n_clusters=2)

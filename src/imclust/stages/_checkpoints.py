@@ -44,17 +44,19 @@ def score_checkpoints(
     truth = [labels[r.id] for r in rows if r.id in labels]
     network = encoder.network().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     stems = sorted(weights.glob("checkpoint_*.safetensors"), key=_epoch)
-    blocks: np.ndarray | None = None
+    header = load_weights(weights / "weights.safetensors", network)
+    preprocessing = Preprocessing(**header["preprocessing"])
+    if not stems:
+        return []
+    blocks = all_pixels(rows, preprocessing.size, "read")
+    n_clusters = read_manifest(assignment, "assignment")["n_clusters"]
+    known = len(truth) == len(rows) >= n_clusters
     records = []
     for path in progress(stems, "score checkpoints", unit="checkpoint"):
         load_weights(path, network)
-        header = load_weights(weights / "weights.safetensors", encoder.network())
-        preprocessing = Preprocessing(**header["preprocessing"])
-        if blocks is None:
-            blocks = all_pixels(rows, preprocessing.size, "read")
         z, error = _forward(encoder, network, blocks, preprocessing)
         record: dict[str, Any] = {"epoch": _epoch(path), "reconstruction": error}
-        if len(truth) == len(rows):
+        if known:
             clusters = _replay(assignment, z)
             record["accuracy"] = round(hungarian_accuracy(_codes(truth), clusters), 4)
         records.append(record)

@@ -85,7 +85,7 @@ def _draw_embedding(cfg: Report, assignment: Path, path: Path) -> None:
             named = [f"label {c}" for c in classes]
             behind = clustered if cfg.own and s is space else None
             panels.append(plots.Panel(title, np.asarray(s.x[known]), groups, named, behind))
-    plots.scatter(panels, path)
+    plots.scatter(panels, read_manifest(cfg.embedding)["space"], path)
 
 
 def _draw_reconstructions(index: Path, weights: Path, path: Path) -> None:

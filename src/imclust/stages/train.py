@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import Order, plain, produce
+from imclust.checks import disk_space
 from imclust.encoders import ENCODERS
 from imclust.images import all_pixels, load_index
 from imclust.log import say
@@ -72,6 +73,8 @@ def _train(cfg: Train, name: str, folder: Path) -> dict[str, Any]:
     say(f"{name}: {facts['parameters']:,} trainable parameters")
     if plan is not None:
         say(f"training on {len(rows)} images: {plan}")
+        numbers = facts["parameters"] * (len(plan.checkpoints) + 1 + 2 * 3)  # and resume points
+        disk_space(folder, 4 * numbers)
         images = all_pixels(rows, encoder.preprocessing.size, "read")
         log = fit(
             network,
