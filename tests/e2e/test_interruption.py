@@ -19,6 +19,8 @@ def start(workspace, data):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Where the suite itself runs in the background, Ctrl-C would be inherited as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
