@@ -66,7 +66,7 @@ def opened(name, data, tmp_path):
     return entry.method(entry.config(data_dir=data), tmp_path / "files")
 
 
-def test_photos_share_no_pixel_and_are_balanced(tmp_path):
+def test_photos_are_of_the_promised_shape_and_balanced(tmp_path):
     entry = CHALLENGES["photos"]
     challenge = entry.method(entry.config(), tmp_path)
     x, v = (np.load(tmp_path / f"{s}X.npy") for s in ("train", "val"))
@@ -76,8 +76,21 @@ def test_photos_share_no_pixel_and_are_balanced(tmp_path):
     assert sorted(challenge.labels.values()) == ["0"] * 250 + ["1"] * 250
     assert challenge.n_clusters == 2
     assert not challenge.allows_pretrained
-    # No crop of one set is in the other, but for those of plain sky.
-    assert not {i.tobytes() for i in x if i.std() > 5} & {i.tobytes() for i in v}
+
+
+def test_photos_take_both_sets_from_different_columns(tmp_path, monkeypatch):
+    """Photographs that are dark left of column 480 and bright right of it: no crop has both."""
+    from types import SimpleNamespace
+
+    picture = np.full((427, 640, 3), 40, np.uint8)
+    picture[:, 480:] = 200
+    picture[::2] += 5  # not constant
+    fake = SimpleNamespace(images=[picture, picture])
+    monkeypatch.setattr("sklearn.datasets.load_sample_images", lambda: fake)
+    entry = CHALLENGES["photos"]
+    entry.method(entry.config(), tmp_path)
+    assert np.load(tmp_path / "trainX.npy").max() <= 45
+    assert np.load(tmp_path / "valX.npy").min() >= 200
 
 
 @pytest.mark.parametrize("zipped", [False, True])
