@@ -27,7 +27,7 @@ from imclust.challenges import CHALLENGES
 from imclust.clusterers import CLUSTERERS
 from imclust.encoders import ENCODERS
 from imclust.fit import fit
-from imclust.images import all_pixels, to_input
+from imclust.loader import Preprocessing, all_pixels, to_input
 from imclust.metrics import flip_accuracy
 from imclust.neighbors import trustworthiness
 from imclust.reducers import REDUCERS
@@ -43,7 +43,8 @@ def load(data: Path | None, folder: Path) -> tuple[np.ndarray, np.ndarray, np.nd
     challenge = entry.method(config, folder)
     rows = {s: [r for r in challenge.rows if r.split == s] for s in ("train", "val")}
     truth = np.array([int(challenge.labels[r.id]) for r in rows["val"]])
-    return all_pixels(rows["train"], 32, "read"), all_pixels(rows["val"], 32, "read"), truth
+    size = Preprocessing(32)
+    return all_pixels(rows["train"], size, "read"), all_pixels(rows["val"], size, "read"), truth
 
 
 def train(images: np.ndarray, recipe: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def train(images: np.ndarray, recipe: str, seed: int, folder: Path) -> dict[str,
     began = time.perf_counter()
     log = fit(
         network,
-        encoder.loss,
+        encoder.objective(len(images), seed),
         images,
         encoder.preprocessing,
         plan,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -112,3 +114,53 @@ class NpyWriter:
         self._file.close()
         if kind is None and self._rows != self.shape[0]:
             raise Refusal(f"{self._rows} of {self.shape[0]} rows were written.")
+
+
+class NpyRows:
+    """Write the rows of an array in any order; its room on the disk is taken at once.
+
+    A disk that is too full is thus refused before the work that would fill it, and a file that
+    an interrupted run left can be gone on with.
+
+    Args:
+        path: the file to write. shape: (n, d), float32.
+        resume: keep what is there.
+
+    Raises:
+        Refusal: there is no room.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int], *, resume: bool = False) -> None:
+        self.shape = shape
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        self._offset, self._row = len(header.getvalue()), 4 * shape[1]
+        size = self._offset + self._row * shape[0]
+        if not resume:
+            disk_space(path.parent, size)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT)
+        if not resume:
+            os.posix_fallocate(self._file, 0, size)
+            self._put(header.getvalue(), 0)
+
+    def write(self, row: int, block: np.ndarray) -> None:
+        """Put `block` (m, d) float32 at rows `row`, `row` + 1, ..."""
+        if block.shape[1:] != self.shape[1:] or block.dtype != np.float32:
+            raise ValueError(f"block {block.shape} {block.dtype} does not fit {self.shape}")
+        self._put(np.ascontiguousarray(block).tobytes(), self._offset + row * self._row)
+
+    def _put(self, data: bytes, at: int) -> None:
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self._file, view, at)
+            view, at = view[done:], at + done
+
+    def flush(self) -> None:
+        """Have everything written so far on the disk."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Finish."""
+        os.close(self._file)

@@ -164,3 +164,9 @@ def read_labels(folder: Path) -> dict[str, str]:
     """id -> true class name, for scoring only. Nothing that picks an answer may call this."""
     read_manifest(folder, "labels")
     return {r["id"]: r["label"] for r in read_csv(folder / "labels.csv")}
+
+
+def read_published(folder: Path) -> dict[str, str]:
+    """id -> class of the labels that the task gives away for learning; disjoint from the others."""
+    read_manifest(folder, "published")
+    return {r["id"]: r["label"] for r in read_csv(folder / "labels.csv")}

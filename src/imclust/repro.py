@@ -11,14 +11,19 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from imclust import __version__
 
 if TYPE_CHECKING:
     import torch
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "pillow")
+LIBRARIES = (
+    *("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "transformers"),
+    *("openvino", "openTSNE", "opencv-python-headless", "pillow"),
+)
+BackendName = Literal["auto", "torch", "openvino"]
+Precision = Literal["auto", "float32"]
 
 
 @cache

@@ -9,7 +9,8 @@ from PIL import Image
 from helpers import make_arrays, two_kinds
 from imclust.challenges import CHALLENGES
 from imclust.checks import Refusal
-from imclust.images import all_pixels, inspect
+from imclust.images import inspect
+from imclust.loader import Preprocessing, all_pixels
 
 NETWORK = {"hw9"}  # tested against a stand-in server in tests/e2e/test_drive.py
 
@@ -50,7 +51,7 @@ def test_rows_are_unique_readable_and_labels_belong_to_them(entry, tmp_path):
     assert set(challenge.labels) <= set(ids)
     assert len(challenge.columns) == 2
     assert not [r.problem for r in inspect(challenge.rows[:3], 3) if not r.digest]
-    assert all_pixels(challenge.rows[:3], 32, "test").shape == (3, 32, 32, 3)
+    assert all_pixels(challenge.rows[:3], Preprocessing(32), "test").shape == (3, 32, 32, 3)
     assert entry.paper
 
 
@@ -202,7 +203,7 @@ def test_grey_arrays_are_taken(arrays_dir, tmp_path):
     for grey in (x[..., 0], x[..., :1]):
         np.save(arrays_dir / "trainX.npy", grey)
         rows = opened("arrays", arrays_dir, tmp_path).rows
-        assert all_pixels(rows[:2], 32, "t").shape == (2, 32, 32, 3)
+        assert all_pixels(rows[:2], Preprocessing(32), "t").shape == (2, 32, 32, 3)
 
 
 def test_labels_without_images_are_refused(arrays_dir, tmp_path):

@@ -7,7 +7,7 @@ import torch
 from helpers import two_kinds
 from imclust.encoders import ENCODERS
 from imclust.fit import fit, load_weights, save_weights
-from imclust.images import to_input
+from imclust.loader import to_input
 from imclust.repro import isolated_seed
 
 ALL = list(ENCODERS)
@@ -44,8 +44,8 @@ def test_codes_are_rows_of_finite_numbers_and_each_image_stands_alone(entry):
 def test_reconstruction_has_the_shape_of_its_input(entry):
     encoder, network = made(entry)
     x, _ = batch(encoder)
-    back = encoder.reconstruct(network, x)
-    assert back is None or back.shape == x.shape
+    if encoder.decodes:
+        assert encoder.reconstruct(network, x).shape == x.shape
 
 
 @pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
@@ -69,13 +69,14 @@ def test_a_few_steps_lower_the_loss_and_codes_tell_two_kinds_apart(entry, tmp_pa
 
         short = dataclasses.replace(plan, epochs=8, checkpoints=())
         log = fit(
-            network, encoder.loss, images, encoder.preprocessing, short,
-            seed=0, device="cpu", folder=tmp_path,
+            network, encoder.objective(96, 0), images, encoder.preprocessing, short,
+            seed=0, device="cpu", folder=tmp_path, encode=encoder.encode,
         )  # fmt: skip
         x = to_input(images, encoder.preprocessing, "cpu")
         with torch.inference_mode():
-            fresh = float(encoder.loss(made(entry)[1], x))
-            assert float(encoder.loss(network, x)) < 0.7 * fresh
+            loss, rows = encoder.objective(96, 0), torch.arange(96)
+            fresh = float(loss(made(entry)[1], x, rows))
+            assert float(loss(network, x, rows)) < 0.7 * fresh
         assert log[-1]["step"] == 8 * -(-96 // plan.batch)
     x = to_input(images, encoder.preprocessing, "cpu")
     with torch.inference_mode():

@@ -10,8 +10,8 @@ from helpers import two_kinds
 from imclust import fit as fitting
 from imclust.checks import Refusal
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
-from imclust.fit import Plan, fit, load_weights, save_weights
-from imclust.images import Preprocessing
+from imclust.fit import Objective, Plan, fit, load_weights, save_weights
+from imclust.loader import Preprocessing
 from imclust.losses import mean_squared_error
 from imclust.networks import parameter_count
 from imclust.repro import isolated_seed
@@ -26,21 +26,36 @@ def small_network():
         )
 
 
-def loss(network, x):
-    return mean_squared_error(network(x), x)
+class Killed(Exception):
+    pass
+
+
+class Copy(Objective):
+    """Reproduce the image; its buffer counts the epochs, as a memory that a resume must keep."""
+
+    def __init__(self, dies_after=None):
+        super().__init__()
+        self.register_buffer("epochs", torch.zeros((), dtype=torch.int64))
+        self.dies_after, self.steps = dies_after, 0
+
+    def begin_epoch(self, network, epoch, sweep):
+        self.epochs += 1
+        assert int(self.epochs) == epoch + 1
+
+    def forward(self, network, x, rows):
+        self.steps += 1
+        if self.dies_after is not None and self.steps > self.dies_after:
+            raise Killed
+        return mean_squared_error(network(x), x)
 
 
 def train(folder, network=None, plan=PLAN, seed=0, images=None):
     network = network or small_network()
     images = two_kinds(50)[0] if images is None else images
     log = fit(
-        network, loss, images, Preprocessing(32), plan, seed=seed, device="cpu", folder=folder
+        network, Copy(), images, Preprocessing(32), plan, seed=seed, device="cpu", folder=folder
     )
     return network, log
-
-
-class Killed(Exception):
-    pass
 
 
 @pytest.mark.parametrize("at", [1, 4, 7, 11])
@@ -50,19 +65,10 @@ def test_a_training_killed_at_any_step_ends_in_the_same_weights(tmp_path, monkey
     monkeypatch.setattr(fitting, "LOG_EVERY", 2)
     folder = tmp_path / "broken"
     folder.mkdir()
-    steps = 0
-
-    def dying(network, x):
-        nonlocal steps
-        steps += 1
-        if steps > at:
-            raise Killed
-        return loss(network, x)
-
     with pytest.raises(Killed):
         fit(
             small_network(),
-            dying,
+            Copy(dies_after=at),
             two_kinds(50)[0],
             Preprocessing(32),
             PLAN,

@@ -5,16 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imclust.images import (
-    ImageRow,
-    Preprocessing,
-    all_pixels,
-    centre_square,
-    decode,
-    inspect,
-    pixels,
-    to_input,
-)
+from imclust.images import ImageRow, decode, inspect
+from imclust.loader import Preprocessing, all_pixels, pixels, square, to_input
 
 
 def encoded(image, kind="PNG", **settings):
@@ -40,7 +32,7 @@ MODES = {
 
 @pytest.mark.parametrize("image", MODES.values(), ids=MODES)
 def test_every_mode_becomes_eight_bit_rgb_with_its_values(image):
-    got = np.asarray(decode(encoded(image)))
+    got = decode(encoded(image))
     assert got.shape == (8, 8, 3)
     assert got.dtype == np.uint8
     want = grey_ramp() if image.mode != "1" else np.asarray(image.convert("L"))
@@ -49,23 +41,23 @@ def test_every_mode_becomes_eight_bit_rgb_with_its_values(image):
 
 
 def test_cmyk_and_float_are_readable():
-    assert decode(encoded(Image.new("CMYK", (8, 8), (0, 255, 0, 0)), "JPEG")).mode == "RGB"
+    assert decode(encoded(Image.new("CMYK", (8, 8), (0, 255, 0, 0)), "JPEG")).shape == (8, 8, 3)
     deep = decode(
         encoded(Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)), "TIFF")
     )
-    assert np.asarray(deep).max() == 255
+    assert deep.max() == 255
 
 
 def test_transparency_is_laid_over_white():
     clear = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
-    assert np.asarray(decode(encoded(clear))).min() == 255
+    assert decode(encoded(clear)).min() == 255
 
 
 def test_exif_rotation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6
     tall = Image.new("RGB", (4, 8))
-    assert decode(encoded(tall, "JPEG", exif=exif)).size == (8, 4)
+    assert decode(encoded(tall, "JPEG", exif=exif)).shape == (4, 8, 3)
 
 
 def noisy_jpeg():
@@ -91,16 +83,36 @@ def test_large_jpegs_are_decoded_small_and_look_the_same():
     ramp = np.add.outer(np.arange(512), np.arange(512)) / 4
     photo = Image.fromarray(ramp.clip(0, 255).astype(np.uint8)).convert("RGB")
     data = encoded(photo, "JPEG", quality=95)
-    small = decode(data, at_least=32)
-    assert 64 <= small.width < 512
-    fast, slow = (np.asarray(centre_square(decode(data, n), 32), int) for n in (32, 0))
-    assert np.abs(fast - slow).mean() < 2
+    whole, half = decode(data), decode(data, lambda w, h: 2)
+    assert whole.shape, half.shape == ((512, 512, 3), (256, 256, 3))
+    want = whole.reshape(256, 2, 256, 2, 3).mean((1, 3))
+    assert np.abs(half - want).mean() < 2
 
 
-def test_centre_square_keeps_the_middle():
+@pytest.mark.parametrize(("side", "by"), [(32, 1), (63, 1), (64, 2), (127, 2), (300, 8), (999, 8)])
+def test_a_jpeg_is_never_made_smaller_than_the_input(side, by):
+    assert Preprocessing(32).reduction(side, 2 * side) == by
+    assert Preprocessing(32, window=40).reduction(side, 2 * side) == 1
+
+
+def test_opencv_and_pillow_agree_on_a_jpeg(monkeypatch):
+    data = noisy_jpeg()
+    fast = decode(data).astype(int)
+    monkeypatch.setattr("imclust.images._decode_jpeg", lambda data, by: None)
+    assert np.abs(decode(data) - fast).mean() < 2
+
+
+def test_the_square_keeps_the_middle_and_its_share():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
-    assert np.asarray(centre_square(Image.fromarray(wide), 10)).min() == 200
+    assert square(wide, Preprocessing(10), 10).min() == 200
+    rings = np.zeros((8, 8, 3), np.uint8)
+    rings[2:6, 2:6] = 100
+    half = Preprocessing(4, crop=0.5)
+    assert square(rings, half, half.kept(8, 8)).tolist() == np.full((4, 4, 3), 100).tolist()
+    window = Preprocessing(4, window=4)
+    assert square(rings, window, window.kept(8, 8)).min() == 100
+    assert window.kept(3, 9) == 3
 
 
 def test_files_zips_and_arrays_give_the_same_pixels(tmp_path, rng):
@@ -115,7 +127,7 @@ def test_files_zips_and_arrays_give_the_same_pixels(tmp_path, rng):
             ImageRow(str(i), "train", str(tmp_path / source.format(i)), member.format(i))
             for i in range(3)
         ]
-        np.testing.assert_array_equal(all_pixels(rows, 16, "test"), x)
+        np.testing.assert_array_equal(all_pixels(rows, Preprocessing(16), "test"), x)
 
 
 def test_inspection_tells_readable_from_damaged(tmp_path):
@@ -137,6 +149,6 @@ def test_input_is_the_homework_formula(rng):
 
 def test_one_grey_array_row_is_three_equal_channels(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(128, dtype=np.uint8).reshape(2, 8, 8))
-    got = pixels(ImageRow("0", "train", str(tmp_path / "x.npy"), "1"), 8)
+    got = pixels(ImageRow("0", "train", str(tmp_path / "x.npy"), "1"), Preprocessing(8))
     assert (got[..., 0] == got[..., 2]).all()
     assert got[0, 0, 0] == 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from imclust.checks import refusal
 from imclust.images import SUFFIXES, ImageRow
@@ -23,6 +23,9 @@ class Challenge:
         n_clusters: what the task says, None when the user must say.
         columns: header of the submission.
         allows_pretrained: whether its rules allow weights trained on other data.
+        content: `texts` when a row is a sentence in a table instead of an image.
+        published: id -> class of the labels that the task gives away for learning, if any; none
+            of them is in `labels`, so that what is scored was never learned from.
     """
 
     rows: list[ImageRow]
@@ -30,6 +33,8 @@ class Challenge:
     n_clusters: int | None = None
     columns: tuple[str, str] = ("id", "label")
     allows_pretrained: bool = True
+    content: Literal["images", "texts"] = "images"
+    published: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

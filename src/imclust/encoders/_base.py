@@ -3,42 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.fit import Plan
-    from imclust.images import Preprocessing
+    from imclust.fit import Objective, Plan
+    from imclust.loader import Preprocessing
 
 
-class Encoder(Protocol):
-    """Built from its config: `Encoder(config)`."""
+class Encoder:
+    """Images (or texts) to vectors. Built from its config: `Encoder(config)`.
 
-    track: str
+    An encoder with `refines` goes on from the weights of another and is built with it:
+    `Encoder(config, base)`.
+    """
+
+    track: str = "scratch"
     """`scratch`, or `open` when its weights were trained on other data."""
+    reads: Literal["images", "texts"] = "images"
+    """What an index must hold for it."""
+    refines: bool = False
+    """Whether `train` must be given the weights that it starts from."""
+    decodes: bool = False
+    """Whether `reconstruct` gives images back."""
     preprocessing: Preprocessing
     """Pixels to input; written into the weights file and read back from there."""
+    code_shape: tuple[int, int, int] | None = None
+    """(channels, rows, columns) of a code before it was flattened; None for a plain vector."""
 
     def network(self) -> nn.Module:
         """A freshly initialised network (torch's generator decides its weights)."""
-        ...
+        raise NotImplementedError
+
+    def pretrained(self, network: nn.Module) -> dict[str, Any]:
+        """Put weights that were trained elsewhere into `network`; returns where they came from.
+
+        Raises:
+            Refusal: they are not to be had; the sentence names the file and its place.
+        """
+        return {}
 
     def plan(self, n_images: int) -> Plan | None:
         """How to train it on so many images; None when there is nothing to train."""
-        ...
+        return None
 
-    def loss(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Scalar training loss of a batch (b, 3, s, s) float32."""
-        ...
+    def objective(self, n_images: int, seed: int) -> Objective:
+        """What its training lowers; asked for only when there is a plan."""
+        raise NotImplementedError
 
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:
         """(b, 3, s, s) float32 -> latents (b, d) float32."""
-        ...
+        raise NotImplementedError
 
-    def reconstruct(self, network: nn.Module, x: Tensor) -> Tensor | None:
-        """(b, 3, s, s) -> the same shape, or None for an encoder without a decoder."""
-        ...
+    def reconstruct(self, network: nn.Module, x: Tensor) -> Tensor:
+        """(b, 3, s, s) -> the same shape and range; asked for only if it `decodes`."""
+        raise NotImplementedError
 
 
-EncoderType: TypeAlias = Callable[[Any], Encoder]
+EncoderType: TypeAlias = Callable[..., Encoder]

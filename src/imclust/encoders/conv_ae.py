@@ -12,12 +12,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from imclust.encoders import ENCODERS
-from imclust.images import Preprocessing
+from imclust.encoders._base import Encoder
+from imclust.loader import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.fit import Plan
+    from imclust.fit import Objective, Plan
 
 FAST_STEPS = 1000
 FAST_EPOCHS = (4, 60)
@@ -40,11 +41,12 @@ class ConvAEConfig:
 
 
 @ENCODERS.register("conv-ae", ConvAEConfig, paper="NTU ML2020 homework 9, reference autoencoder")
-class ConvAE:
+class ConvAE(Encoder):
     """The homework's autoencoder under either recipe."""
 
-    track = "scratch"
+    decodes = True
     preprocessing = Preprocessing(size=32)
+    code_shape = (256, 4, 4)
 
     def __init__(self, cfg: ConvAEConfig) -> None:
         self.cfg = cfg
@@ -90,11 +92,11 @@ class ConvAE:
             checkpoints=tuple(range(every, epochs + 1, every)),
         )
 
-    def loss(self, network: nn.Module, x: Tensor) -> Tensor:
+    def objective(self, n_images: int, seed: int) -> Objective:
         """Mean squared error of the reconstruction, range -1..1."""
-        from imclust.losses import mean_squared_error
+        from imclust.losses import Reconstruction
 
-        return mean_squared_error(network(x)[1], x)
+        return Reconstruction()
 
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:
         """Flattened code in channel, row, column order: (b, 4096)."""

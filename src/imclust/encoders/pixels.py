@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imclust.encoders import ENCODERS
-from imclust.images import Preprocessing
+from imclust.encoders._base import Encoder
+from imclust.loader import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,10 +22,8 @@ class PixelsConfig:
 
 
 @ENCODERS.register("pixels", PixelsConfig, paper="the yardstick: no encoder")
-class Pixels:
+class Pixels(Encoder):
     """Flattened pixels."""
-
-    track = "scratch"
 
     def __init__(self, cfg: PixelsConfig) -> None:
         self.preprocessing = Preprocessing(size=cfg.size)
@@ -35,16 +34,6 @@ class Pixels:
 
         return nn.Flatten()
 
-    def plan(self, n_images: int) -> None:
-        """Nothing to train."""
-
-    def loss(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Never asked for: there is no plan."""
-        raise NotImplementedError
-
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:
         """(b, 3 * size * size)."""
         return network(x.contiguous())
-
-    def reconstruct(self, network: nn.Module, x: Tensor) -> None:
-        """There is no decoder."""

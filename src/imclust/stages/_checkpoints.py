@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import lineage, read_manifest
 from imclust.clusterers import CLUSTERERS
-from imclust.encoders import ENCODERS
-from imclust.images import Preprocessing, all_pixels, load_index, to_input
+from imclust.encoders import revive_encoder
+from imclust.encoders._base import Encoder
+from imclust.images import load_index
+from imclust.loader import Preprocessing, all_pixels, to_input
 from imclust.log import progress
 from imclust.metrics import hungarian_accuracy
 from imclust.reducers import REDUCERS
@@ -36,19 +38,18 @@ def score_checkpoints(
 
     from imclust.fit import load_weights
 
-    entry, config = ENCODERS.revive(read_manifest(weights, "weights")["config"])
-    encoder = entry.method(config)
+    encoder = revive_encoder(read_manifest(weights, "weights")["config"])
+    stems = sorted(weights.glob("checkpoint_*.safetensors"), key=_epoch)
+    if not stems:
+        return []
     rows = [r for r in load_index(index) if not r.problem]
     rows = [r for r in rows if r.split == "val"] or [r for r in rows if r.id in labels] or rows
     rows = rows[:ROWS]
     truth = [labels[r.id] for r in rows if r.id in labels]
     network = encoder.network().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    stems = sorted(weights.glob("checkpoint_*.safetensors"), key=_epoch)
     header = load_weights(weights / "weights.safetensors", network)
     preprocessing = Preprocessing(**header["preprocessing"])
-    if not stems:
-        return []
-    blocks = all_pixels(rows, preprocessing.size, "read")
+    blocks = all_pixels(rows, preprocessing, "read")
     n_clusters = read_manifest(assignment, "assignment")["n_clusters"]
     known = len(truth) == len(rows) >= n_clusters
     records = []
@@ -74,23 +75,20 @@ def _codes(names: list[str]) -> np.ndarray:
 
 
 def _forward(
-    encoder: Any, network: Any, blocks: np.ndarray, preprocessing: Preprocessing
+    encoder: Encoder, network: Any, blocks: np.ndarray, preprocessing: Preprocessing
 ) -> tuple[np.ndarray, float | None]:
     """Latents (n, d) and mean squared reconstruction error of all images."""
     import numpy as np
     import torch
 
     latents, total = [], 0.0
-    decodes = True
     with torch.inference_mode():
         for a in range(0, len(blocks), 128):
             x = to_input(blocks[a : a + 128], preprocessing, "cpu")
             latents.append(encoder.encode(network, x).numpy())
-            back = encoder.reconstruct(network, x)
-            decodes = back is not None
-            if back is not None:
-                total += float((back - x).square().sum())
-    error = round(total / blocks.size, 6) if decodes else None
+            if encoder.decodes:
+                total += float((encoder.reconstruct(network, x) - x).square().sum())
+    error = round(total / blocks.size, 6) if encoder.decodes else None
     return np.concatenate(latents), error
 
 

@@ -23,7 +23,8 @@ else:
 class Download:
     """Fetch or find a challenge's images, check every one, and write their index.
 
-    Writes `<out>/index` (what and where, without labels) and `<out>/labels` (for scoring only).
+    Writes `<out>/index` (what and where, without labels), `<out>/labels` (for scoring only) and
+    `<out>/published` (the labels that the task gives away for learning; most give none).
     """
 
     challenge: Method
@@ -62,6 +63,7 @@ def run(cfg: Download) -> None:
         splits = [r.split for r in rows]
         return {
             "challenge": entry.name,
+            "content": challenge().content,
             "columns": challenge().columns,
             "n_clusters": challenge().n_clusters,
             "allows_pretrained": challenge().allows_pretrained,
@@ -73,9 +75,15 @@ def run(cfg: Download) -> None:
         write_csv(folder / "labels.csv", ("id", "label"), labels.items())
         return {"rows": len(labels)}
 
+    def write_published(folder: Path) -> dict[str, Any]:
+        write_csv(folder / "labels.csv", ("id", "label"), challenge().published.items())
+        return {"rows": len(challenge().published)}
+
     again = cfg.force or _gone(cfg.out / "index")
     produce(cfg.out / "index", Order("index", config, {}, modules), write_index, force=again)
     produce(cfg.out / "labels", Order("labels", config, {}, modules), write_labels, force=again)
+    order = Order("published", config, {}, modules)
+    produce(cfg.out / "published", order, write_published, force=again)
     rows = load_index(cfg.out / "index")
     train = sum(r.split == "train" for r in rows)
     if cfg.n_clusters is not None:

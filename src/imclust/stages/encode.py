@@ -1,19 +1,30 @@
-"""`encode`: every readable image through a trained encoder, streamed to disk."""
+"""`encode`: every readable image or text through an encoder, streamed to disk, resumable."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.encoders import ENCODERS
-from imclust.images import Preprocessing, load_index, pixel_batches, to_input
-from imclust.log import say
+from imclust.artifacts import Order, produce, read_manifest, replace_text
+from imclust.checks import refusal
+from imclust.encoders import modules, revive_encoder
+from imclust.images import ImageRow, load_index
+from imclust.loader import Preprocessing, pixel_batches
+from imclust.log import progress, say
 from imclust.records import save_rows
+from imclust.repro import BackendName, Precision
+from imclust.stages._content import needs_content
 
 if TYPE_CHECKING:
     import numpy as np
+
+DONE = ".done.json"  # how many rows of an unfinished latents file are good
+KEEP_EVERY = 2.0  # seconds between such notes
+SHARDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -26,63 +37,188 @@ class Encode:
     """A `weights` artefact, from `train`; it knows its encoder and preprocessing."""
     out: Path
     """Where the latents go: x.npy (N, D) float32, ids.npy, splits.npy."""
-    batch: int = 256
-    """Images at a time."""
+    batch: int | None = None
+    """Images at a time; chosen by their size and the device unless given, halved when memory
+    runs out."""
+    workers: int | None = None
+    """Decoding threads; one a core unless given."""
+    backend: BackendName = "auto"
+    """`auto` is torch on a GPU and, for enough images, OpenVINO on a CPU, as long as its features
+    agree with torch's to cosine 0.9999."""
+    precision: Precision = "auto"
+    """`auto` is 16 bit where the hardware computes it (same condition); or `float32`."""
+    flip: bool = False
+    """Average the latents of every image and its mirror image."""
+    dedupe: bool = False
+    """Encode exact copies of an image once."""
+    shard: str = "0/1"
+    """Part I of N, as I/N: encode this share of the rows only; `gather` joins the shares."""
     device: str = "auto"
     """`auto` takes a GPU where there is one; else `cpu`, `cuda`, `cuda:1`, ..."""
     force: bool = False
     """Do it again even if it is up to date."""
 
+    def __post_init__(self) -> None:
+        for name in ("batch", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise refusal(f"--{name}", "at least 1", value, "raise it or leave it out")
+
+    def part(self, rows: list[ImageRow]) -> list[ImageRow]:
+        """The rows of this shard, side by side in the index."""
+        try:
+            i, n = (int(v) for v in self.shard.split("/"))
+        except ValueError:
+            i, n = -1, 0
+        if not 0 <= i < n <= SHARDS:
+            raise refusal("--shard", "I/N with 0 <= I < N", self.shard, "write for example 0/4")
+        return rows[len(rows) * i // n : len(rows) * (i + 1) // n]
+
 
 def run(cfg: Encode) -> None:
     """Run the stage."""
     trained = read_manifest(cfg.weights, "weights")["config"]
-    entry, _ = ENCODERS.revive(trained)
-    config = {"batch": cfg.batch, "device": cfg.device}
-    module = entry.method.__module__.removeprefix("imclust.")
-    code = (module, "images", "networks", "stages.encode")
+    names = ("batch", "backend", "precision", "flip", "dedupe", "shard", "device")
+    config = {name: getattr(cfg, name) for name in names}
+    code = (*modules(trained), "images", "loader", "networks", "backends", "stages.encode")
     order = Order("features", config, {"index": cfg.index, "weights": cfg.weights}, code)
-    if produce(cfg.out, order, lambda folder: _encode(cfg, trained, folder), force=cfg.force):
+    made = produce(
+        cfg.out,
+        order,
+        lambda folder: _encode(cfg, trained, folder),
+        force=cfg.force,
+        keep_partial=True,
+    )
+    if made:
         doc = read_manifest(cfg.out)
-        say(f"{doc['rows']} latents of {doc['dims']} numbers are in {cfg.out}")
+        say(
+            f"{doc['rows']} latents of {doc['dims']} numbers are in {cfg.out} "
+            f"({doc['images_per_second']:.0f} a second, {doc['engine']})"
+        )
 
 
 def _encode(cfg: Encode, trained: dict[str, Any], folder: Path) -> dict[str, Any]:
     import numpy as np
-    import torch
 
-    from imclust.checks import finite
+    encoder = revive_encoder(trained)
+    needs_content(cfg.index, encoder, trained["method"])
+    rows = cfg.part([r for r in load_index(cfg.index) if not r.problem])
+    if not rows:
+        raise refusal(f"shard {cfg.shard}", "at least one image", "none", "use fewer shards")
+    firsts, places = _distinct(rows) if cfg.dedupe else (rows, None)
+    began = time.monotonic()
+    stream = _texts if encoder.reads == "texts" else _images
+    start, facts = stream(cfg, encoder, firsts)
+    skipped, dims = _stream_to_disk(folder, len(rows), len(firsts), places, start)
+    seconds = time.monotonic() - began
+    save_rows(folder, np.array([r.id for r in rows]), np.array([r.split for r in rows]))
+    return facts | {
+        "rows": len(rows),
+        "dims": dims,
+        "encoded": len(firsts),
+        "images_per_second": round((len(firsts) - skipped) / max(seconds, 1e-9), 1),
+        "track": read_manifest(cfg.weights)["track"],
+        "space": trained["method"],
+    }
+
+
+Start = Callable[[int], Iterator["np.ndarray"]]
+
+
+def _images(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dict[str, Any]]:
+    """Latents of images from any row on, and what computes them."""
+    import numpy as np
+
+    from imclust.backends import Codes, batch_size, pick_backend
     from imclust.fit import load_weights
-    from imclust.npy import NpyWriter
     from imclust.repro import pick_device
 
-    entry, config = ENCODERS.revive(trained)
-    encoder = entry.method(config)
     device = pick_device(cfg.device)
     network = encoder.network()
     facts = load_weights(cfg.weights / "weights.safetensors", network)
     preprocessing = Preprocessing(**facts["preprocessing"])
-    network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    rows = [r for r in load_index(cfg.index) if not r.problem]
+    batch = cfg.batch or batch_size(preprocessing.size, device)
+    probe = np.concatenate(list(pixel_batches(rows[:16], preprocessing, 16, cfg.workers)))
+    codes = Codes(encoder.encode, network, preprocessing, cfg.flip)
+    backend, found = pick_backend(
+        codes, probe, len(rows), batch, device, cfg.backend, cfg.precision
+    )
+    engine = f"{backend.name} {backend.precision} on {device}, {batch} at a time"
 
-    def codes(block: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            z = encoder.encode(network, to_input(block, preprocessing, device))
-        latents: np.ndarray = z.float().cpu().numpy()
-        finite("latents", latents, "train again with a lower learning rate")
-        return latents
+    def start(at: int) -> Iterator[np.ndarray]:
+        return backend.stream(pixel_batches(rows[at:], preprocessing, batch, cfg.workers))
 
-    blocks = pixel_batches(rows, preprocessing.size, cfg.batch, "encode")
-    first = codes(next(blocks))
-    with NpyWriter(folder / "x.npy", (len(rows), first.shape[1])) as out:
-        out.append(first)
-        for block in blocks:
-            out.append(codes(block))
-    save_rows(folder, np.array([r.id for r in rows]), np.array([r.split for r in rows]))
-    return {
-        "rows": len(rows),
-        "dims": first.shape[1],
-        "track": encoder.track,
-        "space": entry.name,
-        "bytes": int(len(rows) * first.shape[1] * 4),
-    }
+    return start, {"engine": engine, **found}
+
+
+def _texts(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dict[str, Any]]:
+    """Latents of texts from any row on, and what computes them."""
+    from imclust.fit import load_weights
+    from imclust.repro import pick_device
+
+    device = pick_device(cfg.device)
+    network = encoder.network()
+    load_weights(cfg.weights / "weights.safetensors", network)
+    batch = cfg.batch or encoder.batch
+    texts = encoder.texts(rows)
+    network = network.to(device).eval()
+
+    def start(at: int) -> Iterator[np.ndarray]:
+        for a in range(at, len(texts), batch):
+            yield encoder.encode_texts(network, texts[a : a + batch], device)
+
+    return start, {"engine": f"torch float32 on {device}, {batch} at a time"}
+
+
+def _distinct(rows: list[ImageRow]) -> tuple[list[ImageRow], list[list[int]]]:
+    """The first of all exact copies of an image, and the row numbers of each group of copies."""
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row.digest, []).append(i)
+    return [rows[g[0]] for g in groups.values()], list(groups.values())
+
+
+def _stream_to_disk(
+    folder: Path, rows: int, total: int, places: list[list[int]] | None, start: Start
+) -> tuple[int, int]:
+    """Write latents as they come, leaving a note of how far it got.
+
+    Args:
+        rows: of the file. total: latents to come. places: of latent i, the rows that it fills;
+            its own number when None.
+
+    Returns:
+        How many latents an earlier run had left, and the numbers in each.
+    """
+    from imclust.npy import NpyRows
+
+    note = folder / DONE
+    done = json.loads(note.read_text()) if note.is_file() else None
+    skipped = at = int(done["at"]) if done else 0
+    dims = int(done["dims"]) if done else 0
+    file: NpyRows | None = None
+    kept = time.monotonic()
+    if done:
+        say(f"going on after {at} of {total} images")
+        file = NpyRows(folder / "x.npy", (rows, dims), resume=True)
+    with progress(None, "encode", total=total, initial=at, unit="img") as bar:
+        for block in start(at) if at < total else ():
+            if file is None:
+                dims = block.shape[1]
+                file = NpyRows(folder / "x.npy", (rows, dims))
+            if places is None:
+                file.write(at, block)
+            else:
+                for latent, group in zip(block, places[at : at + len(block)], strict=True):
+                    for row in group:
+                        file.write(row, latent[None])
+            at += len(block)
+            bar.update(len(block))
+            if time.monotonic() - kept > KEEP_EVERY:
+                file.flush()
+                replace_text(note, json.dumps({"at": at, "dims": dims}))
+                kept = time.monotonic()
+    if file is not None:
+        file.close()
+    note.unlink(missing_ok=True)
+    return skipped, dims

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from imclust import plots
 from imclust.artifacts import Order, lineage, produce, read_manifest
-from imclust.encoders import ENCODERS
-from imclust.images import Preprocessing, load_index, pixels
+from imclust.encoders import revive_encoder
+from imclust.encoders._base import Encoder
+from imclust.images import load_index
+from imclust.loader import Preprocessing, pixels
 from imclust.log import read_jsonl, say
 from imclust.records import Assignment, Features, read_csv, read_labels
 from imclust.stages._table import table
@@ -93,30 +95,26 @@ def _draw_reconstructions(index: Path, weights: Path, path: Path) -> None:
 
     rows = [r for r in load_index(index) if r.split == "train"]
     chosen = [i for i in SHOWN if i < len(rows) and not rows[i].problem]
-    entry, config = ENCODERS.revive(read_manifest(weights, "weights")["config"])
-    encoder = entry.method(config)
-    if not chosen:
+    encoder = revive_encoder(read_manifest(weights, "weights")["config"])
+    if not chosen or not encoder.decodes:
         return
-    shown = np.stack([pixels(rows[i], encoder.preprocessing.size) for i in chosen])
+    shown = np.stack([pixels(rows[i], encoder.preprocessing) for i in chosen])
     back = _rebuild(encoder, weights, shown)
-    if back is not None:
-        plots.reconstructions(shown, back, [f"row {i}" for i in chosen], path)
+    plots.reconstructions(shown, back, [f"row {i}" for i in chosen], path)
 
 
-def _rebuild(encoder: Any, weights: Path, shown: np.ndarray) -> np.ndarray | None:
-    """Reconstructions (n, s, s, 3) uint8, or None for an encoder without a decoder."""
+def _rebuild(encoder: Encoder, weights: Path, shown: np.ndarray) -> np.ndarray:
+    """Reconstructions (n, s, s, 3) uint8."""
     import torch
 
     from imclust.fit import load_weights
-    from imclust.images import to_input
+    from imclust.loader import to_input
 
     network = encoder.network()
     facts = load_weights(weights / "weights.safetensors", network)
     with torch.inference_mode():
         x = to_input(shown, Preprocessing(**facts["preprocessing"]), "cpu")
         back = encoder.reconstruct(network.eval(), x)
-    if back is None:
-        return None
     mean, std = (torch.tensor(facts["preprocessing"][k]).view(1, 3, 1, 1) for k in ("mean", "std"))
     level = ((back * std + mean) * 255).round().clamp(0, 255).byte()
     return level.permute(0, 2, 3, 1).numpy()

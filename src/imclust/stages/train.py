@@ -6,16 +6,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, plain, produce
-from imclust.checks import disk_space
-from imclust.encoders import ENCODERS
-from imclust.images import all_pixels, load_index
+from imclust.artifacts import Order, plain, produce, read_manifest
+from imclust.checks import disk_space, refusal
+from imclust.encoders import ENCODERS, modules, revive_encoder
+from imclust.images import load_index
+from imclust.loader import all_pixels
 from imclust.log import say
+from imclust.stages._content import needs_content
 
 if TYPE_CHECKING:
     Method = Any
 else:
     Method = ENCODERS.union()
+
+
+CODE = ("fit", "augment", "losses", "networks", "images", "loader", "repro")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Train:
     """An `index` artefact, from `download`."""
     out: Path
     """Where the weights go: weights.safetensors, checkpoints, steps.jsonl."""
+    start: Path | None = None
+    """A `weights` artefact to go on from, for encoders that refine another."""
     seed: int = 0
     """Initial weights and order of the images."""
     device: str = "auto"
@@ -40,17 +47,19 @@ def run(cfg: Train) -> None:
     """Run the stage. A killed training goes on from its last resume point, at most 5 s back."""
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
-    module = entry.method.__module__.removeprefix("imclust.")
-    order = Order(
-        "weights",
-        config,
-        {"index": cfg.index},
-        (module, "fit", "losses", "networks", "images", "repro"),
-    )
+    inputs = {"index": cfg.index}
+    if getattr(entry.method, "refines", False) != (cfg.start is not None):
+        needs = "given" if cfg.start is None else "left out: this encoder starts from nothing"
+        raise refusal(f"--start of {entry.name}", needs, cfg.start, "see train --help")
+    if cfg.start is not None:
+        config["base"] = read_manifest(cfg.start, "weights")["config"]
+        inputs["start"] = cfg.start
+    code = (*modules(config), *CODE)
+    order = Order("weights", config, inputs, code)
     made = produce(
         cfg.out,
         order,
-        lambda folder: _train(cfg, entry.name, folder),
+        lambda folder: _train(cfg, config, folder),
         force=cfg.force,
         keep_partial=True,
     )
@@ -58,37 +67,44 @@ def run(cfg: Train) -> None:
         say(f"weights of {entry.name} are in {cfg.out}")
 
 
-def _train(cfg: Train, name: str, folder: Path) -> dict[str, Any]:
-    from imclust.fit import RESUME, describe, fit, save_weights
+def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    from imclust.fit import RESUME, describe, fit, load_weights, save_weights
     from imclust.networks import parameter_count
     from imclust.repro import isolated_seed, pick_device
 
-    encoder = ENCODERS[name].method(cfg.encoder)
+    name = config["method"]
+    encoder = revive_encoder(config)
+    needs_content(cfg.index, encoder, name)
     rows = [r for r in load_index(cfg.index) if r.split == "train" and not r.problem]
     plan = encoder.plan(len(rows))
     device = pick_device(cfg.device)
     with isolated_seed(cfg.seed, device):
         network = encoder.network()
     facts: dict[str, Any] = {"encoder": name, "parameters": parameter_count(network)}
-    say(f"{name}: {facts['parameters']:,} trainable parameters")
+    facts |= encoder.pretrained(network)
+    if cfg.start is not None:
+        load_weights(cfg.start / "weights.safetensors", network)
+    say(f"{name}: {facts['parameters']:,} parameters")
     if plan is not None:
         say(f"training on {len(rows)} images: {plan}")
         numbers = facts["parameters"] * (len(plan.checkpoints) + 1 + 2 * 3)  # and resume points
         disk_space(folder, 4 * numbers)
-        images = all_pixels(rows, encoder.preprocessing.size, "read")
+        images = all_pixels(rows, encoder.preprocessing, "read")
         log = fit(
             network,
-            encoder.loss,
+            encoder.objective(len(rows), cfg.seed),
             images,
             encoder.preprocessing,
             plan,
             seed=cfg.seed,
             device=device,
             folder=folder,
+            encode=encoder.encode,
         )
         facts |= {"plan": asdict(plan), "loss": log[-1]["loss"], "steps": log[-1]["step"]}
         say(f"training loss {log[-1]['loss']:.4f} after {log[-1]['step']} steps")
     header = describe(encoder.preprocessing, encoder=name, config=plain(cfg.encoder))
+    disk_space(folder, 4 * facts["parameters"])
     save_weights(folder / "weights.safetensors", network, header)
     (folder / RESUME).unlink(missing_ok=True)
     return facts | {"track": encoder.track, "preprocessing": asdict(encoder.preprocessing)}

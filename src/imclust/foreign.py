@@ -1,0 +1,113 @@
+"""Networks and weights that others made: importing their packages, reading their files."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from imclust.checks import Refusal, refusal
+
+
+@cache
+def vision(name: str) -> Any:
+    """Import torchvision or timm, also where torch is a CPU build and torchvision is not.
+
+    Such a torchvision fails at its import, because its compiled operators cannot be loaded and two
+    of them are wanted by name. Declaring their schemas first is enough: nothing here calls them.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as e:
+        if "torchvision::nms" not in str(e):
+            raise
+        library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT.append(library)  # the schemas live as long as this object
+        importlib.invalidate_caches()
+        importlib.import_module("torchvision")
+    return importlib.import_module(name)
+
+
+_KEPT: list[Any] = []
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file by name: safetensors, or a torch file of tensors only.
+
+    Raises:
+        Refusal: missing, truncated, something else, or a pickle that would run code.
+    """
+    import pickle
+
+    if not path.is_file():
+        raise refusal(str(path), "a weights file", "nothing there", "check the path of --weights")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        doc = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as e:
+        if "weights_only" in str(e) or "Unsupported" in str(e):
+            raise refusal(
+                str(path),
+                "tensors only",
+                "a pickle with other objects in it, which is never loaded because it can run code",
+                "save it again as safetensors",
+            ) from None
+        raise _damaged(path) from None
+    except Exception:
+        raise _damaged(path) from None
+    for key in ("state_dict", "model"):
+        if isinstance(doc, Mapping) and isinstance(doc.get(key), Mapping):
+            doc = doc[key]
+    if not isinstance(doc, Mapping) or not all(isinstance(v, Tensor) for v in doc.values()):
+        raise refusal(str(path), "a mapping of names to tensors", type(doc).__name__, "check it")
+    return dict(doc)
+
+
+def _damaged(path: Path) -> Refusal:
+    size = path.stat().st_size
+    got = "a file that is damaged, truncated or something else"
+    return refusal(str(path), "safetensors or a torch weights file", f"{got} ({size} bytes)",
+                   "download it again")  # fmt: skip
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load strictly; a mismatch says which keys differ.
+
+    Raises:
+        Refusal: keys or shapes are not the network's.
+    """
+    want = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    have = {k: tuple(v.shape) for k, v in state.items()}
+    lacking, unknown = sorted(want.keys() - have.keys()), sorted(have.keys() - want.keys())
+    lacking = [k for k in lacking if not k.endswith("num_batches_tracked")]
+    other = [k for k in want.keys() & have.keys() if want[k] != have[k]]
+    if lacking or unknown or other:
+        parts = []
+        if lacking:
+            parts.append(f"{len(lacking)} keys missing, first {lacking[0]}")
+        if unknown:
+            parts.append(f"{len(unknown)} unknown, first {unknown[0]}")
+        if other:
+            k = sorted(other)[0]
+            parts.append(f"{len(other)} of another shape, first {k} {have[k]} instead of {want[k]}")
+        raise refusal(
+            source, "weights of this architecture", "; ".join(parts), "give the matching file"
+        )
+    network.load_state_dict(dict(state), strict=False)
+
+
+def nearest_names(name: str, known: list[str], n: int = 3) -> str:
+    """`Did you mean ...?` for a name that is not known, or nothing."""
+    near = difflib.get_close_matches(name, known, n, 0.5)
+    return f"did you mean {', '.join(near)}?" if near else "see the documentation"
