@@ -4,63 +4,125 @@
 #   CHALLENGE=arrays DATA_DIR=folder/with/trainX.npy bash run_baseline.sh
 #   CHALLENGE=folder DATA_DIR=my/images K=4 bash run_baseline.sh
 #   CHALLENGE=imagefolder DATA_DIR=tree/of/class/folders bash run_baseline.sh
-#   RECIPE=literal bash run_baseline.sh          # the published homework pipeline, unchanged
-# RUN names the run (default RECIPE-seedSEED), NAME the data set, WORKSPACE another place for data/
-# and submissions/; ENCODER=pixels skips learning; SET_ASIDE_CORRUPT=1 goes on without unreadable
-# images. A second run redoes only what a changed setting or file touches.
+#   CHALLENGE=blitz7 DATA_DIR=folder/with/test.zip bash run_baseline.sh
+#   CHALLENGE=texts DATA_DIR=my/texts.csv K=4 bash run_baseline.sh
+#   RECIPE=literal bash run_baseline.sh          # the published pipeline, unchanged
+# ENCODER: conv-ae, vgg-ae, local-aggregation, timm, vgg16, text, pixels, or auto (the default):
+# conv-ae for the homework's arrays; for other images vgg16 where its weights are and else timm.
+# PREDICTOR: homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, by default as the encoder's
+# own walkthrough has it. FINETUNE=self refines the encoder on its own confident clusters, and
+# FINETUNE=published on labels that the task gives away. ENCODER_FLAGS and CHALLENGE_FLAGS are
+# handed on. RUN names the run (default RECIPE-seedSEED), NAME the data set, WORKSPACE another place
+# for data/ and submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run
+# redoes only what a changed setting or file touches.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
 prepare_environment requirements.txt
+imclust() { python -m imclust "$@"; }
+absolute() { if [[ $1 = /* ]]; then echo "$1"; else echo "$here/$1"; fi; }
 
-challenge=${CHALLENGE:-photos} recipe=${RECIPE:-fast} seed=${SEED:-0} encoder=${ENCODER:-conv-ae}
-name=$challenge source=() k=() aside=() recipe_flag=(--recipe "$recipe")
+# --- settings -------------------------------------------------------------------------------------
+challenge=${CHALLENGE:-photos} recipe=${RECIPE:-fast} encoder=${ENCODER:-auto} finetune=${FINETUNE:-}
+seed=${SEED:-0} name=$challenge source=() k=() aside=() top=
+read -ra challenge_flags <<<"${CHALLENGE_FLAGS:-}"
+read -ra encoder_flags <<<"${ENCODER_FLAGS:-}"
+[ "$challenge" != blitz7 ] || seed=${SEED:-42} # the walkthrough's
 if [ -n "${DATA_DIR:-}" ]; then
-    [[ $DATA_DIR = /* ]] || DATA_DIR=$here/$DATA_DIR
+    DATA_DIR=$(absolute "$DATA_DIR")
     source=(--data-dir "$DATA_DIR")
     name=$challenge-$(basename "${DATA_DIR%/}")
 fi
 if [ -n "${K:-}" ]; then
     k=(--n-clusters "$K")
-elif [ "$challenge" = folder ]; then
-    echo "K must be given for CHALLENGE=folder, which has no number of clusters of its own; got nothing; set K=<n>." >&2
+elif [ "$challenge" = folder ] || [ "$challenge" = texts ]; then
+    echo "K must be given for CHALLENGE=$challenge, which has no number of clusters of its own; got nothing; set K=<n>." >&2
     exit 2
 fi
 [ -z "${SET_ASIDE_CORRUPT:-}" ] || aside=(--set-aside-corrupt)
-[ "$encoder" = conv-ae ] && train_flag=("${recipe_flag[@]}") || train_flag=()
+[ -z "${WORKSPACE:-}" ] || top=$(absolute "$WORKSPACE")/
 name=${NAME:-${name%.*}}
-run_name=${RUN:-$recipe-seed$seed} top=
-if [ -n "${WORKSPACE:-}" ]; then [[ $WORKSPACE = /* ]] && top=$WORKSPACE/ || top=$here/$WORKSPACE/; fi
-raw=${top}data/raw/$name
-run=${top}data/runs/$name/$run_name
-submission=${top}submissions/$name/$run_name
+run_name=${RUN:-$recipe-seed$seed}
+raw=${top}data/raw/$name runs=${top}data/runs/$name
+run=$runs/$run_name submission=${top}submissions/$name/$run_name
 
-imclust() { python -m imclust "$@"; }
+imclust download --out "$raw" "${k[@]}" "${aside[@]}" "$challenge" "${source[@]}" "${challenge_flags[@]}"
 
-imclust download --out "$raw" "${k[@]}" "${aside[@]}" "$challenge" "${source[@]}"
-imclust train --index "$raw/index" --out "$run/weights" --seed "$seed" "$encoder" "${train_flag[@]}"
-imclust encode --index "$raw/index" --weights "$run/weights" --out "$run/latents"
+# --- encoder: from images to latents --------------------------------------------------------------
+if [ "$encoder" = auto ]; then
+    case $challenge in
+    photos | hw9 | arrays | digits) encoder=conv-ae ;;
+    texts) encoder=text ;;
+    *) encoder=$(imclust encoders --first vgg16 timm) ;;
+    esac
+    echo "encoder: $encoder (chosen by the challenge and by what weights are there; ENCODER overrides)"
+fi
+case $encoder in
+conv-ae | pixels) predictor=${PREDICTOR:-homework} ;;
+*) predictor=${PREDICTOR:-kmeans} ;;
+esac
+case $encoder in conv-ae | vgg-ae | vgg16) encoder_flags=(--recipe "$recipe" "${encoder_flags[@]}") ;; esac
 
-# reduce_and_cluster SPLIT PREFIX: KernelPCA 200, t-SNE 2, MiniBatchKMeans, fitted on that split.
+start=()
+case $encoder in
+conv-ae | vgg-ae | local-aggregation) encoded=$run ;; # learned from these images, seed by seed
+*) # the same for every seed
+    flags=${ENCODER_FLAGS:-}
+    encoded=$runs/$encoder${flags//[^a-zA-Z0-9._-]/_}
+    [ "$recipe" = fast ] || encoded=$encoded-$recipe
+    ;;
+esac
+if [ "$encoder" = local-aggregation ]; then # goes on from the autoencoder
+    imclust train --index "$raw/index" --out "$run/start" --seed "$seed" vgg-ae --recipe "$recipe"
+    start=(--start "$run/start")
+fi
+learn_seed=()
+[ "$encoded" != "$run" ] || learn_seed=(--seed "$seed")
+imclust train --index "$raw/index" --out "$encoded/weights" "${start[@]}" "${learn_seed[@]}" \
+    "$encoder" "${encoder_flags[@]}"
+imclust encode --index "$raw/index" --weights "$encoded/weights" --out "$encoded/latents"
+weights=$encoded/weights latents=$encoded/latents
+
+# --- predictor: from latents to clusters ----------------------------------------------------------
+# reduce_and_cluster SPLIT PREFIX: fitted on that split; leaves PREFIXclusters and PREFIXtsne.
 reduce_and_cluster() {
-    imclust reduce --features "$run/latents" --out "$run/$2kernel-pca" --split "$1" --seed "$seed" \
-        kernel-pca "${recipe_flag[@]}"
-    imclust reduce --features "$run/$2kernel-pca" --out "$run/$2tsne" --split "$1" --seed "$seed" \
-        tsne "${recipe_flag[@]}"
-    imclust cluster --features "$run/$2tsne" --index "$raw/index" --out "$run/$2clusters" \
-        --split "$1" "${k[@]}" --seed "$seed" minibatch-kmeans "${recipe_flag[@]}"
+    local fit=(--split "$1" --seed "$seed") to=$run/$2
+    if [ "$predictor" = homework ]; then
+        imclust reduce --features "$latents" --out "${to}kernel-pca" "${fit[@]}" \
+            kernel-pca --recipe "$recipe"
+        imclust reduce --features "${to}kernel-pca" --out "${to}tsne" "${fit[@]}" tsne --recipe "$recipe"
+        imclust cluster --features "${to}tsne" --index "$raw/index" --out "${to}clusters" \
+            "${fit[@]}" "${k[@]}" minibatch-kmeans --recipe "$recipe"
+    else
+        local unit=(--unit)
+        [ "$recipe" = fast ] || unit=(--restarts 10) # raw features, as the walkthroughs have them
+        imclust cluster --features "$latents" --index "$raw/index" --out "${to}clusters" \
+            "${fit[@]}" "${k[@]}" kmeans "${unit[@]}"
+        imclust reduce --features "$latents" --out "${to}pca" "${fit[@]}" pca --components 50
+        imclust reduce --features "${to}pca" --out "${to}tsne" "${fit[@]}" tsne # to look at
+    fi
 }
 reduce_and_cluster train ""
+
+if [ -n "$finetune" ]; then # the encoder once more, on its own confident clusters or on labels
+    on=(--assignment "$run/clusters")
+    [ "$finetune" != published ] || on=(--published "$raw/published")
+    imclust finetune --index "$raw/index" --weights "$weights" --out "$run/finetune" --seed "$seed" "${on[@]}"
+    weights=$run/finetune/weights
+fi
+
+clusters=$run/clusters
+[ -z "$finetune" ] || clusters=$run/finetune/clusters
 own_clusters=() own_embedding=()
 if grep -q '^val,' "$raw/index/index.csv"; then # the homework scores valX clustered on its own
     reduce_and_cluster val val-
     own_clusters=(--own "$run/val-clusters") own_embedding=(--own "$run/val-tsne")
 fi
 
-imclust score --assignment "$run/clusters" --index "$raw/index" --labels "$raw/labels" \
-    --weights "$run/weights" --out "$run/scores" "${own_clusters[@]}" \
-    --spaces "$run/latents" "$run/tsne"
-imclust submit --assignment "$run/clusters" --index "$raw/index" --out "$submission"
+# --- result ---------------------------------------------------------------------------------------
+imclust score --assignment "$clusters" --index "$raw/index" --labels "$raw/labels" \
+    --weights "$weights" --out "$run/scores" "${own_clusters[@]}" --spaces "$latents" "$run/tsne"
+imclust submit --assignment "$clusters" --index "$raw/index" --out "$submission"
 imclust report --submission "$submission" --scores "$run/scores" --labels "$raw/labels" \
     --embedding "$run/tsne" --out "$run/report" "${own_embedding[@]}"

@@ -13,8 +13,10 @@ from imclust.checks import Refusal
 
 STAGES = {  # in pipeline order
     "download": ("Download", "fetch or find a challenge's images, check them, index them"),
+    "encoders": ("Encoders", "list the encoders, and which weights are at hand"),
     "train": ("Train", "train an encoder on the images to cluster"),
     "encode": ("Encode", "images to latents"),
+    "gather": ("Gather", "join latents that several machines encoded"),
     "reduce": ("Reduce", "latents to a smaller space: PCA, KernelPCA, t-SNE"),
     "cluster": ("Cluster", "give every image a cluster"),
     "score": ("Score", "measure the answer, against labels where there are some"),

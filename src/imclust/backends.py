@@ -5,6 +5,7 @@ Every backend takes pixels as bytes, (b, s, s, 3) uint8, and normalises them whe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -150,7 +151,8 @@ class OpenVinoBackend:
 
         self.precision, self.batch = precision, batch
         example = torch.zeros((batch, size, size, 3), dtype=torch.uint8)
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer warns that constants are constants
             model = ov.convert_model(codes, example_input=example, input=[list(example.shape)])
         hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
         settings = {

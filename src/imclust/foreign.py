@@ -111,3 +111,56 @@ def nearest_names(name: str, known: list[str], n: int = 3) -> str:
     """`Did you mean ...?` for a name that is not known, or nothing."""
     near = difflib.get_close_matches(name, known, n, 0.5)
     return f"did you mean {', '.join(near)}?" if near else "see the documentation"
+
+
+def cached(url: str) -> Path:
+    """Where torch's cache keeps a published weights file, whether it is there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+
+
+def fetched(url: str, what: str) -> Path:
+    """A published weights file in torch's cache, downloaded if need be and checked by its hash.
+
+    Raises:
+        Refusal: it is neither there nor to be had.
+    """
+    path = cached(url)
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            prefix = path.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
+        except Exception as e:
+            raise refusal(
+                f"weights of {what}",
+                f"at {path} or to be had from {url}",
+                f"neither ({type(e).__name__})",
+                f"fetch {path.name} where there is a network and put it there, or give it with "
+                "--weights FILE",
+            ) from None
+    return path
+
+
+def in_hub_cache(repository: str) -> bool:
+    """Whether the Hugging Face cache holds something of a repository, `owner/name`."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return (Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots").is_dir()
+
+
+def reach_hub() -> None:
+    """Fail at once where there is no hub, instead of after the client's minute of retries.
+
+    Raises:
+        OSError: no connection. Behind a proxy nothing is tried here: the proxy knows better.
+    """
+    import socket
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    from huggingface_hub.constants import ENDPOINT
+
+    if "https" not in getproxies():
+        host = urlsplit(ENDPOINT)
+        port = host.port or (443 if host.scheme == "https" else 80)
+        socket.create_connection((host.hostname or "", port), timeout=5).close()

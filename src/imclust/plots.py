@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
+PER_ROW = 5  # images of a cluster that are shown
 # Okabe and Ito's palette, told apart by colour-blind readers too; more clusters take a wheel.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 
@@ -103,7 +104,36 @@ def reconstructions(
     plt.close(figure)
 
 
-def training(steps: list[dict[str, Any]], checkpoints: list[dict[str, str]], path: Path) -> None:
+def examples(images: list[np.ndarray], names: list[str], path: Path) -> None:
+    """A row a cluster, each of up to `PER_ROW` images.
+
+    Args:
+        images: of every cluster (m, s, s, 3) uint8, m from 0 on, the most typical first.
+        names: of the clusters, with their sizes.
+    """
+    plt = _pyplot()
+    k = len(images)
+    figure, axes = plt.subplots(
+        k, PER_ROW, figsize=(1.4 * PER_ROW + 1.2, 1.45 * k), squeeze=False, layout="constrained"
+    )
+    for row, (shown, name) in enumerate(zip(images, names, strict=True)):
+        for column, ax in enumerate(axes[row]):
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            if column < len(shown):
+                ax.imshow(shown[column], interpolation="nearest")
+        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def training(
+    steps: list[dict[str, Any]],
+    checkpoints: list[dict[str, str]],
+    path: Path,
+    *,
+    loss: str = "mean squared error",
+) -> None:
     """Training loss by epoch; beneath it error and, where known, accuracy by checkpoint."""
     plt = _pyplot()
     known = bool(checkpoints) and "accuracy" in checkpoints[0]
@@ -133,7 +163,7 @@ def training(steps: list[dict[str, Any]], checkpoints: list[dict[str, str]], pat
             color=PALETTE[0],
             label="error at checkpoints (validation images)",
         )
-    top.set(yscale="log", ylabel="mean squared error", title="Reconstruction, pixels in -1..1")
+    top.set(yscale="log", ylabel=loss, title="Training")
     top.legend(frameon=False, fontsize=8)
     if known:
         low = axes[1, 0]

@@ -22,7 +22,7 @@ class FolderConfig(LocalData):
 
 
 @CHALLENGES.register("folder", FolderConfig, paper="anybody's images")
-def folder(cfg: FolderConfig, files: Path) -> Challenge:
+def folder(cfg: LocalData, files: Path) -> Challenge:
     """Ids are those of sample_submission.csv, which also fixes order and header.
 
     A sample's id may be an image's path, name, or either without its suffix. Without a sample,

@@ -44,6 +44,10 @@ class Encoder:
         """
         return {}
 
+    def lacks(self) -> str:
+        """The weights file that is not at hand yet, or nothing when it can start at once."""
+        return ""
+
     def plan(self, n_images: int) -> Plan | None:
         """How to train it on so many images; None when there is nothing to train."""
         return None

@@ -106,9 +106,9 @@ def _encode(cfg: Encode, trained: dict[str, Any], folder: Path) -> dict[str, Any
     if not rows:
         raise refusal(f"shard {cfg.shard}", "at least one image", "none", "use fewer shards")
     firsts, places = _distinct(rows) if cfg.dedupe else (rows, None)
-    began = time.monotonic()
     stream = _texts if encoder.reads == "texts" else _images
     start, facts = stream(cfg, encoder, firsts)
+    began = time.monotonic()
     skipped, dims = _stream_to_disk(folder, len(rows), len(firsts), places, start)
     seconds = time.monotonic() - began
     save_rows(folder, np.array([r.id for r in rows]), np.array([r.split for r in rows]))

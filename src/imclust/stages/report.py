@@ -14,12 +14,13 @@ from imclust.encoders._base import Encoder
 from imclust.images import load_index
 from imclust.loader import Preprocessing, pixels
 from imclust.log import read_jsonl, say
-from imclust.records import Assignment, Features, read_csv, read_labels
+from imclust.records import Assignment, Features, read_csv, read_labels, write_csv
 from imclust.stages._table import table
 
 if TYPE_CHECKING:
     import numpy as np
 
+SIDE = 96  # pixels of an example
 SHOWN = (1, 2, 3, 6, 7, 9)  # rows of trainX that the homework shows
 
 
@@ -56,11 +57,15 @@ def _draw(cfg: Report, folder: Path) -> dict[str, Any]:
     made = lineage(cfg.submission, cfg.scores)
     at = {doc["kind"]: path for path, doc in made.items()}
     _draw_embedding(cfg, at["assignment"], folder / "embedding.png")
-    _draw_reconstructions(at["index"], at["weights"], folder / "reconstructions.png")
+    encoder = revive_encoder(read_manifest(at["weights"], "weights")["config"])
+    _draw_examples(cfg, at["index"], folder)
+    if encoder.decodes:
+        _draw_reconstructions(encoder, at["index"], at["weights"], folder / "reconstructions.png")
     steps, checked = at["weights"] / "steps.jsonl", cfg.scores / "checkpoints.csv"
     if steps.is_file():
         checkpoints = read_csv(checked) if checked.is_file() else []
-        plots.training(read_jsonl(steps), checkpoints, folder / "training.png")
+        loss = "mean squared error" if encoder.decodes else "loss"
+        plots.training(read_jsonl(steps), checkpoints, folder / "training.png", loss=loss)
     return {}
 
 
@@ -90,13 +95,35 @@ def _draw_embedding(cfg: Report, assignment: Path, path: Path) -> None:
     plots.scatter(panels, read_manifest(cfg.embedding)["space"], path)
 
 
-def _draw_reconstructions(index: Path, weights: Path, path: Path) -> None:
+def _draw_examples(cfg: Report, index: Path, folder: Path) -> None:
+    """The most confident images of every cluster as a picture; of texts, as a table."""
+    import numpy as np
+
+    submitted = read_manifest(cfg.submission)["inputs_at"]["assignment"]
+    answer = Assignment.load(cfg.submission / submitted).part("train")
+    by_id = {r.id: r for r in load_index(index)}
+    confidence = answer.probabilities.max(1)
+    chosen = []
+    for cluster in range(answer.probabilities.shape[1]):
+        members = (answer.clusters == cluster).nonzero()[0]
+        best = members[np.argsort(-confidence[members], kind="stable")][: plots.PER_ROW]
+        chosen.append((len(members), [by_id[i] for i in answer.ids[best].tolist()]))
+    if read_manifest(index, "index")["content"] == "texts":
+        rows = [(c, size, r.id) for c, (size, few) in enumerate(chosen) for r in few]
+        write_csv(folder / "examples.csv", ("cluster", "size", "id"), rows)
+        return
+    scale = Preprocessing(SIDE)
+    images = [np.array([pixels(r, scale) for r in few]) for _, few in chosen]
+    names = [f"cluster {c}\n{size} image{'s' * (size != 1)}" for c, (size, _) in enumerate(chosen)]
+    plots.examples(images, names, folder / "examples.png")
+
+
+def _draw_reconstructions(encoder: Encoder, index: Path, weights: Path, path: Path) -> None:
     import numpy as np
 
     rows = [r for r in load_index(index) if r.split == "train"]
     chosen = [i for i in SHOWN if i < len(rows) and not rows[i].problem]
-    encoder = revive_encoder(read_manifest(weights, "weights")["config"])
-    if not chosen or not encoder.decodes:
+    if not chosen:
         return
     shown = np.stack([pixels(rows[i], encoder.preprocessing) for i in chosen])
     back = _rebuild(encoder, weights, shown)

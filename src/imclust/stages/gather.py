@@ -1,0 +1,76 @@
+"""`gather`: the shares of one encoding, computed on several machines, put side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imclust.artifacts import Order, produce, read_manifest
+from imclust.checks import refusal
+from imclust.images import load_index
+from imclust.log import say
+from imclust.records import Features, positions, save_rows
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Join the latents of `encode --shard 0/N` to `--shard N-1/N` in the order of the index."""
+
+    features: tuple[Path, ...]
+    """The `features` artefacts of all shards, in any order."""
+    index: Path
+    """The `index` artefact that they encode."""
+    out: Path
+    """Where the joined latents go."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+
+def run(cfg: Gather) -> None:
+    """Run the stage."""
+    inputs = {"index": cfg.index} | {f"shard {i}": p for i, p in enumerate(cfg.features)}
+    order = Order("features", {}, inputs, ("stages.gather", "records"))
+    if produce(cfg.out, order, lambda folder: _gather(cfg, folder), force=cfg.force):
+        say(f"{read_manifest(cfg.out)['rows']} latents are in {cfg.out}")
+
+
+def _gather(cfg: Gather, folder: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from imclust.npy import NpyRows
+
+    shards = [Features.load(p) for p in cfg.features]
+    made = [_made(p) for p in cfg.features]
+    if any(m != made[0] for m in made) or len({s.x.shape[1] for s in shards}) > 1:
+        raise refusal("shards", "of one encoding", "different weights or settings", "encode again")
+    rows = [r for r in load_index(cfg.index) if not r.problem]
+    ids = np.array([r.id for r in rows])
+    shape = (len(rows), shards[0].x.shape[1])
+    if sum(len(s.ids) for s in shards) != len(rows):
+        got = f"{sum(len(s.ids) for s in shards)} rows of {len(rows)}"
+        raise refusal("shards", "all rows of the index, once each", got, "give every shard once")
+    file = NpyRows(folder / "x.npy", shape)
+    for shard in shards:
+        first = int(positions(ids, shard.ids[:1])[0])
+        if not np.array_equal(ids[first : first + len(shard.ids)], shard.ids):
+            raise refusal("a shard", "rows side by side", "other rows", "encode it again")
+        for a in range(0, len(shard.ids), 4096):
+            file.write(first + a, np.ascontiguousarray(shard.x[a : a + 4096]))
+    file.close()
+    save_rows(folder, ids, np.array([r.split for r in rows]))
+    facts = read_manifest(cfg.features[0])
+    return {
+        "rows": len(rows),
+        "dims": shape[1],
+        "space": facts["space"],
+        "track": facts["track"],
+        "images_per_second": sum(read_manifest(p)["images_per_second"] for p in cfg.features),
+        "engine": facts["engine"],
+    }
+
+
+def _made(folder: Path) -> dict[str, Any]:
+    """What must be equal between shards."""
+    doc = read_manifest(folder, "features")
+    return {"inputs": doc["inputs"], "config": doc["config"] | {"shard": ""}, "code": doc["code"]}
