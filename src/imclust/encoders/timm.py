@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.checks import Refusal, in_range, refusal
+from imclust.checks import in_range, refusal
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
 from imclust.loader import Preprocessing
@@ -115,19 +115,33 @@ class Timm(Encoder):
 
         heads = self._about.classifier or ()
         heads = tuple(f"{h}." for h in ((heads,) if isinstance(heads, str) else heads))
-        state = read_state(path)
-        try:
-            ours = {k: v for k, v in state.items() if not heads or not k.startswith(heads)}
-            load_state(network, ours, str(path))
-        except Refusal:
+        state = {k: v for k, v in read_state(path).items() if not heads or not k.startswith(heads)}
+        known = len(state.keys() & network.state_dict().keys())
+        converted = self._converted(path) if 2 * known < len(state) else None
+        load_state(network, converted or state, str(path))
+
+    def _converted(self, path: Path) -> dict[str, Tensor] | None:
+        """Another publisher's file under timm's names, if timm knows how to read it.
+
+        timm passes over what it does not find, which leaves random numbers in the network: two
+        networks made from different ones must come out equal.
+        """
+        import torch
+
+        from imclust.repro import isolated_seed
+
+        states = []
+        for seed in (0, 1):
             try:
                 source = {"file": str(path), "hf_hub_id": None, "url": ""}
-                other = self._create(pretrained=True, pretrained_cfg_overlay=source)
-            except Exception:
-                other = None
-            if other is None:
-                raise
-            network.load_state_dict(other.state_dict())
+                with isolated_seed(seed):
+                    made = self._create(pretrained=True, pretrained_cfg_overlay=source)
+            except Exception:  # whatever its converter makes of a file that it cannot read
+                return None
+            states.append(made.state_dict())
+        return (
+            states[0] if all(torch.equal(v, states[1][k]) for k, v in states[0].items()) else None
+        )
 
     def _from_hub(self, network: nn.Module) -> str:
         from imclust.foreign import in_hub_cache, reach_hub
