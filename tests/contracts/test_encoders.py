@@ -11,10 +11,18 @@ from imclust.loader import to_input
 from imclust.repro import isolated_seed
 
 ALL = list(ENCODERS)
+SETTINGS = {"vgg-ae": {"size": 32}, "local-aggregation": {"augmentation": "none"}}
+BASE = "conv-ae"  # of encoders that refine another
+
+
+def built(entry):
+    config = entry.config(**SETTINGS.get(entry.name, {}))
+    base = [built(ENCODERS[BASE])] if getattr(entry.method, "refines", False) else []
+    return entry.method(config, *base)
 
 
 def made(entry, seed=0):
-    encoder = entry.method(entry.config())
+    encoder = built(entry)
     with isolated_seed(seed):
         return encoder, encoder.network()
 
@@ -68,13 +76,14 @@ def test_a_few_steps_lower_the_loss_and_codes_tell_two_kinds_apart(entry, tmp_pa
         import dataclasses
 
         short = dataclasses.replace(plan, epochs=8, checkpoints=())
+        loss = encoder.objective(96, 0)
         log = fit(
-            network, encoder.objective(96, 0), images, encoder.preprocessing, short,
+            network, loss, images, encoder.preprocessing, short,
             seed=0, device="cpu", folder=tmp_path, encode=encoder.encode,
         )  # fmt: skip
         x = to_input(images, encoder.preprocessing, "cpu")
         with torch.inference_mode():
-            loss, rows = encoder.objective(96, 0), torch.arange(96)
+            rows = torch.arange(96)
             fresh = float(loss(made(entry)[1], x, rows))
             assert float(loss(network, x, rows)) < 0.7 * fresh
         assert log[-1]["step"] == 8 * -(-96 // plan.batch)

@@ -20,7 +20,10 @@ else:
     Method = ENCODERS.union()
 
 
-CODE = ("fit", "augment", "losses", "networks", "images", "loader", "repro")
+CODE = (
+    *("fit", "augment", "losses", "memory", "lloyd", "networks", "foreign"),
+    *("images", "loader", "repro"),
+)
 
 
 @dataclass(frozen=True)
