@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LEAST_CLUSTERS = 0.6  # of K, in effective clusters: less is a collapse
 LEAST_OF_START = 0.9  # of the assignment's own number, where that is less than LEAST_CLUSTERS
 FINISHED, GOOD, LOG = "finished.safetensors", "good.safetensors", "steps.jsonl"
+COLUMNS = ("part", "step", "epoch", "lr", "loss")  # of LOG
 BLOCK = 64  # images at a time where no gradient is taken
 
 
@@ -40,9 +41,9 @@ class Step:
     @property
     def name(self) -> str:
         """As it is printed and logged."""
-        return f"round {self.round}, " + (
-            f"last {self.unfrozen} blocks" if self.unfrozen else "probe"
-        )
+        blocks = "block" if self.unfrozen == 1 else "blocks"
+        depth = f"last {self.unfrozen} {blocks}" if self.unfrozen else "probe"
+        return f"round {self.round}, {depth}"
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,8 @@ class Unfreezing:
 
     def clear(self, log: list[dict[str, Any]]) -> None:
         """Leave the step log alone of all that served to resume."""
-        write_jsonl(self.folder / LOG, log)
+        # The header of FINISHED sorted its keys; a run without a kill never read it.
+        write_jsonl(self.folder / LOG, [{c: r[c] for c in COLUMNS} for r in log])
         (self.folder / FINISHED).unlink()
         for left in self.folder.glob("step-*"):  # by a kill between two lines of `run`
             shutil.rmtree(left)
