@@ -19,6 +19,7 @@ STAGES = {  # in pipeline order
     "gather": ("Gather", "join latents that several machines encoded"),
     "reduce": ("Reduce", "latents to a smaller space: PCA, KernelPCA, t-SNE"),
     "cluster": ("Cluster", "give every image a cluster"),
+    "finetune": ("Finetune", "train a classifier on published labels or on confident clusters"),
     "score": ("Score", "measure the answer, against labels where there are some"),
     "submit": ("Submit", "write submission.csv and, for two clusters, its inverted twin"),
     "report": ("Report", "pictures of a run, and the summary that ends it"),

@@ -112,6 +112,11 @@ class Order:
         tracks = {read_manifest(p).get("track", "scratch") for p in self.inputs.values()}
         return "open" if "open" in tracks else "scratch"
 
+    def learned_from(self) -> dict[str, str]:
+        """What labels an input was learned from, if one was: it stays with all that follows."""
+        sources = [read_manifest(p).get("learned_from") for p in self.inputs.values()]
+        return next(({"learned_from": s} for s in sources if s), {})
+
 
 def produce(
     out: Path,
@@ -155,7 +160,7 @@ def produce(
             raise
         files = sorted(p for p in partial.rglob("*") if p.is_file() and p.name != KEY)
         sums = {str(p.relative_to(partial)): [p.stat().st_size, file_digest(p)] for p in files}
-        doc = key | {"track": order.track()} | facts
+        doc = key | {"track": order.track()} | order.learned_from() | facts
         doc |= {
             "files": sums,
             "digest": hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:16],

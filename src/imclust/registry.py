@@ -82,20 +82,16 @@ class Registry(Generic[M]):
 
     def union(self) -> Any:
         """Every config as a sub-command: `<stage> ... <method> --its-flags`."""
-        import tyro
 
-        kinds = tuple(
-            Annotated[e.config, tyro.conf.subcommand(e.name, default=_default(e.config))]
-            for e in self
-        )
+        kinds = tuple(Annotated[e.config, _subcommand(e.name, e.config)] for e in self)
         return Union[kinds]  # noqa: UP007  (built at run time)
 
 
-def _default(config: Any) -> Any:
-    """The config with every default, or tyro's own marker when a field has none."""
+def _subcommand(name: str, config: Any) -> Any:
+    """The command of a config; where a field must be given, the others keep their defaults."""
     import tyro
 
     try:
-        return config()
+        return tyro.conf.subcommand(name, default=config())
     except TypeError:
-        return tyro.MISSING
+        return tyro.conf.subcommand(name)

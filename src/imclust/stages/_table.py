@@ -13,12 +13,13 @@ WAYS = {
 
 def table(scores: dict[str, Any]) -> list[str]:
     """The scores as lines for a terminal."""
-    lines = []
+    lines = [f"learned from {scores['learned_from']}"] if scores.get("learned_from") else []
     for way, text in WAYS.items():
         s = scores[way]
         if s is None:
             continue
         first = f"accuracy max(acc, 1-acc) {s['accuracy']:.4f}  " if "accuracy" in s else ""
+        first += f"accuracy by name {s['named']:.4f}  " if "named" in s else ""
         numbers = f"Hungarian {s['hungarian']:.4f}  NMI {s['nmi']:.4f}  ARI {s['ari']:.4f}"
         lines += [f"{text}, n = {s['n']}:", f"  {first}{numbers}  sizes {_sizes(s['sizes'])}"]
     free = dict(scores["label_free"])

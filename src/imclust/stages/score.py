@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imclust.artifacts import Order, produce
+from imclust.artifacts import Order, produce, read_manifest
 from imclust.log import say
 from imclust.records import Assignment, Features, read_labels, write_csv
 from imclust.stages._checkpoints import score_checkpoints
@@ -51,23 +51,34 @@ def run(cfg: Score) -> None:
 def _score(cfg: Score, folder: Path) -> dict[str, Any]:
     assignment = Assignment.load(cfg.assignment)
     labels = read_labels(cfg.labels)
+    doc = read_manifest(cfg.assignment)
+    classes = doc.get("classes")
     scores: dict[str, Any] = {
-        "train": against_labels(assignment.part("train"), labels),
-        "val_through": against_labels(assignment.part("val"), labels),
+        "learned_from": doc.get("learned_from"),
+        "train": against_labels(assignment.part("train"), labels, classes),
+        "val_through": against_labels(assignment.part("val"), labels, classes),
         "val_own": against_labels(Assignment.load(cfg.own), labels) if cfg.own else None,
         "label_free": label_free(assignment.part("train"), cfg),
     }
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
-    if cfg.weights:
-        replayed = cfg.own or cfg.assignment
+    replayed = cfg.own or cfg.assignment
+    # A fine-tuned head's answer was not made from features, so no other features can replay it.
+    if cfg.weights and "features" in read_manifest(replayed)["inputs"]:
         records = score_checkpoints(cfg.index, cfg.weights, replayed, labels)
         if records:
             write_csv(folder / "checkpoints.csv", tuple(records[0]), map(dict.values, records))
     return {}
 
 
-def against_labels(part: Assignment, labels: dict[str, str]) -> dict[str, Any] | None:
-    """Numbers against labels of the rows that have one; None when there are none."""
+def against_labels(
+    part: Assignment, labels: dict[str, str], classes: list[str] | None = None
+) -> dict[str, Any] | None:
+    """Numbers against labels of the rows that have one; None when there are none.
+
+    Args:
+        part: of an assignment. labels: id -> class.
+        classes: of every cluster, where labels named them; adds `named`, the plain accuracy.
+    """
     import numpy as np
 
     from imclust.metrics import label_scores
@@ -79,8 +90,12 @@ def against_labels(part: Assignment, labels: dict[str, str]) -> dict[str, Any] |
     # Labels 0 and 1 keep their values, so that max(acc, 1-acc) means what the homework means.
     y = names.astype(int) if set(names) <= {"0", "1"} else np.unique(names, return_inverse=True)[1]
     c = part.clusters[known]
+    named = {}
+    if classes is not None:
+        named["named"] = round(float((np.array(classes)[c] == names).mean()), 4)
     return {
         "n": len(known),
+        **named,
         **{k: round(v, 4) for k, v in label_scores(y, c).items()},
         "sizes": np.bincount(c, minlength=part.probabilities.shape[1]).tolist(),
     }
@@ -90,16 +105,16 @@ def label_free(part: Assignment, cfg: Score) -> dict[str, Any]:
     """Numbers that need no labels: silhouettes, evenness of the sizes, stability over seeds."""
     import numpy as np
 
-    from imclust.artifacts import read_manifest
     from imclust.metrics import cosine_silhouette, size_entropy
 
     k = part.probabilities.shape[1]
     out: dict[str, Any] = {
         "sizes": np.bincount(part.clusters, minlength=k).tolist(),
         "size_entropy": round(size_entropy(part.clusters, k), 4),
-        "stability": read_manifest(cfg.assignment)["stability"],
-        "confidence": round(float(part.probabilities.max(1).mean()), 4),
     }
+    if (stability := read_manifest(cfg.assignment).get("stability")) is not None:
+        out["stability"] = stability
+    out["confidence"] = round(float(part.probabilities.max(1).mean()), 4)
     for path in cfg.spaces:
         space = Features.load(path).part("train")
         same = np.array_equal(space.ids, part.ids)
