@@ -20,6 +20,7 @@ LAYER = {
     "fit": 4,
     "backends": 4,
     "loader": 3,
+    "texts": 3,
     "augment": 2,
     "images": 2,
     "networks": 2,

@@ -92,10 +92,13 @@ class Registry(Generic[M]):
 
 
 def _default(config: Any) -> Any:
-    """The config with every default, or tyro's own marker when a field has none."""
+    """The config with every default, or tyro's own marker when a field has none.
+
+    The marker says so of that field only: with tyro.MISSING every field would have to be given.
+    """
     import tyro
 
     try:
         return config()
     except TypeError:
-        return tyro.MISSING
+        return tyro.MISSING_NONPROP
