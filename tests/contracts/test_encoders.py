@@ -10,7 +10,7 @@ from imclust.fit import fit, load_weights, save_weights
 from imclust.loader import to_input
 from imclust.repro import isolated_seed
 
-ALL = list(ENCODERS)
+ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
 
 
 def made(entry, seed=0):

@@ -42,9 +42,10 @@ class CoKMeansConfig:
 def co_kmeans(z: Rows, n_clusters: int, cfg: CoKMeansConfig, seed: int) -> Clustering:
     """Table 2 of the paper: the partition of one view gives the centres of the next.
 
-    Deviations: starts are seeded as in k-means++ instead of at random; more than two views teach
-    each other in a ring (with one, that is spherical k-means); the start of the highest objective
-    is kept; probabilities are those of equal Gaussians at the consensus means.
+    Deviations: starts are seeded as in k-means++ on all views, instead of at random on one; more
+    than two views teach each other in a ring (with one, that is spherical k-means); the start of
+    the highest objective is kept; probabilities are those of equal Gaussians at the consensus
+    means.
 
     Args:
         z: (n, d), or a list of v views (n, d_v), float; rows are brought to length one.
@@ -91,8 +92,9 @@ def _start(
     views: list[np.ndarray], k: int, rounds: int, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """One start to its end: the consensus means (k, d_v) of every view."""
-    centres = [_seeds(views[-1], k, rng)] * len(views)
-    partitions = [_nearest(views[-1], centres[-1])] * len(views)
+    seeds = _seeds(views, k, rng)
+    centres = [view[seeds] for view in views]
+    partitions = [_agreement(views, centres).argmax(1)] * len(views)
     best, idle = [-2.0] * len(views), 0
     for _ in range(rounds):
         idle += 1
@@ -108,22 +110,20 @@ def _start(
     return _consensus(views, partitions, centres)
 
 
-def _seeds(view: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """k rows, each drawn with odds of its cosine distance to those before (k-means++)."""
+def _seeds(views: list[np.ndarray], k: int, rng: np.random.Generator) -> list[int]:
+    """k rows, each drawn with odds of its cosine distance to the nearest before it (k-means++)."""
     import numpy as np
 
-    chosen = [int(rng.integers(len(view)))]
-    far = np.full(len(view), np.inf)
+    n = len(views[0])
+    chosen = [int(rng.integers(n))]
+    far = np.full(n, np.inf)
     for _ in range(k - 1):
-        far = np.minimum(far, np.maximum(1 - view @ view[chosen[-1]], 0).astype(np.float64))
+        last = [view[chosen[-1:]] for view in views]
+        far = np.minimum(far, np.maximum(1 - _agreement(views, last)[:, 0].astype(np.float64), 0))
         far[chosen] = 0
-        odds = far / far.sum() if far.sum() > 0 else np.full(len(view), 1 / len(view))
-        chosen.append(int(rng.choice(len(view), p=odds)))
-    return view[chosen]
-
-
-def _nearest(view: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    return (view @ centres.T).argmax(1)
+        odds = far / far.sum() if far.sum() > 0 else np.full(n, 1 / n)
+        chosen.append(int(rng.choice(n, p=odds)))
+    return chosen
 
 
 def _sums(view: np.ndarray, rows: np.ndarray, clusters: np.ndarray, k: int) -> np.ndarray:
