@@ -23,6 +23,7 @@ LAYER = {
     "backends": 4,
     "loader": 3,
     "lloyd": 2,
+    "texts": 3,
     "augment": 2,
     "images": 2,
     "networks": 2,

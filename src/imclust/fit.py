@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -296,8 +296,3 @@ def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
         first = str(e).splitlines()[0]
         raise Refusal(f"{path} must be weights of this network in safetensors; got: {first}") from e
     return facts
-
-
-def describe(preprocessing: Preprocessing, **facts: Any) -> dict[str, Any]:
-    """The facts that travel inside a weights file: preprocessing first of all."""
-    return {"preprocessing": asdict(preprocessing), **facts}

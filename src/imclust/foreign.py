@@ -17,7 +17,7 @@ from imclust.checks import Refusal, refusal
 
 @cache
 def vision(name: str) -> Any:
-    """Import torchvision or timm, also where torch is a CPU build and torchvision is not.
+    """Import torchvision, timm or transformers, also where only torch is a CPU build.
 
     Such a torchvision fails at its import, because its compiled operators cannot be loaded and two
     of them are wanted by name. Declaring their schemas first is enough: nothing here calls them.

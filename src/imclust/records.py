@@ -64,6 +64,28 @@ class Features:
         """Rows of `x` in the order of `ids`; a missing id is an error, never a silent drop."""
         return self.x[positions(self.ids, ids)]
 
+    def alongside(self, other: Self) -> np.ndarray:
+        """Rows of `other.x` in the order of these ids; both must hold the same ids.
+
+        Still memory-mapped where the orders agree.
+
+        Raises:
+            Refusal: one has an id that the other has not.
+        """
+        import numpy as np
+
+        if np.array_equal(self.ids, other.ids):
+            return other.x
+        odd = set(self.ids.tolist()) ^ set(other.ids.tolist())
+        if odd:
+            raise checks.refusal(
+                "spaces that are clustered together",
+                "of the same ids",
+                f"{len(odd)} that only one of two has, first {min(odd)!r}",
+                "encode the same rows in each",
+            )
+        return other.at(self.ids)
+
 
 def _adjacent(rows: np.ndarray) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1)

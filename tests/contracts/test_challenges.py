@@ -11,6 +11,8 @@ from imclust.challenges import CHALLENGES
 from imclust.checks import Refusal
 from imclust.images import inspect
 from imclust.loader import Preprocessing, all_pixels
+from imclust.texts import read_texts
+from topics import make_table
 
 NETWORK = {"hw9"}  # tested against a stand-in server in tests/e2e/test_drive.py
 
@@ -35,6 +37,7 @@ def config(entry, tmp_path):
         "arrays": lambda: make_arrays(tmp_path / "arrays"),
         "folder": lambda: tree(tmp_path),
         "imagefolder": lambda: tree(tmp_path),
+        "texts": lambda: make_table(tmp_path / "texts.csv"),
     }.get(entry.name)
     return entry.config(data_dir=data()) if data else entry.config()
 
@@ -51,7 +54,10 @@ def test_rows_are_unique_readable_and_labels_belong_to_them(entry, tmp_path):
     assert set(challenge.labels) <= set(ids)
     assert len(challenge.columns) == 2
     assert not [r.problem for r in inspect(challenge.rows[:3], 3) if not r.digest]
-    assert all_pixels(challenge.rows[:3], Preprocessing(32), "test").shape == (3, 32, 32, 3)
+    if challenge.content == "images":
+        assert all_pixels(challenge.rows[:3], Preprocessing(32), "test").shape == (3, 32, 32, 3)
+    else:
+        assert all(read_texts(challenge.rows))
     assert entry.paper
 
 

@@ -10,8 +10,13 @@ from imclust.fit import fit, load_weights, save_weights
 from imclust.loader import to_input
 from imclust.repro import isolated_seed
 
-ALL = list(ENCODERS)
-SETTINGS = {"vgg-ae": {"size": 32}, "local-aggregation": {"augmentation": "none"}}
+ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
+SETTINGS = {
+    "vgg-ae": {"size": 32},
+    "vgg16": {"size": 32},
+    "timm": {"size": 64},
+    "local-aggregation": {"augmentation": "none"},
+}
 BASE = "conv-ae"  # of encoders that refine another
 
 

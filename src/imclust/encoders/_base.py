@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
     from imclust.fit import Objective, Plan
@@ -28,9 +30,12 @@ class Encoder:
     decodes: bool = False
     """Whether `reconstruct` gives images back."""
     preprocessing: Preprocessing
-    """Pixels to input; written into the weights file and read back from there."""
+    """Pixels to input; written into the weights file and read back from there. An encoder of
+    texts has none."""
     code_shape: tuple[int, int, int] | None = None
     """(channels, rows, columns) of a code before it was flattened; None for a plain vector."""
+    batch: int = 64
+    """Texts at a time unless `encode --batch` says otherwise; images have a number of their own."""
 
     def network(self) -> nn.Module:
         """A freshly initialised network (torch's generator decides its weights)."""
@@ -48,6 +53,10 @@ class Encoder:
         """The weights file that is not at hand yet, or nothing when it can start at once."""
         return ""
 
+    def input_facts(self) -> dict[str, Any]:
+        """What turns stored data into its input, as JSON values; travels in the weights file."""
+        return {"preprocessing": asdict(self.preprocessing)}
+
     def plan(self, n_images: int) -> Plan | None:
         """How to train it on so many images; None when there is nothing to train."""
         return None
@@ -57,7 +66,16 @@ class Encoder:
         raise NotImplementedError
 
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:
-        """(b, 3, s, s) float32 -> latents (b, d) float32."""
+        """(b, 3, s, s) float32 -> latents (b, d) float32; asked for only if it reads images."""
+        raise NotImplementedError
+
+    def encode_texts(self, network: nn.Module, texts: Sequence[str], device: str) -> np.ndarray:
+        """b texts -> latents (b, d) float32; asked for only if it reads texts.
+
+        Args:
+            network: in evaluation mode, on `device`.
+            texts: at least one; a text's row must not depend on the others of the batch.
+        """
         raise NotImplementedError
 
     def reconstruct(self, network: nn.Module, x: Tensor) -> Tensor:

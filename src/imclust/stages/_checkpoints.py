@@ -26,7 +26,8 @@ def score_checkpoints(
     index: Path, weights: Path, assignment: Path, labels: dict[str, str]
 ) -> list[dict[str, Any]]:
     """One record a checkpoint: epoch, reconstruction (mean squared error) and, with labels,
-    accuracy (Hungarian) of the run's own reducers and clusterer replayed on its codes.
+    accuracy (Hungarian) of the run's own reducers and clusterer replayed on its codes, unless it
+    clustered several spaces.
 
     Measured on at most ROWS images: the validation split, else labelled images to cluster.
 
@@ -51,7 +52,9 @@ def score_checkpoints(
     preprocessing = Preprocessing(**header["preprocessing"])
     blocks = all_pixels(rows, preprocessing, "read")
     n_clusters = read_manifest(assignment, "assignment")["n_clusters"]
-    known = len(truth) == len(rows) >= n_clusters
+    # Codes of one encoder cannot replay a clustering of several spaces.
+    alone = "features 2" not in read_manifest(assignment)["inputs"]
+    known = alone and len(truth) == len(rows) >= n_clusters
     records = []
     for path in progress(stems, "score checkpoints", unit="checkpoint"):
         load_weights(path, network)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
+from imclust.clusterers._base import as_input
 from imclust.log import say
 from imclust.records import Assignment, Features
 
@@ -26,8 +27,9 @@ class Cluster:
 
     clusterer: Method
     """Which clusterer, with its own flags."""
-    features: Path
-    """A `features` artefact, from `reduce` or `encode`."""
+    features: tuple[Path, ...]
+    """A `features` artefact, from `reduce` or `encode`; or several of the same ids, clustered
+    together, each counting the same; splits are those of the first."""
     index: Path
     """The `index` artefact; says K unless --n-clusters does."""
     out: Path
@@ -57,10 +59,17 @@ def run(cfg: Cluster) -> None:
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     module = entry.method.__module__.removeprefix("imclust.")
     code = (module, "clusterers._base", "stages.cluster")
-    order = Order("assignment", config, {"features": cfg.features}, code)
+    order = Order("assignment", config, _roles(cfg.features), code)
     if produce(cfg.out, order, lambda folder: _cluster(cfg, k, folder), force=cfg.force):
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
+
+
+def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
+    """Names of the inputs: features, features 2, features 3, ..."""
+    if not features:
+        raise refusal("--features", "at least one artefact", "none", "name the folder of one")
+    return {"features" if i == 1 else f"features {i}": p for i, p in enumerate(features, 1)}
 
 
 def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
@@ -69,11 +78,14 @@ def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
     from imclust.metrics import mean_pairwise_ari
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
-    features = Features.load(cfg.features)
-    mine = features.splits == cfg.split
-    z = np.asarray(features.x[mine])
-    cluster_count(k, len(z))
-    finite(f"the rows of {cfg.features}", z)
+    first, *others = (Features.load(path) for path in cfg.features)
+    spaces = [first.x, *(first.alongside(other) for other in others)]
+    mine = first.splits == cfg.split
+    cluster_count(k, int(mine.sum()))
+    fitted = [np.asarray(x[mine]) for x in spaces]
+    for path, x in zip(cfg.features, fitted, strict=True):
+        finite(f"the rows of {path}", x)
+    z = as_input(entry.method, fitted)
     runs = [
         entry.method(z, k, cfg.clusterer, seed)
         for seed in range(cfg.seed, cfg.seed + STABILITY_SEEDS)
@@ -82,7 +94,8 @@ def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
     p = np.empty((len(mine), k), np.float32)
     p[mine] = runs[0].probabilities
     if (keep & ~mine).any():
-        p[~mine] = runs[0].place(np.asarray(features.x[~mine]))
-    facts = Assignment(features.ids[keep], features.splits[keep], p[keep]).save(folder)
+        placed = [np.asarray(x[~mine]) for x in spaces]
+        p[~mine] = runs[0].place(as_input(entry.method, placed))
+    facts = Assignment(first.ids[keep], first.splits[keep], p[keep]).save(folder)
     stability = mean_pairwise_ari([r.labels for r in runs])
     return facts | {"stability": round(stability, 4), **runs[0].facts}

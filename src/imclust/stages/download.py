@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, plain, produce
+from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.challenges import CHALLENGES
 from imclust.checks import Refusal, cluster_count, refusal
 from imclust.images import ImageRow, inspect, load_index, save_index
@@ -56,7 +56,7 @@ def run(cfg: Download) -> None:
         return opened[0]
 
     def write_index(folder: Path) -> dict[str, Any]:
-        rows = _inspected(challenge().rows, cfg.set_aside_corrupt)
+        rows = _inspected(challenge().rows, cfg.set_aside_corrupt, challenge().content)
         if len(rows) < 2:
             raise refusal("a challenge", "at least two images", len(rows), "add images")
         save_index(folder, rows)
@@ -88,7 +88,8 @@ def run(cfg: Download) -> None:
     train = sum(r.split == "train" for r in rows)
     if cfg.n_clusters is not None:
         cluster_count(cfg.n_clusters, train)
-    say(f"{train} images to cluster, {len(rows) - train} for validation")
+    content = read_manifest(cfg.out / "index")["content"]
+    say(f"{train} {content} to cluster, {len(rows) - train} for validation")
 
 
 def _gone(index: Path) -> bool:
@@ -102,7 +103,7 @@ def _gone(index: Path) -> bool:
     return False
 
 
-def _inspected(rows: list[ImageRow], set_aside: bool) -> list[ImageRow]:
+def _inspected(rows: list[ImageRow], set_aside: bool, content: str) -> list[ImageRow]:
     """Rows with size and digest. Unreadable ones are listed, then refused or set aside."""
     known = [r for r in rows if r.digest]
     rows = known if len(known) == len(rows) else inspect(rows, len(rows))
@@ -121,7 +122,7 @@ def _inspected(rows: list[ImageRow], set_aside: bool) -> list[ImageRow]:
         )
     copies = len(rows) - len({r.digest for r in rows if not r.problem}) - len(bad)
     if copies:
-        say(f"{copies} images are exact copies of others (kept: every row needs an answer)")
+        say(f"{copies} {content} are exact copies of others (kept: every row needs an answer)")
     if bad:
         say(f"{len(bad)} of {len(rows)} images are set aside")
     return rows

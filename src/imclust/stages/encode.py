@@ -18,6 +18,7 @@ from imclust.log import progress, say
 from imclust.records import save_rows
 from imclust.repro import BackendName, Precision
 from imclust.stages._content import needs_content
+from imclust.texts import read_texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DONE = ".done.json"  # how many rows of an unfinished latents file are good
 KEEP_EVERY = 2.0  # seconds between such notes
 SHARDS = 1_000_000
+WINDOW = 8  # batches of texts that are sorted by length together
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def run(cfg: Encode) -> None:
     trained = read_manifest(cfg.weights, "weights")["config"]
     names = ("batch", "backend", "precision", "flip", "dedupe", "shard", "device")
     config = {name: getattr(cfg, name) for name in names}
-    code = (*modules(trained), "images", "loader", "networks", "backends", "stages.encode")
+    code = (*modules(trained), "images", "loader", "networks", "backends", "stages.encode", "texts")
     order = Order("features", config, {"index": cfg.index, "weights": cfg.weights}, code)
     made = produce(
         cfg.out,
@@ -153,19 +155,37 @@ def _images(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dic
 
 def _texts(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dict[str, Any]]:
     """Latents of texts from any row on, and what computes them."""
+    import numpy as np
+
     from imclust.fit import load_weights
     from imclust.repro import pick_device
 
+    for flag in ("flip", "workers"):
+        if getattr(cfg, flag):
+            raise refusal(f"--{flag}", "left out: it is for images", "an index of texts", "drop it")
+    if cfg.backend == "openvino":
+        raise refusal("--backend", "torch for texts", cfg.backend, "leave it out")
     device = pick_device(cfg.device)
     network = encoder.network()
     load_weights(cfg.weights / "weights.safetensors", network)
     batch = cfg.batch or encoder.batch
-    texts = encoder.texts(rows)
+    texts = read_texts(rows)
     network = network.to(device).eval()
 
+    def encoded(window: list[str]) -> np.ndarray:
+        # Texts of like length share a batch: every text is padded to the longest of its own.
+        order = sorted(range(len(window)), key=lambda i: len(window[i]))
+        blocks = [
+            encoder.encode_texts(network, [window[i] for i in order[a : a + batch]], device)
+            for a in range(0, len(order), batch)
+        ]
+        z = np.concatenate(blocks)
+        return z[np.argsort(order)]
+
     def start(at: int) -> Iterator[np.ndarray]:
-        for a in range(at, len(texts), batch):
-            yield encoder.encode_texts(network, texts[a : a + batch], device)
+        # Whole windows are written, so a resumed run meets the batches of an unbroken one.
+        for a in range(at, len(texts), WINDOW * batch):
+            yield encoded(texts[a : a + WINDOW * batch])
 
     return start, {"engine": f"torch float32 on {device}, {batch} at a time"}
 

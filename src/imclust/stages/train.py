@@ -71,7 +71,7 @@ def run(cfg: Train) -> None:
 
 
 def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from imclust.fit import RESUME, describe, fit, load_weights, save_weights
+    from imclust.fit import RESUME, fit, load_weights, save_weights
     from imclust.networks import parameter_count
     from imclust.repro import isolated_seed, pick_device
 
@@ -106,8 +106,8 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         )
         facts |= {"plan": asdict(plan), "loss": log[-1]["loss"], "steps": log[-1]["step"]}
         say(f"training loss {log[-1]['loss']:.4f} after {log[-1]['step']} steps")
-    header = describe(encoder.preprocessing, encoder=name, config=plain(cfg.encoder))
+    header = {**encoder.input_facts(), "encoder": name, "config": plain(cfg.encoder)}
     disk_space(folder, 4 * facts["parameters"])
     save_weights(folder / "weights.safetensors", network, header)
     (folder / RESUME).unlink(missing_ok=True)
-    return facts | {"track": encoder.track, "preprocessing": asdict(encoder.preprocessing)}
+    return facts | {"track": encoder.track, **encoder.input_facts()}
