@@ -11,8 +11,8 @@
 # conv-ae for the homework's arrays; for other images vgg16 where its weights are and else timm.
 # PREDICTOR: homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, by default as the encoder's
 # own walkthrough has it. FINETUNE=self refines the encoder on its own confident clusters, and
-# FINETUNE=published on labels that the task gives away. ENCODER_FLAGS and CHALLENGE_FLAGS are
-# handed on. RUN names the run (default RECIPE-seedSEED), NAME the data set, WORKSPACE another place
+# FINETUNE=published on labels that the task gives away. local-aggregation starts from START
+# (vgg-ae). CHALLENGE_FLAGS, ENCODER_FLAGS and START_FLAGS are handed on. RUN names the run (default RECIPE-seedSEED), NAME the data set, WORKSPACE another place
 # for data/ and submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run
 # redoes only what a changed setting or file touches.
 set -euo pipefail
@@ -73,8 +73,10 @@ conv-ae | vgg-ae | local-aggregation) encoded=$run ;; # learned from these image
     [ "$recipe" = fast ] || encoded=$encoded-$recipe
     ;;
 esac
-if [ "$encoder" = local-aggregation ]; then # goes on from the autoencoder
-    imclust train --index "$raw/index" --out "$run/start" --seed "$seed" vgg-ae --recipe "$recipe"
+if [ "$encoder" = local-aggregation ]; then # goes on from an autoencoder
+    read -ra start_flags <<<"${START_FLAGS:-}"
+    imclust train --index "$raw/index" --out "$run/start" --seed "$seed" "${START:-vgg-ae}" \
+        --recipe "$recipe" "${start_flags[@]}"
     start=(--start "$run/start")
 fi
 learn_seed=()

@@ -1,5 +1,6 @@
 """What every registered challenge promises, and what each does with its own kind of data."""
 
+import io
 import zipfile
 
 import numpy as np
@@ -32,9 +33,27 @@ def tree(folder, zipped=False):
     return folder / "tree.zip"
 
 
+def stage_frames(folder):
+    """The challenge's format: test.zip beside a sample whose order is not the archive's."""
+    data = folder / "frames"
+    data.mkdir()
+    images, _ = two_kinds(8)
+    with zipfile.ZipFile(data / "test.zip", "w") as z:
+        for i, x in enumerate(images):
+            out = io.BytesIO()
+            Image.fromarray(x).save(out, "JPEG")
+            z.writestr(f"test/{i}.jpg", out.getvalue())
+    ids = [3, 1, 2, 0, 7, 6, 5, 4]
+    (data / "sample_submission.csv").write_text(
+        "ImageID,label\n" + "".join(f"{i},0\n" for i in ids)
+    )
+    return data
+
+
 def config(entry, tmp_path):
     data = {
         "arrays": lambda: make_arrays(tmp_path / "arrays"),
+        "blitz7": lambda: stage_frames(tmp_path),
         "folder": lambda: tree(tmp_path),
         "imagefolder": lambda: tree(tmp_path),
         "texts": lambda: make_table(tmp_path / "texts.csv"),
@@ -125,6 +144,20 @@ def test_a_sample_fixes_order_ids_and_header(tmp_path):
     assert [r.id for r in challenge.rows] == ["3", "0", "2"]
     assert challenge.rows[1].source.endswith("0.png")
     assert challenge.columns == ("ImageID", "label")
+
+
+def test_blitz7_is_the_samples_order_five_stages_and_its_header(tmp_path):
+    challenge = opened("blitz7", stage_frames(tmp_path), tmp_path)
+    assert [r.id for r in challenge.rows] == list("31207654")
+    assert challenge.rows[0].member == "test/3.jpg"
+    assert (challenge.n_clusters, challenge.columns) == (5, ("ImageID", "label"))
+    assert challenge.labels == {}
+
+
+def test_blitz7_without_its_sample_is_refused(tmp_path):
+    (stage_frames(tmp_path) / "sample_submission.csv").unlink()
+    with pytest.raises(Refusal, match=r"no sample_submission\.csv in it; download both"):
+        opened("blitz7", tmp_path / "frames", tmp_path)
 
 
 def test_a_sample_beside_a_zip_of_images(tmp_path):

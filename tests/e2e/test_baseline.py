@@ -11,7 +11,7 @@ from PIL import Image
 
 from helpers import ROOT, environment, make_arrays, two_kinds
 
-STAGES = ("index", "labels", "weights", "features", "assignment", "scores", "submission", "report")
+STAGES = ("index", "labels", "published", "weights", "features", "assignment", "scores", "submission", "report")
 
 
 def baseline(workspace, **env):

@@ -102,11 +102,3 @@ def centre_clustering(solver: Any, z: np.ndarray) -> Clustering:
         lambda new: probabilities(solver.transform(new)),
         {"inertia": round(float(solver.inertia_), 4)},
     )
-
-
-def unit_rows(z: np.ndarray) -> np.ndarray:
-    """Rows (n, d) scaled to Euclidean length one; rows of zeros stay zeros."""
-    import numpy as np
-
-    length = np.linalg.norm(z, axis=1, keepdims=True)
-    return np.asarray(z / np.where(length == 0, 1, length), z.dtype)
