@@ -12,9 +12,11 @@
 # PREDICTOR: homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, by default as the encoder's
 # own walkthrough has it. FINETUNE=self refines the encoder on its own confident clusters, and
 # FINETUNE=published on labels that the task gives away. local-aggregation starts from START
-# (vgg-ae). CHALLENGE_FLAGS, ENCODER_FLAGS and START_FLAGS are handed on. RUN names the run (default RECIPE-seedSEED), NAME the data set, WORKSPACE another place
-# for data/ and submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run
-# redoes only what a changed setting or file touches.
+# (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS and
+# START_FLAGS are handed on. RUN names the run (default RECIPE-seedSEED, after the encoder's name
+# unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and submissions/;
+# SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only what a changed
+# setting or file touches.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -28,6 +30,7 @@ challenge=${CHALLENGE:-photos} recipe=${RECIPE:-fast} encoder=${ENCODER:-auto} f
 seed=${SEED:-0} name=$challenge source=() k=() aside=() top=
 read -ra challenge_flags <<<"${CHALLENGE_FLAGS:-}"
 read -ra encoder_flags <<<"${ENCODER_FLAGS:-}"
+[ -z "${WEIGHTS:-}" ] || encoder_flags+=(--weights "$(absolute "$WEIGHTS")")
 [ "$challenge" != blitz7 ] || seed=${SEED:-42} # the walkthrough's
 if [ -n "${DATA_DIR:-}" ]; then
     DATA_DIR=$(absolute "$DATA_DIR")
@@ -43,9 +46,7 @@ fi
 [ -z "${SET_ASIDE_CORRUPT:-}" ] || aside=(--set-aside-corrupt)
 [ -z "${WORKSPACE:-}" ] || top=$(absolute "$WORKSPACE")/
 name=${NAME:-${name%.*}}
-run_name=${RUN:-$recipe-seed$seed}
 raw=${top}data/raw/$name runs=${top}data/runs/$name
-run=$runs/$run_name submission=${top}submissions/$name/$run_name
 
 imclust download --out "$raw" "${k[@]}" "${aside[@]}" "$challenge" "${source[@]}" "${challenge_flags[@]}"
 
@@ -58,6 +59,10 @@ if [ "$encoder" = auto ]; then
     esac
     echo "encoder: $encoder (chosen by the challenge and by what weights are there; ENCODER overrides)"
 fi
+run_name=$recipe-seed$seed
+[ "$encoder" = conv-ae ] || run_name=$encoder-$run_name
+run_name=${RUN:-$run_name${finetune:+-$finetune}}
+run=$runs/$run_name submission=${top}submissions/$name/$run_name
 case $encoder in
 conv-ae | pixels) predictor=${PREDICTOR:-homework} ;;
 *) predictor=${PREDICTOR:-kmeans} ;;

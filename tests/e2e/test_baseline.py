@@ -11,7 +11,17 @@ from PIL import Image
 
 from helpers import ROOT, environment, make_arrays, two_kinds
 
-STAGES = ("index", "labels", "published", "weights", "features", "assignment", "scores", "submission", "report")
+STAGES = (
+    "index",
+    "labels",
+    "published",
+    "weights",
+    "features",
+    "assignment",
+    "scores",
+    "submission",
+    "report",
+)
 
 
 def baseline(workspace, **env):
@@ -98,7 +108,7 @@ def test_every_manifest_tells_where_it_came_from(run):
 
 def test_digits_have_ten_clusters_and_no_inverted_twin(tmp_path):
     printed = baseline(tmp_path, CHALLENGE="digits", ENCODER="pixels")
-    folder = tmp_path / "submissions/digits/fast-seed0"
+    folder = tmp_path / "submissions/digits/pixels-fast-seed0"
     assert not (folder / "submission_inverted.csv").exists()
     assert len((folder / "submission.csv").read_text().splitlines()) == 1798
     accuracy = float(re.search(r"Hungarian (\d\.\d+)", printed)[1])
@@ -120,7 +130,9 @@ def test_a_folder_with_a_sample_and_a_corrupt_image(tmp_path):
     printed = baseline(tmp_path, **env, SET_ASIDE_CORRUPT="1")
     assert "7.jpg: truncated" in printed
     assert "1 images set aside get the largest cluster" in printed
-    rows = (tmp_path / "submissions/folder-shots/fast-seed0/submission.csv").read_text().split()
+    rows = (
+        (tmp_path / "submissions/folder-shots/pixels-fast-seed0/submission.csv").read_text().split()
+    )
     assert rows[0] == "ImageID,label"
     assert [int(r.split(",")[0]) for r in rows[1:]] == ids
 

@@ -3,11 +3,17 @@
 import re
 import subprocess
 import sys
+import zipfile
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from helpers import ROOT, Drive, environment, make_arrays, two_kinds
+from imclust.encoders.timm import Timm, TimmConfig
+from imclust.encoders.vgg16 import VGG16, VGG16Config
+from topics import make_table
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.S)
@@ -29,11 +35,33 @@ def test_no_command_escapes_this_test():
 def place(tmp_path):
     """A folder with the data that the README's examples name."""
     make_arrays(tmp_path / "my" / "arrays")
+    my = tmp_path / "my"
     for i, (x, y) in enumerate(zip(*two_kinds(24), strict=True)):
-        for at in (tmp_path / "my" / "images", tmp_path / "my" / "tree" / "ab"[y]):
+        for at in (my / "images", my / "tree" / "ab"[y]):
             at.mkdir(parents=True, exist_ok=True)
             Image.fromarray(x).save(at / f"{i}.png")
+    (my / "blitz7").mkdir()
+    with zipfile.ZipFile(my / "blitz7" / "test.zip", "w") as z:
+        for path in (my / "images").iterdir():
+            z.write(path, f"test/{path.name}")
+    sample = "ImageID,label\n" + "".join(f"{i},0\n" for i in range(24))
+    (my / "blitz7" / "sample_submission.csv").write_text(sample)
+    make_table(my / "texts.csv")
+    ids = [*map(str, range(60)), *(f"val-{i}" for i in range(20))]
+    words = "".join(
+        f"{i},a picture of the {'sun' if n % 2 else 'sea'}\n" for n, i in enumerate(ids)
+    )
+    (my / "captions.csv").write_text("id,text\n" + words)
     return tmp_path
+
+
+def make_weights(line, place):
+    """The file that a line names, with random numbers of the right shapes in it."""
+    if "vgg16" in line:
+        torch.save(VGG16(VGG16Config()).network().state_dict(), place / "vgg16-397923af.pth")
+    elif "WEIGHTS" in line:
+        network = Timm(TimmConfig(model="resnet18")).network()
+        save_file(network.state_dict(), place / "model.safetensors")
 
 
 def shell(line, place, **env):
@@ -49,10 +77,11 @@ def shell(line, place, **env):
 
 @pytest.mark.parametrize("line", SCRIPT)
 def test_the_script_as_the_readme_calls_it(line, place):
-    """Learning is left in the first two lines and taken out of the others, to save time."""
+    """Learning is left in the first two lines and made short in the others, to save time."""
     env = {}
-    if line not in LEARNS:
-        env["ENCODER"] = "pixels"
+    if line not in LEARNS and not line.startswith("ENCODER") and "texts" not in line:
+        env["ENCODER"] = "conv-ae" if "FINETUNE" in line else "pixels"
+    make_weights(line, place)
     drive = None
     if "hw9" in line:
         drive = Drive(place)
