@@ -70,8 +70,13 @@ def names_of(network, blocks):
 def test_blocks_run_from_input_to_output_and_hold_what_codes_depend_on():
     network = net()
     blocks, dims = find_blocks(network, encode, 16)
-    stages = [[f"stages.{i}.{p}" for p in ("0.weight", "0.bias", "1.weight", "1.bias")] for i in range(3)]
-    assert names_of(network, blocks) == [["shift", "stem.weight", "norm.weight", "norm.bias"], *stages]
+    stages = [
+        [f"stages.{i}.{p}" for p in ("0.weight", "0.bias", "1.weight", "1.bias")] for i in range(3)
+    ]
+    assert names_of(network, blocks) == [
+        ["shift", "stem.weight", "norm.weight", "norm.bias"],
+        *stages,
+    ]
     assert dims == 4
 
 
@@ -143,7 +148,9 @@ def test_the_weighted_loss_is_the_formula_read_aloud(rng):
     y, w = rng.integers(0, 3, 9), np.array([0.5, 1, 2], np.float32)
     rows = torch.tensor([8, 0, 3, 3, 5, 1])
     got = ClassLoss(y, w)(nn.Identity(), logits, rows)
-    each = [w[y[r]] * -functional.log_softmax(z, 0)[y[r]] for z, r in zip(logits, rows, strict=True)]
+    each = [
+        w[y[r]] * -functional.log_softmax(z, 0)[y[r]] for z, r in zip(logits, rows, strict=True)
+    ]
     assert float(got) == pytest.approx(float(sum(each)) / 6, rel=1e-5)
 
 
