@@ -127,6 +127,54 @@ def test_imagefolder_names_are_labels_and_k_their_number(tmp_path, zipped):
     assert challenge.rows[0].id == "cold/1.png"
 
 
+def published(data, share, tmp_path):
+    entry = CHALLENGES["imagefolder"]
+    return entry.method(entry.config(data_dir=data, published=share), tmp_path)
+
+
+@pytest.mark.parametrize(("share", "each"), [(0.01, 1), (0.25, 1), (0.5, 2), (0.99, 3)])
+def test_published_labels_are_a_share_of_each_class_and_never_scored(tmp_path, share, each):
+    data = tree(tmp_path)
+    challenge = published(data, share, tmp_path)
+    given = list(challenge.published.values())
+    assert given.count("warm") == given.count("cold") == each
+    assert not challenge.published.keys() & challenge.labels.keys()
+    assert len(challenge.published | challenge.labels) == len(challenge.rows) == 8
+    assert all(c == i.split("/")[0] for i, c in challenge.published.items())
+    assert challenge.n_clusters == 2
+    assert challenge == published(data, share, tmp_path)
+    assert published(data, 0.0, tmp_path).published == {}
+
+
+def test_copies_of_an_image_to_learn_from_are_not_scored(tmp_path):
+    data = tree(tmp_path)
+    for at in ("warm", "cold"):
+        for p in sorted((data / at).glob("*.png")):
+            p.with_name(f"copy-of-{p.name}").write_bytes(p.read_bytes())
+    challenge = published(data, 0.25, tmp_path)
+    stem = {i: i.replace("copy-of-", "") for i in (*challenge.published, *challenge.labels)}
+    assert len(challenge.published) == 4
+    learned = {stem[i] for i in challenge.published}
+    assert not learned & {stem[i] for i in challenge.labels}
+    assert len(challenge.labels) == 16 - 2 * len(learned)
+
+
+def test_an_unreadable_image_is_never_published(tmp_path):
+    data = tree(tmp_path)
+    for p in sorted((data / "warm").glob("*.png"))[:3]:
+        p.write_bytes(b"no image")
+    challenge = published(data, 0.9, tmp_path)
+    broken = {r.id for r in challenge.rows if r.problem}
+    assert len(broken) == 3
+    assert not broken & challenge.published.keys()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, float("nan")])
+def test_an_impossible_share_of_labels_is_refused(tmp_path, share):
+    with pytest.raises(Refusal, match=r"share in \[0, 1\)"):
+        published(tree(tmp_path), share, tmp_path)
+
+
 @pytest.mark.parametrize("zipped", [False, True])
 def test_folder_without_a_sample_is_in_order_of_paths(tmp_path, zipped):
     challenge = opened("folder", tree(tmp_path, zipped), tmp_path)

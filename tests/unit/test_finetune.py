@@ -1,7 +1,6 @@
 """The stage as a whole, in this process: what it writes, what it refuses, what a kill leaves."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from imclust.artifacts import Order, produce, read_manifest
 from imclust.checks import Refusal
 from imclust.metrics import hungarian_accuracy
 from imclust.records import Assignment, read_csv, write_csv
+from imclust.selflabels import effective_clusters
 
 N = 40
 
@@ -320,7 +320,7 @@ def test_ids_of_another_challenge_are_refused(here):
         finetune(here, "--published", here / "given")
 
 
-def test_an_assignment_of_everything_to_one_cluster_is_refused_after_the_probe(here):
+def test_uneven_clusters_are_held_to_their_own_number_and_not_to_k(here):
     rows = read_csv(here / "raw/index/index.csv")
     p = np.zeros((N, 3), np.float32)
     p[:, 0] = 1
@@ -328,7 +328,19 @@ def test_an_assignment_of_everything_to_one_cluster_is_refused_after_the_probe(h
     ids = np.array([r["id"] for r in rows])
     save = Assignment(ids, np.array(["train"] * N), p).save
     produce(here / "one", Order("assignment", {}, {}, ()), save)
-    shutil.rmtree(here / "ft", ignore_errors=True)
-    out = finetune(here, "--assignment", here / "one", "--epochs", 2)
-    # Its own 1.25 effective clusters are what it is held to, as they are less than 0.6 of 3.
-    assert min(read_manifest(out / "weights")["effective_clusters"]) >= 0.9 * 1.2
+    out = finetune(here, "--assignment", here / "one", "--stages", "0")
+    own = effective_clusters(p.argmax(1), 3)
+    assert own < 0.6 * 3
+    assert min(read_manifest(out / "weights")["effective_clusters"]) >= 0.9 * own
+
+
+def test_a_probe_that_finds_one_cluster_is_refused(here, monkeypatch):
+    class Blind(heads.ClassLoss):
+        def __init__(self, targets, weights, codes=None, before_epoch=None):
+            super().__init__(np.zeros_like(targets), weights, codes, before_epoch)
+
+    start, _ = noisy(here)
+    monkeypatch.setattr(heads, "ClassLoss", Blind)
+    with pytest.raises(Refusal, match=r"spread over the clusters; got 1\.00 effective"):
+        finetune(here, "--assignment", start, "--confident", 1)
+    assert not (here / "ft/weights").exists()

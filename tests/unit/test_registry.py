@@ -39,3 +39,16 @@ def test_a_manifest_brings_its_config_back():
     entry, config = CLUSTERERS.revive({"method": "kmeans", "restarts": 7, "seed": 1})
     assert entry.name == "kmeans"
     assert config == entry.config(restarts=7)
+
+
+def test_a_field_that_must_be_given_leaves_the_others_their_defaults(tmp_path):
+    from imclust.__main__ import parse
+
+    argv = ["download", "--out", "raw", "imagefolder", "--data-dir", str(tmp_path)]
+    _, cfg = parse(argv)
+    assert cfg.challenge.published == 0
+    assert cfg.challenge.data_dir == tmp_path
+    _, cfg = parse([*argv, "--published", "0.5"])
+    assert cfg.challenge.published == 0.5
+    with pytest.raises(SystemExit):
+        parse(argv[:-2])
