@@ -33,9 +33,10 @@ class VggAEConfig:
     """VGG16 autoencoder with remembered pooling places, size x size -> 512 * (size / 32)^2."""
 
     recipe: Literal["fast", "literal"] = "fast"
-    """`literal`: 224 x 224, SGD with momentum 0.9 at a constant 0.01, batch 64, 100 epochs,
-    float32. `fast`: 64 x 64, the same network and loss by AdamW, batch 32, a one-cycle rate of
-    1e-3, and bfloat16 where the hardware has it, for 300 steps or 2 epochs, whichever is more."""
+    """`literal`: the walkthrough's 224 x 224, SGD at a constant 0.01 and batch 64 in float32, with
+    momentum 0.9 and 100 epochs, which it does not state. `fast`: 64 x 64, the same network and
+    loss by AdamW, batch 32, a one-cycle rate of 1e-3, and bfloat16 where the hardware has it, for
+    300 steps or 2 epochs, whichever is more."""
     size: int | None = None
     """Side of the square input, a multiple of 32; the recipe's number unless given."""
     epochs: int | None = None
@@ -61,7 +62,12 @@ class VggAEConfig:
     paper="Simonyan and Zisserman 2015; Badrinarayanan, Kendall and Cipolla 2017 (SegNet)",
 )
 class VggAE(Encoder):
-    """The autoencoder that Local Aggregation starts from."""
+    """The autoencoder that Local Aggregation starts from.
+
+    The remembered places tell the decoder most of the image, so training from scratch leaves the
+    deepest code of most images nearly the same: cluster it after `local-aggregation`, or start
+    from pretrained weights.
+    """
 
     decodes = True
 
