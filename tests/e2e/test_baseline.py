@@ -79,7 +79,7 @@ def test_a_second_run_does_nothing_but_say_so(run):
     top, env, _ = run
     before = {p: p.stat().st_mtime_ns for p in top.rglob("*") if p.is_file()}
     printed = baseline(top, **env)
-    assert printed.count("is up to date") == 13
+    assert printed.count("is up to date") == 14
     after = {p: p.stat().st_mtime_ns for p in top.rglob("*") if p.is_file()}
     changed = {p for p in after if before.get(p) != after[p] and not p.name.endswith(".lock")}
     assert not changed
@@ -89,7 +89,9 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(run):
     top, env, _ = run
     printed = baseline(top, **env, K="3")
     kept = [s for s in printed.splitlines() if s.endswith("is up to date")]
-    assert len(kept) == 8  # index, labels, weights, latents and two reductions of either split
+    assert (
+        len(kept) == 9
+    )  # index, labels, published, weights, latents and two reductions of either split
     folder = top / "submissions/arrays-tiny/fast-seed0"
     assert not (folder / "submission_inverted.csv").exists()
     assert {r[-1] for r in (folder / "submission.csv").read_text().split()[1:]} == {"0", "1", "2"}
