@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BASE = "the encoder that local-aggregation starts from"
 FAST_STEPS = 400
-FAST_EPOCHS = (5, 50)
+FAST_EPOCHS = (15, 50)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LocalAggregationConfig:
     """Local Aggregation upon another encoder; give its weights with `train --start`."""
 
     epochs: int | None = None
-    """Passes over the images; 400 steps or 5 epochs, whichever is more, unless given."""
+    """Passes over the images; 400 steps or 15 epochs, whichever is more, unless given."""
     batch: int = 64
     """Images a step."""
     lr: float = 0.03
