@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from imclust.augment import Augmentation, augment
 from imclust.checks import Refusal, refusal
+from imclust.foreign import load_state
 from imclust.loader import Preprocessing, to_input
 from imclust.log import progress, write_jsonl
 from imclust.repro import deterministic, has_fast_bf16, step_generator
@@ -291,8 +292,8 @@ def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
         with safe_open(path, "pt") as f:
             facts: dict[str, Any] = json.loads((f.metadata() or {}).get("imclust", "{}"))
             tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
-        network.load_state_dict(tensors, strict=True)
-    except (SafetensorError, RuntimeError) as e:
+    except SafetensorError as e:
         first = str(e).splitlines()[0]
         raise Refusal(f"{path} must be weights of this network in safetensors; got: {first}") from e
+    load_state(network, tensors, str(path))
     return facts

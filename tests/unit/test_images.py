@@ -152,3 +152,46 @@ def test_one_grey_array_row_is_three_equal_channels(tmp_path):
     got = pixels(ImageRow("0", "train", str(tmp_path / "x.npy"), "1"), Preprocessing(8))
     assert (got[..., 0] == got[..., 2]).all()
     assert got[0, 0, 0] == 64
+
+
+def one_row(path):
+    return ImageRow("0", "train", str(path), "")
+
+
+SIZES = [(1, 1), (1, 500), (20_000, 30)]
+CASES = [(k, s) for k in ("JPEG", "PNG") for s in SIZES] + [("JPEG", (20_000, 20_000))]
+
+
+@pytest.mark.parametrize(("kind", "size"), CASES, ids=str)
+def test_images_from_one_to_twenty_thousand_pixels_a_side(tmp_path, kind, size):
+    path = tmp_path / f"a.{kind.lower()}"
+    Image.new("L", size, 77).save(path, kind)
+    [row] = inspect([one_row(path)], 1)
+    assert (row.width, row.height, row.problem) == (*size, "")
+    got = pixels(row, Preprocessing(64))
+    assert got.shape == (64, 64, 3)
+    assert np.abs(got.astype(int) - 77).max() <= 2
+
+
+def test_more_pixels_than_any_photograph_has(tmp_path, monkeypatch):
+    monkeypatch.setattr("imclust.images.MOST_PIXELS", 100)
+    with pytest.raises(ValueError, match="more pixels than any photograph"):
+        decode(encoded(Image.new("RGB", (20, 20))))
+
+
+def test_an_animation_gives_its_first_frame():
+    frames = [Image.new("RGB", (8, 8), c) for c in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_rotated_jpegs_are_upright_at_every_reduction():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored on its side
+    halves = np.zeros((64, 128, 3), np.uint8)
+    halves[:, :64] = 250
+    data = encoded(Image.fromarray(halves), "JPEG", exif=exif, quality=95)
+    for by in (1, 2, 4, 8):
+        got = decode(data, lambda w, h, by=by: by)
+        assert got.shape == (128 // by, 64 // by, 3)
+        assert got[: 60 // by].mean() > 200 > 50 > got[-(60 // by) :].mean()
