@@ -20,7 +20,7 @@ from imclust.log import say
 from imclust.repro import BackendName, Precision, has_fast_bf16
 
 AGREEMENT = 0.9999  # least cosine between the fast features of an image and torch's in float32
-WORTH_COMPILING = 10_000_000  # pixels in all; compiling costs as much as torch needs for these
+WORTH_COMPILING = 40_000_000  # pixels in all; compiling costs as much as torch needs for these
 PROBE_PIXELS = 1_000_000  # how many pixels the comparison with torch looks at
 
 
@@ -146,21 +146,26 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(self, codes: nn.Module, size: int, batch: int, precision: str) -> None:
+    def __init__(self, model: Any, batch: int, precision: str) -> None:
         import openvino as ov
 
         self.precision, self.batch = precision, batch
-        example = torch.zeros((batch, size, size, 3), dtype=torch.uint8)
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer warns that constants are constants
-            model = ov.convert_model(codes, example_input=example, input=[list(example.shape)])
-        hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
         settings = {
-            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         self._request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+
+    @staticmethod
+    def convert(codes: nn.Module, size: int, batch: int) -> Any:
+        """The graph of `codes` for blocks (batch, size, size, 3) uint8."""
+        import openvino as ov
+
+        example = torch.zeros((batch, size, size, 3), dtype=torch.uint8)
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer warns that constants are constants
+            return ov.convert_model(codes, example_input=example, input=[list(example.shape)])
 
     def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Decoding threads work while the engine computes: it lets go of Python's lock."""
@@ -214,10 +219,11 @@ def pick_backend(
     few = probe[: max(2, min(len(probe), PROBE_PIXELS // size**2))]
     want = np.concatenate(list(TorchBackend(codes, device, "float32").stream([few])))
     half = precision == "auto" and has_fast_bf16("cpu")
-    agreement = 0.0
+    agreement, model = 0.0, None
     for kind in (["bfloat16"] if half else []) + ["float32"]:
         try:
-            engine = OpenVinoBackend(codes, size, batch, kind)
+            model = model or OpenVinoBackend.convert(codes, size, batch)
+            engine = OpenVinoBackend(model, batch, kind)
             agreement = least_cosine(want, np.concatenate(list(engine.stream([few]))))
         except Exception as e:  # an operator that the engine does not know; torch knows all
             say(f"openvino cannot take this network ({str(e).splitlines()[0][:100]}): torch does")
