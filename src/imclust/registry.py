@@ -12,7 +12,8 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, Generic, TypeVar, Union
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_type_hints
 
 from imclust.checks import Refusal
 
@@ -77,14 +78,23 @@ class Registry(Generic[M]):
     def revive(self, doc: dict[str, Any]) -> tuple[Entry[M], Any]:
         """A manifest's `{"method": name, field: value, ...}` -> (entry, config)."""
         entry = self[doc["method"]]
-        known = {f.name for f in fields(entry.config) if f.name in doc}
-        return entry, entry.config(**{k: doc[k] for k in known})
+        hints = get_type_hints(entry.config)
+        known = [f.name for f in fields(entry.config) if f.name in doc]
+        return entry, entry.config(**{k: _typed(doc[k], hints[k]) for k in known})
 
     def union(self) -> Any:
         """Every config as a sub-command: `<stage> ... <method> --its-flags`."""
 
         kinds = tuple(Annotated[e.config, _subcommand(e.name, e.config)] for e in self)
         return Union[kinds]  # noqa: UP007  (built at run time)
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """A JSON value as the field's type: JSON has no paths and no tuples."""
+    kinds = {hint, *get_args(hint)}
+    if isinstance(value, str) and Path in kinds:
+        return Path(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _subcommand(name: str, config: Any) -> Any:

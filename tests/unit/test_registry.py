@@ -52,3 +52,16 @@ def test_a_field_that_must_be_given_leaves_the_others_their_defaults(tmp_path):
     assert cfg.challenge.published == 0.5
     with pytest.raises(SystemExit):
         parse(argv[:-2])
+
+
+def test_paths_come_back_from_a_manifest_as_paths(tmp_path):
+    import json
+    from pathlib import Path
+
+    from imclust.artifacts import plain
+    from imclust.encoders import ENCODERS
+
+    entry = ENCODERS["vgg16"]
+    for config in (entry.config(weights=Path("a/b.pth")), entry.config()):
+        doc = json.loads(json.dumps({"method": "vgg16", **plain(config)}))
+        assert ENCODERS.revive(doc)[1] == config

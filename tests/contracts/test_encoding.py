@@ -1,0 +1,83 @@
+"""What the encode stage promises for every encoder of images."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import two_kinds
+from imclust.encoders import ENCODERS
+from imclust.records import Features
+from imclust.stages import download, encode, train
+
+ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
+SETTINGS = {
+    "conv-ae": {"epochs": 1},
+    "vgg-ae": {"size": 32, "epochs": 1},
+    "local-aggregation": {"epochs": 1, "centroids": 4},
+    "timm": {"size": 64},
+    "vgg16": {"size": 32},
+}
+N = 14
+
+
+@pytest.fixture
+def index(tmp_path):
+    """Images whose names do not sort as they were written."""
+    (tmp_path / "images").mkdir()
+    for i, x in enumerate(two_kinds(N, size=40)[0]):
+        Image.fromarray(x).save(tmp_path / "images" / f"{(5 * i) % N:02}.png")
+    from imclust.challenges import CHALLENGES
+
+    folder = CHALLENGES["folder"].config(data_dir=tmp_path / "images")
+    download.run(download.Download(challenge=folder, out=tmp_path / "raw"))
+    return tmp_path / "raw" / "index"
+
+
+def trained(name, index, tmp_path):
+    settings = dict(SETTINGS.get(name, {}))
+    if name == "vgg16":  # random numbers under torchvision's names
+        entry = ENCODERS[name]
+        torch.save(entry.method(entry.config()).network().state_dict(), tmp_path / "vgg.pth")
+        settings["weights"] = tmp_path / "vgg.pth"
+    start = None
+    if getattr(ENCODERS[name].method, "refines", False):
+        start = trained("conv-ae", index, tmp_path)
+    config = ENCODERS[name].config(**settings)
+    train.run(train.Train(encoder=config, index=index, out=tmp_path / name, start=start))
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
+def test_batch_workers_and_kills_change_nothing(entry, index, tmp_path, monkeypatch):
+    weights = trained(entry.name, index, tmp_path)
+
+    def encoded(out, **settings):
+        cfg = encode.Encode(index=index, weights=weights, out=tmp_path / out, **settings)
+        encode.run(cfg)
+        return Features.load(tmp_path / out), (tmp_path / out / "x.npy").read_bytes()
+
+    whole, straight = encoded("a", batch=4)
+    assert whole.ids.tolist() == [f"{i:02}.png" for i in range(N)]
+    assert np.isfinite(whole.x).all()
+    assert encoded("b", batch=4)[1] == straight
+    for settings in ({"batch": 1}, {"batch": 9, "workers": 1}, {"workers": 5}):
+        other, _ = encoded("c", **settings)
+        np.testing.assert_allclose(other.x, whole.x, rtol=2e-3, atol=1e-4)
+
+    monkeypatch.setattr(encode, "KEEP_EVERY", 0.0)
+    batches = encode.pixel_batches
+    kills = iter([2, 1])
+
+    def dying(rows, *args):
+        last = next(kills, None) if len(rows) < N or args[1] == 4 else None
+        for i, block in enumerate(batches(rows, *args)):
+            if i == last:
+                raise KeyboardInterrupt
+            yield block
+
+    monkeypatch.setattr(encode, "pixel_batches", dying)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            encoded("d", batch=4)
+    assert encoded("d", batch=4)[1] == straight
