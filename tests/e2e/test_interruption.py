@@ -11,10 +11,10 @@ from helpers import ROOT, environment, make_arrays
 KILLS = 10
 
 
-def start(workspace, data):
+def start(workspace, data, **more):
     return subprocess.Popen(
         ["bash", str(ROOT / "run_baseline.sh")],
-        env=environment(CHALLENGE="arrays", DATA_DIR=str(data), WORKSPACE=str(workspace)),
+        env=environment(CHALLENGE="arrays", DATA_DIR=str(data), WORKSPACE=str(workspace), **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -39,13 +39,14 @@ def results(workspace):
 
 def test_many_kills_end_in_the_same_bytes(tmp_path):
     data = make_arrays(tmp_path / "tiny")
+    short = {"ENCODER_FLAGS": "--epochs 8"}
     began = time.monotonic()
-    finish(start(tmp_path / "whole", data))
+    finish(start(tmp_path / "whole", data, **short))
     whole = time.monotonic() - began
     rng = random.Random(0)
     survived = 0
     for _ in range(KILLS):
-        process = start(tmp_path / "killed", data)
+        process = start(tmp_path / "killed", data, **short)
         try:
             process.wait(timeout=rng.uniform(0.1, 0.45 * whole))
             survived += 1
@@ -55,7 +56,7 @@ def test_many_kills_end_in_the_same_bytes(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     assert survived <= 4, "kills that come too late test nothing"
-    finish(start(tmp_path / "killed", data))
+    finish(start(tmp_path / "killed", data, **short))
     want, got = results(tmp_path / "whole"), results(tmp_path / "killed")
     assert want.keys() == got.keys()
     assert [p for p in want if want[p] != got[p]] == []
