@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -187,13 +188,12 @@ def child(data: Path, n: int, case: str) -> None:
         rows = (rows * (n // len(rows) + 1))[:n]
         encoder, network = build(case)
         backend, batch = engine(encoder, network, rows, pick_device())
-        file, at = None, 0
-        for block in backend.stream(pixel_batches(rows, encoder.preprocessing, batch)):
-            file = file or NpyRows(Path(scratch) / "x.npy", (n, block.shape[1]))
-            file.write(at, block)
-            at += len(block)
-        assert file is not None
-        file.close()
+        latents = backend.stream(pixel_batches(rows, encoder.preprocessing, batch))
+        first, at = next(latents), 0
+        with NpyRows(Path(scratch) / "x.npy", (n, first.shape[1])) as file:
+            for block in chain([first], latents):
+                file.write(at, block)
+                at += len(block)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

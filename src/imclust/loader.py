@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # batches decoded before they are asked for
 MOST_WORKERS = 16
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of RGB
 
 
 @dataclass(frozen=True)

@@ -76,34 +76,53 @@ def _sniff(head: bytes) -> str:
     return f"other content, starting with {head[:8]!r}"
 
 
-class NpyWriter:
-    """Write an array of known shape block by block, in row order.
+class NpyRows:
+    """Write the rows of an array in any order; its room on the disk is taken at once.
 
-    Plain writes, not a memory map: a full disk is then an error to report instead of a crash.
+    A disk that is too full is thus refused before the work that would fill it, and a file that
+    an interrupted run left can be gone on with. Plain writes, not a memory map: a full disk is
+    then an error to report instead of a crash.
 
     Args:
-        path: the file to write.
-        shape: the final shape; the blocks' rows must add up to `shape[0]`.
-        dtype: the final dtype.
+        path: the file to write. shape: (n, d), float32.
+        kept: rows that are in the file already; None to begin it.
+
+    Raises:
+        Refusal: there is no room; at the end of the `with` block: rows are missing.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
-        self.shape, self.dtype, self._rows = shape, np.dtype(dtype), 0
-        disk_space(path.parent, int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize)
-        self._file = path.open("wb")
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self.dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(self._file, header)
+    def __init__(self, path: Path, shape: tuple[int, ...], *, kept: int | None = None) -> None:
+        self.shape, self._rows = shape, kept or 0
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        self._offset, self._row = len(header.getvalue()), 4 * shape[1]
+        size = self._offset + self._row * shape[0]
+        if kept is None:
+            disk_space(path.parent, size)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT)
+        if kept is None:
+            os.posix_fallocate(self._file, 0, size)
+            self._put(header.getvalue(), 0)
 
-    def append(self, block: np.ndarray) -> None:
-        """Append rows. `block`: (any, *shape[1:]) of the promised dtype."""
-        if block.shape[1:] != self.shape[1:] or block.dtype != self.dtype:
+    def write(self, row: int, block: np.ndarray) -> None:
+        """Put `block` (m, d) float32 at rows `row`, `row` + 1, ..., each written once."""
+        if block.shape[1:] != self.shape[1:] or block.dtype != np.float32:
             raise ValueError(f"block {block.shape} {block.dtype} does not fit {self.shape}")
-        self._file.write(np.ascontiguousarray(block).data)
+        self._put(np.ascontiguousarray(block).data.cast("B"), self._offset + row * self._row)
         self._rows += len(block)
+
+    def _put(self, data: bytes | memoryview, at: int) -> None:
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self._file, view, at)
+            view, at = view[done:], at + done
+
+    def flush(self) -> int:
+        """Have everything written so far on the disk; returns how many rows that is."""
+        os.fsync(self._file)
+        return self._rows
 
     def __enter__(self) -> Self:
         return self
@@ -111,56 +130,6 @@ class NpyWriter:
     def __exit__(
         self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._file.close()
+        os.close(self._file)
         if kind is None and self._rows != self.shape[0]:
             raise Refusal(f"{self._rows} of {self.shape[0]} rows were written.")
-
-
-class NpyRows:
-    """Write the rows of an array in any order; its room on the disk is taken at once.
-
-    A disk that is too full is thus refused before the work that would fill it, and a file that
-    an interrupted run left can be gone on with.
-
-    Args:
-        path: the file to write. shape: (n, d), float32.
-        resume: keep what is there.
-
-    Raises:
-        Refusal: there is no room.
-    """
-
-    def __init__(self, path: Path, shape: tuple[int, int], *, resume: bool = False) -> None:
-        self.shape = shape
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header, {"descr": "<f4", "fortran_order": False, "shape": shape}
-        )
-        self._offset, self._row = len(header.getvalue()), 4 * shape[1]
-        size = self._offset + self._row * shape[0]
-        if not resume:
-            disk_space(path.parent, size)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT)
-        if not resume:
-            os.posix_fallocate(self._file, 0, size)
-            self._put(header.getvalue(), 0)
-
-    def write(self, row: int, block: np.ndarray) -> None:
-        """Put `block` (m, d) float32 at rows `row`, `row` + 1, ..."""
-        if block.shape[1:] != self.shape[1:] or block.dtype != np.float32:
-            raise ValueError(f"block {block.shape} {block.dtype} does not fit {self.shape}")
-        self._put(np.ascontiguousarray(block).tobytes(), self._offset + row * self._row)
-
-    def _put(self, data: bytes, at: int) -> None:
-        view = memoryview(data)
-        while view:
-            done = os.pwrite(self._file, view, at)
-            view, at = view[done:], at + done
-
-    def flush(self) -> None:
-        """Have everything written so far on the disk."""
-        os.fsync(self._file)
-
-    def close(self) -> None:
-        """Finish."""
-        os.close(self._file)

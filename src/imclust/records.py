@@ -46,12 +46,12 @@ class Features:
         """Write the arrays; returns the facts for the manifest."""
         import numpy as np
 
-        from imclust.npy import NpyWriter
+        from imclust.npy import NpyRows
 
         checks.finite("features", self.x)
         save_rows(folder, self.ids, self.splits)
-        with NpyWriter(folder / "x.npy", self.x.shape) as w:
-            w.append(np.asarray(self.x, np.float32))
+        with NpyRows(folder / "x.npy", self.x.shape) as file:
+            file.write(0, np.asarray(self.x, np.float32))
         return {"rows": len(self.ids), "dims": self.x.shape[1]}
 
     def part(self, split: str) -> Self:

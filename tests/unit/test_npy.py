@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from imclust.checks import Refusal
-from imclust.npy import NpyWriter, open_npy
+from imclust.npy import NpyRows, open_npy
 
 
 def test_streamed_blocks_equal_one_save(tmp_path, rng):
     x = rng.standard_normal((50, 6)).astype(np.float32)
-    with NpyWriter(tmp_path / "x.npy", x.shape) as w:
-        for a in range(0, 50, 7):
-            w.append(x[a : a + 7])
+    with NpyRows(tmp_path / "x.npy", x.shape) as w:
+        for a in reversed(range(0, 50, 7)):
+            w.write(a, x[a : a + 7])
     got = open_npy(tmp_path / "x.npy")
     np.testing.assert_array_equal(got, x)
     assert isinstance(got, np.memmap)
@@ -18,9 +18,9 @@ def test_streamed_blocks_equal_one_save(tmp_path, rng):
 def test_writer_refuses_too_few_rows(tmp_path):
     with (
         pytest.raises(Refusal, match="2 of 3 rows"),
-        NpyWriter(tmp_path / "x.npy", (3, 4)) as w,
+        NpyRows(tmp_path / "x.npy", (3, 4)) as w,
     ):
-        w.append(np.zeros((2, 4), np.float32))
+        w.write(0, np.zeros((2, 4), np.float32))
 
 
 def save_object(path):

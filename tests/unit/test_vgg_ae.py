@@ -90,7 +90,7 @@ def test_torchvisions_weights_give_torchvisions_features(vgg):
     encoder = VggAE(VggAEConfig(size=64, weights=path))
     network = encoder.network()
     facts = encoder.pretrained(network)
-    assert facts["pretrained"] == "vgg16_bn.pth"
+    assert facts["weights_from"] == "vgg16_bn.pth"
     assert encoder.track == "open"
     assert encoder.preprocessing.mean == (0.485, 0.456, 0.406)
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))

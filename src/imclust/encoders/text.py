@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.artifacts import file_digest
 from imclust.checks import Refusal, in_range, refusal
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
@@ -90,7 +89,7 @@ class Text(Encoder):
         path = self._folder / WEIGHTS
         prefix: str = network.base_model_prefix  # type: ignore[assignment]
         load_state(network, _body(read_state(path), prefix), str(path))
-        return {"pretrained": self.cfg.model or PACKAGED, "pretrained_sha256": file_digest(path)}
+        return {"weights_from": self.cfg.model or PACKAGED}
 
     def input_facts(self) -> dict[str, Any]:
         """Pooling, scaling to length 1, and tokens that are read."""

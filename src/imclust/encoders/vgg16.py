@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.loader import Preprocessing
+from imclust.loader import IMAGENET, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
-HALF = (0.5, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,8 @@ class VGG16(Encoder):
         # The walkthrough pads images under 512 px with black; here they keep their shorter side.
         self.preprocessing = Preprocessing(
             size=cfg.size,
-            mean=(0.0, 0.0, 0.0) if literal else MEAN,
-            std=(1.0, 1.0, 1.0) if literal else STD,
+            mean=(0.0, 0.0, 0.0) if literal else IMAGENET[0],
+            std=(1.0, 1.0, 1.0) if literal else IMAGENET[1],
             window=512,
             order="bgr" if literal else "rgb",
         )

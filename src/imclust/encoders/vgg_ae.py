@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from imclust.checks import refusal
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.loader import Preprocessing
+from imclust.loader import IMAGENET, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from imclust.fit import Objective, Plan
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation
 FAST_STEPS = 300
 FAST_EPOCHS = (2, 30)
 
@@ -116,16 +115,15 @@ class VggAE(Encoder):
         """
         if self.cfg.weights is None:
             return {}
-        from imclust.artifacts import file_digest
         from imclust.foreign import load_state, read_state
 
-        path = Path(self.cfg.weights)
+        path = self.cfg.weights
         state = read_state(path)
         features = {
             k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")
         }
         load_state(network.encoder, features, str(path))  # type: ignore[arg-type]
-        return {"pretrained": path.name, "sha256": file_digest(path)}
+        return {"weights_from": path.name}
 
     def plan(self, n_images: int) -> Plan:
         """The recipe with the config's own numbers in place of its own."""

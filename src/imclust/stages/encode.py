@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,18 +215,19 @@ def _stream_to_disk(
 
     note = folder / DONE
     done = json.loads(note.read_text()) if note.is_file() else None
-    skipped = at = int(done["at"]) if done else 0
-    dims = int(done["dims"]) if done else 0
-    file: NpyRows | None = None
-    kept = time.monotonic()
+    at = skipped = done["at"] if done else 0
+    kept = done["rows"] if done else None
     if done:
         say(f"going on after {at} of {total} images")
-        file = NpyRows(folder / "x.npy", (rows, dims), resume=True)
-    with progress(None, "encode", total=total, initial=at, unit="img") as bar:
-        for block in start(at) if at < total else ():
-            if file is None:
-                dims = block.shape[1]
-                file = NpyRows(folder / "x.npy", (rows, dims))
+    blocks = start(at)
+    ahead = [next(blocks)] if at < total else []
+    dims = done["dims"] if done else ahead[0].shape[1]
+    written = time.monotonic()
+    with (
+        NpyRows(folder / "x.npy", (rows, dims), kept=kept) as file,
+        progress(None, "encode", total=total, initial=at, unit="img") as bar,
+    ):
+        for block in chain(ahead, blocks):
             if places is None:
                 file.write(at, block)
             else:
@@ -234,11 +236,9 @@ def _stream_to_disk(
                         file.write(row, latent[None])
             at += len(block)
             bar.update(len(block))
-            if time.monotonic() - kept > KEEP_EVERY:
-                file.flush()
-                replace_text(note, json.dumps({"at": at, "dims": dims}))
-                kept = time.monotonic()
-    if file is not None:
-        file.close()
+            if time.monotonic() - written > KEEP_EVERY:
+                kept = file.flush()
+                replace_text(note, json.dumps({"at": at, "rows": kept, "dims": dims}))
+                written = time.monotonic()
     note.unlink(missing_ok=True)
     return skipped, dims

@@ -50,14 +50,13 @@ def _gather(cfg: Gather, folder: Path) -> dict[str, Any]:
     if sum(len(s.ids) for s in shards) != len(rows):
         got = f"{sum(len(s.ids) for s in shards)} rows of {len(rows)}"
         raise refusal("shards", "all rows of the index, once each", got, "give every shard once")
-    file = NpyRows(folder / "x.npy", shape)
-    for shard in shards:
-        first = int(positions(ids, shard.ids[:1])[0])
-        if not np.array_equal(ids[first : first + len(shard.ids)], shard.ids):
-            raise refusal("a shard", "rows side by side", "other rows", "encode it again")
-        for a in range(0, len(shard.ids), 4096):
-            file.write(first + a, np.ascontiguousarray(shard.x[a : a + 4096]))
-    file.close()
+    with NpyRows(folder / "x.npy", shape) as file:
+        for shard in shards:
+            first = int(positions(ids, shard.ids[:1])[0])
+            if not np.array_equal(ids[first : first + len(shard.ids)], shard.ids):
+                raise refusal("a shard", "rows side by side", "other rows", "encode it again")
+            for a in range(0, len(shard.ids), 4096):
+                file.write(first + a, shard.x[a : a + 4096])
     save_rows(folder, ids, np.array([r.split for r in rows]))
     facts = read_manifest(cfg.features[0])
     return {
