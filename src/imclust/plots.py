@@ -108,7 +108,7 @@ def examples(images: list[np.ndarray], names: list[str], path: Path) -> None:
     """A row a cluster, each of up to `PER_ROW` images.
 
     Args:
-        images: of every cluster (m, s, s, 3) uint8, m from 0 on, the most typical first.
+        images: of every cluster (m, s, s, 3) uint8, m from 0 on, the most confident first.
         names: of the clusters, with their sizes.
     """
     plt = _pyplot()

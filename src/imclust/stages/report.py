@@ -96,7 +96,8 @@ def _draw_embedding(cfg: Report, assignment: Path, path: Path) -> None:
 
 
 def _draw_examples(cfg: Report, index: Path, folder: Path) -> None:
-    """The most confident images of every cluster as a picture; of texts, as a table."""
+    """Images of every cluster, from its most to its least confident, in even steps; of texts, a
+    table. The most confident alone would be near copies of each other."""
     import numpy as np
 
     submitted = read_manifest(cfg.submission)["inputs_at"]["assignment"]
@@ -106,8 +107,10 @@ def _draw_examples(cfg: Report, index: Path, folder: Path) -> None:
     chosen = []
     for cluster in range(answer.probabilities.shape[1]):
         members = (answer.clusters == cluster).nonzero()[0]
-        best = members[np.argsort(-confidence[members], kind="stable")][: plots.PER_ROW]
-        chosen.append((len(members), [by_id[i] for i in answer.ids[best].tolist()]))
+        ranked = members[np.argsort(-confidence[members], kind="stable")]
+        few = min(len(ranked), plots.PER_ROW)
+        shown = ranked[np.linspace(0, len(ranked) - 1, few).round().astype(int)]
+        chosen.append((len(members), [by_id[i] for i in answer.ids[shown].tolist()]))
     if read_manifest(index, "index")["content"] == "texts":
         rows = [(c, size, r.id) for c, (size, few) in enumerate(chosen) for r in few]
         write_csv(folder / "examples.csv", ("cluster", "size", "id"), rows)
