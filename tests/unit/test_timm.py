@@ -147,3 +147,23 @@ def test_without_a_network_the_sentence_names_the_file(monkeypatch, tmp_path):
     assert encoder.lacks()
     with pytest.raises(Refusal, match=r"fetch model\.safetensors of timm/resnet18\.a1_in1k"):
         encoder.pretrained(network)
+
+
+def test_another_file_under_the_same_name_is_another_training(tmp_path, capsys):
+    from imclust.__main__ import main
+
+    np.save(
+        tmp_path / "trainX.npy", np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3)
+    )
+    main(["download", "--out", f"{tmp_path}/raw", "arrays", "--data-dir", str(tmp_path)])
+    train = ["train", "--index", f"{tmp_path}/raw/index", "--out", f"{tmp_path}/w", "timm",
+             "--model", "resnet18", "--weights", f"{tmp_path}/given.safetensors"]  # fmt: skip
+    said = []
+    for seed in (0, 0, 1):
+        if not said or seed:
+            with isolated_seed(seed):
+                network = vision("timm").create_model("resnet18", num_classes=0)
+            save_file(network.state_dict(), tmp_path / "given.safetensors")
+        assert main(train) == 0
+        said.append("is up to date" in capsys.readouterr().out)
+    assert said == [False, True, False]

@@ -50,6 +50,9 @@ def run(cfg: Train) -> None:
     """Run the stage. A killed training goes on from its last resume point, at most 5 s back."""
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
+    given = getattr(cfg.encoder, "weights", None)
+    if given is not None and given.is_file():  # another file under the same name is another order
+        config["weights_stat"] = [given.stat().st_size, given.stat().st_mtime_ns]
     inputs = {"index": cfg.index}
     if getattr(entry.method, "refines", False) != (cfg.start is not None):
         needs = "given" if cfg.start is None else "left out: this encoder starts from nothing"
