@@ -102,7 +102,7 @@ reduce_and_cluster() {
         imclust cluster --features "${to}tsne" --index "$raw/index" --out "${to}clusters" \
             "${fit[@]}" "${k[@]}" minibatch-kmeans --recipe "$recipe"
     else
-        local unit=(--unit)
+        local unit=(--prepare unit)
         [ "$recipe" = fast ] || unit=(--restarts 10) # raw features, as the walkthroughs have them
         imclust cluster --features "$latents" --index "$raw/index" --out "${to}clusters" \
             "${fit[@]}" "${k[@]}" kmeans "${unit[@]}"

@@ -10,10 +10,11 @@ from imclust.clusterers import CLUSTERERS
 from imclust.clusterers._base import (
     Clustering,
     Rows,
+    as_views,
     centre_probabilities,
     several_spaces,
-    unit_rows,
 )
+from imclust.spaces import unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +74,7 @@ def co_kmeans(z: Rows, n_clusters: int, cfg: CoKMeansConfig, seed: int) -> Clust
 
 
 def _views(z: Rows) -> list[np.ndarray]:
-    return [unit_rows(v) for v in (z if isinstance(z, list) else [z])]
+    return [unit_rows(v) for v in as_views(z)]
 
 
 def _agreement(views: list[np.ndarray], means: list[np.ndarray]) -> np.ndarray:

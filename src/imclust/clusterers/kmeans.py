@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering, centre_clustering, unit_rows
+from imclust.clusterers._base import Clustering, centre_clustering
+from imclust.spaces import Preparation, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,9 +20,9 @@ class KMeansConfig:
 
     restarts: int = 20
     """Starts; the one of lowest inertia wins."""
-    unit: bool = False
-    """Scale every row to unit length first, so that directions are compared and lengths are not
-    (spherical k-means but for the length of its centres)."""
+    prepare: Preparation = "raw"
+    """Rows as they are, of unit length (spherical k-means but for the length of its centres),
+    64 principal directions of those (pca; power: of their signed square roots), or whitened."""
 
     def __post_init__(self) -> None:
         in_range("kmeans", "restarts", self.restarts, 1, 100_000)
@@ -32,8 +33,7 @@ def kmeans(z: np.ndarray, n_clusters: int, cfg: KMeansConfig, seed: int) -> Clus
     """z (n, d) float -> probabilities (n, k) of equal Gaussians at the k centres."""
     from sklearn.cluster import KMeans
 
+    ready = prepare(z, cfg.prepare)
     solver = KMeans(n_clusters, n_init=cfg.restarts, random_state=seed)
-    if not cfg.unit:
-        return centre_clustering(solver, z)
-    found = centre_clustering(solver, unit_rows(z))
-    return replace(found, place=lambda new: found.place(unit_rows(new)))
+    found = centre_clustering(solver, ready.rows)
+    return replace(found, place=lambda new: found.place(ready.apply(new)))

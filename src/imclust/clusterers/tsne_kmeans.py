@@ -1,0 +1,52 @@
+"""`tsne-kmeans`: t-SNE to a plane, then k-means, the walkthroughs' favourite, in one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from imclust.checks import in_range
+from imclust.clusterers import CLUSTERERS
+from imclust.clusterers._base import Clustering, by_neighbours, in_list, on_sample
+from imclust.spaces import Preparation, prepare
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class TsneKMeansConfig:
+    """t-SNE to two dimensions, then k-means there."""
+
+    prepare: Preparation = "pca"
+    """As for kmeans."""
+    perplexity: float = 30.0
+    """Neighbours that a row's place depends on, about."""
+    exaggeration: float = 4.0
+    """Attraction in the last phase; above 1 it pulls groups into tight islands."""
+
+    def __post_init__(self) -> None:
+        in_range("tsne-kmeans", "perplexity", self.perplexity, 1, 1000)
+        in_range("tsne-kmeans", "exaggeration", self.exaggeration, 1, 100)
+
+
+@CLUSTERERS.register("tsne-kmeans", TsneKMeansConfig, paper="van der Maaten and Hinton 2008")
+@on_sample(50_000)
+def tsne_kmeans(z: np.ndarray, n_clusters: int, cfg: TsneKMeansConfig, seed: int) -> Clustering:
+    """z (n, d) float -> posteriors (n, k) by each row's neighbours."""
+    from openTSNE import TSNE
+    from sklearn.cluster import KMeans
+
+    ready = prepare(z, cfg.prepare)
+    plane, n = ready.rows, len(ready.rows)
+    if n > 12:  # below, perplexity has nothing to choose from
+        solver = TSNE(
+            perplexity=min(cfg.perplexity, (n - 1) / 3),
+            exaggeration=cfg.exaggeration,
+            random_state=seed,
+            n_jobs=-1,
+        )
+        plane = solver.fit(ready.rows)
+    labels = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(plane)
+    return by_neighbours(labels, n_clusters, [ready.rows], partial(in_list, apply=ready.apply))

@@ -1,0 +1,67 @@
+"""`umap-ward`: UMAP without crowding, then Ward's tree or k-means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from imclust.checks import in_range
+from imclust.clusterers import CLUSTERERS
+from imclust.clusterers._base import (
+    Clustering,
+    Rows,
+    beside,
+    by_neighbours,
+    on_sample,
+    prepared_views,
+    several_spaces,
+)
+from imclust.embedding import umap_embedding
+from imclust.spaces import Preparation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class UmapWardConfig:
+    """UMAP to some ten dimensions, then Ward's agglomeration down to K."""
+
+    prepare: Preparation = "raw"
+    """As for kmeans."""
+    neighbours: int = 30
+    """Of a row; the paper's 30."""
+    dims: int = 10
+    """Of the embedding; the paper finds 5 to 100 equally good."""
+    last: Literal["ward", "kmeans"] = "ward"
+    """What cuts the embedding."""
+
+    def __post_init__(self) -> None:
+        in_range("umap-ward", "neighbours", self.neighbours, 2, 1000)
+        in_range("umap-ward", "dims", self.dims, 2, 100)
+
+
+@CLUSTERERS.register(
+    "umap-ward", UmapWardConfig, paper="Lowe et al. 2024; McInnes, Healy and Melville 2018"
+)
+@several_spaces
+@on_sample(15_000)
+def umap_ward(z: Rows, n_clusters: int, cfg: UmapWardConfig, seed: int) -> Clustering:
+    """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours.
+
+    Deviation: distances are cosines, and 10 dimensions, not 50; the sample bounds Ward's n^2
+    distances to 1 GiB.
+    """
+    views, apply = prepared_views(z, cfg.prepare)
+    rows = beside(views)
+    embedding = umap_embedding(rows, cfg.neighbours, cfg.dims, seed)
+    return by_neighbours(cut(embedding, n_clusters, cfg.last, seed), n_clusters, views, apply)
+
+
+def cut(rows: np.ndarray, k: int, last: str, seed: int) -> np.ndarray:
+    """Clusters (n,) of an embedding (n, d) by Ward's tree or by k-means."""
+    from sklearn.cluster import AgglomerativeClustering, KMeans
+
+    if last == "ward":
+        return AgglomerativeClustering(k).fit_predict(rows)
+    return KMeans(k, n_init=10, random_state=seed).fit_predict(rows)
