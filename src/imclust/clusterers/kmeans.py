@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
@@ -36,4 +38,8 @@ def kmeans(z: np.ndarray, n_clusters: int, cfg: KMeansConfig, seed: int) -> Clus
     if not cfg.unit:
         return centre_clustering(solver, z)
     found = centre_clustering(solver, unit_rows(z))
-    return replace(found, place=lambda new: found.place(unit_rows(new)))
+    return replace(found, place=partial(_placed_by_direction, found.place))
+
+
+def _placed_by_direction(place: Callable[[Any], np.ndarray], rows: np.ndarray) -> np.ndarray:
+    return place(unit_rows(rows))
