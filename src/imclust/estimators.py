@@ -7,7 +7,6 @@ on the way to the command line's help imports this module.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from numbers import Integral
 from typing import Any, Self
 
@@ -93,11 +92,7 @@ def _cluster(
     Raises:
         Refusal: a setting, or K.
     """
-    known = [f.name for f in fields(CLUSTERERS[method].config)]
-    odd = sorted(set(options) - set(known))
-    if odd:
-        raise refusal(f"options of {method}", f"of {', '.join(known)}", ", ".join(odd), "drop it")
-    entry, config = CLUSTERERS.revive({"method": method, **options})
+    entry, config = CLUSTERERS.configured(method, options)
     if not isinstance(n_clusters, Integral):
         raise refusal("n_clusters", "a whole number", repr(n_clusters), "round it")
     if n_clusters == 1:  # what a loop over K asks for and no method is needed for
