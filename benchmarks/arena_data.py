@@ -18,6 +18,7 @@ import numpy as np
 
 from imclust.artifacts import MANIFEST, file_digest, lineage, read_manifest
 from imclust.checks import refusal
+from imclust.npy import header
 from imclust.records import Features, read_labels
 
 NO_SPACE = {"y", "classes"}
@@ -93,18 +94,14 @@ def _is_space(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and type of every array of an .npz, without reading their numbers."""
-    found = {}
     try:
         with zipfile.ZipFile(path) as z:
+            found = {}
             for name in z.namelist():
                 with z.open(name) as f:
-                    version = np.lib.format.read_magic(f)
-                    first = version == (1, 0)
-                    read = np.lib.format.read_array_header_1_0 if first else None
-                    shape, _, dtype = (read or np.lib.format.read_array_header_2_0)(f)
-                    found[name.removesuffix(".npy")] = shape, dtype
-    except (ValueError, zipfile.BadZipFile) as e:
-        raise refusal(str(path), "a readable .npz", e, "save it again") from None
+                    found[name.removesuffix(".npy")] = header(path, f)[:2]
+    except zipfile.BadZipFile:
+        raise refusal(str(path), "a readable .npz", "another file", "save it again") from None
     return found
 
 

@@ -169,6 +169,12 @@ def test_an_npz_without_labels_or_vectors_is_refused(arrays, words, tmp_path):
         find_sets(tmp_path)
 
 
+def test_a_file_that_is_no_npz_is_refused(tmp_path):
+    (tmp_path / "bad.npz").write_text("<html>")
+    with pytest.raises(Refusal, match=r"a readable \.npz; got another file"):
+        find_sets(tmp_path)
+
+
 def test_rows_that_are_placed_count_and_unlabelled_ones_do_not(rng):
     y = np.arange(40) % 2
     x = (9 * np.eye(3)[y] + rng.standard_normal((40, 3))).astype(np.float32)
