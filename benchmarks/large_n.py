@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from imclust.artifacts import Order, produce, read_manifest
-from imclust.npy import NpyWriter
+from imclust.npy import NpyRows
 from imclust.records import Features, save_rows
 
 GROUPS = 10
@@ -33,11 +33,11 @@ def make_latents(out: Path, rows: int, dims: int) -> None:
     lift = rng.standard_normal((32, dims)).astype(np.float32) / 6
 
     def write(folder: Path) -> dict[str, Any]:
-        with NpyWriter(folder / "x.npy", (rows, dims)) as w:
+        with NpyRows(folder / "x.npy", (rows, dims)) as file:
             for a in range(0, rows, 4096):
                 n = min(4096, rows - a)
                 inner = centres[rng.integers(0, GROUPS, n)] + 0.5 * rng.standard_normal((n, 32))
-                w.append(np.maximum(inner.astype(np.float32) @ lift, 0))
+                file.write(a, np.maximum(inner.astype(np.float32) @ lift, 0))
         ids = np.arange(rows).astype(str)
         save_rows(folder, ids, np.full(rows, "train"))
         return {"rows": rows, "dims": dims}

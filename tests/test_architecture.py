@@ -12,6 +12,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 LAYER = {
     "__main__": 8,
     "stages": 7,
+    "estimators": 7,
     "encoders": 6,
     "reducers": 6,
     "clusterers": 6,

@@ -6,7 +6,7 @@ import io
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def open_npy(path: Path) -> np.ndarray:
         head = f.read(512)
         if not head.startswith(MAGIC):
             raise refusal(str(path), "a .npy array", _sniff(head), "download or save it again")
-        shape, dtype, offset = _header(path, f)
+        shape, dtype, offset = header(path, f)
     if dtype.hasobject:
         raise refusal(
             str(path),
@@ -47,7 +47,12 @@ def open_npy(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _header(path: Path, f: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+def header(path: Path, f: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and offset of the numbers of the array in `f`; `path` names it to the user.
+
+    Raises:
+        Refusal: there is no readable header.
+    """
     f.seek(0)
     try:
         version = np.lib.format.read_magic(f)
@@ -93,18 +98,18 @@ class NpyRows:
 
     def __init__(self, path: Path, shape: tuple[int, ...], *, kept: int | None = None) -> None:
         self.shape, self._rows = shape, kept or 0
-        header = io.BytesIO()
+        head = io.BytesIO()
         np.lib.format.write_array_header_1_0(
-            header, {"descr": "<f4", "fortran_order": False, "shape": shape}
+            head, {"descr": "<f4", "fortran_order": False, "shape": shape}
         )
-        self._offset, self._row = len(header.getvalue()), 4 * shape[1]
+        self._offset, self._row = len(head.getvalue()), 4 * shape[1]
         size = self._offset + self._row * shape[0]
         if kept is None:
             disk_space(path.parent, size)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT)
         if kept is None:
             os.posix_fallocate(self._file, 0, size)
-            self._put(header.getvalue(), 0)
+            self._put(head.getvalue(), 0)
 
     def write(self, row: int, block: np.ndarray) -> None:
         """Put `block` (m, d) float32 at rows `row`, `row` + 1, ..., each written once."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_type_hints
 
-from imclust.checks import Refusal
+from imclust.checks import Refusal, refusal
 
 M = TypeVar("M")
 
@@ -81,6 +81,18 @@ class Registry(Generic[M]):
         hints = get_type_hints(entry.config)
         known = [f.name for f in fields(entry.config) if f.name in doc]
         return entry, entry.config(**{k: _typed(doc[k], hints[k]) for k in known})
+
+    def configured(self, name: str, options: Mapping[str, Any]) -> tuple[Entry[M], Any]:
+        """A method by its name, and its config with the fields in `options` given.
+
+        Raises:
+            Refusal: no such method, no such field, or a value that the config refuses.
+        """
+        known = [f.name for f in fields(self[name].config)]
+        odd = ", ".join(sorted(set(options) - set(known)))
+        if odd:
+            raise refusal(f"options of {name}", f"of {', '.join(known)}", odd, "leave it out")
+        return self.revive({"method": name, **options})
 
     def union(self) -> Any:
         """Every config as a sub-command: `<stage> ... <method> --its-flags`."""

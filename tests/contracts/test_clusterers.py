@@ -1,5 +1,7 @@
 """What every registered clusterer promises."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,14 @@ def test_new_rows_join_their_group(entry, blobs):
     a = entry.method(z, 3, entry.config(), 0)
     np.testing.assert_allclose(a.place(z), a.probabilities, atol=1e-4)
     assert (a.place(z + 0.01).argmax(1) == a.labels).mean() > 0.95
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
+def test_a_fitted_one_survives_pickling(entry, blobs):
+    z, _ = blobs
+    a = entry.method(z, 3, entry.config(), 0)
+    place = pickle.loads(pickle.dumps(a.place))
+    np.testing.assert_array_equal(place(z + 0.01), a.place(z + 0.01))
 
 
 @pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)

@@ -35,6 +35,13 @@ def test_configs_must_be_frozen():
         Registry("thing", "imclust.clusterers").register("b", Loose, paper="")(len)
 
 
+def test_a_method_is_configured_by_the_names_of_its_fields():
+    entry, config = CLUSTERERS.configured("kmeans", {"restarts": 7})
+    assert (entry.name, config) == ("kmeans", entry.config(restarts=7))
+    with pytest.raises(Refusal, match=r"options of kmeans must be of restarts, unit; got a, b"):
+        CLUSTERERS.configured("kmeans", {"b": 1, "a": 2})
+
+
 def test_a_manifest_brings_its_config_back():
     entry, config = CLUSTERERS.revive({"method": "kmeans", "restarts": 7, "seed": 1})
     assert entry.name == "kmeans"

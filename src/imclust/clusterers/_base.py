@@ -56,6 +56,7 @@ class Clustering:
     Args:
         probabilities: (n, k) float32 of the fitted rows, rows sum to one.
         place: gives further rows (m, d), or lists of them as z was one, probabilities (m, k).
+            It can be pickled (a partial of a function, no closure), so that a fitted model can.
         facts: what was found on the way, for the manifest.
     """
 
@@ -91,14 +92,21 @@ def centre_clustering(solver: Any, z: np.ndarray) -> Clustering:
     distances = solver.fit(np.asarray(z)).transform(z)
     variance = float((distances.min(1) ** 2).mean())
 
-    def probabilities(distances: np.ndarray) -> np.ndarray:
-        return centre_probabilities(distances, z.shape[1], variance)
+    p = centre_probabilities(distances, z.shape[1], variance)
+    facts = {"inertia": round(float(solver.inertia_), 4)}
+    return Clustering(p, partial(_placed_at_centres, solver, variance), facts)
 
-    return Clustering(
-        probabilities(distances),
-        lambda new: probabilities(solver.transform(new)),
-        {"inertia": round(float(solver.inertia_), 4)},
-    )
+
+def _placed_at_centres(solver: Any, variance: float, rows: np.ndarray) -> np.ndarray:
+    """Probabilities (m, k) of rows (m, d) at the centres of a fitted solver."""
+    return centre_probabilities(solver.transform(rows), rows.shape[1], variance)
+
+
+def through(
+    new: Any, apply: Callable[[Any], Any], place: Callable[[Any], np.ndarray]
+) -> np.ndarray:
+    """`place` of rows that `apply` made ready."""
+    return place(apply(new))
 
 
 def as_views(z: Rows) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imclust.checks import in_range
@@ -64,13 +65,15 @@ def co_kmeans(z: Rows, n_clusters: int, cfg: CoKMeansConfig, seed: int) -> Clust
         score = float(_agreement(views, found).max(1).mean())
         if score > best:
             best, means = score, found
-    dims = sum(v.shape[1] for v in views)
     variance = float((_distances(views, means).min(1) ** 2).mean())
+    place = partial(_placed, means, variance)
+    return Clustering(place(z), place, {"objective": round(best, 4)})
 
-    def probabilities(rows: Rows) -> np.ndarray:
-        return centre_probabilities(_distances(_views(rows), means), dims, variance)
 
-    return Clustering(probabilities(z), probabilities, {"objective": round(best, 4)})
+def _placed(means: list[np.ndarray], variance: float, rows: Rows) -> np.ndarray:
+    """Probabilities (m, k) of rows at the consensus means (k, d_v) of every view."""
+    dims = sum(m.shape[1] for m in means)
+    return centre_probabilities(_distances(_views(rows), means), dims, variance)
 
 
 def _views(z: Rows) -> list[np.ndarray]:

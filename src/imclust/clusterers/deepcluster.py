@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering, centre_clustering, on_sample
+from imclust.clusterers._base import Clustering, centre_clustering, on_sample, through
 from imclust.spaces import Preparation, prepare
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from imclust.batched import Stack
 
 CODE = 32
+ROWS = 20  # of a small cluster at least, on average; fewer are chance, and learning them is noise
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,11 @@ def deepcluster(z: np.ndarray, n_clusters: int, cfg: DeepclusterConfig, seed: in
     network = Stack(1, (d, 128, CODE), generator, str(x.device))
     optimiser = torch.optim.Adam(network.parameters, lr=1e-3)
 
+    parts = max(n_clusters, min(cfg.parts * n_clusters, n // ROWS))
     for _ in range(cfg.rounds):
         with torch.no_grad():
             now = _codes(network, x)
-            classes = kmeans(now, min(cfg.parts * n_clusters, n), generator)
+            classes = kmeans(now, parts, generator)
             hot = functional.one_hot(classes).float()
             centres = functional.normalize(hot.T @ now, dim=1)
 
@@ -83,7 +85,7 @@ def deepcluster(z: np.ndarray, n_clusters: int, cfg: DeepclusterConfig, seed: in
 
     space = partial(_space, apply=ready.apply, network=network, scale=d**0.5)
     found = centre_clustering(KMeans(n_clusters, n_init=10, random_state=seed), space(z))
-    return replace(found, place=partial(_placed, space=space, place=found.place))
+    return replace(found, place=partial(through, apply=space, place=found.place))
 
 
 def _codes(network: Stack, rows: Tensor) -> Tensor:
@@ -99,11 +101,3 @@ def _space(
     from imclust.batched import in_blocks
 
     return in_blocks(lambda b: _codes(network, b * scale), apply(new))
-
-
-def _placed(
-    new: np.ndarray,
-    space: Callable[[Any], np.ndarray],
-    place: Callable[[Any], np.ndarray],
-) -> np.ndarray:
-    return place(space(new))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering, centre_clustering
+from imclust.clusterers._base import Clustering, centre_clustering, through
 from imclust.spaces import Preparation, prepare
 
 if TYPE_CHECKING:
@@ -36,4 +37,4 @@ def kmeans(z: np.ndarray, n_clusters: int, cfg: KMeansConfig, seed: int) -> Clus
     ready = prepare(z, cfg.prepare)
     solver = KMeans(n_clusters, n_init=cfg.restarts, random_state=seed)
     found = centre_clustering(solver, ready.rows)
-    return replace(found, place=lambda new: found.place(ready.apply(new)))
+    return replace(found, place=partial(through, apply=ready.apply, place=found.place))

@@ -1,0 +1,105 @@
+"""The clusterers as scikit-learn estimators, for pipelines, grid searches and notebooks.
+
+The one module that imports scikit-learn at its top, because its class inherits from it; nothing
+on the way to the command line's help imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from imclust.checks import Refusal, cluster_count, refusal
+from imclust.clusterers import CLUSTERERS
+from imclust.clusterers._base import Clustering
+
+
+class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Cluster vectors by any of the registered methods.
+
+    Args:
+        n_clusters: K, from 1 to the number of rows; with 1 nothing is computed.
+        method: a name of `imclust cluster --help`: kmeans, minibatch-kmeans, co-kmeans, ...
+        method_options: fields of the method's config, {"restarts": 5}; defaults for the others.
+        random_state: the seed; the same number gives what the command line gives for it.
+
+    Attributes:
+        labels_: (n,) int64 in [0, K), clusters of the fitted rows.
+        probabilities_: (n, K) float32 of the fitted rows.
+        facts_: what the method found on the way, such as its objective.
+        n_features_in_: width of the fitted rows.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        method: str = "kmeans",
+        method_options: Mapping[str, Any] | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.method = method
+        self.method_options = method_options
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Cluster the rows of X (n, d); y is there for scikit-learn's sake and not read.
+
+        Raises:
+            ValueError: X, K or a setting is refused, in one sentence.
+        """
+        z = validate_data(self, X, dtype=np.float32, order="C", ensure_min_samples=2)
+        try:
+            found = _cluster(
+                z, self.n_clusters, self.method, self.method_options or {}, self._seed()
+            )
+        except Refusal as e:
+            raise ValueError(str(e)) from e
+        self.probabilities_ = found.probabilities
+        self.labels_ = found.labels
+        self.facts_ = found.facts
+        self._place = found.place
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (m, K) float32 of rows X (m, d), fitted ones or new."""
+        check_is_fitted(self)
+        z = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        return self._place(z)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Clusters (m,) int64 of rows X (m, d), fitted ones or new."""
+        return self.predict_proba(X).argmax(1)
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+
+def _cluster(
+    z: np.ndarray, n_clusters: int, method: str, options: Mapping[str, Any], seed: int
+) -> Clustering:
+    """One space z (n, d) float32 through a registered method; the one place that calls it.
+
+    Raises:
+        Refusal: a setting, or K.
+    """
+    entry, config = CLUSTERERS.configured(method, options)
+    if not isinstance(n_clusters, Integral):
+        raise refusal("n_clusters", "a whole number", repr(n_clusters), "round it")
+    if n_clusters == 1:  # what a loop over K asks for and no method is needed for
+        return Clustering(_all_in_one(z), _all_in_one)
+    cluster_count(n_clusters, len(z))
+    return entry.method(z, n_clusters, config, seed)
+
+
+def _all_in_one(rows: np.ndarray) -> np.ndarray:
+    return np.ones((len(rows), 1), np.float32)

@@ -1,0 +1,78 @@
+"""What scikit-learn asks of an estimator, of every registered clusterer."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from imclust.clusterers import CLUSTERERS
+from imclust.estimators import LatentClusterer
+
+ALL = [entry.name for entry in CLUSTERERS]
+
+
+@parametrize_with_checks([LatentClusterer(method=name) for name in ALL])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_the_registered_method(name, blobs):
+    z, _ = blobs
+    entry = CLUSTERERS[name]
+    want = entry.method(z, 3, entry.config(), 7)
+    got = LatentClusterer(3, method=name, random_state=7).fit(z)
+    np.testing.assert_array_equal(got.probabilities_, want.probabilities)
+    np.testing.assert_array_equal(got.labels_, want.labels)
+    np.testing.assert_array_equal(got.predict_proba(z + 0.1), want.place(z + 0.1))
+    assert got.facts_ == want.facts
+
+
+def test_options_reach_the_config(blobs):
+    z, _ = blobs
+    config = CLUSTERERS["kmeans"].config(restarts=2, prepare="unit")
+    want = CLUSTERERS["kmeans"].method(z, 3, config, 0)
+    options = {"restarts": 2, "prepare": "unit"}
+    got = clone(LatentClusterer(3, method_options=options)).fit(z)
+    np.testing.assert_array_equal(got.probabilities_, want.probabilities)
+
+
+def test_one_cluster_holds_everything(blobs):
+    z, _ = blobs
+    found = LatentClusterer(1).fit(z)
+    assert not found.labels_.any()
+    assert found.predict_proba(z[:4]).shape == (4, 1)
+
+
+def test_in_a_pipeline_and_over_a_grid(blobs):
+    z, _ = blobs
+    model = make_pipeline(StandardScaler(), LatentClusterer(3))
+    for settings in ParameterGrid({"latentclusterer__method": ALL}):
+        labels = clone(model).set_params(**settings).fit_predict(z)
+        assert len(set(labels.tolist())) == 3
+
+
+def test_random_states_of_scikit_learn(blobs):
+    z, _ = blobs
+    for state in (None, np.random.RandomState(0), np.int64(3)):
+        assert LatentClusterer(3, random_state=state).fit(z).labels_.shape == (90,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"n_clusters": 91}, r"from 2 to the number of images \(90\); got 91"),
+        ({"n_clusters": 0}, "got 0"),
+        ({"n_clusters": -1}, "got -1"),
+        ({"n_clusters": 2.5}, "a whole number; got 2.5"),
+        ({"method": "kmean"}, "Did you mean 'kmeans'"),
+        ({"method_options": {"restart": 1}}, "options of kmeans must be of restarts, prepare"),
+        ({"method_options": {"restarts": 0}}, r"kmeans.restarts must be in \[1, 100000\]; got 0"),
+    ],
+)
+def test_bad_settings_are_one_sentence_in_a_value_error(settings, words, blobs):
+    with pytest.raises(ValueError, match=words):
+        LatentClusterer(**{"n_clusters": 3} | settings).fit(blobs[0])
