@@ -126,8 +126,9 @@ def _assignment(scores: np.ndarray, opponents: list[list[int]]) -> tuple[np.ndar
         elif (further := choices())[1]:
             path.append(further)
     if best is None:
-        got = f"{m} groups of rows that no search could place in {k} clusters"
-        raise refusal("cannot-link pairs", "possible to keep", got, "take some away or raise K")
+        why = f"for which {STEPS} steps found no place" if path else f"that need more than {k}"
+        got = f"pairs of {m} groups of rows {why}"
+        raise refusal("cannot-link pairs", f"possible to keep with {k} clusters", got, "drop some")
     return best, not path
 
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 ROUNDS = 20
 LEVELS = 10
-SAMPLE = 20_000
+MOVES = 200
+"""Rows that are moved one by one in the end; what is left before is a handful."""
+SAMPLE = 5000
 """Rows on which clusters are matched to shares; more say no more about it."""
 
 
@@ -21,7 +23,8 @@ def offsets(log_p: np.ndarray, counts: np.ndarray) -> np.ndarray:
     one and columns to counts. Its solution is q_ic ~ exp((log p_ic + b_c) / e), found by Sinkhorn's
     iteration b_c += e (log counts_c - log sum_i q_ic) (Cuturi 2013), with e falling from the spread
     of the log posteriors towards 0, where q is the argmax (Asano et al. 2020 assign labels so).
-    Offsets are then set one by one to where the sizes are exact, while that helps.
+    Offsets are then set one by one to where that size is exact, while it helps, and the last rows
+    moved along shortest paths between clusters, which is exact.
 
     A function of each row alone: the order of rows does not matter, equal rows stay together, and
     new rows are treated alike. A posterior of exactly 0 is a certainty that no offset overrules.
@@ -34,8 +37,9 @@ def offsets(log_p: np.ndarray, counts: np.ndarray) -> np.ndarray:
     import numpy as np
 
     nothing = np.zeros(log_p.shape[1])
-    found = [_exact(log_p, counts, start) for start in (nothing, _sinkhorn(log_p, counts))]
-    return min(found, key=lambda b: _miss(log_p, counts, b))
+    found = [_nearer(log_p, counts, start) for start in (nothing, _sinkhorn(log_p, counts))]
+    best = min(found, key=lambda b: _miss(log_p, counts, b))
+    return min(best, _settled(log_p, counts, best), key=lambda b: _miss(log_p, counts, b))
 
 
 def _sinkhorn(log_p: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -72,7 +76,7 @@ def _miss(log_p: np.ndarray, counts: np.ndarray, b: np.ndarray) -> float:
     return float((counts * np.log(counts / np.maximum(sizes, 1e-9))).sum())
 
 
-def _exact(log_p: np.ndarray, counts: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _nearer(log_p: np.ndarray, counts: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Set single offsets to where that cluster's size is exact, while the sizes come nearer."""
     import numpy as np
 
@@ -106,6 +110,69 @@ def _offset_of(log_p: np.ndarray, b: np.ndarray, c: int, count: int) -> float:
     edges = np.concatenate([[values[0] - 1], (values[1:] + values[:-1]) / 2, [values[-1] + 1]])
     held = np.concatenate([[0], np.cumsum(rows)])
     return float(edges[np.abs(held - count).argmin()])
+
+
+def _settled(log_p: np.ndarray, counts: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Offsets of the assignment in which the last MOVES rows, too, are where the counts want them.
+
+    Each goes from a cluster with too many to one with too few along the path of clusters that
+    loses the least, so the assignment stays the best of its sizes (successive shortest paths).
+    """
+    import numpy as np
+
+    labels = (log_p + b).argmax(1)
+    for _ in range(MOVES):
+        surplus = np.bincount(labels, minlength=len(b)) - counts
+        if not surplus.any():
+            break
+        loss, cheapest = _losses(log_p, labels)
+        far, back = _paths(loss, np.where(surplus > 0, 0.0, np.inf))
+        c = int(np.where(surplus < 0, far, np.inf).argmin())
+        if not np.isfinite(far[c]):
+            break
+        for _ in range(len(b)):  # a path is no longer
+            a = int(back[c])
+            if a < 0:
+                break
+            labels[cheapest[a, c]] = c
+            c = a
+    loss, _ = _losses(log_p, labels)
+    loss = np.where(np.isfinite(loss), loss, loss[np.isfinite(loss)].max(initial=0.0) + 1)
+    # Rows of a stay there if b_c - b_a <= loss[a, c]. Paths from and to any cluster are such b, at
+    # the edge of what is possible; their mean is inside.
+    for m in range(len(b)):  # Floyd and Warshall
+        loss = np.minimum(loss, loss[:, m, None] + loss[m])
+    return (loss.mean(0) - loss.mean(1)) / 2
+
+
+def _losses(log_p: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k, k) least log posterior that a row of cluster a loses by going to c, and which row."""
+    import numpy as np
+
+    k = log_p.shape[1]
+    loss, row = np.full((k, k), np.inf), np.zeros((k, k), np.int64)
+    for a in range(k):
+        mine = np.flatnonzero(labels == a)
+        if len(mine):
+            cost = log_p[mine, a][:, None] - log_p[mine]
+            row[a] = mine[cost.argmin(0)]
+            loss[a] = cost.min(0)
+    np.fill_diagonal(loss, 0)
+    return loss, row
+
+
+def _paths(loss: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Length of the shortest path to each cluster, (k,), and the one before it, -1 at a start."""
+    import numpy as np
+
+    far, back = start.copy(), np.full(len(start), -1)
+    for _ in range(len(start)):
+        through = far[:, None] + loss
+        new = through.min(0)
+        shorter = new < far - 1e-9
+        back = np.where(shorter, through.argmin(0), back)
+        far = np.where(shorter, new, far)
+    return far, back
 
 
 def matched(log_p: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -150,11 +217,13 @@ def whole(shares: np.ndarray, n: int) -> np.ndarray:
     """Shares (k,) of n >= k rows as whole numbers of at least 1 (largest remainders): (k,) int."""
     import numpy as np
 
-    exact = shares / shares.sum() * (n - len(shares))
+    exact = shares / shares.sum() * n
     counts = np.floor(exact).astype(np.int64)
-    left = n - len(shares) - int(counts.sum())
-    counts[np.argsort(counts - exact, kind="stable")[:left]] += 1
-    return counts + 1
+    counts[np.argsort(counts - exact, kind="stable")[: n - counts.sum()]] += 1
+    for c in np.flatnonzero(counts == 0):
+        counts[counts.argmax()] -= 1
+        counts[c] = 1
+    return counts
 
 
 def spread_to(shares: np.ndarray, n: int, effective: float) -> tuple[np.ndarray, float]:

@@ -115,7 +115,8 @@ def tell(facts: dict[str, Any], priors: Priors) -> None:
         )
     found = facts.get("priors", {})
     sizes = found.get("sizes", {})
-    if sizes.get("wanted", sizes.get("reached")) != sizes.get("reached"):
+    pairs = list(zip(sizes.get("wanted", ()), sizes.get("reached", ()), strict=False))
+    if sum(abs(a - b) for a, b in pairs) > 0.01 * sum(a for a, _ in pairs):
         say(f"sizes asked for: {sizes['wanted']}; the probabilities allow {sizes['reached']}")
     if found.get("effective", math.inf) < priors.min_effective - 0.005:
         say(f"effective number of clusters: {found['effective']}, {priors.min_effective} asked for")
