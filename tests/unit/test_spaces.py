@@ -179,5 +179,5 @@ def test_one_space_is_clustered_as_it_is(spaces, tmp_path):
     x = np.array(Features.load(a).part("train").x)
     np.testing.assert_array_equal(
         Assignment.load(tmp_path / "c").part("train").probabilities,
-        entry.method(x, 4, entry.config(), 0).probabilities,
+        entry.method(x, 4, entry.config(), 0).probabilities.astype(np.float32),
     )

@@ -54,7 +54,8 @@ class Clustering:
     z is an array (n, d) float32; methods marked `@several_spaces` may be given a list of them.
 
     Args:
-        probabilities: (n, k) float32 of the fitted rows, rows sum to one.
+        probabilities: (n, k) float of the fitted rows, rows sum to one; float64 where float32
+            would make certain ones equal, since priors move the least certain rows first.
         place: gives further rows (m, d), or lists of them as z was one, probabilities (m, k).
             It can be pickled (a partial of a function, no closure), so that a fitted model can.
         facts: what was found on the way, for the manifest.
@@ -71,7 +72,10 @@ class Clustering:
 
 
 def centre_probabilities(distances: np.ndarray, dims: int, variance: float) -> np.ndarray:
-    """Posterior (n, k) of equal spherical Gaussians at the centres; argmax = nearest centre.
+    """Posterior (n, k) float64 of equal spherical Gaussians at the centres; argmax = the nearest.
+
+    Differences of more than 600 in the logarithm count by their own logarithm beyond it: in
+    thousands of dims all others would be exactly 0, and which row is the less certain be lost.
 
     Args:
         distances: (n, k) Euclidean distance to each centre.
@@ -81,8 +85,8 @@ def centre_probabilities(distances: np.ndarray, dims: int, variance: float) -> n
 
     scores = -0.5 * dims * distances.astype(np.float64) ** 2 / max(variance, 1e-12)
     scores -= scores.max(1, keepdims=True)
-    p = np.exp(scores)
-    return np.asarray(p / p.sum(1, keepdims=True), np.float32)
+    p = np.exp(np.maximum(scores, -600) - 10 * np.log1p(np.maximum(-600 - scores, 0) / 10))
+    return np.asarray(p / p.sum(1, keepdims=True))
 
 
 def centre_clustering(solver: Any, z: np.ndarray) -> Clustering:

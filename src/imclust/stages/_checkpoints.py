@@ -26,8 +26,8 @@ def score_checkpoints(
     index: Path, weights: Path, assignment: Path, labels: dict[str, str]
 ) -> list[dict[str, Any]]:
     """One record a checkpoint: epoch, reconstruction (mean squared error) and, with labels,
-    accuracy (Hungarian) of the run's own reducers and clusterer replayed on its codes, unless it
-    clustered several spaces.
+    accuracy (Hungarian) of the run's own reducers and clusterer replayed on its codes, without
+    its priors, unless it clustered several spaces.
 
     Measured on at most ROWS images: the validation split, else labelled images to cluster.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
 from imclust.clusterers._base import as_input
 from imclust.log import say
+from imclust.priors import apply
 from imclust.records import Assignment, Features
+from imclust.stages._priors import PriorFlags, as_given, read_priors, side_by_side, tell
 
 if TYPE_CHECKING:
     Method = Any
@@ -19,6 +21,7 @@ else:
     Method = CLUSTERERS.union()
 
 STABILITY_SEEDS = 5
+PRIORS = ("priors", "sizes", "links", "contiguity", "selflabels")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Cluster:
     """Rows to fit on: `train` (the others are placed), or `val` (the others are dropped)."""
     seed: int = 0
     """Random starts."""
+    priors: PriorFlags = field(default_factory=PriorFlags)
+    """What is known beforehand: sizes, row order, pairs, names."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -57,8 +62,9 @@ def run(cfg: Cluster) -> None:
     entry = CLUSTERERS.for_config(cfg.clusterer)
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
+    config |= {"priors": as_given(cfg.priors, k)}
     module = entry.method.__module__.removeprefix("imclust.")
-    code = (module, "clusterers._base", "stages.cluster")
+    code = (module, "clusterers._base", "stages.cluster", "stages._priors", *PRIORS)
     order = Order("assignment", config, _roles(cfg.features), code)
     if produce(cfg.out, order, lambda folder: _cluster(cfg, k, folder), force=cfg.force):
         doc = read_manifest(cfg.out)
@@ -82,6 +88,7 @@ def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
     spaces = [first.x, *(first.alongside(other) for other in others)]
     mine = first.splits == cfg.split
     cluster_count(k, int(mine.sum()))
+    priors, names = read_priors(cfg.priors, first.ids[mine], k)
     fitted = [np.asarray(x[mine]) for x in spaces]
     for path, x in zip(cfg.features, fitted, strict=True):
         finite(f"the rows of {path}", x)
@@ -90,12 +97,14 @@ def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
         entry.method(z, k, cfg.clusterer, seed)
         for seed in range(cfg.seed, cfg.seed + STABILITY_SEEDS)
     ]
+    given = apply(runs[0].probabilities, priors, side_by_side(z))
     keep = mine if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
-    p[mine] = runs[0].probabilities
+    p[mine] = given.probabilities
     if (keep & ~mine).any():
         placed = [np.asarray(x[~mine]) for x in spaces]
-        p[~mine] = runs[0].place(as_input(entry.method, placed))
+        p[~mine] = given.place(runs[0].place(as_input(entry.method, placed)))
     facts = Assignment(first.ids[keep], first.splits[keep], p[keep]).save(folder)
     stability = mean_pairwise_ari([r.labels for r in runs])
-    return facts | {"stability": round(stability, 4), **runs[0].facts}
+    tell(given.facts, priors)
+    return facts | {"stability": round(stability, 4), **runs[0].facts, **given.facts, **names}
