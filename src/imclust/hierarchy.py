@@ -38,44 +38,40 @@ def merge_order(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
     k = p.shape[1]
     if k < 2:
         raise refusal("a tree of clusters", "of at least 2 clusters", k, "set K to 2 or more")
-    own = p.argmax(1)  # node of every image
-    nodes = list(range(k))  # node of every column of `mass`
-    mass, members = p, [1] * k
+    own = p.argmax(1)
+    node = np.arange(k)  # of the tree, to which each cluster belongs by now
     tree = np.zeros((k - 1, 4))
     for step in range(k - 1):
-        weak = _least_confident(mass, own, nodes)
-        strong = _receiver(mass[own == nodes[weak]], weak)
-        pair = sorted((nodes[weak], nodes[strong]))
-        beneath = members[weak] + members[strong]
-        tree[step] = *pair, step + 1, beneath
-        own = np.where(np.isin(own, pair), k + step, own)
-        rest = [i for i in range(len(nodes)) if i not in (weak, strong)]
-        mass = np.column_stack([mass[:, rest], mass[:, weak] + mass[:, strong]])
-        nodes = [nodes[i] for i in rest] + [k + step]
-        members = [members[i] for i in rest] + [beneath]
+        weak = _least_confident(p, own, node)
+        pair = sorted((weak, _receiver(p[node[own] == weak], node, weak)))
+        merged = np.isin(node, pair)
+        tree[step] = *pair, step + 1, merged.sum()
+        node = np.where(merged, k + step, node)
     return tree
 
 
-def _least_confident(mass: np.ndarray, own: np.ndarray, nodes: list[int]) -> int:
-    """Column of the group that its own images give the least mass on average; empty ones first."""
+def _least_confident(p: np.ndarray, own: np.ndarray, node: np.ndarray) -> int:
+    """The node that its own images give the least mass on average; empty ones first."""
     import numpy as np
 
-    confidence = [
-        mass[own == node, i].mean() if (own == node).any() else 0.0 for i, node in enumerate(nodes)
-    ]
-    return int(np.argmin(confidence))
+    nodes = np.unique(node)
+    mass = [p[node[own] == g][:, node == g].sum(1) for g in nodes]
+    return int(nodes[np.argmin([m.mean() if len(m) else 0.0 for m in mass])])
 
 
-def _receiver(mass: np.ndarray, weak: int) -> int:
-    """Column to which the images (m, groups) go when theirs is masked out of the softmax."""
+def _receiver(p: np.ndarray, node: np.ndarray, weak: int) -> int:
+    """The node to which most of the images with posteriors p (m, k) go when theirs is masked out.
+
+    Each goes to its best cluster, not to the best sum over a node: sums favour what is large, and
+    the tree becomes a chain.
+    """
     import numpy as np
 
-    masked = mass.copy()
-    masked[:, weak] = 0
-    total = masked.sum(1, keepdims=True)
-    received = (masked / np.where(total > 0, total, 1)).sum(0)
-    received[weak] = -1  # never itself, though nobody receives anything
-    return int(received.argmax())
+    others = np.flatnonzero(node != weak)
+    goes = node[others[p[:, others].argmax(1)]]
+    if not len(goes):  # no images, no evidence: any node will do
+        return int(node[others[0]])
+    return int(np.bincount(goes).argmax())
 
 
 def readable(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:

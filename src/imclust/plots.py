@@ -180,12 +180,16 @@ def training(
 
 
 def k_evidence(
-    table: list[dict[str, float]], favourites: dict[str, int], answer: int, path: Path
+    table: list[dict[str, float]],
+    favourites: dict[str, int],
+    counted: tuple[str, ...],
+    answer: int,
+    path: Path,
 ) -> None:
     """Every criterion over K, its favourite as a dot, and the vote; the answer as a line.
 
     Args:
-        table, favourites, answer: of `cluster_count.KVote`.
+        table, favourites, answer: of `cluster_count.KVote`. counted: its `COUNTED`.
     """
     plt = _pyplot()
     names = [*favourites, "vote"]
@@ -198,8 +202,9 @@ def k_evidence(
         ax.plot(ks, values, color=colour, lw=1.5)
         ax.plot([best], [values[ks.index(best)]], "o", color=colour)
         what = "answer" if name == "vote" else "favours"
-        title = f"{name} (low is good)" if name == "coding length" else name
-        ax.set_title(f"{title}: {what} {best}", fontsize=10)
+        low = " (low is good)" if name == "coding length" else ""
+        aside = "" if name in (*counted, "vote") else ", not counted"
+        ax.set_title(f"{name}{low}: {what} {best}{aside}", fontsize=10)
         ax.set_xlabel("number of clusters K")
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()

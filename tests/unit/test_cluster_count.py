@@ -5,6 +5,7 @@ from scipy.sparse import csr_array
 from imclust import plots
 from imclust.checks import Refusal
 from imclust.cluster_count import (
+    COUNTED,
     CRITERIA,
     coding_length,
     eigengaps,
@@ -158,6 +159,6 @@ def test_picture_of_the_evidence(rng, tmp_path):
     from PIL import Image
 
     vote = estimate_k([groups(rng, 4, 200)[0]], 0, 2, 9)
-    plots.k_evidence(vote.table, vote.favourites, vote.k, tmp_path / "k.png")
+    plots.k_evidence(vote.table, vote.favourites, COUNTED, vote.k, tmp_path / "k.png")
     pixels = np.asarray(Image.open(tmp_path / "k.png").convert("L"))
     assert pixels.std() > 5

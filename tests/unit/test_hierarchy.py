@@ -37,9 +37,8 @@ def naive(p):
         )
         received = dict.fromkeys(groups, 0.0)
         for i in inside[weak]:
-            rest = 1 - sum(p[i, c] for c in groups[weak])
-            for g in set(groups) - {weak}:
-                received[g] += sum(p[i, c] for c in groups[g]) / rest
+            best = max(set(range(k)) - groups[weak], key=lambda c: p[i, c])
+            received[next(g for g in groups if best in groups[g])] += 1
         received.pop(weak)
         strong = max(received, key=lambda g: received[g])
         merges.append(tuple(sorted((weak, strong))))
