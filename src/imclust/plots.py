@@ -177,3 +177,55 @@ def training(
     axes[-1, 0].set_xlabel("epoch")
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def k_evidence(
+    table: list[dict[str, float]],
+    favourites: dict[str, int],
+    counted: tuple[str, ...],
+    answer: int,
+    path: Path,
+) -> None:
+    """Every criterion over K, its favourite as a dot, and the vote; the answer as a line.
+
+    Args:
+        table, favourites, answer: of `cluster_count.KVote`. counted: its `COUNTED`.
+    """
+    plt = _pyplot()
+    names = [*favourites, "vote"]
+    ks = [row["k"] for row in table]
+    figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(11, 5.6), layout="constrained")
+    for ax, name, colour in zip(axes.flat, names, colours(len(names)), strict=False):
+        values = [row[name] for row in table]
+        best = favourites.get(name, answer)
+        ax.axvline(answer, color="#b0b0b0", lw=1, ls="--")
+        ax.plot(ks, values, color=colour, lw=1.5)
+        ax.plot([best], [values[ks.index(best)]], "o", color=colour)
+        what = "answer" if name == "vote" else "favours"
+        low = " (low is good)" if name == "coding length" else ""
+        aside = "" if name in (*counted, "vote") else ", not counted"
+        ax.set_title(f"{name}{low}: {what} {best}{aside}", fontsize=10)
+        ax.set_xlabel("number of clusters K")
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def dendrogram(tree: np.ndarray, names: list[str], path: Path) -> None:
+    """The tree over clusters of `hierarchy.merge_order`, one name a cluster."""
+    from scipy.cluster import hierarchy
+
+    plt = _pyplot()
+    figure, ax = plt.subplots(figsize=(7, 0.28 * len(names) + 1.4), layout="constrained")
+    hierarchy.dendrogram(
+        tree, labels=names, orientation="right", ax=ax, color_threshold=0, link_color_func=_link
+    )
+    ax.set(xlabel="order of merging", title="Which clusters belong together")
+    ax.spines["left"].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _link(node: int) -> str:
+    return PALETTE[0]

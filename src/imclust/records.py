@@ -149,16 +149,28 @@ class Assignment:
         ids, splits, p = (open_npy(folder / f"{n}.npy") for n in ("ids", "splits", "probabilities"))
         return cls(ids, splits, p)
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write arrays and a readable table; returns the facts for the manifest."""
+    def save(
+        self, folder: Path, evidence: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> dict[str, Any]:
+        """Write arrays and a readable table; returns the facts for the manifest.
+
+        Args:
+            evidence: (n,) int second choice and (n,) distance to the own centre, for two further
+                columns, `runner_up` and `distance`.
+        """
         import numpy as np
 
         save_rows(folder, self.ids, self.splits)
         np.save(folder / "probabilities.npy", self.probabilities.astype(np.float32))
         confidence = self.probabilities.max(1)
         rows = zip(self.ids, self.splits, self.clusters, confidence, strict=True)
-        table = ((i, s, int(c), f"{p:.4f}") for i, s, c, p in rows)
-        write_csv(folder / "assignment.csv", ("id", "split", "cluster", "confidence"), table)
+        table: list[tuple[Any, ...]] = [(i, s, int(c), f"{p:.4f}") for i, s, c, p in rows]
+        header: tuple[str, ...] = ("id", "split", "cluster", "confidence")
+        if evidence is not None:
+            header += ("runner_up", "distance")
+            more = zip(table, *evidence, strict=True)
+            table = [(*row, int(other), f"{d:.4f}") for row, other, d in more]
+        write_csv(folder / "assignment.csv", header, table)
         sizes = np.bincount(self.clusters, minlength=self.probabilities.shape[1])
         return {"rows": len(self.ids), "n_clusters": len(sizes), "sizes": sizes.tolist()}
 
