@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imclust.checks import finite, refusal, shaped
+from imclust.graph import cut, joint_graph, leading
 from imclust.metrics import ari, contingency, cosine_silhouette
-from imclust.spectral import cut, joint_graph, leading
+from imclust.spaces import principal as directions
+from imclust.spaces import unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,19 +122,12 @@ def principal(x: np.ndarray, dims: int, whitening: float) -> np.ndarray:
     """
     import numpy as np
 
-    x = np.asarray(x, np.float64)
-    x = x - x.mean(0)
-    wide = x.shape[1] > len(x)
-    values, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
-    values, vectors = values[::-1][:dims], vectors[:, ::-1][:, :dims]
-    kept = values > 1e-10 * max(values[0], 1e-300)
+    x = np.asarray(x, np.float32)
+    mean, axes, spread = directions(x, dims)
+    kept = spread > 1e-5 * max(float(spread[0]), 1e-30)
     if not kept.any():
         raise refusal("images to tell K from", "different", "rows all alike", "check the encoder")
-    spread = np.sqrt(values[kept])
-    scores = vectors[:, kept] * spread if wide else x @ vectors[:, kept]
-    scores = scores / spread**whitening
-    length = np.linalg.norm(scores, axis=1, keepdims=True)
-    return np.asarray(scores / np.where(length == 0, 1, length), np.float32)
+    return unit_rows((x - mean) @ (axes[:, kept] / spread[kept] ** np.float32(whitening)))
 
 
 def _curves(

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from scipy.sparse import csr_array
+
+EPOCHS = 200  # of the layout; UMAP's own number for large data
 
 
 def umap_embedding(rows: np.ndarray, neighbours: int, dims: int, seed: int) -> np.ndarray:
@@ -28,3 +31,42 @@ def umap_embedding(rows: np.ndarray, neighbours: int, dims: int, seed: int) -> n
             random_state=seed,
         )
         return np.asarray(solver.fit_transform(rows), np.float32)
+
+
+def layout(graph: csr_array, rows: np.ndarray, dims: int, seed: int) -> np.ndarray:
+    """UMAP's layout of a graph made elsewhere: (n, dims) float32, from a spectral start.
+
+    Args:
+        graph: (n, n) symmetric affinities. rows: (n, d) that they were made of, for the start
+            where the graph falls apart.
+    """
+    import warnings
+
+    import numpy as np
+
+    if len(rows) <= max(dims + 2, 15):
+        return np.asarray(rows, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its spectral start, which falls back by itself
+        from umap.umap_ import find_ab_params, simplicial_set_embedding
+
+        a, b = find_ab_params(1.0, 0.0)
+        found, _ = simplicial_set_embedding(
+            rows,
+            (graph / graph.max()).tocoo(),
+            n_components=dims,
+            initial_alpha=1.0,
+            a=a,
+            b=b,
+            gamma=1.0,
+            negative_sample_rate=5,
+            n_epochs=EPOCHS,
+            init="spectral",
+            random_state=np.random.RandomState(seed),
+            metric="euclidean",
+            metric_kwds={},
+            densmap=False,
+            densmap_kwds={},
+            output_dens=False,
+        )
+    return np.asarray(found, np.float32)

@@ -15,9 +15,9 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imclust.checks import Refusal, cluster_count, refusal
+from imclust.api import Result, cluster_latents
+from imclust.checks import Refusal, refusal
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering
 
 
 class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -86,19 +86,19 @@ class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
 def _cluster(
     z: np.ndarray, n_clusters: int, method: str, options: Mapping[str, Any], seed: int
-) -> Clustering:
-    """One space z (n, d) float32 through a registered method; the one place that calls it.
+) -> Result:
+    """One space z (n, d) float32 through `cluster_latents`, which has no use for K = 1.
 
     Raises:
         Refusal: a setting, or K.
     """
-    entry, config = CLUSTERERS.configured(method, options)
     if not isinstance(n_clusters, Integral):
         raise refusal("n_clusters", "a whole number", repr(n_clusters), "round it")
     if n_clusters == 1:  # what a loop over K asks for and no method is needed for
-        return Clustering(_all_in_one(z), _all_in_one)
-    cluster_count(n_clusters, len(z))
-    return entry.method(z, n_clusters, config, seed)
+        CLUSTERERS.configured(method, options)
+        everything = _all_in_one(z)
+        return Result(everything.argmax(1), everything, 0.0, method, [], {}, None, _all_in_one)
+    return cluster_latents(z, int(n_clusters), method, seed, **options)
 
 
 def _all_in_one(rows: np.ndarray) -> np.ndarray:

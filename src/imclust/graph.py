@@ -1,4 +1,4 @@
-"""Graphs of nearest neighbours: affinities, their fusion, their spectrum, and smoothing on them."""
+"""The neighbour graph of several spaces: its spectrum, cuts of it, and smoothing along it."""
 
 from __future__ import annotations
 
@@ -9,82 +9,121 @@ from imclust.spaces import unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csr_array
 
 NEIGHBOURS = 20
-SCALE = 7  # the neighbour whose distance is a row's own scale (Zelnik-Manor and Perona, sec. 2)
-DENSE = 400  # up to so many rows the whole spectrum is computed
+SCALE_NEIGHBOUR = 7  # whose distance is a row's own scale; Zelnik-Manor and Perona's choice
+LEAST = 1e-6  # affinity of neighbours, however far, so that every row stays part of the graph
 
 
-def knn_graph(x: np.ndarray, k: int = NEIGHBOURS) -> csr_matrix:
-    """Affinities of every row to its k nearest by cosine, symmetric.
+def joint_graph(spaces: list[np.ndarray], neighbours: int = NEIGHBOURS) -> csr_array:
+    """Mean over spaces of the normalised affinities D^-1/2 A D^-1/2; symmetric, (n, n) sparse.
 
-    exp(-d_ij^2 / (s_i s_j)), s_i the distance of row i to its 7th neighbour (Zelnik-Manor and
-    Perona 2004, eq. 2), kept where either is among the other's nearest. Every row gets at least
-    the affinity 1e-6 to each neighbour, so that far away rows stay part of the graph.
-
-    Args:
-        x: (n, d) float. k: at most n - 1 are taken.
-
-    Returns:
-        (n, n) float64, zero diagonal. Time n^2 d, memory 1024 n.
-    """
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
-    n = len(x)
-    k = min(k, n - 1)
-    rows = unit_rows(x)
-    near, distance = nearest(rows, rows, k, same=True)
-    scale = np.maximum(distance[:, min(SCALE, k) - 1], 1e-6).astype(np.float64)
-    weight = np.exp(-(distance.astype(np.float64) ** 2) / (scale[:, None] * scale[near]))
-    at = (np.repeat(np.arange(n), k), near.ravel())
-    one_way = csr_matrix((np.maximum(weight, 1e-6).ravel(), at), (n, n))
-    return one_way.maximum(one_way.T).tocsr()
-
-
-def normalised(graph: csr_matrix) -> csr_matrix:
-    """D^-1/2 W D^-1/2 (Ng, Jordan and Weiss 2001, step 2)."""
-    import numpy as np
-    from scipy.sparse import diags
-
-    scale = diags(1 / np.sqrt(np.asarray(graph.sum(1)).ravel()))
-    return (scale @ graph @ scale).tocsr()
-
-
-def fused(views: list[np.ndarray], k: int = NEIGHBOURS) -> csr_matrix:
-    """One graph of several views: the mean of their normalised affinities; every view counts same.
+    A_ij = exp(-|z_i - z_j|^2 / (s_i s_j)) between nearest neighbours, s_i the distance of row i to
+    its seventh (Zelnik-Manor and Perona 2004, eq. 3), made symmetric by its mean with A^T. The
+    mean of normalised graphs lets every space count the same, whatever its scale.
 
     Args:
-        views: (n, d_v) float each, row i of the same image in each.
+        spaces: (n, d_v) float32 each, row i of the same image. neighbours: of a row, at most n - 1
+            are taken.
     """
-    graphs = [normalised(knn_graph(view, k)) for view in views]
-    total = graphs[0]
-    for graph in graphs[1:]:
-        total = total + graph
-    return (total / len(graphs)).tocsr()
+    graphs = [_normalised(_affinity(z, neighbours)) for z in spaces]
+    return sum(graphs[1:], graphs[0]) / len(graphs)
 
 
-def spectrum(graph: csr_matrix, m: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The m largest eigenvalues (m,) of D^-1/2 W D^-1/2, descending, and eigenvectors (n, m).
+def _affinity(z: np.ndarray, neighbours: int) -> csr_array:
+    import numpy as np
+    from scipy.sparse import csr_array
 
-    The eigenvector of a value v of this matrix is that of 1 - v of the normalised Laplacian.
+    n = len(z)
+    neighbours = min(neighbours, n - 1)
+    index, distance = nearest(z, z, neighbours, same=True)
+    scale = distance[:, min(SCALE_NEIGHBOUR, neighbours) - 1].astype(np.float64)
+    spread = scale[:, None] * scale[index]
+    weight = np.exp(-(distance.astype(np.float64) ** 2) / np.maximum(spread, 1e-12))
+    weight = np.maximum(weight, LEAST)
+    rows = np.repeat(np.arange(n), neighbours)
+    a = csr_array((weight.ravel(), (rows, index.ravel())), (n, n))
+    return (a + a.T) / 2
+
+
+def _normalised(a: csr_array) -> csr_array:
+    import numpy as np
+    from scipy.sparse import diags_array
+
+    root = diags_array(1 / np.sqrt(np.maximum(a.sum(1), 1e-12)))
+    return (root @ a @ root).tocsr()
+
+
+def leading(graph: csr_array, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` largest eigenvalues, falling, and their vectors (n, count); count below n.
+
+    Of the normalised Laplacian I - graph these are the smallest. The solver's start is fixed, so
+    the same graph gives the same vectors. Each connected part is solved for itself: well
+    separated groups share the eigenvalue 1, and Lanczos' method misses copies of one eigenvalue.
     """
     import numpy as np
+    from scipy.sparse.csgraph import connected_components
+
+    _, part = connected_components(graph, directed=False)
+    found = []
+    for p in range(part.max() + 1):
+        rows = np.flatnonzero(part == p)
+        found += [(v, rows, u) for v, u in _connected(graph[rows][:, rows], count)]
+    found.sort(key=lambda pair: -pair[0])
+    vectors = np.zeros((graph.shape[0], count))
+    for column, (_, rows, u) in enumerate(found[:count]):
+        vectors[rows, column] = u
+    return np.array([v for v, _, _ in found[:count]]), vectors
+
+
+def _connected(graph: csr_array, count: int) -> list[tuple[float, np.ndarray]]:
+    """Up to `count` leading eigenpairs of a connected graph."""
+    import numpy as np
+    from scipy.linalg import eigh
     from scipy.sparse.linalg import eigsh
 
-    matrix, n = normalised(graph), graph.shape[0]
-    m = min(m, n)
-    if n <= max(DENSE, 2 * m):
-        values, vectors = np.linalg.eigh(matrix.toarray())
-        return values[::-1][:m], vectors[:, ::-1][:, :m]
-    start = np.random.default_rng(seed).standard_normal(n)
-    values, vectors = eigsh(matrix, k=m, v0=start, which="LA", tol=1e-5)
-    order = np.argsort(-values)
-    return values[order], vectors[:, order]
+    n = graph.shape[0]
+    if n <= 4 * count:  # too few rows for Lanczos' method to be worth it
+        values, vectors = eigh(graph.toarray(), subset_by_index=(max(0, n - count), n - 1))
+    else:
+        start = np.random.default_rng(0).random(n) + 0.5
+        values, vectors = eigsh(graph, count, which="LA", v0=start, tol=1e-6)
+    return list(zip(values.tolist(), vectors.T, strict=True))
 
 
-def diffused(graph: csr_matrix, x: np.ndarray, steps: int = 5, share: float = 0.8) -> np.ndarray:
+def cut(vectors: np.ndarray, k: int) -> np.ndarray:
+    """Spectral clusters (n,) int64 in [0, k) from the first k columns of `vectors` (n, >= k).
+
+    Ng, Jordan and Weiss 2001: k-means on rows of length one. Its start is not random but the
+    pivoted QR of Damle, Minden and Ying 2019 ("cluster_qr"), so one run is enough.
+    """
+    import numpy as np
+    from sklearn.cluster import KMeans
+
+    u = vectors[:, :k]
+    rows = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-12)
+    first = _pivoted(u)
+    sums = np.zeros((k, k))
+    np.add.at(sums, first, rows)
+    sizes = np.bincount(first, minlength=k)[:, None]
+    empty = rows[np.linspace(0, len(rows) - 1, k).astype(int)]
+    centres = np.where(sizes > 0, sums / np.maximum(sizes, 1), empty)
+    solver = KMeans(k, init=centres, n_init=1, max_iter=50)
+    return solver.fit_predict(rows).astype(np.int64)
+
+
+def _pivoted(u: np.ndarray) -> np.ndarray:
+    """(n, k) -> part (n,) of every row: k rows that differ most span the parts."""
+    import numpy as np
+    from scipy.linalg import polar, qr
+
+    pivots = qr(u.T, mode="r", pivoting=True)[1][: u.shape[1]]
+    rotation = polar(u[pivots].T)[0]
+    return np.abs(u @ rotation).argmax(1)
+
+
+def diffused(graph: csr_array, x: np.ndarray, steps: int = 5, share: float = 0.8) -> np.ndarray:
     """Rows drawn towards their neighbours' mean, `steps` times (after Zhou et al. 2004, eq. 7).
 
     x <- (1 - share) x + share P x, P = D^-1 W. Directions along which neighbours differ, noise
@@ -97,9 +136,9 @@ def diffused(graph: csr_matrix, x: np.ndarray, steps: int = 5, share: float = 0.
         (n, d) float32, rows of length 1.
     """
     import numpy as np
-    from scipy.sparse import diags
+    from scipy.sparse import diags_array
 
-    walk = (diags(1 / np.asarray(graph.sum(1)).ravel()) @ graph).tocsr()
+    walk = (diags_array(1 / graph.sum(1)) @ graph).tocsr()
     x = np.asarray(x, np.float64)
     for _ in range(steps):
         x = (1 - share) * x + share * (walk @ x)

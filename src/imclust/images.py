@@ -89,6 +89,15 @@ def read_bytes(row: ImageRow) -> bytes:
     return Path(row.source).read_bytes()
 
 
+def stored_bytes(row: ImageRow) -> int:
+    """Size of the stored file; 0 for a row of an array, where all are of one size."""
+    if row.source.endswith(".npy"):
+        return 0
+    if row.member:
+        return _archive(row.source).getinfo(row.member).file_size
+    return Path(row.source).stat().st_size
+
+
 @lru_cache(maxsize=8)
 def _archive(path: str) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)

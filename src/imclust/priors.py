@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from imclust.checks import in_range, refusal
@@ -125,7 +126,7 @@ def apply(p: np.ndarray, priors: Priors, x: np.ndarray | None = None) -> Placed:
     said = {"significant": signal.significant, "says": signal.sentence}
     facts: dict[str, Any] = {"row_order": _rounded(vars(signal)) | said}
     if priors == Priors():
-        return Placed(p.astype(np.float32), lambda new: new.astype(np.float32), facts)
+        return Placed(p.astype(np.float32), _unmoved, facts)
     found: dict[str, Any] = {}
     columns = _columns(p, priors.anchors)
     q, b = np.asarray(p, np.float64), np.zeros(k)
@@ -145,9 +146,21 @@ def apply(p: np.ndarray, priors: Priors, x: np.ndarray | None = None) -> Placed:
     found["effective"] = _effective(q)
     return Placed(
         softmax(np.log(np.maximum(q, TINY)))[:, columns].astype(np.float32),
-        lambda new: _moved(np.asarray(new, np.float64), b)[:, columns].astype(np.float32),
+        partial(_moved_and_named, b=b, columns=columns),
         facts | {"priors": found},
     )
+
+
+def _unmoved(p: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return p.astype(np.float32)
+
+
+def _moved_and_named(p: np.ndarray, b: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return _moved(np.asarray(p, np.float64), b)[:, columns].astype(np.float32)
 
 
 def _rounded(numbers: dict[str, float]) -> dict[str, float]:

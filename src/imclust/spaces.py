@@ -39,6 +39,13 @@ def unit_rows(z: np.ndarray) -> np.ndarray:
     return z / np.where(norm == 0, np.float32(1), norm)
 
 
+def beside_units(spaces: list[np.ndarray]) -> np.ndarray:
+    """Spaces (n, d_v) side by side with unit rows in each; a single one as it is."""
+    import numpy as np
+
+    return spaces[0] if len(spaces) == 1 else np.hstack([unit_rows(s) for s in spaces])
+
+
 def power_rows(z: np.ndarray) -> np.ndarray:
     """Signed square roots (Perronnin et al. 2010, eq. 5), so that a few loud features no longer
     decide, in rows of length 1."""

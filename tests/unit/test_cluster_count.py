@@ -17,7 +17,7 @@ from imclust.cluster_count import (
     standing,
 )
 from imclust.metrics import ari, cosine_silhouette
-from imclust.spectral import cut, joint_graph, leading
+from imclust.graph import cut, joint_graph, leading
 
 
 def groups(rng, k, n=400, dims=12, apart=4.0):

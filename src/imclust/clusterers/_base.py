@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -12,6 +12,8 @@ from imclust.spaces import Preparation, Prepared, prepare, unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from imclust.selection import Candidate
 
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -27,6 +29,13 @@ def several_spaces(method: M) -> M:
     All others are given one array, see `as_input`.
     """
     method.several_spaces = True  # type: ignore[attr-defined]
+    return method
+
+
+def takes_nuisances(method: M) -> M:
+    """Decorator of a clusterer with a keyword `nuisances`: name -> (n,) values of each row that
+    no good answer follows, such as its brightness."""
+    method.takes_nuisances = True  # type: ignore[attr-defined]
     return method
 
 
@@ -59,11 +68,15 @@ class Clustering:
         place: gives further rows (m, d), or lists of them as z was one, probabilities (m, k).
             It can be pickled (a partial of a function, no closure), so that a fitted model can.
         facts: what was found on the way, for the manifest.
+        candidates: clusterings that were compared, for methods that choose among some.
+        compared_rows: (m,) int64, the fitted rows that the candidates' labels are of.
     """
 
     probabilities: np.ndarray
     place: Callable[[Any], np.ndarray]
     facts: dict[str, Any] = field(default_factory=dict)
+    candidates: list[Candidate] = field(default_factory=list, repr=False)
+    compared_rows: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> np.ndarray:
@@ -194,17 +207,24 @@ def on_sample(bound: int) -> Callable[[M], M]:
 
     def wrap(method: Any) -> Any:
         @wraps(method)
-        def bounded(z: Rows, n_clusters: int, cfg: Any, seed: int) -> Clustering:
+        def bounded(z: Rows, n_clusters: int, cfg: Any, seed: int, **more: Any) -> Clustering:
             import numpy as np
 
             n = len(as_views(z)[0])
             if n <= bound:
-                return method(z, n_clusters, cfg, seed)
+                return method(z, n_clusters, cfg, seed, **more)
             chosen = np.sort(np.random.default_rng(seed).choice(n, bound, replace=False))
             picked = [np.asarray(view[chosen]) for view in as_views(z)]
-            found = method(picked if isinstance(z, list) else picked[0], n_clusters, cfg, seed)
-            return Clustering(
-                placed_in_blocks(found, z), found.place, {**found.facts, "fitted_rows": bound}
+            if more.get("nuisances"):
+                more["nuisances"] = {name: v[chosen] for name, v in more["nuisances"].items()}
+            rows = picked if isinstance(z, list) else picked[0]
+            found = method(rows, n_clusters, cfg, seed, **more)
+            compared = found.compared_rows
+            return replace(
+                found,
+                probabilities=placed_in_blocks(found, z),
+                facts={**found.facts, "fitted_rows": bound},
+                compared_rows=None if compared is None else chosen[compared],
             )
 
         return bounded

@@ -46,10 +46,10 @@ def diffusion_kmeans(z: Rows, n_clusters: int, cfg: DiffusionKMeansConfig, seed:
     """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours."""
     from sklearn.cluster import KMeans
 
-    from imclust.graph import diffused, fused
+    from imclust.graph import diffused, joint_graph
 
     views, apply = prepared_views(z, cfg.prepare)
-    rows = diffused(fused(views, cfg.neighbours), beside(views), cfg.steps)
+    rows = diffused(joint_graph(views, cfg.neighbours), beside(views), cfg.steps)
     solver = KMeans(n_clusters, n_init=cfg.restarts, random_state=seed).fit(rows)
     return by_neighbours(
         solver.labels_, n_clusters, views, apply, inertia=round(float(solver.inertia_), 4)

@@ -45,11 +45,11 @@ def leiden(z: Rows, n_clusters: int, cfg: LeidenConfig, seed: int) -> Clustering
     The resolution is halved in until it gives K communities. Where none does, the least number
     above K is merged, each time the two of the closest means of unit rows.
     """
-    from imclust.graph import fused
+    from imclust.graph import joint_graph
     from imclust.merging import merged
 
     views, apply = prepared_views(z, cfg.prepare)
-    graph = fused(views, cfg.neighbours)
+    graph = joint_graph(views, cfg.neighbours)
     low, high = 0.01, 20.0
     best: Any = None
     for _ in range(TRIES):

@@ -40,14 +40,10 @@ def spectral(z: Rows, n_clusters: int, cfg: SpectralConfig, seed: int) -> Cluste
 
     Deviation: the graph is one of nearest neighbours with scales of its own, not a full one.
     """
-    from sklearn.cluster import KMeans
-
-    from imclust.graph import fused, spectrum
-    from imclust.spaces import unit_rows
+    from imclust.graph import cut, joint_graph, leading
 
     views, apply = prepared_views(z, cfg.prepare)
-    values, vectors = spectrum(fused(views, cfg.neighbours), n_clusters, seed)
-    solver = KMeans(n_clusters, n_init=10, random_state=seed)
-    labels = solver.fit_predict(unit_rows(vectors))
-    gap = float(values[-2] - values[-1]) if len(values) > 1 else 0.0
+    values, vectors = leading(joint_graph(views, cfg.neighbours), n_clusters)
+    gap = float(values[-2] - values[-1])
+    labels = cut(vectors, n_clusters)
     return by_neighbours(labels, n_clusters, views, apply, last_gap=round(gap, 6))

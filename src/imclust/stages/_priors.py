@@ -16,8 +16,6 @@ from imclust.records import read_csv
 if TYPE_CHECKING:
     import numpy as np
 
-    from imclust.clusterers._base import Rows
-
 
 @dataclass(frozen=True)
 class PriorFlags:
@@ -44,14 +42,15 @@ class PriorFlags:
 TABLES = {"must_link": ("a", "b"), "cannot_link": ("a", "b"), "anchors": ("id", "label")}
 
 
-def as_given(flags: PriorFlags, k: int) -> dict[str, Any]:
+def as_given(flags: PriorFlags, k: int | None) -> dict[str, Any]:
     """The flags for a manifest, tables by the digest of what they hold.
 
     Raises:
         Refusal: sizes that do not fit K, or no such table.
     """
     sizes = Priors(_proportions(flags.proportions), flags.min_effective, flags.row_order)
-    sizes.check(0, k)
+    if k is not None:  # else it is voted on later
+        sizes.check(0, k)
     given = sizes.proportions
     doc: dict[str, Any] = {"proportions": given if isinstance(given, str) else list(given)}
     doc |= {"min_effective": flags.min_effective, "row_order": flags.row_order}
@@ -94,15 +93,6 @@ def read_priors(flags: PriorFlags, ids: np.ndarray, k: int) -> tuple[Priors, dic
     priors.check(len(ids), k)
     names = {number: name for name, number in classes.items()}
     return priors, {"classes": [names[c] for c in range(k)]} if len(names) == k else {}
-
-
-def side_by_side(z: Rows) -> np.ndarray:
-    """What a clusterer was given, as one array (n, d): several spaces next to each other."""
-    import numpy as np
-
-    from imclust.clusterers._base import unit_rows
-
-    return np.hstack([unit_rows(s) for s in z]) if isinstance(z, list) else z
 
 
 def tell(facts: dict[str, Any], priors: Priors) -> None:

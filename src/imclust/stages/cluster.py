@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from imclust.api import looks_at_nuisances, run_head
 from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import as_input
+from imclust.clusterers._base import Clustering, as_input
 from imclust.log import say
 from imclust.priors import apply
-from imclust.records import Assignment, Features
-from imclust.stages._priors import PriorFlags, as_given, read_priors, side_by_side, tell
+from imclust.records import Assignment, Features, write_csv
+from imclust.spaces import beside_units
+from imclust.stages._nuisances import nuisances
+from imclust.stages._priors import PriorFlags, as_given, read_priors, tell
 
 if TYPE_CHECKING:
+    import numpy as np
+
     Method = Any
 else:
     Method = CLUSTERERS.union()
 
 STABILITY_SEEDS = 5
 PRIORS = ("priors", "sizes", "links", "contiguity", "selflabels")
+HEADS = ("spaces", "graph", "embedding", "batched", "portfolio", "selection", "learnability")
+TOOLS = (*PRIORS, *HEADS, "agreeing", "cluster_count", "hierarchy")
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class Cluster:
     """The `index` artefact; says K unless --n-clusters does."""
     out: Path
     """Where the assignment goes: assignment.csv, probabilities.npy (N, K)."""
-    n_clusters: int | None = None
-    """K, unless the challenge itself says it."""
+    n_clusters: int | Literal["auto"] | None = None
+    """K, unless the challenge itself says it; `auto` lets several criteria vote on it."""
     split: str = "train"
     """Rows to fit on: `train` (the others are placed), or `val` (the others are dropped)."""
     seed: int = 0
@@ -57,15 +64,18 @@ def run(cfg: Cluster) -> None:
             "the number of clusters K",
             "given: the challenge does not say it",
             "nothing",
-            "set K=<n> (or --n-clusters)",
+            "set K=<n> (or --n-clusters), or K=auto to have it estimated",
         )
     entry = CLUSTERERS.for_config(cfg.clusterer)
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
-    config |= {"priors": as_given(cfg.priors, k)}
+    config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
     module = entry.method.__module__.removeprefix("imclust.")
-    code = (module, "clusterers._base", "stages.cluster", "stages._priors", *PRIORS)
-    order = Order("assignment", config, _roles(cfg.features), code)
+    code = (module, "clusterers._base", "api", "stages.cluster", "stages._priors", *TOOLS)
+    roles = _roles(cfg.features)
+    if looks_at_nuisances(entry.method):
+        roles["index"] = cfg.index
+    order = Order("assignment", config, roles, code)
     if produce(cfg.out, order, lambda folder: _cluster(cfg, k, folder), force=cfg.force):
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
@@ -78,33 +88,82 @@ def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
     return {"features" if i == 1 else f"features {i}": p for i, p in enumerate(features, 1)}
 
 
-def _cluster(cfg: Cluster, k: int, folder: Path) -> dict[str, Any]:
+def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     import numpy as np
-
-    from imclust.metrics import mean_pairwise_ari
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     first, *others = (Features.load(path) for path in cfg.features)
     spaces = [first.x, *(first.alongside(other) for other in others)]
     mine = first.splits == cfg.split
-    cluster_count(k, int(mine.sum()))
-    priors, names = read_priors(cfg.priors, first.ids[mine], k)
     fitted = [np.asarray(x[mine]) for x in spaces]
     for path, x in zip(cfg.features, fitted, strict=True):
         finite(f"the rows of {path}", x)
-    z = as_input(entry.method, fitted)
-    runs = [
-        entry.method(z, k, cfg.clusterer, seed)
-        for seed in range(cfg.seed, cfg.seed + STABILITY_SEEDS)
-    ]
-    given = apply(runs[0].probabilities, priors, side_by_side(z))
+    k, voted = _count(fitted, k, cfg.seed, folder)
+    cluster_count(k, int(mine.sum()))
+    priors, names = read_priors(cfg.priors, first.ids[mine], k)
+    seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
+    found = run_head(entry.method, fitted, k, cfg.clusterer, cfg.seed, seen)
+    given = apply(found.probabilities, priors, beside_units(fitted))
     keep = mine if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
     p[mine] = given.probabilities
     if (keep & ~mine).any():
         placed = [np.asarray(x[~mine]) for x in spaces]
-        p[~mine] = given.place(runs[0].place(as_input(entry.method, placed)))
-    facts = Assignment(first.ids[keep], first.splits[keep], p[keep]).save(folder)
-    stability = mean_pairwise_ari([r.labels for r in runs])
+        p[~mine] = given.place(found.place(as_input(entry.method, placed)))
+    facts = _save(first, keep, p, beside_units([np.asarray(x[keep]) for x in spaces]), folder)
+    candidates = found.facts.pop("candidates", [])
+    if candidates:
+        rows = sorted(candidates, key=lambda row: -row["score"])
+        write_csv(folder / "candidates.csv", tuple(rows[0]), (row.values() for row in rows))
     tell(given.facts, priors)
-    return facts | {"stability": round(stability, 4), **runs[0].facts, **given.facts, **names}
+    facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
+    return facts | found.facts | given.facts | names
+
+
+def _count(
+    spaces: list[np.ndarray], k: int | str, seed: int, folder: Path
+) -> tuple[int, dict[str, Any]]:
+    """K, and how it was voted for where it was; then with a table and a picture."""
+    if isinstance(k, int):
+        return k, {}
+    from imclust.cluster_count import COUNTED, estimate_k
+    from imclust.plots import k_evidence
+
+    vote = estimate_k(spaces, seed)
+    rows = ([f"{v:.6g}" for v in row.values()] for row in vote.table)
+    write_csv(folder / "k.csv", tuple(vote.table[0]), rows)
+    k_evidence(vote.table, vote.favourites, COUNTED, vote.k, folder / "k.png")
+    each = ", ".join(f"{name} {n}" for name, n in vote.favourites.items())
+    doubt = "" if vote.clear else " No K is well supported: look at the table, or set one."
+    say(f"K = {vote.k} by vote ({each}).{doubt}")
+    return vote.k, {"k_favourites": vote.favourites, "k_clear": vote.clear}
+
+
+def _save(
+    first: Features, keep: np.ndarray, p: np.ndarray, z: np.ndarray, folder: Path
+) -> dict[str, Any]:
+    """The assignment of the rows that are kept, and the tree over their clusters."""
+    from imclust.hierarchy import merge_order, per_image
+    from imclust.plots import dendrogram
+
+    kept = p[keep]
+    seen = per_image(kept, z)
+    assignment = Assignment(first.ids[keep], first.splits[keep], kept)
+    facts = assignment.save(folder, (seen.runner_up, seen.distance))
+    tree = merge_order(kept, z)
+    dendrogram(tree, [f"cluster {c}" for c in range(p.shape[1])], folder / "tree.png")
+    return facts | {"merge_order": tree.round(4).tolist()}
+
+
+def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:
+    """Mean agreement of runs from several seeds; `auto` has compared some already."""
+    from imclust.metrics import mean_pairwise_ari
+
+    entry = CLUSTERERS.for_config(cfg.clusterer)
+    runs = [found.labels]
+    if found.candidates:
+        runs += [c.whole for c in found.candidates if c.whole is not None and c.favoured]
+    else:
+        for seed in range(cfg.seed + 1, cfg.seed + STABILITY_SEEDS):
+            runs.append(run_head(entry.method, spaces, k, cfg.clusterer, seed).labels)
+    return round(mean_pairwise_ari(runs), 4)

@@ -1,0 +1,137 @@
+"""Clustering from Python: `from imclust import cluster_latents`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from imclust.checks import cluster_count, finite, refusal, shaped
+from imclust.cluster_count import KVote, estimate_k
+from imclust.clusterers import CLUSTERERS
+from imclust.clusterers._base import Clustering, as_input
+from imclust.priors import Priors, apply
+from imclust.selection import judge
+from imclust.spaces import beside_units
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Result:
+    """An answer.
+
+    Args:
+        labels: (n,) int64 in [0, k). probabilities: (n, k) float32, rows sum to one.
+        score: in [0, 1], without labels: how well linear classifiers learn the clusters times how
+            even these are. It compares answers about the same data, not about different data.
+        method: its name in the registry.
+        candidates: what was compared, a row each, best score first; empty where nothing was.
+        facts: what else was found: of the method, the priors, and `row_order`.
+        vote: the evidence for K, where K was asked for.
+        place: gives further rows, spaces as those fitted, probabilities (m, k).
+        members: the candidates themselves, with their labels of `compared_rows`.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    score: float
+    method: str
+    candidates: list[dict[str, Any]]
+    facts: dict[str, Any]
+    vote: KVote | None
+    place: Callable[[Any], np.ndarray] = field(repr=False)
+    members: list[Any] = field(default_factory=list, repr=False)
+    compared_rows: np.ndarray | None = field(default=None, repr=False)
+
+
+def cluster_latents(
+    spaces: np.ndarray | Sequence[np.ndarray],
+    n_clusters: int | Literal["auto"],
+    method: str = "auto",
+    seed: int = 0,
+    *,
+    priors: Priors | None = None,
+    nuisances: Mapping[str, np.ndarray] | None = None,
+    **options: Any,
+) -> Result:
+    """Cluster the rows of one space, or of several spaces of the same rows.
+
+    Args:
+        spaces: (n, d) float of any width, or a list of (n, d_v).
+        n_clusters: K, or `auto` for a vote on it.
+        method: a name of `python -m imclust cluster --help`.
+        seed: the same seed, the same answer.
+        priors: what is known beforehand: sizes, row order, pairs, names.
+        nuisances: name -> (n,) values that no good answer merely repeats, such as brightness;
+            `auto` throws such candidates out.
+        options: fields of the method's config, as its flags are called on the command line.
+
+    Raises:
+        Refusal: shapes, values, K, the method or an option; one sentence each.
+    """
+    several = not hasattr(spaces, "ndim")
+    views = _checked(list(spaces) if several else [spaces])
+    entry, config = CLUSTERERS.configured(method, options)
+    vote = estimate_k(views, seed) if n_clusters == "auto" else None
+    k = vote.k if vote else n_clusters
+    if isinstance(k, str):
+        raise refusal("n_clusters", "a number or auto", repr(k), "give one of these")
+    cluster_count(k, len(views[0]))
+    found = run_head(entry.method, views, k, config, seed, nuisances)
+    z = beside_units(views)
+    given = apply(found.probabilities, priors or Priors(), z)
+    labels = given.probabilities.argmax(1)
+    facts = {**found.facts, **given.facts}
+    rows = sorted(facts.pop("candidates", []), key=lambda row: -row["score"])
+    place = _Placer(entry.method, found.place, given.place)
+    score = judge(labels, views, k, seed)
+    return Result(
+        labels, given.probabilities, score, method, rows, facts, vote, place,
+        found.candidates, found.compared_rows,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Placer:
+    """Places further rows as the fitted ones were; can be pickled."""
+
+    method: Any
+    found: Callable[[Any], np.ndarray]
+    given: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, spaces: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        views = [spaces] if hasattr(spaces, "ndim") else list(spaces)
+        return self.given(self.found(as_input(self.method, _checked(views))))
+
+
+def run_head(
+    method: Any,
+    views: list[np.ndarray],
+    k: int,
+    config: Any,
+    seed: int,
+    nuisances: Mapping[str, np.ndarray] | None = None,
+) -> Clustering:
+    """A clusterer on one space or several, whether or not it takes several."""
+    more = {"nuisances": dict(nuisances)} if nuisances and looks_at_nuisances(method) else {}
+    return method(as_input(method, views), k, config, seed, **more)
+
+
+def looks_at_nuisances(method: Any) -> bool:
+    """Whether a clusterer is marked `@takes_nuisances`."""
+    return getattr(method, "takes_nuisances", False)
+
+
+def _checked(spaces: Sequence[Any]) -> list[np.ndarray]:
+    """Every space (n, d_v) as float32, or a refusal."""
+    import numpy as np
+
+    if not len(spaces):
+        raise refusal("the spaces to cluster", "at least one array (n, d)", "none", "give one")
+    views = [np.asarray(s, np.float32) for s in spaces]
+    for view in views:
+        shaped("every space to cluster", view, "n d", n=len(views[0]))
+        finite("the spaces to cluster", view, "take such rows out")
+    return views
