@@ -36,7 +36,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TextIO
 
-from arena_cell import HAS_API, parse_head
+from arena_cell import parse_head
 from arena_data import DataSet, encode, find_sets, pick_spaces
 from arena_table import Cell, is_auto, lines, summary, table_rows
 from imclust.artifacts import plain, source_digest
@@ -73,14 +73,11 @@ def head_settings(head: str) -> dict[str, Any]:
         Refusal: there is none of that name, or it has not got such an option.
     """
     name, options = parse_head(head)
-    if is_auto(head) and HAS_API:
-        modules = [_module(e) for e in CLUSTERERS]
-        config = options
-    else:
-        entry, settings = CLUSTERERS.configured(name, options)
-        modules, config = [_module(entry)], plain(settings)
-    modules += ["clusterers._base", *(["api"] if HAS_API else [])]
-    return {"method": name, "config": config, "code": source_digest(*modules)}
+    entry, settings = CLUSTERERS.configured(name, options)
+    modules = [_module(entry), "clusterers._base", "api"]
+    if is_auto(head):
+        modules += ["portfolio", "selection"]
+    return {"method": name, "config": plain(settings), "code": source_digest(*modules)}
 
 
 def _module(entry: Any) -> str:
@@ -89,7 +86,7 @@ def _module(entry: Any) -> str:
 
 def every_group(sets: list[DataSet], cfg: argparse.Namespace) -> list[Group]:
     """All that is asked for, finished or not."""
-    names = [e.name for e in CLUSTERERS] + (["auto"] if HAS_API else [])
+    names = [e.name for e in CLUSTERERS]
     heads = names if cfg.heads == ["all"] else list(dict.fromkeys(cfg.heads))
     settings = {h: head_settings(h) | {"rows": cfg.rows} for h in heads}
     groups = [

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from arena_data import DataSet, Loaded, load
+from imclust.api import Result, cluster_latents
 from imclust.checks import Refusal, cluster_count
-from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import as_input
 from imclust.metrics import ari, hungarian_accuracy, nmi
-
-HAS_API = importlib.util.find_spec("imclust.api") is not None
 
 
 def parse_head(text: str) -> tuple[str, dict[str, Any]]:
@@ -43,53 +39,28 @@ def _value(text: str) -> Any:
         return text
 
 
-def answer(data: Loaded, name: str, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Clusters (n,) of every row, and whatever else the result tells."""
+def answer(
+    data: Loaded, name: str, options: Mapping[str, Any], seed: int
+) -> tuple[Result, np.ndarray]:
+    """The result, and clusters (n,) of every row."""
     fitted = [x[data.fit] for x in data.spaces]
     others = [x[~data.fit] for x in data.spaces]
     cluster_count(data.n_clusters, len(fitted[0]))
-    found = (_by_api if HAS_API else _by_registry)(fitted, data.n_clusters, name, options, seed)
+    found = cluster_latents(fitted, data.n_clusters, name, seed, **options)
     labels = np.empty(len(data.fit), np.int64)
-    labels[data.fit] = found["labels"]
+    labels[data.fit] = found.labels
     if len(others[0]):
-        labels[~data.fit] = found["place"](others).argmax(1)
-    return found | {"labels": labels}
-
-
-def _by_api(
-    spaces: list[np.ndarray], k: int, name: str, options: Mapping[str, Any], seed: int
-) -> dict[str, Any]:
-    api: Any = importlib.import_module("imclust.api")
-    found = api.cluster_latents(spaces, k, method=name, seed=seed, **options)
-    place: Callable[[Any], np.ndarray] = found.place
-    return {
-        "labels": found.labels,
-        "place": lambda rows: place(rows if len(rows) > 1 else rows[0]),
-        "score": found.score,
-        "method": found.method,
-        "candidates": found.candidates,
-    }
-
-
-def _by_registry(
-    spaces: list[np.ndarray], k: int, name: str, options: Mapping[str, Any], seed: int
-) -> dict[str, Any]:
-    entry, config = CLUSTERERS.configured(name, options)
-    found = entry.method(as_input(entry.method, spaces), k, config, seed)
-    return {
-        "labels": found.labels,
-        "place": lambda rows: found.place(as_input(entry.method, rows)),
-    }
+        labels[~data.fit] = found.place(others).argmax(1)
+    return found, labels
 
 
 def measure(data: Loaded, name: str, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Numbers of one cell, against the labels of the rows that have one."""
     began = time.perf_counter()
-    found = answer(data, name, options, seed)
+    found, labels = answer(data, name, options, seed)
     seconds = time.perf_counter() - began
     known = data.y >= 0
-    y, c = data.y[known], found["labels"][known]
-    score = found.get("score")
+    y, c = data.y[known], labels[known]
     return {
         "seed": seed,
         "accuracy": hungarian_accuracy(y, c),
@@ -97,20 +68,27 @@ def measure(data: Loaded, name: str, options: Mapping[str, Any], seed: int) -> d
         "ari": ari(y, c),
         "seconds": seconds,
         "peak_mib": peak_mib(),
-        "score": None if score is None else float(score),
-        "method": found.get("method", name),
-        "candidates": [_candidate(c, data) for c in found.get("candidates") or []],
+        "score": found.score,
+        "estimated_accuracy": found.facts.get("estimated_accuracy"),
+        "method": found.facts.get("head", found.method),
+        "view": found.facts.get("view", ""),
+        "candidates": _candidates(found, data.y[data.fit]),
     }
 
 
-def _candidate(given: Mapping[str, Any], data: Loaded) -> dict[str, Any]:
-    """Name, label-free score and accuracy of one candidate, as far as its row tells them."""
-    kept = {k: v for k, v in given.items() if isinstance(v, str | int | float | bool)}
-    labels = given.get("labels")
-    y = data.y[data.fit]
-    if labels is not None and len(labels) == len(y) and (y >= 0).any():
-        kept["accuracy"] = hungarian_accuracy(y[y >= 0], np.asarray(labels)[y >= 0])
-    return kept
+def _candidates(found: Result, y: np.ndarray) -> list[dict[str, Any]]:
+    """Numbers of every candidate that was compared, and its accuracy where labels are known."""
+    if found.compared_rows is None:
+        return []
+    truth = y[found.compared_rows]
+    known = truth >= 0
+    rows = []
+    for candidate in found.members:
+        row = candidate.row()
+        if known.any():
+            row["accuracy"] = hungarian_accuracy(truth[known], candidate.labels[known])
+        rows.append(row)
+    return rows
 
 
 def peak_mib() -> float:

@@ -19,7 +19,7 @@ import numpy as np
 from imclust.artifacts import MANIFEST, file_digest, lineage, read_manifest
 from imclust.checks import refusal
 from imclust.npy import header
-from imclust.records import Features, read_labels
+from imclust.records import Features, parts_of, read_labels
 
 NO_SPACE = {"y", "classes"}
 
@@ -114,8 +114,14 @@ def _features(folder: Path) -> list[Path]:
 def _artefact_set(folder: Path) -> DataSet:
     manifests = [p / MANIFEST for p in [*_features(folder), _labels_folder(folder)]]
     digest = hashlib.sha256("".join(map(file_digest, manifests)).encode()).hexdigest()
-    spaces = tuple(p.name for p in _features(folder))
+    spaces = tuple(name for p in _features(folder) for name in (p.name, *_parts(p)))
     return DataSet(folder.resolve().name, str(folder), False, spaces, digest)
+
+
+def _parts(path: Path) -> list[str]:
+    """`timm.1`, `timm.2`, ...: the spaces of an artefact that holds several side by side."""
+    count = len(read_manifest(path).get("parts") or [])
+    return [f"{path.name}.{i + 1}" for i in range(count)]
 
 
 def _labels_folder(folder: Path) -> Path:
@@ -134,9 +140,13 @@ def _labels_folder(folder: Path) -> Path:
 
 
 def pick_spaces(data: DataSet, wanted: list[str] | None) -> list[str]:
-    """Names of what is clustered, `a` or jointly `a+b`; every space and all jointly by default."""
+    """Names of what is clustered, `a` or jointly `a+b`; every space and all jointly by default.
+
+    `a.1` is the first of the spaces that artefact `a` holds side by side; only when asked for.
+    """
     if wanted is None:
-        return [*data.spaces, *(["+".join(data.spaces)] if len(data.spaces) > 1 else [])]
+        whole = [name for name in data.spaces if "." not in name]
+        return [*whole, *(["+".join(whole)] if len(whole) > 1 else [])]
     return [w for w in wanted if set(w.split("+")) <= set(data.spaces)]
 
 
@@ -169,12 +179,18 @@ def load(data: DataSet, space: str, rows: int) -> Loaded:
 
 
 def _load_artefacts(folder: Path, names: list[str], rows: int) -> Loaded:
-    """Rows of `train` are fitted, the others placed, as `cluster` does."""
-    first, *others = (Features.load(folder / n) for n in names)
-    keep = chosen(len(first.ids), rows)
+    """Rows of `train` are fitted, the others placed, as `cluster` does; the others are all kept."""
+    wanted = [(folder / n.partition(".")[0], n.partition(".")[2]) for n in names]
+    first, *others = (Features.load(path) for path, _ in wanted)
+    train, rest = (np.flatnonzero((first.splits == "train") == is_train) for is_train in (1, 0))
+    keep = np.sort(np.concatenate([train[chosen(len(train), rows)], rest]))
     truth = read_labels(_labels_folder(folder))
     y = codes(np.array([truth.get(i, "") for i in first.ids.tolist()]))
-    spaces = [np.asarray(x[keep]) for x in (first.x, *map(first.alongside, others))]
+    spaces = []
+    for (path, part), x in zip(wanted, (first.x, *map(first.alongside, others)), strict=True):
+        parts = parts_of(path, x)
+        picked = parts if not part else parts[int(part) - 1 : int(part)]
+        spaces += [np.asarray(x[keep]) for x in picked]
     fit = (first.splits == "train")[keep]
     return Loaded(spaces, y[keep], fit, _classes(str(folder), y))
 

@@ -50,6 +50,7 @@ def ward_tree(means: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     k = len(sizes)
     means = np.vstack([means, np.zeros((k - 1, means.shape[1]))]).astype(np.float64)
     size = np.concatenate([sizes, np.zeros(k - 1)]).astype(np.float64)
+    leaves = np.ones(2 * k - 1)
     alive = list(range(k))
     out = np.zeros((k - 1, 4))
     highest = 0.0
@@ -61,8 +62,9 @@ def ward_tree(means: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         i, j = sorted(divmod(int(cost.argmin()), len(alive)))
         a, b, new = alive[i], alive[j], k + step
         size[new] = size[a] + size[b]
+        leaves[new] = leaves[a] + leaves[b]
         means[new] = (size[a] * means[a] + size[b] * means[b]) / size[new]
         highest = max(highest, float(cost[i, j]))  # rounding must not turn the tree upside down
-        out[step] = a, b, highest, size[new]
+        out[step] = a, b, highest, leaves[new]
         alive = [x for x in alive if x not in (a, b)] + [new]
     return out

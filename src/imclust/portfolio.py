@@ -1,10 +1,11 @@
 """The candidates of `auto`: which spaces are looked at, which heads run, and which answer wins.
 
 First, on at most `SCOUTS` rows: every space in every preparation, and spaces joined, under a few
-cheap heads. The view whose clusterings linear classifiers learn best in all views is chosen
-(TURTLE's score, pooled over views). Then, on all rows of that view: the cheap heads again, and
-UMAP layouts of its neighbour graph while there is time. Among those the answer is the one that is
-even, that the others agree with, and that comes from the head that wins most benchmarks.
+cheap heads. The two views whose clusterings linear classifiers learn best in all views are chosen
+(TURTLE's score, pooled over views). Then, on all rows of those: the cheap heads again, and UMAP
+layouts of their neighbour graphs while there is time, each answer corrected by a light adapter
+that learns from it. The answer is the one of the best mean rank by three numbers: its quality
+(learnability times evenness), its evenness, and whether its head wins most benchmarks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from imclust.agreeing import retrained
 from imclust.embedding import layout
 from imclust.graph import cut, diffused, joint_graph, leading
 from imclust.log import progress
-from imclust.metrics import hungarian_accuracy
+from imclust.metrics import pairwise_ari
 from imclust.selection import Candidate, collapse, measure, ranks, trivial
 from imclust.spaces import Preparation, prepare
 
@@ -30,11 +31,12 @@ ALONE: tuple[Preparation, ...] = ("unit", "power", "white")
 JOINED: tuple[Preparation, ...] = ("power", "white")
 MANY = 3  # spaces; more of them are looked at in one preparation each, to save time
 SCOUTS = 3000
+FINALISTS = 2  # views that are gone into with all rows
 LAYOUTS = 3  # seeds of the slow head
 DIMS = 10  # of a layout
-CORRECTED = 0.05  # of the rows that an adapter may move
-CHOICE = ("evenness", "within", "prior")  # what the answer is chosen by
-SCORE = ("learnability", "agreement", "evenness")  # what a candidate's score is made of
+KEPT = 0.7  # agreement with itself that an answer keeps under an adapter
+CHOICE = ("quality", "evenness", "prior")  # what the answer is chosen by
+SCORE = ("quality", "agreement", "prior")  # what a candidate's score is made of
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,8 @@ class Portfolio:
         self._views: dict[str, View] = {}
         self.candidates: list[Candidate] = []
 
-    def choose_view(self) -> View:
-        """Look at the spaces on few rows; the best view, of all rows."""
+    def choose_views(self) -> list[View]:
+        """Look at the spaces on few rows; the best views, of all rows."""
         every = range(len(self._few))
         for how in ALONE if len(self._few) <= MANY else JOINED[:1]:
             for part in every:
@@ -129,8 +131,8 @@ class Portfolio:
             for size in sorted({2, (len(order) + 1) // 2, len(order)} - {1}):
                 for how in JOINED:
                     self._look(tuple(sorted(order[:size])), how)
-        best = self._views[self._favourite()]
-        return View.of(self._all, best.parts, best.how)
+        best = [self._views[name] for name in self._favourites()[:FINALISTS]]
+        return [View.of(self._all, view.parts, view.how) for view in best]
 
     def _look(self, parts: tuple[int, ...], how: Preparation) -> None:
         """Try the cheap heads in one view of the compared rows, unless it is late."""
@@ -170,69 +172,52 @@ class Portfolio:
             by_space.setdefault(part, []).append(c.numbers["learnability"])
         return sorted(by_space, key=lambda part: -float(np.mean(by_space[part])))
 
-    def _favourite(self) -> str:
+    def _favourites(self) -> list[str]:
+        """Views by the learnability of what was found in them, best first."""
         by_view: dict[str, list[float]] = {}
         for c in self._measured():
             by_view.setdefault(c.view, []).append(c.numbers["learnability"])
-        return max(by_view, key=lambda name: float(np.mean(by_view[name])))
+        return sorted(by_view, key=lambda name: -float(np.mean(by_view[name])))
 
     def answer(
-        self, view: View, nuisances: dict[str, np.ndarray], *, retrain: bool
-    ) -> tuple[Candidate, np.ndarray]:
-        """Run all heads on all rows of a view; the winner and its labels (n,) int64."""
-        self._finish(view)
+        self, views: list[View], nuisances: dict[str, np.ndarray], *, retrain: bool
+    ) -> tuple[Candidate, np.ndarray, View]:
+        """Run all heads on all rows of some views: the winner, its labels (n,) and its view."""
+        names = {view.name for view in views}
+        self.candidates = [c for c in self.candidates if c.view not in names]
+        runs = [(name, head, view, self._seed) for view in views for name, head in CHEAP.items()]
+        needed = len(runs) + 1  # one layout is always made
+        layouts = [(i, view) for i in range(LAYOUTS) for view in views]
+        runs += [(f"layout {i + 1}", _layout, view, self._seed + i) for i, view in layouts]
+        for done, run in enumerate(progress(runs, "auto, all rows", leave=False)):
+            if done >= needed and time.monotonic() > self._end:
+                break
+            self._run(*run, retrain=retrain)
         trivial(self.candidates, {k: v[self.compared] for k, v in nuisances.items()}, self._k)
         able = [c for c in self._scored() if c.whole is not None]
         best = able[int(ranks(able, CHOICE).argmax())]
         labels: np.ndarray = best.whole  # type: ignore[assignment]  # of those that are able
-        return self._retrain(best, labels, view) if retrain else (best, labels)
+        return best, labels, next(view for view in views if view.name == best.view)
 
-    def _finish(self, view: View) -> None:
-        """All heads on all rows of the chosen view; of the slow ones, one is always made."""
-        heads = [(name, head, self._seed) for name, head in CHEAP.items()]
-        heads += [(f"layout {i + 1}", _layout, self._seed + i) for i in range(LAYOUTS)]
-        self.candidates = [c for c in self.candidates if c.view != view.name]
-        for i, (name, head, seed) in enumerate(progress(heads, "auto, all rows", leave=False)):
-            if i > len(CHEAP) and time.monotonic() > self._end:
-                break
-            start = time.monotonic()
-            whole = head(view, self._k, seed).astype(np.int64)
-            self._add(
-                Candidate(
-                    name,
-                    view.name,
-                    whole[self.compared],
-                    whole=whole,
-                    favoured=head is _layout,
-                    seconds=time.monotonic() - start,
-                )
-            )
+    def _run(self, name: str, head: Head, view: View, seed: int, *, retrain: bool) -> None:
+        """One head on all rows, and what a light adapter makes of its answer.
 
-    def _retrain(
-        self, best: Candidate, before: np.ndarray, view: View
-    ) -> tuple[Candidate, np.ndarray]:
-        """What an adapter makes of the best answer, where that is preferred."""
+        The adapter is linear: it corrects an answer here and there. Where it moves many rows the
+        groups are not of the kind that it can see, and the answer stays as it is.
+        """
         start = time.monotonic()
-        whole = retrained(view.rows, before, self._k)
-        labels = whole[self.compared]
+        whole = head(view, self._k, seed).astype(np.int64)
+        if retrain and not collapse(whole, self._k):
+            taught = retrained(view.rows, whole, self._k)
+            if pairwise_ari([whole, taught])[0, 1] >= KEPT:
+                name, whole = f"{name}, retrained", taught
         self._add(
             Candidate(
-                f"{best.name}, retrained", view.name, labels, whole, True,
-                time.monotonic() - start,
+                name,
+                view.name,
+                whole[self.compared],
+                whole=whole,
+                favoured=head is _layout,
+                seconds=time.monotonic() - start,
             )
-        )  # fmt: skip
-        taught = self.candidates[-1]
-        self._scored()
-        if taught.reason or not self._prefers(taught, best):
-            return best, before
-        return taught, whole
-
-    def _prefers(self, taught: Candidate, best: Candidate) -> bool:
-        """Whether classifiers learn the taught labels better, and they are still the same answer.
-
-        An adapter is linear: it corrects an answer here and there, but where it moves many rows
-        the groups are not of the kind that it can see, and it does harm.
-        """
-        kept = hungarian_accuracy(best.labels, taught.labels)
-        better = taught.numbers["learnability"] >= best.numbers["learnability"]
-        return better and kept >= 1 - CORRECTED
+        )

@@ -87,6 +87,15 @@ class Features:
         return other.at(self.ids)
 
 
+def parts_of(folder: Path, x: np.ndarray) -> list[np.ndarray]:
+    """The spaces that lie side by side in the x (n, d) of the `features` in `folder`, as views."""
+    import numpy as np
+
+    widths = read_manifest(folder, Features.kind).get("parts") or [x.shape[1]]
+    ends = np.cumsum(widths)
+    return [x[:, end - width : end] for end, width in zip(ends, widths, strict=True)]
+
+
 def _adjacent(rows: np.ndarray) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1)
 

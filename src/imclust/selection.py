@@ -104,6 +104,7 @@ def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> Non
     - agreement: mean adjusted Rand index with all others.
     - within: the same with the others of its own view.
     - evenness: effective clusters over k.
+    - quality: learnability times evenness.
     - prior: 1 for heads that have won the most on labelled benchmarks, else 0.
 
     Args:
@@ -124,6 +125,7 @@ def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> Non
             "agreement": _mean(alike[i]),
             "within": _mean(mates),
             "evenness": effective_clusters(c.labels, k) / k,
+            "quality": float(learned[i]) * effective_clusters(c.labels, k) / k,
             "prior": float(c.favoured),
         }
 

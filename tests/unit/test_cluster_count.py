@@ -16,8 +16,8 @@ from imclust.cluster_count import (
     reproduced,
     standing,
 )
-from imclust.metrics import ari, cosine_silhouette
 from imclust.graph import cut, joint_graph, leading
+from imclust.metrics import ari, cosine_silhouette
 
 
 def groups(rng, k, n=400, dims=12, apart=4.0):

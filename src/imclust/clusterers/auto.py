@@ -31,7 +31,7 @@ class AutoConfig:
     """Time for trying heads, as in 90s or 2m; the cheapest come first, and what has begun is
     finished."""
     retrain: bool = True
-    """Let a light adapter that learns from the answer decide unclear images, where it agrees."""
+    """Let a light adapter that learns from an answer correct it, where it mostly agrees."""
 
     def __post_init__(self) -> None:
         in_range("auto", "budget in seconds", seconds(self.budget), 0.01, 1e6)
@@ -83,8 +83,8 @@ def auto(
     from imclust.selection import expected_accuracy
 
     work = Portfolio(as_views(z), n_clusters, seconds(cfg.budget), seed)
-    view = work.choose_view()
-    best, labels = work.answer(view, nuisances or {}, retrain=cfg.retrain)
+    views = work.choose_views()
+    best, labels, view = work.answer(views, nuisances or {}, retrain=cfg.retrain)
     apply = partial(_chosen, parts=view.parts, apply=view.apply)
     facts = {
         "head": best.name,

@@ -29,7 +29,7 @@ class DecConfig:
     """As for kmeans."""
     heads: int = 4
     """Starts, trained side by side; the one of lowest loss answers."""
-    steps: int = 1500
+    steps: int = 800
     """At most, in each of the two phases."""
     reconstruction: float = 0.0
     """Weight of the reconstruction in the second phase; IDEC's is 1 with 0.1 on the clusters."""

@@ -73,6 +73,8 @@ def leiden(z: Rows, n_clusters: int, cfg: LeidenConfig, seed: int) -> Clustering
 
 
 def _communities(graph: Any, resolution: float, seed: int) -> Any:
+    from scipy.sparse import csr_matrix
     from sknetwork.clustering import Leiden
 
+    graph = csr_matrix(graph)  # it does not know the newer csr_array
     return Leiden(resolution=resolution, random_state=seed).fit_predict(graph)

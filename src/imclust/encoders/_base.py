@@ -69,6 +69,10 @@ class Encoder:
         """(b, 3, s, s) float32 -> latents (b, d) float32; asked for only if it reads images."""
         raise NotImplementedError
 
+    def parts(self, network: nn.Module) -> list[int] | None:
+        """Widths of the spaces that lie side by side in a latent; None for a single one."""
+        return None
+
     def encode_texts(self, network: nn.Module, texts: Sequence[str], device: str) -> np.ndarray:
         """b texts -> latents (b, d) float32; asked for only if it reads texts.
 

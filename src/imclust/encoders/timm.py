@@ -33,9 +33,11 @@ class TimmConfig:
     weights: Path | None = None
     """File of its weights (.safetensors, .pth, .bin); found in a package, in the hub's cache or
     on the hub unless given."""
-    pool: Literal["auto", "cls", "mean", "max"] = "auto"
+    pool: Literal["auto", "cls", "mean", "max", "spread"] = "auto"
     """How a map of features becomes a vector: as the network's own config has it, its class
-    token, or the mean or maximum over positions."""
+    token, or the mean or maximum over positions. `spread`: the network's own vector, and for every
+    layer the mean and the standard deviation over positions; each a space of its own, which
+    `cluster` tells apart."""
     layers: int = 1
     """So many last stages (or blocks) side by side, each pooled."""
     crops: Literal[1, 5] = 1
@@ -175,9 +177,22 @@ class Timm(Encoder):
         vectors = [self._vector(network, x[:, :, a : a + s, b : b + s]) for a, b in corners]
         return sum(vectors[1:], vectors[0]) / FIVE
 
+    def parts(self, network: nn.Module) -> list[int] | None:
+        """With `spread`: the network's own vector, then one space a layer."""
+        import torch
+
+        if self.cfg.pool != "spread":
+            return None
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            blank = torch.zeros(1, 3, self._size, self._size, device=device)
+            return [part.shape[1] for part in _spread(network.eval(), blank, self.cfg.layers)]
+
     def _vector(self, network: Any, x: Tensor) -> Tensor:
         import torch
 
+        if self.cfg.pool == "spread":
+            return torch.cat(_spread(network, x, self.cfg.layers), 1)
         if self.cfg.pool == "auto" and self.cfg.layers == 1:
             return network(x)
         settings = {"indices": self.cfg.layers, "intermediates_only": True, "output_fmt": "NCHW"}
@@ -192,6 +207,15 @@ class Timm(Encoder):
         if pool == "auto":
             pool = "cls" if has_token and network.global_pool == "token" else "mean"
         return torch.cat([_pooled(m, tokens, pool) for m, tokens in maps], 1)
+
+
+def _spread(network: Any, x: Tensor, layers: int) -> list[Tensor]:
+    """The network's vector (b, d) and, for each of the last layers, mean and deviation (b, 2 c)."""
+    import torch
+
+    last, maps = network.forward_intermediates(x, indices=layers, output_fmt="NCHW")
+    own = network.forward_head(last, pre_logits=True)
+    return [own, *(torch.cat([m.mean((2, 3)), m.std((2, 3))], 1) for m in maps)]
 
 
 def _pooled(maps: Tensor, tokens: Tensor | None, pool: str) -> Tensor:

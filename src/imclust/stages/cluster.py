@@ -13,7 +13,7 @@ from imclust.clusterers import CLUSTERERS
 from imclust.clusterers._base import Clustering, as_input
 from imclust.log import say
 from imclust.priors import apply
-from imclust.records import Assignment, Features, write_csv
+from imclust.records import Assignment, Features, parts_of, write_csv
 from imclust.spaces import beside_units
 from imclust.stages._nuisances import nuisances
 from imclust.stages._priors import PriorFlags, as_given, read_priors, tell
@@ -93,11 +93,14 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     first, *others = (Features.load(path) for path in cfg.features)
-    spaces = [first.x, *(first.alongside(other) for other in others)]
+    whole = [first.x, *(first.alongside(other) for other in others)]
+    spaces = [
+        part for path, x in zip(cfg.features, whole, strict=True) for part in parts_of(path, x)
+    ]
     mine = first.splits == cfg.split
     fitted = [np.asarray(x[mine]) for x in spaces]
-    for path, x in zip(cfg.features, fitted, strict=True):
-        finite(f"the rows of {path}", x)
+    for x in fitted:
+        finite("the rows of the features", x)
     k, voted = _count(fitted, k, cfg.seed, folder)
     cluster_count(k, int(mine.sum()))
     priors, names = read_priors(cfg.priors, first.ids[mine], k)

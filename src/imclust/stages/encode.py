@@ -151,7 +151,8 @@ def _images(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dic
     def start(at: int) -> Iterator[np.ndarray]:
         return backend.stream(pixel_batches(rows[at:], preprocessing, batch, cfg.workers))
 
-    return start, {"engine": engine, **found}
+    parts = encoder.parts(network)
+    return start, {"engine": engine, **found} | ({"parts": parts} if parts else {})
 
 
 def _texts(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dict[str, Any]]:

@@ -66,7 +66,7 @@ def _gather(cfg: Gather, folder: Path) -> dict[str, Any]:
         "track": facts["track"],
         "images_per_second": sum(read_manifest(p)["images_per_second"] for p in cfg.features),
         "engine": facts["engine"],
-    }
+    } | ({"parts": facts["parts"]} if "parts" in facts else {})
 
 
 def _made(folder: Path) -> dict[str, Any]:
