@@ -9,8 +9,10 @@
 #   RECIPE=literal bash run_baseline.sh          # the published pipeline, unchanged
 # ENCODER: conv-ae, vgg-ae, local-aggregation, timm, vgg16, text, pixels, or auto (the default):
 # conv-ae for the homework's arrays; for other images vgg16 where its weights are and else timm.
-# PREDICTOR: homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, by default as the encoder's
-# own walkthrough has it. FINETUNE=self refines the encoder on its own confident clusters, and
+# PREDICTOR: auto (many heads in many spaces, the best without labels: the default of networks that
+# others trained), homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, as the walkthroughs have
+# it. K=auto has the number of clusters voted on. CLUSTER_FLAGS go to every `cluster`, before the
+# name of the head, such as --priors.proportions uniform. FINETUNE=self refines the encoder on its own confident clusters, and
 # FINETUNE=published on labels that the task gives away. local-aggregation starts from START
 # (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS and
 # START_FLAGS are handed on. RUN names the run (default RECIPE-seedSEED, after the encoder's name
@@ -27,9 +29,10 @@ absolute() { if [[ $1 = /* ]]; then echo "$1"; else echo "$here/$1"; fi; }
 
 # --- settings -------------------------------------------------------------------------------------
 challenge=${CHALLENGE:-photos} recipe=${RECIPE:-fast} encoder=${ENCODER:-auto} finetune=${FINETUNE:-}
-seed=${SEED:-0} name=$challenge source=() k=() aside=() top=
+seed=${SEED:-0} name=$challenge source=() k=() count=() aside=() top=
 read -ra challenge_flags <<<"${CHALLENGE_FLAGS:-}"
 read -ra encoder_flags <<<"${ENCODER_FLAGS:-}"
+read -ra cluster_flags <<<"${CLUSTER_FLAGS:-}"
 [ -z "${WEIGHTS:-}" ] || encoder_flags+=(--weights "$(absolute "$WEIGHTS")")
 [ "$challenge" != blitz7 ] || seed=${SEED:-42} # the walkthrough's
 if [ -n "${DATA_DIR:-}" ]; then
@@ -37,10 +40,12 @@ if [ -n "${DATA_DIR:-}" ]; then
     source=(--data-dir "$DATA_DIR")
     name=$challenge-$(basename "${DATA_DIR%/}")
 fi
-if [ -n "${K:-}" ]; then
-    k=(--n-clusters "$K")
+if [ "${K:-}" = auto ]; then
+    count=(--n-clusters auto)
+elif [ -n "${K:-}" ]; then
+    k=(--n-clusters "$K") count=(--n-clusters "$K")
 elif [ "$challenge" = folder ] || [ "$challenge" = texts ]; then
-    echo "K must be given for CHALLENGE=$challenge, which has no number of clusters of its own; got nothing; set K=<n>." >&2
+    echo "K must be given for CHALLENGE=$challenge, which has no number of clusters of its own; got nothing; set K=<n>, or K=auto for a vote." >&2
     exit 2
 fi
 [ -z "${SET_ASIDE_CORRUPT:-}" ] || aside=(--set-aside-corrupt)
@@ -65,16 +70,21 @@ run_name=${RUN:-$run_name${finetune:+-$finetune}}
 run=$runs/$run_name submission=${top}submissions/$name/$run_name
 case $encoder in
 conv-ae | pixels) predictor=${PREDICTOR:-homework} ;;
+timm) [ "$recipe" = fast ] && predictor=${PREDICTOR:-auto} || predictor=${PREDICTOR:-kmeans} ;;
 *) predictor=${PREDICTOR:-kmeans} ;;
 esac
+own_flags=${ENCODER_FLAGS:-}
+if [ "$encoder $predictor" = "timm auto" ] && [ -z "$own_flags" ]; then # several layers to choose from
+    own_flags="--pool spread --layers 4"
+    encoder_flags+=($own_flags)
+fi
 case $encoder in conv-ae | vgg-ae | vgg16) encoder_flags=(--recipe "$recipe" "${encoder_flags[@]}") ;; esac
 
 start=()
 case $encoder in
 conv-ae | vgg-ae | local-aggregation) encoded=$run ;; # learned from these images, seed by seed
 *) # the same for every seed
-    flags=${ENCODER_FLAGS:-}
-    encoded=$runs/$encoder${flags//[^a-zA-Z0-9._-]/_}
+    encoded=$runs/$encoder${own_flags//[^a-zA-Z0-9._-]/_}
     [ "$recipe" = fast ] || encoded=$encoded-$recipe
     ;;
 esac
@@ -89,7 +99,12 @@ learn_seed=()
 imclust train --index "$raw/index" --out "$encoded/weights" "${start[@]}" "${learn_seed[@]}" \
     "$encoder" "${encoder_flags[@]}"
 imclust encode --index "$raw/index" --weights "$encoded/weights" --out "$encoded/latents"
-weights=$encoded/weights latents=$encoded/latents
+weights=$encoded/weights latents=$encoded/latents features=("$latents")
+if [ "$predictor $encoder" = "auto timm" ]; then # plain pixels beside them: nothing to learn, and fast
+    imclust train --index "$raw/index" --out "$runs/pixels/weights" pixels
+    imclust encode --index "$raw/index" --weights "$runs/pixels/weights" --out "$runs/pixels/latents"
+    features+=("$runs/pixels/latents")
+fi
 
 # --- predictor: from latents to clusters ----------------------------------------------------------
 # reduce_and_cluster SPLIT PREFIX: fitted on that split; leaves PREFIXclusters and PREFIXtsne.
@@ -100,17 +115,25 @@ reduce_and_cluster() {
             kernel-pca --recipe "$recipe"
         imclust reduce --features "${to}kernel-pca" --out "${to}tsne" "${fit[@]}" tsne --recipe "$recipe"
         imclust cluster --features "${to}tsne" --index "$raw/index" --out "${to}clusters" \
-            "${fit[@]}" "${k[@]}" minibatch-kmeans --recipe "$recipe"
+            "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" minibatch-kmeans --recipe "$recipe"
+    elif [ "$predictor" = auto ]; then
+        imclust cluster --features "${features[@]}" --index "$raw/index" --out "${to}clusters" \
+            "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" auto
     else
         local unit=(--prepare unit)
         [ "$recipe" = fast ] || unit=(--restarts 10) # raw features, as the walkthroughs have them
         imclust cluster --features "$latents" --index "$raw/index" --out "${to}clusters" \
-            "${fit[@]}" "${k[@]}" kmeans "${unit[@]}"
+            "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" kmeans "${unit[@]}"
+    fi
+    if [ "$predictor" != homework ]; then
         imclust reduce --features "$latents" --out "${to}pca" "${fit[@]}" pca --components 50
         imclust reduce --features "${to}pca" --out "${to}tsne" "${fit[@]}" tsne # to look at
     fi
 }
 reduce_and_cluster train ""
+if [ "${K:-}" = auto ]; then # one K for all splits
+    count=(--n-clusters "$(grep -o '"n_clusters": [0-9]*' "$run/clusters/manifest.json" | head -1 | grep -o '[0-9]*')")
+fi
 
 if [ -n "$finetune" ]; then # the encoder once more, on its own confident clusters or on labels
     on=(--assignment "$run/clusters")

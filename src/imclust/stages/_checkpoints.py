@@ -105,6 +105,6 @@ def _replay(assignment: Path, z: np.ndarray) -> np.ndarray:
             z = entry.method(z, settings, config["seed"]).embedding
         elif doc["kind"] == "assignment":
             head, chosen = CLUSTERERS.revive(config)
-            clusters = head.method(z, config["n_clusters"], chosen, config["seed"]).labels
+            clusters = head.method(z, doc["n_clusters"], chosen, config["seed"]).labels
     assert clusters is not None, f"{assignment} is an assignment, so its lineage ends in one"
     return clusters
