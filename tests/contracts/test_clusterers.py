@@ -6,31 +6,20 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from helpers import QUICK, quick
 from imclust.api import cluster_latents
 from imclust.checks import Refusal
 from imclust.clusterers import CLUSTERERS
 from imclust.metrics import hungarian_accuracy
 
 ALL = list(CLUSTERERS)
-
-# Options with which a head that takes seconds still finds well separated groups. An empty one is
-# slow whatever its options.
-QUICK = {
-    "auto": {"budget": "0.01s"},
-    "consensus": {"runs": 1},
-    "dec": {"heads": 2, "steps": 200},
-    "deepcluster": {"rounds": 4, "steps": 40},
-    "hdbscan": {},
-    "idec": {"heads": 2, "steps": 100},
-    "scan": {"heads": 4, "steps": 200},
-    "temi": {"heads": 4, "steps": 200},
-    "tsne-kmeans": {},
-    "turtle": {"heads": 4, "steps": 200},
-    "umap-ward": {},
-}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Heads that cut a large group to even the sizes out, by design, and why.
-BALANCED: dict[str, str] = {}
+BALANCED = {
+    "deepcluster": "learns to tell parts of even size apart, and a large group has most of them",
+    "scan": "maximises the entropy of the clusters' sizes, with five times the weight of the rest",
+}
 
 # Slow heads see one draw of the data, the others three.
 CASES = [
@@ -40,11 +29,6 @@ CASES = [
 ]
 each_case = pytest.mark.parametrize(("entry", "seed"), CASES)
 each_head = pytest.mark.parametrize("entry", ALL, ids=lambda e: e.name)
-
-
-def quick(entry):
-    """A config of fewer steps, heads or runs than the default, where that one is slow."""
-    return entry.config(**QUICK.get(entry.name, {}))
 
 
 def groups(sizes, dims=8, seed=0):
