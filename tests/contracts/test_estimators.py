@@ -28,16 +28,7 @@ def groups():
     return (np.repeat(centres, 30, axis=0) + rng.standard_normal((90, 8))).astype(np.float32)
 
 
-def known_failures(estimator):
-    """scikit-network's Leiden draws from a generator that no seed reaches, which shows on rows
-    without groups."""
-    seedless = {"check_fit_idempotent": "its answer on noise changes from run to run"}
-    return seedless if estimator.method == "leiden" else {}
-
-
-@parametrize_with_checks(
-    [LatentClusterer(method=name) for name in FAST], expected_failed_checks=known_failures
-)
+@parametrize_with_checks([LatentClusterer(method=name) for name in FAST])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
