@@ -23,6 +23,18 @@ def blobs(rng):
 
 
 @pytest.fixture
+def one_thread():
+    """A few rows are slower on several threads, far slower where the cores are busy; Numba, which
+    UMAP brings, raises PyTorch's number of them whatever OMP_NUM_THREADS says."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def arrays_dir(tmp_path):
     """A folder with trainX.npy (60), valX.npy and valY.npy (20)."""
     return make_arrays(tmp_path / "data")

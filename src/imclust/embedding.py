@@ -17,18 +17,20 @@ def umap_embedding(rows: np.ndarray, neighbours: int, dims: int, seed: int) -> n
 
     import numpy as np
 
-    if len(rows) <= max(dims + 2, 15):  # its spectral start needs more rows than dimensions
+    distinct = len(np.unique(rows, axis=0))
+    if distinct <= max(dims + 2, 15):  # its spectral start needs more rows than dimensions
         return np.asarray(rows, np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its one thread, which the seed asks for
         import umap
 
         solver = umap.UMAP(
-            n_neighbors=min(neighbours, len(rows) - 1),
+            n_neighbors=min(neighbours, distinct - 1),
             n_components=dims,
             min_dist=0.0,
             metric="cosine",
             random_state=seed,
+            unique=distinct < len(rows),  # copies are each other's only neighbours otherwise
         )
         return np.asarray(solver.fit_transform(rows), np.float32)
 

@@ -73,8 +73,13 @@ def leiden(z: Rows, n_clusters: int, cfg: LeidenConfig, seed: int) -> Clustering
 
 
 def _communities(graph: Any, resolution: float, seed: int) -> Any:
+    import ctypes
+    import os
+
     from scipy.sparse import csr_matrix
     from sknetwork.clustering import Leiden
 
     graph = csr_matrix(graph)  # it does not know the newer csr_array
+    if os.name == "posix":  # its core draws from C's rand(), which random_state does not reach
+        ctypes.CDLL(None).srand(seed % 2**32)
     return Leiden(resolution=resolution, random_state=seed).fit_predict(graph)

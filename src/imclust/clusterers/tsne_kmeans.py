@@ -14,6 +14,8 @@ from imclust.spaces import Preparation, prepare
 if TYPE_CHECKING:
     import numpy as np
 
+FEW = 2000  # rows; up to so many, threads wait for each other longer than they work
+
 
 @dataclass(frozen=True)
 class TsneKMeansConfig:
@@ -45,7 +47,7 @@ def tsne_kmeans(z: np.ndarray, n_clusters: int, cfg: TsneKMeansConfig, seed: int
             perplexity=min(cfg.perplexity, (n - 1) / 3),
             exaggeration=cfg.exaggeration,
             random_state=seed,
-            n_jobs=-1,
+            n_jobs=-1 if n > FEW else 1,
         )
         plane = solver.fit(ready.rows)
     labels = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(plane)
