@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from imclust.checks import cluster_count, finite, refusal, shaped
@@ -76,8 +77,8 @@ def cluster_latents(
     entry, config = CLUSTERERS.configured(method, options)
     vote = estimate_k(views, seed) if n_clusters == "auto" else None
     k = vote.k if vote else n_clusters
-    if isinstance(k, str):
-        raise refusal("n_clusters", "a number or auto", repr(k), "give one of these")
+    if not isinstance(k, Integral):
+        raise refusal("n_clusters", "a whole number or auto", repr(k), "give one of these")
     cluster_count(k, len(views[0]))
     found = run_head(entry.method, views, k, config, seed, nuisances)
     z = beside_units(views)
