@@ -87,6 +87,13 @@ def test_votes_are_shares_of_the_runs(rng):
     assert (share.argmax(1) == y).mean() > 0.95
 
 
+def corners(rng, k=3):
+    """Groups none of which lies between others: (30 k, 8) and their numbers."""
+    y = np.repeat(np.arange(k), 30)
+    centres = 12 * np.linalg.qr(rng.standard_normal((8, k)))[0].T
+    return centres[y] + rng.standard_normal((30 * k, 8)), y
+
+
 def with_errors(rng, y, count=6):
     labels, rows = y.copy(), rng.permutation(len(y))[:count]
     labels[rows] = (labels[rows] + 1) % (y.max() + 1)
@@ -94,16 +101,17 @@ def with_errors(rng, y, count=6):
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_retraining_mends_wrong_labels_of_blobs(blobs, rng, trusted):
-    x, y = blobs
+def test_retraining_mends_wrong_labels_of_blobs(rng, trusted):
+    x, y = corners(rng)
     labels = with_errors(rng, y)
     trust = (labels == y).astype(float) if trusted else None
     np.testing.assert_array_equal(retrained(x, labels, 3, trust), y)
 
 
-def test_retraining_keeps_right_labels(blobs):
-    x, y = blobs
-    np.testing.assert_array_equal(retrained(x, y, 3), y)
+@pytest.mark.parametrize("k", [3, 5, 8])
+def test_retraining_keeps_right_labels(rng, k):
+    x, y = corners(rng, k)
+    np.testing.assert_array_equal(retrained(x, y, k), y)
 
 
 def test_retraining_mends_two_clusters_in_one_direction(rng):

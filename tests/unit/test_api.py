@@ -93,8 +93,9 @@ def test_auto_throws_out_what_repeats_a_nuisance():
     bright[np.arange(120), dark] = 1
     spaces = [SPACES[0], SPACES[1], bright + rng.normal(0, 0.01, bright.shape)]
     found = cluster_latents(spaces, 4, nuisances={"brightness": dark + rng.random(120) / 2})
-    reasons = {row["view"] for row in found.candidates if row["thrown out"]}
-    assert reasons <= {"3 unit", "3 power", "3 white"}
+    reasons = {row["view"]: row["thrown out"] for row in found.candidates if row["thrown out"]}
+    assert set() < set(reasons) <= {"3 unit", "3 power", "3 white"}
+    assert all(reason.startswith("repeats brightness") for reason in reasons.values())
     assert ari(Y, found.labels) > 0.95
 
 
@@ -161,6 +162,7 @@ HOLE = np.where(np.arange(120)[:, None] == 7, np.nan, SPACES[0])
         (SPACES, None, {}, "a whole number or auto; got None"),
         (SPACES, "many", {}, "auto; got 'many'"),
         ([s[:99] for s in SPACES], "auto", {}, "at least 100; got 99"),
+        (SPACES, 4, {"nuisances": {"size": np.ones(140)}}, r"nuisance size .* \[n=120\]"),
         (SPACES, 4, {"priors": Priors(proportions=(1, 2))}, "one number a cluster"),
     ],
 )
