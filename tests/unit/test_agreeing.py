@@ -59,6 +59,14 @@ def test_runs_that_agree_throughout_give_what_they_say(rng, k, count):
     assert ari(y, shared_groups(runs, k, 0)) == 1
 
 
+def test_a_small_group_counts_as_much_as_a_large_one(rng):
+    y = np.repeat([0, 1, 2], [80, 6, 6])
+    runs = [np.where(y == 0, rng.integers(0, 2, 92), y + 1) for _ in range(5)]
+    found = shared_groups(runs, 3, 0)
+    assert ari(y, found) == 1
+    assert ari(found, literal(runs, 3, 0)) == 1
+
+
 def test_groups_of_finer_runs_are_the_coarse_ones(rng):
     y = np.arange(120) % 3
     runs = [y * 2 + rng.integers(0, 2, 120) for _ in range(6)]
