@@ -14,8 +14,8 @@ def shared_groups(runs: list[np.ndarray], k: int, seed: int) -> np.ndarray:
     """Consensus by co-association: (n,) int64 in [0, k).
 
     Spectral clustering of the n x n matrix that counts how often two rows share a cluster (Fred
-    and Jain 2005), by way of the bipartite graph of rows and clusters (Fern and Brodley 2004),
-    which has the same eigenvectors at a cost linear in n.
+    and Jain 2005), each time over the cluster's size, by way of the bipartite graph of rows and
+    clusters (Fern and Brodley 2004), which has the same eigenvectors at a cost linear in n.
 
     Args:
         runs: (n,) int each.

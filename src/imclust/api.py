@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from imclust.checks import cluster_count, finite, refusal, shaped
@@ -76,10 +77,11 @@ def cluster_latents(
     entry, config = CLUSTERERS.configured(method, options)
     vote = estimate_k(views, seed) if n_clusters == "auto" else None
     k = vote.k if vote else n_clusters
-    if isinstance(k, str):
-        raise refusal("n_clusters", "a number or auto", repr(k), "give one of these")
+    if not isinstance(k, Integral):
+        raise refusal("n_clusters", "a whole number or auto", repr(k), "give one of these")
     cluster_count(k, len(views[0]))
-    found = run_head(entry.method, views, k, config, seed, nuisances)
+    known = _values(nuisances or {}, len(views[0]))
+    found = run_head(entry.method, views, k, config, seed, known)
     z = beside_units(views)
     given = apply(found.probabilities, priors or Priors(), z)
     labels = given.probabilities.argmax(1)
@@ -135,3 +137,13 @@ def _checked(spaces: Sequence[Any]) -> list[np.ndarray]:
         shaped("every space to cluster", view, "n d", n=len(views[0]))
         finite("the spaces to cluster", view, "take such rows out")
     return views
+
+
+def _values(nuisances: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
+    """Every nuisance (n,) as float64, or a refusal."""
+    import numpy as np
+
+    values = {name: np.asarray(v, np.float64) for name, v in nuisances.items()}
+    for name, v in values.items():
+        shaped(f"the nuisance {name}", v, "n", n=n)
+    return values

@@ -1,0 +1,185 @@
+"""Which of many clusterings to believe, without a label."""
+
+import numpy as np
+import pytest
+
+from imclust.learnability import learnability
+from imclust.metrics import ari, hungarian_accuracy
+from imclust.selection import (
+    Candidate,
+    collapse,
+    expected_accuracy,
+    judge,
+    measure,
+    ranks,
+    trivial,
+)
+from imclust.selflabels import effective_clusters
+from imclust.spaces import prepare, unit_rows
+
+NUMBERS = ("learnability", "silhouette", "agreement", "within", "evenness", "quality", "prior")
+
+
+def groups(rng, n=240, k=4, dims=6):
+    y = np.arange(n) % k
+    centres = 6 * rng.standard_normal((k, dims))
+    return (centres[y] + rng.standard_normal((n, dims))).astype(np.float32), y
+
+
+def with_errors(rng, y, share=0.1):
+    return np.where(rng.random(len(y)) < share, rng.integers(0, y.max() + 1, len(y)), y)
+
+
+def named(*labellings, view="v"):
+    return [Candidate(f"c{i}", view, c) for i, c in enumerate(labellings)]
+
+
+def thrown_out(candidates):
+    return [c.name for c in candidates if c.reason]
+
+
+def test_collapse_says_what_is_wrong():
+    even = np.arange(100) % 4
+    assert collapse(even, 4) == ""
+    assert collapse(even, 5) == "only 4 of 5 clusters are used"
+    lone = np.zeros(1000, int)
+    lone[:3] = [1, 2, 3]
+    assert collapse(lone, 4).startswith("collapsed: 1.0")
+
+
+def test_of_two_clusters_a_small_one_is_no_collapse():
+    assert collapse((np.arange(100) < 10).astype(int), 2) == ""
+    assert collapse((np.arange(1000) < 2).astype(int), 2) != ""
+
+
+def test_an_outlier_that_repeats_brightness_is_thrown_out(rng):
+    _, y = groups(rng)
+    brightness = rng.random(240)
+    dark = np.argsort(np.argsort(brightness)) * 4 // 240
+    candidates = named(y, with_errors(rng, y), dark, with_errors(rng, y))
+    trivial(candidates, {"brightness": brightness}, 4)
+    assert thrown_out(candidates) == ["c2"]
+    assert candidates[2].reason == "repeats brightness (agreement 1.00)"
+
+
+def test_classes_in_row_order_are_no_reason(rng):
+    y = np.sort(groups(rng)[1])
+    candidates = named(y, with_errors(rng, y), with_errors(rng, y))
+    trivial(candidates, {"row order": np.arange(240.0)}, 4)
+    assert thrown_out(candidates) == []
+    assert ari(y, np.arange(240) * 4 // 240) == 1
+
+
+def test_unknown_values_are_passed_over(rng):
+    _, y = groups(rng)
+    brightness = rng.random(240)
+    dark = np.argsort(np.argsort(brightness)) * 4 // 240
+    brightness[rng.permutation(240)[:100]] = np.nan
+    candidates = named(y, y, dark)
+    trivial(candidates, {"brightness": brightness, "size": np.full(240, np.nan)}, 4)
+    assert thrown_out(candidates) == ["c2"]
+
+
+def test_too_few_known_values_say_nothing(rng):
+    _, y = groups(rng)
+    size = np.full(240, np.nan)
+    size[:19] = y[:19]
+    candidates = named(rng.permutation(y), rng.permutation(y), y)
+    trivial(candidates, {"size": size}, 4)
+    assert thrown_out(candidates) == []
+    size[:20] = y[:20]
+    trivial(candidates, {"size": size}, 4)
+    assert thrown_out(candidates) == ["c2"]
+
+
+def test_the_first_reason_stays(rng):
+    dark = np.arange(240) * 4 // 240
+    candidates = named(*(rng.permutation(dark) for _ in range(3)), dark)
+    candidates[3].reason = "collapsed"
+    trivial(candidates, {"row order": np.arange(240.0)}, 4)
+    assert candidates[3].reason == "collapsed"
+
+
+def test_true_groups_measure_better_than_random_labels(rng):
+    x, y = groups(rng)
+    runs = [y, with_errors(rng, y), rng.permutation(y), rng.permutation(y)]
+    candidates = named(*runs)
+    measure(candidates, [unit_rows(x), x], 4)
+    for name in ("learnability", "silhouette", "agreement", "within", "quality"):
+        assert candidates[0].numbers[name] > candidates[2].numbers[name] + 0.1, name
+    assert candidates[0].numbers["evenness"] == pytest.approx(1)
+
+
+def test_measures_are_what_they_say(rng):
+    x, y = groups(rng)
+    runs = [y, with_errors(rng, y), rng.permutation(y), np.minimum(y, 2)]
+    candidates = named(*runs)
+    candidates[3].view, candidates[1].favoured = "other", True
+    measure(candidates, [x], 4)
+    learned = learnability([x], runs)
+    for i, c in enumerate(candidates):
+        alike = [ari(runs[i], run) for j, run in enumerate(runs) if j != i]
+        mates = [ari(runs[i], runs[j]) for j in range(3) if j != i] if i < 3 else [0]
+        even = effective_clusters(runs[i], 4) / 4
+        want = [learned[i], np.mean(alike), np.mean(mates), even, learned[i] * even, i == 1]
+        got = [c.numbers[name] for name in NUMBERS if name != "silhouette"]
+        np.testing.assert_allclose(got, want, atol=1e-9)
+
+
+def test_ranks_are_blind_to_scale_and_share_ties():
+    candidates = named(*np.zeros((3, 4), int))
+    for c, a, b in zip(candidates, (1, 2, 3), (500, 900, 900), strict=True):
+        c.numbers = {"a": a, "b": b}
+    np.testing.assert_allclose(ranks(candidates, ("a",)), [0, 0.5, 1])
+    np.testing.assert_allclose(ranks(candidates, ("a", "b")), [0, 0.625, 0.875])
+    np.testing.assert_allclose(ranks(candidates[:1], ("a",)), [1])
+
+
+def test_expected_accuracy_asks_the_better_half_of_the_others(rng):
+    _, y = groups(rng)
+    runs = [with_errors(rng, y, share) for share in (0.1, 0.1, 0.1, 0.9, 0.9)]
+    candidates = named(*runs)
+    for c, score in zip(candidates, (0.9, 0.8, 0.7, 0.2, 0.1), strict=True):
+        c.score = score
+    want = np.mean([hungarian_accuracy(runs[0], runs[i]) for i in (1, 2)])
+    assert expected_accuracy(candidates[0], candidates) == pytest.approx(want)
+    candidates[1].reason = "collapsed"
+    want = hungarian_accuracy(runs[0], runs[2])
+    assert expected_accuracy(candidates[0], candidates) == pytest.approx(want)
+    assert expected_accuracy(candidates[0], candidates[:2]) == 1
+
+
+def test_judge_equals_learnability_times_evenness_in_two_views(rng):
+    x, y = groups(rng)
+    z = rng.standard_normal((240, 3)).astype(np.float32)
+    labels = np.where(rng.random(240) < 0.3, 0, y)
+    views = [prepare(s, how).rows for s in (x, z) for how in ("power", "white")]
+    want = learnability(views, [labels])[0] * effective_clusters(labels, 4) / 4
+    assert judge(labels, [x, z], 4, 0) == pytest.approx(want)
+
+
+def test_judge_prefers_groups_to_noise_and_even_ones_to_one_big(rng):
+    x, y = groups(rng)
+    lone = np.zeros(240, int)
+    lone[:3] = [1, 2, 3]
+    good, noise, big = (judge(c, [x], 4, 0) for c in (y, rng.permutation(y), lone))
+    assert good > 0.95
+    assert good > 2 * max(noise, big)
+
+
+def test_judge_looks_at_no_more_rows_than_the_sample(rng, monkeypatch):
+    x, y = groups(rng)
+    monkeypatch.setattr("imclust.selection.SAMPLE", 60)
+    assert judge(y, [x], 4, 1) == judge(y, [x], 4, 1) > 0.9
+
+
+def test_a_candidates_row_is_rounded_and_says_why():
+    c = Candidate("kmeans", "1 unit", np.zeros(2, int), numbers={"a": 1 / 3}, reason="why")
+    assert c.row() == {
+        "head": "kmeans",
+        "view": "1 unit",
+        "score": 0.0,
+        "a": 0.3333,
+        "seconds": 0.0,
+        "thrown out": "why",
+    }
