@@ -12,7 +12,7 @@
 # PREDICTOR: auto (many heads in many spaces, the best without labels: the default of networks that
 # others trained), homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, as the walkthroughs have
 # it. K=auto has the number of clusters voted on. CLUSTER_FLAGS go to every `cluster`, before the
-# name of the head, such as --priors.proportions uniform. FINETUNE=self refines the encoder on its own confident clusters, and
+# name of the head, such as --proportions uniform. FINETUNE=self refines the encoder on its own confident clusters, and
 # FINETUNE=published on labels that the task gives away. local-aggregation starts from START
 # (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS and
 # START_FLAGS are handed on. RUN names the run (default RECIPE-seedSEED, after the encoder's name
