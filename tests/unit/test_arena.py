@@ -230,7 +230,7 @@ def test_what_fails_or_takes_too_long_is_a_row(sets, tmp_path, capsys):
     ("more", "words"),
     [
         (("--heads", "kmens"), "Did you mean 'kmeans'"),
-        (("--heads", "kmeans:size=3"), "options of kmeans must be of restarts, unit"),
+        (("--heads", "kmeans:size=3"), "options of kmeans must be of restarts, prepare"),
         (("--spaces", "q"), "--spaces must be some of a, b; got q"),
     ],
 )

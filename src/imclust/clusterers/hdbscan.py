@@ -62,7 +62,9 @@ def hdbscan(z: Rows, n_clusters: int, cfg: HdbscanConfig, seed: int) -> Clusteri
 def _groups(rows: np.ndarray, least: int) -> np.ndarray:
     from sklearn.cluster import HDBSCAN
 
-    return HDBSCAN(min_cluster_size=least, min_samples=5 if len(rows) > 5 else 1).fit_predict(rows)
+    return HDBSCAN(
+        min_cluster_size=least, min_samples=5 if len(rows) > 5 else 1, copy=True
+    ).fit_predict(rows)
 
 
 def _exactly(groups: np.ndarray, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
