@@ -5,7 +5,6 @@ import subprocess
 import sys
 import zipfile
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -129,14 +128,3 @@ def test_links_and_files_that_the_readme_names_exist():
     ):
         if not name.startswith(("data/r", "submissions/p")):
             assert (ROOT / name).exists(), name
-
-
-def test_the_python_of_the_readme():
-    rng = np.random.default_rng(0)
-    clip, pixels = (rng.standard_normal((120, d)).astype(np.float32) for d in (16, 8))
-    for block in re.findall(r"```python\n(.*?)```", README, re.S):
-        if "cluster_latents" in block:
-            exec(block, {"clip": clip, "pixels": pixels})
-            break
-    else:
-        raise AssertionError("the README shows no Python")
