@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         run, cfg = parse(argv)
         run(cfg)
     except Refusal as e:
-        return _fail(argv[0], str(e), 2)
+        return _fail(argv[0], str(e), e.status)
     except KeyboardInterrupt:
         return _fail(argv[0], "interrupted; the same command goes on where it stopped.", 130)
     except MemoryError:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """Bad input or a bad setting. The command line prints the sentence and exits with 2."""
+    """Bad input or a bad setting. The command line prints the sentence and exits with `status`."""
+
+    status = 2
 
 
 def refusal(what: str, allowed: str, got: object, do: str) -> Refusal:

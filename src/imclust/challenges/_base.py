@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,26 @@ from imclust.images import SUFFIXES, ImageRow
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+Track = Literal["open", "scratch"]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a challenge lives and what its rules are: the class variable `home` of its config.
+
+    Args:
+        board: where submissions go, SERVICE:CHALLENGE; "" for nowhere.
+        files: file name -> where it lies: `drive:<id>`, or "" for the board itself.
+        track: `scratch` where the rules forbid pretrained weights and outside data, else `open`.
+        mib: room on the disk that its files take, packed and unpacked.
+    """
+
+    board: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    track: Track = "open"
+    mib: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,38 @@
+"""Clients: services that hand out data and take submissions. One file each, imported when used."""
+
+import importlib
+
+from imclust.checks import refusal
+from imclust.clients._base import ChallengeClient
+
+SERVICES = {  # service -> its own client, then the others that --via names
+    "aicrowd": {"": "aicrowd:AIcrowd", "cli": "aicrowd_cli:AIcrowdCli"},
+    "kaggle": {"": "kaggle:Kaggle"},
+    "drive": {"": "drive:Drive"},
+}
+
+
+def client_class(service: str, via: str = "") -> type[ChallengeClient]:
+    """The client of a service by name; `via` names another than our own.
+
+    Raises:
+        Refusal: there is none of that name.
+    """
+    if service not in SERVICES:
+        raise refusal("a service", f"one of {', '.join(SERVICES)}", repr(service), "choose one")
+    if via not in SERVICES[service]:
+        known = ", ".join(v for v in SERVICES[service] if v) or "left out"
+        raise refusal(f"--via of {service}", known, repr(via), "leave it out for the default")
+    module, name = SERVICES[service][via].split(":")
+    cls: type[ChallengeClient] = getattr(importlib.import_module(f"imclust.clients.{module}"), name)
+    return cls
+
+
+def connect(board: str, via: str = "") -> ChallengeClient:
+    """`kaggle:titanic` -> a client of that challenge. Nothing is sent yet."""
+    service, _, slug = board.partition(":")
+    if not slug:
+        raise refusal(
+            "a board", "SERVICE:CHALLENGE, such as kaggle:titanic", repr(board), "add both parts"
+        )
+    return client_class(service, via)(slug)
