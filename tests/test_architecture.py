@@ -25,6 +25,8 @@ LAYER = {
     "transfer": 2,
     "archives": 2,
     "failures": 1,
+    "contents": 1,
+    "locks": 0,
     "losses": 5,
     "memory": 5,
     "classifier": 5,
@@ -67,7 +69,12 @@ LAYER = {
     "__init__": 0,
 }
 # Base modules that may use each other.
-WITHIN_BASE = {"artifacts": {"npy", "repro"}, "records": {"artifacts", "npy"}}
+WITHIN_BASE = {
+    "locks": {"checks"},
+    "npy": {"contents"},
+    "artifacts": {"npy", "repro"},
+    "records": {"artifacts", "npy"},
+}
 
 
 def imports(path):

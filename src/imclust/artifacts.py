@@ -7,7 +7,6 @@ or the new one, never half of one. Work in progress lives beside it in `.<name>.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,13 +14,13 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from imclust.checks import Refusal, refusal
+from imclust.checks import refusal
+from imclust.locks import held
 from imclust.log import say
 from imclust.repro import environment
 
@@ -145,7 +144,8 @@ def produce(
     """
     key = order.key()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(out):
+    lock = out.parent / f".{out.name}.lock"
+    with held(lock, f"{out} must be written", "wait for it, or set RUN to another name"):
         _recover(out)
         if not force and is_current(out, key):
             say(f"{order.kind} {out} is up to date")
@@ -224,26 +224,6 @@ def replace_text(path: Path, text: str) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     os.replace(fresh, path)
-
-
-@contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    """Hold `out` for this process; the lock goes with the process, however it ends."""
-    path = out.parent / f".{out.name}.lock"
-    with path.open("a+") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            f.seek(0)
-            raise Refusal(
-                f"{out} must be written by one run at a time; got a second one while process "
-                f"{f.read().strip() or '?'} is at work on it; wait for it, or set RUN to "
-                "another name."
-            ) from None
-        f.truncate(0)
-        f.write(str(os.getpid()))
-        f.flush()
-        yield
 
 
 def plain(config: Any) -> dict[str, Any]:

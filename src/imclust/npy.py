@@ -11,8 +11,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from imclust.checks import Refusal, disk_space, refusal
-
-MAGIC = b"\x93NUMPY"
+from imclust.contents import NPY, seems
 
 
 def open_npy(path: Path) -> np.ndarray:
@@ -26,8 +25,8 @@ def open_npy(path: Path) -> np.ndarray:
         raise refusal(str(path), "a .npy file", "nothing there", "check the folder and the name")
     with path.open("rb") as f:
         head = f.read(512)
-        if not head.startswith(MAGIC):
-            raise refusal(str(path), "a .npy array", _sniff(head), "download or save it again")
+        if not head.startswith(NPY):
+            raise refusal(str(path), "a .npy array", seems(head), "download or save it again")
         shape, dtype, offset = header(path, f)
     if dtype.hasobject:
         raise refusal(
@@ -67,18 +66,6 @@ def header(path: Path, f: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], in
             str(path), "a readable .npy array", f"a broken header ({e})", "save it again"
         ) from e
     return shape, dtype, f.tell()
-
-
-def _sniff(head: bytes) -> str:
-    """What a file that is no array seems to be, for the sentence that refuses it."""
-    text = head.lstrip().lower()
-    if text.startswith(b"<"):
-        return "a web page (not logged in, rules not accepted, or a download quota)"
-    if head.startswith(b"PK\x03\x04"):
-        return "a zip archive"
-    if not head:
-        return "an empty file"
-    return f"other content, starting with {head[:8]!r}"
 
 
 class NpyRows:

@@ -1,10 +1,39 @@
-"""placeholder"""
+"""One way in for every file: resumable, checked before it counts, never half there.
+
+A file is staged in `.<name>.partial/` beside its place, checked, and renamed into place. What was
+checked is kept in `files.json` of the folder (size, sha256, where from), so that a file that is
+there and right is not fetched again. What came but is not the file stays as `.<name>.rejected`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import email.utils
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from imclust.artifacts import file_digest, replace_text
+from imclust.checks import Refusal, disk_space
+from imclust.contents import magic_of, mismatch, seems
+from imclust.failures import Failure, Kind
+from imclust.locks import held
+from imclust.log import progress, say
+
+if TYPE_CHECKING:
+    from requests import Response
+
+RECORD = "files.json"
+PIECE = 1 << 18  # bytes read at once, at the most
+AGAIN = {408, 429, 500, 502, 503, 504}  # answers after which the same request may succeed
+EXPIRED = {400, 401, 403, 404, 410}  # of a signed link: it ran out, a fresh one may do
+REJECTED = 1 << 20  # bytes of an unwanted answer that are kept to look at
 
 
 @dataclass(frozen=True)
@@ -23,22 +52,371 @@ class Expected:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds to wait for a connection, for the next bytes, for the whole file; tries of a GET."""
+    """Seconds to wait for a connection, for the next bytes, for the whole file; tries in a row
+    that bring nothing; seconds before the first repetition, doubled each time up to `longest`.
+    """
 
     connect: float = 10
     read: float = 60
     deadline: float = 6 * 3600
     tries: int = 5
+    wait: float = 1
+    longest: float = 60
 
 
-def fetch(url: str | Callable[[], str], to: Path, expected: Expected, *,
-          headers: Mapping[str, str] | None = None, limits: Limits = Limits()) -> bool: ...
+@dataclass(frozen=True)
+class _Part:
+    """What is known of a partial body, so that the rest may be asked for."""
+
+    etag: str = ""
+    modified: str = ""
+    size: int | None = None
+
+    @property
+    def validator(self) -> str:
+        """What If-Range compares; a weak tag does not vouch for bytes."""
+        return "" if self.etag.startswith("W/") else self.etag or self.modified
 
 
-def settle(staged: Path, to: Path, expected: Expected, source: str) -> None: ...
+class _Again(Exception):
+    """This try brought no whole file; another may. Holds the failure to report at last."""
+
+    def __init__(self, failure: Failure, *, fresh: bool = False) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.fresh = fresh  # the partial body is of no use
 
 
-def stage(to: Path): ...
+def fetch(
+    url: str | Callable[[], str],
+    to: Path,
+    expected: Expected,
+    *,
+    headers: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> bool:
+    """Fetch a file to `to` unless it is there and right.
+
+    Args:
+        url: its address, or what gives a fresh one: signed links run out.
+        headers: for that address alone; an Authorization does not follow to another host.
+
+    Returns:
+        Whether it was fetched now.
+
+    Raises:
+        Failure: kinds limit, not-allowed, not-found, server, network, timeout, wrong-content and
+            corrupt; what had come stays for the next run, an older file stays as it is.
+        Refusal: no room on the disk, or another process is at it.
+    """
+    limits = limits or Limits()
+    link = url if callable(url) else lambda: url
+    with stage(to) as staging:
+        if is_right(to, expected):
+            say(f"{to.name} is there already")
+            return False
+        end, failed = time.monotonic() + limits.deadline, 0
+        pull = _Pull(to.name, staging, expected, dict(headers or {}), limits, end)
+        address = link()
+        while True:
+            before = pull.have()
+            try:
+                pull.once(address, signed=callable(url))
+                break
+            except _Again as e:
+                failed = 0 if pull.have() >= before + PIECE else failed + 1
+                if e.fresh:
+                    pull.drop()
+                pause = _pause(e.failure, failed, limits)
+                if failed >= limits.tries or time.monotonic() + pause > end:
+                    raise e.failure from None
+                time.sleep(pause)
+                address = link()
+        settle(pull.body, to, expected, _plain(address))
+    return True
 
 
-def is_right(to: Path, expected: Expected) -> bool: ...
+@contextmanager
+def stage(to: Path) -> Iterator[Path]:
+    """The staging folder of a file, locked; it stays when the block fails, for the next run."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    lock = to.parent / f".{to.name}.lock"
+    with held(lock, f"{to} must be fetched", "wait for it"):
+        staging = to.parent / f".{to.name}.partial"
+        staging.mkdir(exist_ok=True)
+        try:
+            yield staging
+        except BaseException:
+            if not any(staging.iterdir()):
+                staging.rmdir()
+            raise
+        shutil.rmtree(staging)
+
+
+def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
+    """Check a staged file and put it in its place; one that fails is kept as `.<name>.rejected`.
+
+    Raises:
+        Failure: wrong-content or corrupt. An older file at `to` stays as it was.
+    """
+    try:
+        verify(staged, to.name, expected)
+    except Refusal:
+        os.replace(staged, to.with_name(f".{to.name}.rejected"))
+        raise
+    staged.chmod(0o644)
+    facts = {"size": staged.stat().st_size, "sha256": file_digest(staged)}
+    os.replace(staged, to)
+    _remember(to, facts | {"source": source})
+    to.with_name(f".{to.name}.rejected").unlink(missing_ok=True)
+
+
+def verify(path: Path, name: str, expected: Expected) -> None:
+    """Refuse a file that is not what its name and `expected` say.
+
+    Raises:
+        Failure: wrong-content or corrupt; Refusal: what `expected.check` refuses.
+    """
+    if got := mismatch(path, name):
+        raise _wrong(name, got)
+    size = path.stat().st_size
+    if expected.size is not None and size != expected.size:
+        raise _corrupt(name, f"of {expected.size} bytes", f"{size} bytes")
+    if expected.sha256 and (digest := file_digest(path)) != expected.sha256:
+        raise _corrupt(name, f"of sha256 {expected.sha256[:16]}...", f"{digest[:16]}...")
+    if Path(name).suffix == ".npy":
+        from imclust.npy import open_npy
+
+        open_npy(path)
+    if expected.check is not None:
+        expected.check(path)
+
+
+def is_right(to: Path, expected: Expected) -> bool:
+    """Whether the file is there as it was checked, or, put there by hand, passes the checks now."""
+    if not to.is_file():
+        return False
+    known = record(to.parent).get(to.name)
+    if known is None or to.stat().st_size != known["size"]:
+        try:
+            verify(to, to.name, expected)
+        except Refusal as e:
+            say(f"{to.name} is there but is not the file ({e}) and is fetched")
+            return False
+        _remember(to, {"size": to.stat().st_size, "sha256": file_digest(to), "source": "by hand"})
+        return True
+    fits = expected.sha256 in {"", known["sha256"]} and expected.size in {None, known["size"]}
+    return fits and file_digest(to) == known["sha256"]
+
+
+def record(folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> size, sha256 and source of what was fetched into a folder."""
+    path = folder / RECORD
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _remember(to: Path, facts: dict[str, Any]) -> None:
+    known = record(to.parent) | {to.name: facts}
+    replace_text(to.parent / RECORD, json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+class _Pull:
+    """One file on its way into a staging folder."""
+
+    def __init__(
+        self,
+        name: str,
+        staging: Path,
+        expected: Expected,
+        headers: dict[str, str],
+        limits: Limits,
+        end: float,
+    ) -> None:
+        self.name, self.staging, self.expected = name, staging, expected
+        self.headers, self.limits, self.end = headers, limits, end
+        self.body, self._about = staging / "body", staging / "about.json"
+
+    def have(self) -> int:
+        """Bytes of the body that are there."""
+        return self.body.stat().st_size if self.body.is_file() else 0
+
+    def drop(self) -> None:
+        """Begin again."""
+        self.body.unlink(missing_ok=True)
+        self._about.unlink(missing_ok=True)
+
+    def once(self, address: str, *, signed: bool) -> None:
+        """One request: the whole body, or the rest of it.
+
+        Raises:
+            _Again: worth another try; Failure: not.
+        """
+        import requests
+        import urllib3
+
+        part = self._part()
+        if self.have() and not part.validator:
+            self.drop()
+        have = self.have()
+        if have and have == part.size:
+            return
+        wanted = {**self.headers, "Accept-Encoding": "identity"}
+        if have:
+            wanted |= {"Range": f"bytes={have}-", "If-Range": part.validator}
+        try:
+            with requests.Session() as session:
+                session.auth = _as_given  # a netrc must not replace the header
+                timeout = (self.limits.connect, self.limits.read)
+                with session.get(address, headers=wanted, stream=True, timeout=timeout) as answer:
+                    self._take(answer, have, part, signed)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
+            raise _Again(_unreachable(self.name, address, e)) from e
+
+    def _part(self) -> _Part:
+        if not (self._about.is_file() and self.body.is_file()):
+            self.drop()
+            return _Part()
+        return _Part(**json.loads(self._about.read_text()))
+
+    def _take(self, answer: Response, have: int, part: _Part, signed: bool) -> None:
+        if answer.status_code == 416:  # the file is not as long as what is here
+            raise _Again(_corrupt(self.name, "as long as its first half said", "less"), fresh=True)
+        if answer.status_code not in {200, 206}:
+            failure = _answered(self.name, answer)
+            if answer.status_code in AGAIN or (signed and have and answer.status_code in EXPIRED):
+                raise _Again(failure)
+            raise failure
+        if answer.status_code == 206:
+            begin, total = _range(answer)
+            if begin != have or (part.size is not None and total not in {None, part.size}):
+                raise _Again(_corrupt(self.name, f"from byte {have} on", f"{begin}"), fresh=True)
+        else:
+            have, total = 0, _length(answer)
+            self._refuse_page(answer)
+            if None not in {total, self.expected.size} and total != self.expected.size:
+                raise _corrupt(self.name, f"of {self.expected.size} bytes", f"{total} bytes")
+            headers = answer.headers
+            about = _Part(headers.get("ETag", ""), headers.get("Last-Modified", ""), total)
+            self.body.unlink(missing_ok=True)
+            replace_text(self._about, json.dumps(asdict(about)))
+        size = total if total is not None else self.expected.size
+        if size is not None:
+            disk_space(self.staging, size - have)
+        self._write(answer, have, size)
+        if total is not None and self.have() < total:
+            raise _Again(
+                _corrupt(self.name, f"of {total} bytes", f"{self.have()} before it broke off")
+            )
+
+    def _refuse_page(self, answer: Response) -> None:
+        """A page instead of data is refused before what is here already makes room for it."""
+        if "text/html" in answer.headers.get("Content-Type", "") and magic_of(self.name):
+            page = answer.raw.read(REJECTED, decode_content=True)
+            (self.staging.parent / f".{self.name}.rejected").write_bytes(page)
+            raise _wrong(self.name, seems(page))
+
+    def _write(self, answer: Response, have: int, size: int | None) -> None:
+        settings = {"total": size, "initial": have, "unit": "B", "unit_scale": True}
+        with self.body.open("ab") as f, progress(None, self.name, **settings) as bar:
+            while piece := answer.raw.read1(PIECE, decode_content=True):
+                f.write(piece)
+                bar.update(len(piece))
+                if size is not None and f.tell() > size:
+                    f.truncate(0)
+                    raise _corrupt(self.name, f"of {size} bytes", "more")
+                if time.monotonic() > self.end:
+                    raise Failure(
+                        "timeout",
+                        f"{self.name} must come within {self.limits.deadline:.0f} s; got "
+                        f"{f.tell()} bytes by then; run the same command again, it goes on there.",
+                    )
+            f.flush()
+            os.fsync(f.fileno())
+
+
+def _as_given(request: Any) -> Any:
+    return request
+
+
+def _range(answer: Response) -> tuple[int, int | None]:
+    """`bytes 100-199/200` -> (100, 200); an answer that does not say begins nowhere (-1)."""
+    text = answer.headers.get("Content-Range", "")
+    try:
+        span, _, total = text.removeprefix("bytes ").partition("/")
+        return int(span.partition("-")[0]), None if total in {"", "*"} else int(total)
+    except ValueError:
+        return -1, None
+
+
+def _length(answer: Response) -> int | None:
+    """Bytes of the body as announced; None where they are not, or not of these bytes."""
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        return None
+    text = answer.headers.get("Content-Length", "")
+    return int(text) if text.isdigit() else None
+
+
+def _pause(failure: Failure, failed: int, limits: Limits) -> float:
+    """Seconds until the next try: what the service says, else twice as long each time."""
+    if failure.retry_after is not None and failure.retry_after > limits.longest:
+        return float("inf")  # no use in waiting here: the user is told
+    return max(failure.retry_after or 0, min(limits.wait * 2 ** max(failed - 1, 0), limits.longest))
+
+
+def retry_after(answer: Response) -> float | None:
+    """Seconds of a Retry-After header, given as a number or as a date."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _answered(name: str, answer: Response) -> Failure:
+    """The failure that an answer of another status than 200 and 206 means."""
+    code, host = answer.status_code, urlsplit(answer.url).hostname
+    kind: Kind
+    if code in {401, 403}:
+        kind, do = "not-allowed", "register for the challenge and accept its rules in a browser"
+    elif code in {404, 410}:
+        kind, do = "not-found", "check the challenge's name and its list of files"
+    elif code == 429:
+        wait = retry_after(answer)
+        do = "try again later" if wait is None else f"try again in {wait:.0f} s"
+        return Failure("limit", _sentence(name, host, code, do), wait)
+    else:
+        kind, do = "server", "the fault is theirs: run the same command again later"
+    return Failure(kind, _sentence(name, host, code, do), retry_after(answer))
+
+
+def _sentence(name: str, host: str | None, code: int, do: str) -> str:
+    return f"{name} must be handed out by {host}; got status {code}; {do}."
+
+
+def _unreachable(name: str, address: str, e: Exception) -> Failure:
+    """The failure that a broken or missing connection means."""
+    host = urlsplit(address).hostname
+    late = "timed out" in str(e).lower()
+    got = "no answer in time" if late else f"no connection or a broken one ({type(e).__name__})"
+    do = "check the network and run the same command again; it goes on where it stopped"
+    sentence = f"{name} must come from {host}; got {got}; {do}."
+    return Failure("timeout" if late else "network", sentence)
+
+
+def _wrong(name: str, got: str) -> Failure:
+    do = "open the challenge in a browser, log in, accept its rules, and try again"
+    kind = Path(name).suffix or "data"
+    return Failure("wrong-content", f"{name} must be a {kind} file; got {got}; {do}.")
+
+
+def _corrupt(name: str, allowed: str, got: str) -> Failure:
+    do = "run the same command again"
+    return Failure("corrupt", f"{name} must be {allowed}; got {got}; {do}.")
+
+
+def _plain(address: str) -> str:
+    """An address without its query: that of a signed link is a key."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
