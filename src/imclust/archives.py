@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from imclust.artifacts import file_digest, replace_text
-from imclust.checks import disk_space, refusal
+from imclust.checks import disk_space
 from imclust.failures import Failure
 from imclust.locks import held
 from imclust.log import progress
