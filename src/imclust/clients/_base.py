@@ -91,6 +91,10 @@ class ChallengeClient(ABC):
     def wants(cls) -> str:
         """What to set, where to get it: the rest of a sentence when there is no key."""
 
+    def address(self, file: RemoteFile) -> str:
+        """Where a browser finds a file; the challenge's page unless the service has better."""
+        return self.page
+
     @abstractmethod
     def list_files(self) -> list[RemoteFile]:
         """The challenge's files."""

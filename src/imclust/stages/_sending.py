@@ -1,0 +1,149 @@
+"""Sending one file exactly once, whatever breaks on the way, and following it to its score.
+
+The ledger is told before the request that counts (`sending`) and after it (`sent`). A run that
+finds `sending` or `unknown` there asks the service for a submission that carries the file's tag
+before it says anything; it never sends a second time by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from imclust import ledger
+from imclust.clients._base import ChallengeClient, Standing
+from imclust.failures import Failure
+from imclust.ledger import Row
+from imclust.log import say
+from imclust.stages._parcel import Parcel
+
+LONGEST = 60.0  # seconds between two looks at a score, at the most
+
+
+def send(mine: Parcel, client: ChallengeClient, log: Path, *, force: bool) -> Row:
+    """Send a file unless the ledger or the service knows it already.
+
+    Raises:
+        Failure: of kind `unknown-state` when it may have been sent; of others when it was not.
+    """
+    board = f"{client.service}:{client.slug}"
+    row = ledger.record(log, mine.row(board))
+    if not force and row.state in {"sent", "scored"}:
+        say(f"already sent on {row.sent} as {row.ref}; --force sends it again")
+        return row
+    if not force and row.state in {"sending", "unknown"}:
+        return _looked_up(row, mine, client, log)
+    if not client.credentials():
+        raise Failure(
+            "no-credentials", f"{client.title} must be given a key; got none; {client.wants()}."
+        )
+    if client.allowance().left == 0:
+        raise Failure(
+            "limit",
+            f"{client.title} must take another submission to {client.slug} today; got an allowance "
+            "that is used up; try again tomorrow.",
+        )
+    began = False
+
+    def creating() -> None:
+        nonlocal began
+        began = True
+        ledger.change(log, row.key, state="sending", sent=now(), ref="", public="", message="")
+
+    try:
+        ref = client.submit(mine.path, mine.description, creating)
+    except Failure as e:
+        if e.kind == "unknown-state":
+            ledger.change(log, row.key, state="unknown", message=str(e))
+            return _looked_up(row, mine, client, log)
+        if began:
+            ledger.change(log, row.key, state="failed", message=str(e))
+        raise
+    say(f"sent as {ref}")
+    return ledger.change(log, row.key, state="sent", ref=ref)
+
+
+def _looked_up(row: Row, mine: Parcel, client: ChallengeClient, log: Path) -> Row:
+    """The submission that an earlier try may have made, if the service can tell of it.
+
+    Raises:
+        Failure: of kind `unknown-state`, when it cannot or has none.
+    """
+    recent = client.recent()
+    found = [s for s in recent or () if mine.tag in s.description]
+    if found:
+        say(f"it did arrive, as {found[0].ref}")
+        return ledger.change(log, row.key, state="sent", ref=found[0].ref)
+    told = "which lists no such submission" if recent is not None else "which cannot be asked"
+    raise Failure(
+        "unknown-state",
+        f"whether {mine.path.name} was sent on {row.sent or 'the last try'} must be known before "
+        f"it is sent again; got no answer then, and {client.title}, {told}, does not settle it; "
+        f"look at {client.page}/submissions, then repeat with --force if it is not there.",
+    )
+
+
+def follow(row: Row, client: ChallengeClient, log: Path, *, wait: float, poll: float) -> Row:
+    """Look until it is scored or `wait` seconds have passed; the row as it then stands.
+
+    Raises:
+        Failure: of kind rejected-file, when the grader did not take it.
+    """
+    if row.state == "scored":
+        _say_score(row, log)
+        return row
+    end, pause = time.monotonic() + wait, poll
+    while True:
+        standing = _standing(row, client)
+        if standing is not None and standing.state != "pending":
+            return _settled(row, standing, log)
+        if time.monotonic() + pause > end:
+            say(f"not scored yet: the same command goes on looking for {row.ref}")
+            return row
+        time.sleep(pause)
+        pause = min(1.5 * pause, LONGEST)
+
+
+def _standing(row: Row, client: ChallengeClient) -> Standing | None:
+    """How it stands; None where the service cannot say just now, or does not know it yet."""
+    try:
+        return client.status(row.ref)
+    except Failure as e:
+        if e.kind in {"no-credentials", "bad-credentials", "not-allowed"}:
+            raise
+        say(f"no news: {e}")
+        return None
+
+
+def _settled(row: Row, standing: Standing, log: Path) -> Row:
+    """Put down what the grader said."""
+    told = {"message": standing.message, "scored": now()}
+    if standing.state == "failed":
+        ledger.change(log, row.key, state="failed", **told)
+        raise Failure(
+            "rejected-file",
+            f"{row.file} must be a file that the grader of {row.board} takes; got: "
+            f"{standing.message or 'no reason'}; check it with `submit --check` and send another.",
+        )
+    row = ledger.change(log, row.key, state="scored", **told, **scores(standing))
+    _say_score(row, log)
+    return row
+
+
+def scores(standing: Standing) -> dict[str, str]:
+    """What a service says of a score, as columns of the ledger; only what it does say."""
+    known = {"public": standing.public, "private": standing.private, "rank": standing.rank}
+    return {name: f"{value:g}" for name, value in known.items() if value is not None}
+
+
+def _say_score(row: Row, log: Path) -> None:
+    gain = ledger.gains(ledger.read(log)).get(row.key)
+    more = "" if gain is None else f", {gain:+.5g} against the best before"
+    rank = f", rank {row.rank}" if row.rank else ""
+    private = f", private {row.private}" if row.private else ""
+    say(f"score   {row.public or 'not told'}{private}{rank}{more}")
+
+
+def now() -> str:
+    """The time as the ledger has it, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,117 @@
+"""`upload`: send a submission to its leaderboard, once, and follow it until it is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from imclust import ledger
+from imclust.checks import Refusal, refusal
+from imclust.clients import connect
+from imclust.clients._base import ChallengeClient
+from imclust.failures import Failure
+from imclust.locks import held
+from imclust.log import say
+from imclust.stages._parcel import Parcel, parcel, twin
+from imclust.stages._sending import follow, send
+
+HALF = 0.5  # a two-class grouping under this is the other way round
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Show what would be sent and to whom; with --yes send it, and wait for the score."""
+
+    submission: Annotated[Path, tyro.conf.Positional]
+    """The folder of a submission, or a CSV file made elsewhere (with --index)."""
+    to: str = ""
+    """SERVICE:CHALLENGE, such as kaggle:titanic; the challenge's own board unless given."""
+    invert: bool = False
+    """Send submission_inverted.csv instead."""
+    auto_invert: bool = False
+    """With --yes: where a two-class score comes back under 0.5, send the inverted file too."""
+    yes: bool = False
+    """Send it."""
+    force: bool = False
+    """Send it although the same bytes were sent before, or may have been."""
+    note: str = ""
+    """Words to go with the file; the name of the run unless given."""
+    index: Path | None = None
+    """The `index` artefact that a file made elsewhere is checked against."""
+    via: str = ""
+    """Another client of the service than our own: `cli` for aicrowd-cli."""
+    wait: float = 60
+    """Minutes to wait for the score; 0 does not wait. The same command goes on waiting."""
+    poll: float = 10
+    """Seconds between looks at first; they grow to a minute."""
+    log: Path = ledger.LOG
+    """The ledger."""
+
+
+def run(cfg: Upload) -> None:
+    """Run the stage."""
+    mine = parcel(cfg.submission, cfg.index, invert=cfg.invert, note=cfg.note)
+    board = cfg.to or mine.board
+    if not board:
+        raise refusal(
+            f"the board of {mine.challenge}",
+            "SERVICE:CHALLENGE, such as kaggle:titanic",
+            "none: the challenge has none of its own",
+            "name it with --to",
+        )
+    client = connect(board, cfg.via)
+    _show(mine, client)
+    if not cfg.yes:
+        say("nothing was sent; add --yes to send it")
+        return
+    cfg.log.parent.mkdir(parents=True, exist_ok=True)
+    lock = cfg.log.parent / f".upload-{client.service}-{client.slug}.lock"
+    with held(lock, f"submissions to {board} must be sent", "wait until it is done"):
+        row = _through(cfg, mine, client)
+        low = row.public and float(row.public) < HALF
+        other = twin(mine) if low else None
+        if other is None:
+            return
+        say(f"{row.public} is under 0.5: the grouping is the other way round")
+        if not cfg.auto_invert:
+            flag = "" if cfg.invert else " --invert"
+            say(f"send it: python -m imclust upload {cfg.submission}{flag} --yes")
+            return
+        _through(cfg, other, client)
+
+
+def _show(mine: Parcel, client: ChallengeClient) -> None:
+    """What would be sent, and to whom. Asks the service only where there is a key."""
+    source = client.credentials()
+    say(f"file    {mine.path}")
+    say(f"        {mine.summary}")
+    say(f"sha256  {mine.sha256}")
+    say(f"to      {client.title}, {client.slug}: {client.page}")
+    say(f"said    {mine.description}")
+    if not source:
+        say(f"as      nobody yet: no key; {client.wants()}")
+        return
+    try:
+        say(f"as      {client.account()} (key from {source})")
+        allowance = client.allowance()
+    except Failure as e:
+        say(f"        {e}")
+        return
+    left = "not told" if allowance.left is None else str(allowance.left)
+    say(f"left    {left} today{f' ({allowance.words})' if allowance.words else ''}")
+
+
+def _through(cfg: Upload, mine: Parcel, client: ChallengeClient) -> ledger.Row:
+    """One file sent unless it was before, and followed; its row in the ledger."""
+    try:
+        row = send(mine, client, cfg.log, force=cfg.force)
+        return follow(row, client, cfg.log, wait=60 * cfg.wait, poll=cfg.poll)
+    except KeyboardInterrupt:
+        say("interrupted: what was sent stays sent, and the same command goes on following it")
+        raise
+    except Refusal:
+        say(f"the ledger {cfg.log} has what is known of it")
+        raise
