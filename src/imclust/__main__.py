@@ -12,6 +12,7 @@ from imclust import __version__
 from imclust.checks import Refusal
 
 STAGES = {  # in pipeline order
+    "challenges": ("Challenges", "list the challenges: rules, boards, and what each still needs"),
     "download": ("Download", "fetch or find a challenge's images, check them, index them"),
     "encoders": ("Encoders", "list the encoders, and which weights are at hand"),
     "train": ("Train", "train an encoder on the images to cluster"),
@@ -23,11 +24,17 @@ STAGES = {  # in pipeline order
     "score": ("Score", "measure the answer, against labels where there are some"),
     "submit": ("Submit", "write submission.csv and, for two clusters, its inverted twin"),
     "report": ("Report", "pictures of a run, and the summary that ends it"),
+    "upload": ("Upload", "send a submission to its leaderboard, once, and follow its score"),
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one stage; returns the exit status: 0 done, 2 refused, 3 disk, 130 interrupted."""
+    """Run one stage; returns the exit status.
+
+    0 done, 2 refused, 3 disk, 4 no right to it, 5 a limit, 6 the file was rejected, 7 the service
+    or the network failed, 8 what came is not what was asked for, 9 it is not known whether it was
+    sent, 130 interrupted.
+    """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in {"-h", "--help"}:
         print("usage: python -m imclust <stage> [options]   (each stage has its own --help)\n")

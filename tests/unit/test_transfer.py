@@ -127,7 +127,9 @@ LASTING = {
     "conflict": (Status(409), "server", 7),
     "too many": (Status(429, headers={"Retry-After": "120"}), "limit", 5),
     "too many until a date": (
-        Status(429, headers={"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}), "limit", 5,
+        Status(429, headers={"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}),
+        "limit",
+        5,
     ),  # fmt: skip
     "server error": (Status(500), "server", 7),
     "unavailable": (Status(503), "server", 7),

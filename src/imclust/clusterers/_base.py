@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from imclust.neighbors import nearest
 from imclust.spaces import Preparation, Prepared, prepare, unit_rows
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 
 M = TypeVar("M", bound=Callable[..., Any])
-VOTERS = 10  # nearest rows that have a say in a row's posterior
-OWN_SHARE = 0.55  # of a fitted row's posterior, for its own cluster; above a half, so that it wins
 Rows: TypeAlias = "np.ndarray | list[np.ndarray]"
 """Rows (n, d) of one space, or of several spaces (n, d1), (n, d2), ..., side by side."""
 
@@ -141,64 +138,11 @@ def _apply_each(new: Rows, made: list[Callable[[Any], Any]]) -> list[np.ndarray]
     return [apply(view) for apply, view in zip(made, as_views(new), strict=True)]
 
 
-def in_list(new: np.ndarray, apply: Callable[[Any], Any]) -> list[np.ndarray]:
-    """`apply` of one space as a list of one."""
-    return [apply(new)]
-
-
 def beside(views: list[np.ndarray]) -> np.ndarray:
     """Views side by side, (n, d_1 + d_2 + ...) float32; each weighs the same."""
     import numpy as np
 
     return np.hstack(views) / np.float32(len(views) ** 0.5)
-
-
-def by_neighbours(
-    labels: np.ndarray, k: int, views: list[np.ndarray], apply: Callable[[Any], Any], **facts: Any
-) -> Clustering:
-    """The Clustering of a partition that has no centres, through each row's nearest rows.
-
-    A fitted row's posterior is OWN_SHARE for its own cluster plus the rest shared among its
-    nearest rows'; a further row takes the mean posterior of its nearest fitted rows, weighted by
-    the inverse of the squared distance (Shepard 1968), so that a fitted row that comes again
-    gets its own.
-
-    Args:
-        labels: (n,) int in [0, k); -1 for noise, which joins its neighbours' clusters.
-        views: prepared rows (n, d_v) that distances are taken in. apply: prepares further rows.
-    """
-    import numpy as np
-
-    rows = beside(views)
-    voters = min(VOTERS, len(rows) - 1)
-    near, _ = nearest(rows, rows, voters, same=True)
-    hot = np.zeros((len(rows), k), np.float32)
-    known = labels >= 0
-    hot[known, labels[known]] = 1
-    share = hot[near].mean(1)
-    share += np.float32(1e-6) / k
-    share /= share.sum(1, keepdims=True)
-    p = np.where(known[:, None], OWN_SHARE * hot + (1 - OWN_SHARE) * share, share)
-    p = p.astype(np.float32)
-    return Clustering(p, partial(_shepard, apply=apply, rows=rows, p=p, voters=voters), facts)
-
-
-def _shepard(
-    new: Rows, apply: Callable[[Any], Any], rows: np.ndarray, p: np.ndarray, voters: int
-) -> np.ndarray:
-    import numpy as np
-
-    queries = beside(apply(new))
-    near, _ = nearest(queries, rows, voters)
-    out = np.empty((len(queries), p.shape[1]), np.float32)
-    for a in range(0, len(queries), 1024):
-        mine = near[a : a + 1024]
-        # Differences, not the expanded square: a row must be at distance 0 of itself exactly.
-        square = np.square(rows[mine] - queries[a : a + 1024, None]).sum(2, dtype=np.float64)
-        weight = 1 / np.maximum(square, 1e-12)
-        weight /= weight.sum(1, keepdims=True)
-        out[a : a + 1024] = np.einsum("qv,qvk->qk", weight, p[mine])
-    return out / out.sum(1, keepdims=True)
 
 
 def on_sample(bound: int) -> Callable[[M], M]:

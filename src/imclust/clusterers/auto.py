@@ -13,11 +13,11 @@ from imclust.clusterers._base import (
     Clustering,
     Rows,
     as_views,
-    by_neighbours,
     on_sample,
     several_spaces,
     takes_nuisances,
 )
+from imclust.clusterers._partitions import by_neighbours
 
 if TYPE_CHECKING:
     import numpy as np

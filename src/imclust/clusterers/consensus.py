@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
@@ -13,14 +13,11 @@ from imclust.clusterers._base import (
     as_input,
     as_views,
     beside,
-    by_neighbours,
     on_sample,
     prepared_views,
     several_spaces,
 )
-
-if TYPE_CHECKING:
-    pass
+from imclust.clusterers._partitions import by_neighbours
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import (
-    Clustering,
-    Rows,
-    beside,
-    by_neighbours,
-    on_sample,
-    prepared_views,
-    several_spaces,
-)
+from imclust.clusterers._base import beside
+from imclust.clusterers._partitions import partition
 from imclust.spaces import Preparation
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,15 @@ class DiffusionKMeansConfig:
 @CLUSTERERS.register(
     "diffusion-kmeans", DiffusionKMeansConfig, paper="Zhou et al. 2004, eq. 7, before k-means"
 )
-@several_spaces
-@on_sample(20_000)
-def diffusion_kmeans(z: Rows, n_clusters: int, cfg: DiffusionKMeansConfig, seed: int) -> Clustering:
-    """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours."""
+@partition(20_000)
+def diffusion_kmeans(
+    views: list[np.ndarray], n_clusters: int, cfg: DiffusionKMeansConfig, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Spaces (n, d_v) -> clusters (n,)."""
     from sklearn.cluster import KMeans
 
     from imclust.graph import diffused, joint_graph
 
-    views, apply = prepared_views(z, cfg.prepare)
     rows = diffused(joint_graph(views, cfg.neighbours), beside(views), cfg.steps)
     solver = KMeans(n_clusters, n_init=cfg.restarts, random_state=seed).fit(rows)
-    return by_neighbours(
-        solver.labels_, n_clusters, views, apply, inertia=round(float(solver.inertia_), 4)
-    )
+    return solver.labels_, {"inertia": round(float(solver.inertia_), 4)}

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import (
-    Clustering,
-    Rows,
-    beside,
-    by_neighbours,
-    on_sample,
-    prepared_views,
-    several_spaces,
-)
+from imclust.clusterers._base import beside
+from imclust.clusterers._partitions import partition
 from imclust.embedding import umap_embedding
 from imclust.spaces import Preparation
 
@@ -40,23 +33,20 @@ class HdbscanConfig:
 
 
 @CLUSTERERS.register("hdbscan", HdbscanConfig, paper="Campello, Moulavi and Sander 2013")
-@several_spaces
-@on_sample(15_000)
-def hdbscan(z: Rows, n_clusters: int, cfg: HdbscanConfig, seed: int) -> Clustering:
-    """z (n, d), or a list of them -> posteriors (n, k); the share of noise is among the facts.
+@partition(15_000)
+def hdbscan(
+    views: list[np.ndarray], n_clusters: int, cfg: HdbscanConfig, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Spaces (n, d_v) -> clusters (n,), noise -1; its share is among the facts.
 
     Deviation: K is asked for, so more groups are merged as Ward does, and where there are fewer
     the widest is split by k-means.
     """
-    import numpy as np
-
-    views, apply = prepared_views(z, cfg.prepare)
     rows = umap_embedding(beside(views), cfg.neighbours, 5, seed)
     groups = _groups(rows, max(2, int(cfg.least * len(rows))))
     noise, found = float((groups < 0).mean()), int(groups.max()) + 1
     labels = _exactly(groups, rows, n_clusters, seed)
-    facts = {"groups": found, "noise": round(noise, 4), "rows_of_noise": int(np.sum(groups < 0))}
-    return by_neighbours(labels, n_clusters, views, apply, **facts)
+    return labels, {"groups": found, "noise": round(noise, 4)}
 
 
 def _groups(rows: np.ndarray, least: int) -> np.ndarray:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import (
-    Clustering,
-    Rows,
-    beside,
-    by_neighbours,
-    on_sample,
-    prepared_views,
-    several_spaces,
-)
+from imclust.clusterers._base import beside
+from imclust.clusterers._partitions import partition
 from imclust.spaces import Preparation
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TRIES = 14  # halvings of the range of resolutions
 
@@ -37,10 +33,11 @@ class LeidenConfig:
 @CLUSTERERS.register(
     "leiden", LeidenConfig, paper="Traag, Waltman and van Eck 2019; Reichardt and Bornholdt 2006"
 )
-@several_spaces
-@on_sample(50_000)
-def leiden(z: Rows, n_clusters: int, cfg: LeidenConfig, seed: int) -> Clustering:
-    """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours.
+@partition(50_000)
+def leiden(
+    views: list[np.ndarray], n_clusters: int, cfg: LeidenConfig, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Spaces (n, d_v) -> clusters (n,).
 
     The resolution is halved in until it gives K communities. Where none does, the least number
     above K is merged, each time the two of the closest means of unit rows.
@@ -48,7 +45,6 @@ def leiden(z: Rows, n_clusters: int, cfg: LeidenConfig, seed: int) -> Clustering
     from imclust.graph import joint_graph
     from imclust.merging import merged
 
-    views, apply = prepared_views(z, cfg.prepare)
     graph = joint_graph(views, cfg.neighbours)
     low, high = 0.01, 20.0
     best: Any = None
@@ -67,9 +63,7 @@ def leiden(z: Rows, n_clusters: int, cfg: LeidenConfig, seed: int) -> Clustering
         best = graph.shape[0], high, np.arange(graph.shape[0])
     found, resolution, labels = best
     labels = merged(labels, beside(views), n_clusters)
-    return by_neighbours(
-        labels, n_clusters, views, apply, resolution=round(resolution, 4), communities=found
-    )
+    return labels, {"resolution": round(resolution, 4), "communities": found}
 
 
 def _communities(graph: Any, resolution: float, seed: int) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering, by_neighbours, in_list
-from imclust.spaces import Preparation, prepare
+from imclust.clusterers._partitions import partition
+from imclust.spaces import Preparation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +28,17 @@ class OverClusterConfig:
 
 
 @CLUSTERERS.register("over-cluster", OverClusterConfig, paper="Ward 1963, on k-means centres")
-def over_cluster(z: np.ndarray, n_clusters: int, cfg: OverClusterConfig, seed: int) -> Clustering:
-    """z (n, d) float -> posteriors (n, k) by each row's neighbours."""
+@partition(several=False)
+def over_cluster(
+    views: list[np.ndarray], n_clusters: int, cfg: OverClusterConfig, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """One space (n, d) -> clusters (n,)."""
     from sklearn.cluster import KMeans
 
     from imclust.merging import merged
 
-    ready = prepare(z, cfg.prepare)
-    parts = min(max(cfg.parts, n_clusters), len(ready.rows))
-    small = KMeans(parts, n_init=3, random_state=seed).fit_predict(ready.rows)
-    labels = merged(small, ready.rows, n_clusters)
-    return by_neighbours(labels, n_clusters, [ready.rows], partial(in_list, apply=ready.apply))
+    rows = views[0]
+    parts = min(max(cfg.parts, n_clusters), len(rows))
+    small = KMeans(parts, n_init=3, random_state=seed).fit_predict(rows)
+    labels = merged(small, rows, n_clusters)
+    return labels, {}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import (
-    Clustering,
-    Rows,
-    by_neighbours,
-    on_sample,
-    prepared_views,
-    several_spaces,
-)
+from imclust.clusterers._partitions import partition
 from imclust.spaces import Preparation
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -33,17 +30,16 @@ class SpectralConfig:
 @CLUSTERERS.register(
     "spectral", SpectralConfig, paper="Ng, Jordan and Weiss 2001; Zelnik-Manor and Perona 2004"
 )
-@several_spaces
-@on_sample(20_000)
-def spectral(z: Rows, n_clusters: int, cfg: SpectralConfig, seed: int) -> Clustering:
-    """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours.
+@partition(20_000)
+def spectral(
+    views: list[np.ndarray], n_clusters: int, cfg: SpectralConfig, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Spaces (n, d_v) -> clusters (n,).
 
     Deviation: the graph is one of nearest neighbours with scales of its own, not a full one.
     """
     from imclust.graph import cut, joint_graph, leading
 
-    views, apply = prepared_views(z, cfg.prepare)
     values, vectors = leading(joint_graph(views, cfg.neighbours), n_clusters)
     gap = float(values[-2] - values[-1])
-    labels = cut(vectors, n_clusters)
-    return by_neighbours(labels, n_clusters, views, apply, last_gap=round(gap, 6))
+    return cut(vectors, n_clusters), {"last_gap": round(gap, 6)}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering, by_neighbours, in_list, on_sample
-from imclust.spaces import Preparation, prepare
+from imclust.clusterers._partitions import partition
+from imclust.spaces import Preparation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,14 +33,16 @@ class TsneKMeansConfig:
 
 
 @CLUSTERERS.register("tsne-kmeans", TsneKMeansConfig, paper="van der Maaten and Hinton 2008")
-@on_sample(50_000)
-def tsne_kmeans(z: np.ndarray, n_clusters: int, cfg: TsneKMeansConfig, seed: int) -> Clustering:
-    """z (n, d) float -> posteriors (n, k) by each row's neighbours."""
+@partition(50_000, several=False)
+def tsne_kmeans(
+    views: list[np.ndarray], n_clusters: int, cfg: TsneKMeansConfig, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """One space (n, d) -> clusters (n,)."""
     from openTSNE import TSNE
     from sklearn.cluster import KMeans
 
-    ready = prepare(z, cfg.prepare)
-    plane, n = ready.rows, len(ready.rows)
+    plane = rows = views[0]
+    n = len(rows)
     if n > 12:  # below, perplexity has nothing to choose from
         solver = TSNE(
             perplexity=min(cfg.perplexity, (n - 1) / 3),
@@ -49,6 +50,6 @@ def tsne_kmeans(z: np.ndarray, n_clusters: int, cfg: TsneKMeansConfig, seed: int
             random_state=seed,
             n_jobs=-1 if n > FEW else 1,
         )
-        plane = solver.fit(ready.rows)
+        plane = solver.fit(rows)
     labels = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(plane)
-    return by_neighbours(labels, n_clusters, [ready.rows], partial(in_list, apply=ready.apply))
+    return labels, {}

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from imclust.checks import in_range
 from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import (
-    Clustering,
-    Rows,
-    beside,
-    by_neighbours,
-    on_sample,
-    prepared_views,
-    several_spaces,
-)
+from imclust.clusterers._base import beside
+from imclust.clusterers._partitions import partition
 from imclust.embedding import umap_embedding
 from imclust.spaces import Preparation
 
@@ -44,18 +37,17 @@ class UmapWardConfig:
 @CLUSTERERS.register(
     "umap-ward", UmapWardConfig, paper="Lowe et al. 2024; McInnes, Healy and Melville 2018"
 )
-@several_spaces
-@on_sample(15_000)
-def umap_ward(z: Rows, n_clusters: int, cfg: UmapWardConfig, seed: int) -> Clustering:
-    """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours.
+@partition(15_000)
+def umap_ward(
+    views: list[np.ndarray], n_clusters: int, cfg: UmapWardConfig, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Spaces (n, d_v) -> clusters (n,).
 
     Deviation: distances are cosines, and 10 dimensions, not 50; the sample bounds Ward's n^2
     distances to 1 GiB.
     """
-    views, apply = prepared_views(z, cfg.prepare)
-    rows = beside(views)
-    embedding = umap_embedding(rows, cfg.neighbours, cfg.dims, seed)
-    return by_neighbours(cut(embedding, n_clusters, cfg.last, seed), n_clusters, views, apply)
+    embedding = umap_embedding(beside(views), cfg.neighbours, cfg.dims, seed)
+    return cut(embedding, n_clusters, cfg.last, seed), {}
 
 
 def cut(rows: np.ndarray, k: int, last: str, seed: int) -> np.ndarray:

@@ -71,7 +71,15 @@ def run(cfg: Cluster) -> None:
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
     module = entry.method.__module__.removeprefix("imclust.")
-    code = (module, "clusterers._base", "api", "stages.cluster", "stages._priors", *TOOLS)
+    code = (
+        module,
+        "clusterers._base",
+        "clusterers._partitions",
+        "api",
+        "stages.cluster",
+        "stages._priors",
+        *TOOLS,
+    )
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
         roles["index"] = cfg.index
