@@ -7,8 +7,9 @@ from pathlib import Path
 
 from imclust.challenges import CHALLENGES
 from imclust.challenges._base import Challenge, LocalData
-from imclust.challenges.folder import SAMPLE, folder
+from imclust.challenges.folder import folder
 from imclust.checks import refusal
+from imclust.submission import SAMPLE
 
 STAGES = 5
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Challenge
+from imclust.challenges._base import Challenge, Home
 from imclust.challenges.arrays import from_folder
 from imclust.checks import Refusal, refusal
 from imclust.log import say
@@ -23,6 +24,8 @@ DRIVE = {
 class HW9Config:
     """Scenery (plants count) or not: 8500 + 500 images of 32x32. Its rules forbid outside data."""
 
+    home: ClassVar[Home] = Home(track="scratch")
+
 
 @CHALLENGES.register("hw9", HW9Config, paper="NTU Machine Learning 2020 spring, homework 9")
 def hw9(cfg: HW9Config, files: Path) -> Challenge:
@@ -31,7 +34,7 @@ def hw9(cfg: HW9Config, files: Path) -> Challenge:
     for name, (drive_id, shape) in DRIVE.items():
         if not (files / name).exists():
             fetch(drive_id, files / name, shape)
-    challenge = from_folder(files, allows_pretrained=False)
+    challenge = from_folder(files)
     if set(challenge.labels.values()) != {"0", "1"}:
         raise refusal("valY.npy", "labels 0 and 1", set(challenge.labels.values()), "fetch again")
     return challenge
