@@ -6,6 +6,7 @@
 #   CHALLENGE=imagefolder DATA_DIR=tree/of/class/folders bash run_baseline.sh
 #   CHALLENGE=blitz7 DATA_DIR=folder/with/test.zip bash run_baseline.sh
 #   CHALLENGE=texts DATA_DIR=my/texts.csv K=4 bash run_baseline.sh
+#   CHALLENGE=pairs DATA_DIR=folder/with/test_case.csv bash run_baseline.sh
 #   RECIPE=literal bash run_baseline.sh          # the published pipeline, unchanged
 # ENCODER: conv-ae, vgg-ae, local-aggregation, timm, vgg16, text, pixels, or auto (the default):
 # conv-ae for the homework's arrays; for other images vgg16 where its weights are and else timm.
@@ -58,7 +59,7 @@ imclust download --out "$raw" "${k[@]}" "${aside[@]}" "$challenge" "${source[@]}
 # --- encoder: from images to latents --------------------------------------------------------------
 if [ "$encoder" = auto ]; then
     case $challenge in
-    photos | hw9 | arrays | digits) encoder=conv-ae ;;
+    photos | hw9 | arrays | digits | pairs) encoder=conv-ae ;;
     texts) encoder=text ;;
     *) encoder=$(imclust encoders --first vgg16 timm) ;;
     esac

@@ -21,6 +21,7 @@ LAYER = {
     "clients": 5,
     "replay": 4,
     "submission": 4,
+    "template": 3,
     "ledger": 4,
     "transfer": 2,
     "archives": 2,

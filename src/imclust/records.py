@@ -203,6 +203,28 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(f))
 
 
+def read_pairs(path: Path, first: str, second: str) -> list[tuple[str, str]]:
+    """Two columns of a table that a user wrote, by name.
+
+    Raises:
+        Refusal: it is no such table, or a value is missing.
+    """
+    try:
+        rows = read_csv(path)
+    except (UnicodeDecodeError, ValueError, csv.Error) as e:
+        raise checks.refusal(str(path), "a CSV table in UTF-8", str(e), "save it again") from None
+    header = [c for c in rows[0] if c] if rows else []
+    if not {first, second} <= set(header):
+        got = f"columns {','.join(header)}" if rows else "no rows"
+        do = "name the columns so in the first line"
+        raise checks.refusal(str(path), f"a table with columns {first},{second}", got, do)
+    bad = next((i for i, r in enumerate(rows, 2) if not r[first] or not r[second]), None)
+    if bad:
+        got = f"line {bad} without"
+        raise checks.refusal(str(path), "of two values a line", got, "fill it in")
+    return [(r[first], r[second]) for r in rows]
+
+
 def read_labels(folder: Path) -> dict[str, str]:
     """id -> true class name, for scoring only. Nothing that picks an answer may call this."""
     read_manifest(folder, "labels")

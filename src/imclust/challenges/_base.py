@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from imclust.checks import refusal
 from imclust.images import SUFFIXES, ImageRow
+from imclust.submission import SAMPLE, read_sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +43,11 @@ class Challenge:
         rows: its images, `train` in the order of the submission; not inspected yet.
         labels: id -> class, empty where nobody knows; for scoring only.
         n_clusters: what the task says, None when the user must say.
-        columns: header of the submission.
-        allows_pretrained: whether its rules allow weights trained on other data.
+        columns: of the submission, id and label.
+        sample: the file whose bytes a submission must have but for its labels, if there is one;
+            its ids are those of `train`, or of the pairs.
+        pairs: (id, id of one image, id of the other) where the answer is whether the two are of
+            the same kind; empty where every image is asked for.
         content: `texts` when a row is a sentence in a table instead of an image.
         published: id -> class of the labels that the task gives away for learning, if any; none
             of them is in `labels`, so that what is scored was never learned from.
@@ -53,7 +57,8 @@ class Challenge:
     labels: dict[str, str] = field(default_factory=dict)
     n_clusters: int | None = None
     columns: tuple[str, str] = ("id", "label")
-    allows_pretrained: bool = True
+    sample: Path | None = None
+    pairs: list[tuple[str, str, str]] = field(default_factory=list)
     content: Literal["images", "texts"] = "images"
     published: dict[str, str] = field(default_factory=dict)
 
@@ -62,8 +67,12 @@ class Challenge:
 class LocalData:
     """Base of the configs of challenges that the user brings along."""
 
+    home: ClassVar[Home] = Home()
+
     data_dir: Path
     """The data: a folder, or an archive, as the challenge says."""
+    track: Track = "open"
+    """What the rules allow: `scratch` forbids pretrained weights."""
 
     def sources(self) -> list[Path]:
         """The user's files; when one changes, everything made from it is out of date."""
@@ -77,6 +86,31 @@ class LocalData:
         if self.data_dir.is_file():
             return [self.data_dir]
         return sorted(p for p in self.data_dir.rglob("*") if p.is_file())
+
+
+def rules(cfg: Any) -> Track:
+    """What the rules of the challenge of this config allow; users say it of their own data."""
+    return cfg.track if isinstance(cfg, LocalData) else cfg.home.track
+
+
+def sample_beside(folder: Path, ids: Iterable[str], what: str) -> Path | None:
+    """The sample submission in a folder, if there is one.
+
+    Args:
+        ids: those it must have, in any order. what: they are, for the sentence.
+
+    Raises:
+        Refusal: it is no table, or of other ids.
+    """
+    path = folder / SAMPLE
+    if not path.is_file():
+        return None
+    mine, theirs = set(ids), set(read_sample(path).ids)
+    if mine != theirs:
+        missing, odd = mine - theirs, theirs - mine
+        got = f"{len(missing)} missing and {len(odd)} others, first {min(missing | odd)!r}"
+        raise refusal(f"ids of {path}", what, got, "check that both belong together")
+    return path
 
 
 def checked_images(name: str, a: np.ndarray) -> np.ndarray:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Challenge, LocalData, array_rows, checked_labels
+from imclust.challenges._base import Challenge, LocalData, array_rows, checked_labels, sample_beside
 from imclust.checks import refusal
+from imclust.submission import read_sample
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
     return from_folder(cfg.data_dir.resolve())
 
 
-def from_folder(folder: Path, allows_pretrained: bool = True) -> Challenge:
-    """trainX.npy, and both or neither of valX.npy and valY.npy.
+def from_folder(folder: Path) -> Challenge:
+    """trainX.npy, and both or neither of valX.npy and valY.npy; a sample of its row numbers.
 
     Raises:
         Refusal: a file is missing or is not what it should be.
@@ -35,6 +36,7 @@ def from_folder(folder: Path, allows_pretrained: bool = True) -> Challenge:
     from imclust.npy import open_npy
 
     rows = array_rows(folder / "trainX.npy", "train")
+    sample = sample_beside(folder, (r.id for r in rows), "the row numbers of trainX.npy from 0")
     val_x, val_y = folder / "valX.npy", folder / "valY.npy"
     labels: dict[str, str] = {}
     if val_y.exists() and not val_x.exists():
@@ -45,7 +47,8 @@ def from_folder(folder: Path, allows_pretrained: bool = True) -> Challenge:
         if val_y.exists():
             y = checked_labels(val_y.name, open_npy(val_y), len(val))
             labels = {r.id: str(int(v)) for r, v in zip(val, y, strict=True)}
-    return Challenge(rows, labels, n_clusters=2, allows_pretrained=allows_pretrained)
+    columns = read_sample(sample).names if sample else ("id", "label")
+    return Challenge(rows, labels, n_clusters=2, columns=columns, sample=sample)
 
 
 def from_npz(archive: Path, files: Path) -> Challenge:

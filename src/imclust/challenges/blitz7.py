@@ -9,8 +9,9 @@ from typing import ClassVar
 from imclust.challenges import CHALLENGES
 from imclust.challenges._base import Challenge, Home, LocalData
 from imclust.challenges._fetching import gathered
-from imclust.challenges.folder import SAMPLE, folder
+from imclust.challenges.folder import folder
 from imclust.checks import refusal
+from imclust.template import SAMPLE
 
 STAGES = 5
 

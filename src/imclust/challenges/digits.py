@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Challenge, array_rows
+from imclust.challenges._base import Challenge, Home, array_rows
 
 
 @dataclass(frozen=True)
 class DigitsConfig:
     """Handwritten digits, 8x8, K = 10; every label is known and used for scoring only."""
+
+    home: ClassVar[Home] = Home(track="scratch")
 
 
 @CHALLENGES.register("digits", DigitsConfig, paper="Alpaydin and Kaynak 1998, UCI digits")
@@ -25,4 +28,4 @@ def digits(cfg: DigitsConfig, files: Path) -> Challenge:
     path = files / "trainX.npy"
     np.save(path, (data.images * (255 / 16) + 0.5).astype(np.uint8))
     labels = {str(i): str(y) for i, y in enumerate(data.target)}
-    return Challenge(array_rows(path, "train"), labels, n_clusters=10, allows_pretrained=False)
+    return Challenge(array_rows(path, "train"), labels, n_clusters=10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -11,9 +11,7 @@ from imclust.challenges._base import Challenge, LocalData, image_files
 from imclust.checks import refusal
 from imclust.images import ImageRow
 from imclust.log import say
-from imclust.records import read_csv
-
-SAMPLE = "sample_submission.csv"
+from imclust.submission import SAMPLE, read_sample
 
 
 @dataclass(frozen=True)
@@ -30,57 +28,59 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
     """
     data = cfg.data_dir.resolve()
     found = image_files(data)
-    sample = (data if data.is_dir() else data.parent) / SAMPLE
-    if not sample.is_file():
-        return Challenge([_row(_name(data, f), f) for f in found])
-    table = read_csv(sample)
-    columns = tuple(table[0]) if table else ()
-    if len(columns) != 2:
-        raise refusal(str(sample), "two columns, id and label", list(columns), "check the file")
-    ids = [r[columns[0]] for r in table]
-    repeated = [i for i, n in Counter(ids).items() if n > 1]
-    if repeated:
-        raise refusal(
-            f"ids of {SAMPLE}", "unique", f"{repeated[0]!r} more than once", "download it again"
-        )
-    by_id = _find(ids, data, found)
-    if len(found) > len(ids):
-        say(f"{len(found) - len(ids)} of {len(found)} images are not in {SAMPLE}: left out")
-    rows = [_row(i, by_id[i]) for i in ids]
-    return Challenge(rows, columns=(columns[0], columns[1]))
+    path = (data if data.is_dir() else data.parent) / SAMPLE
+    if not path.is_file():
+        return Challenge([image_row(image_name(data, f), f) for f in found])
+    sample = read_sample(path)
+    by_id = find(sample.ids, data, found, f"id of {SAMPLE}")
+    if len(found) > len(by_id):
+        say(f"{len(found) - len(by_id)} of {len(found)} images are not in {SAMPLE}: left out")
+    rows = [image_row(i, by_id[i]) for i in sample.ids]
+    return Challenge(rows, columns=sample.names, sample=path)
 
 
-def _find(ids: list[str], data: Path, found: list[tuple[Path, str]]) -> dict[str, tuple[Path, str]]:
-    """The one image of each id of the sample."""
+def find(
+    ids: Sequence[str], data: Path, found: list[tuple[Path, str]], what: str
+) -> dict[str, tuple[Path, str]]:
+    """The one image of each id: its path, its name, or either without its suffix.
+
+    Args:
+        ids: unique. data: folder or zip that holds them. found: `image_files` of it.
+        what: an id is, for the sentence.
+
+    Raises:
+        Refusal: an id that is no image's, or more than one's.
+    """
     spellings: dict[str, list[tuple[Path, str]]] = {}
     for f in found:
-        path = PurePosixPath(_name(data, f))
+        path = PurePosixPath(image_name(data, f))
         for spelling in {str(path), path.name, str(path.with_suffix("")), path.stem}:
             spellings.setdefault(spelling, []).append(f)
     missing = [i for i in ids if i not in spellings]
     if missing:
         raise refusal(
-            f"every id of {SAMPLE}",
+            f"every {what}",
             "the name of an image",
             f"{len(missing)} without one, first {missing[0]!r}",
             "check that DATA_DIR holds all images",
         )
     doubtful = [i for i in ids if len(spellings[i]) > 1]
     if doubtful:
-        a, b = (_name(data, f) for f in spellings[doubtful[0]][:2])
+        a, b = (image_name(data, f) for f in spellings[doubtful[0]][:2])
         raise refusal(
-            f"ids of {SAMPLE}",
-            "names of one image each",
+            f"every {what}",
+            "the name of one image",
             f"{doubtful[0]!r}, which fits {a} and {b}",
             "remove one of them",
         )
     return {i: spellings[i][0] for i in ids}
 
 
-def _name(data: Path, f: tuple[Path, str]) -> str:
+def image_name(data: Path, f: tuple[Path, str]) -> str:
     """The path of an image below the data, with forward slashes."""
     return f[1] or f[0].relative_to(data).as_posix()
 
 
-def _row(image_id: str, f: tuple[Path, str]) -> ImageRow:
+def image_row(image_id: str, f: tuple[Path, str]) -> ImageRow:
+    """An image to cluster, not inspected yet."""
     return ImageRow(image_id, "train", str(f[0]), f[1])

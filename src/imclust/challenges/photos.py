@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Challenge, array_rows
+from imclust.challenges._base import Challenge, Home, array_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,8 @@ SIDE, SIZE, VAL_LEFT = 96, 32, 480
 @dataclass(frozen=True)
 class PhotosConfig:
     """Which of two photographs was a crop taken from? 2000 to cluster, 500 for validation."""
+
+    home: ClassVar[Home] = Home(track="scratch")
 
     seed: int = 0
     """Places and order of the crops."""
@@ -50,7 +52,7 @@ def photos(cfg: PhotosConfig, files: Path) -> Challenge:
         if split == "val":
             truth = np.repeat([0, 1], each)[order]
             labels = {f"val-{i}": str(y) for i, y in enumerate(truth)}
-    return Challenge(rows, labels, n_clusters=2, allows_pretrained=False)
+    return Challenge(rows, labels, n_clusters=2)
 
 
 def _crops(picture: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

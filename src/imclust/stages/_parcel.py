@@ -9,9 +9,10 @@ from imclust import ledger
 from imclust.artifacts import file_digest, read_manifest
 from imclust.checks import refusal
 from imclust.ledger import Row
-from imclust.stages._format import checked
+from imclust.stages._fitting import looked_at, rejected
 
 FILES = ("submission.csv", "submission_inverted.csv")
+SHOWN = 10  # labels whose counts are told
 WORDS = 200  # characters of a note that every service takes
 
 
@@ -70,7 +71,7 @@ def parcel(source: Path, index: Path | None, *, invert: bool, note: str) -> Parc
     index = index or source / doc["inputs_at"]["index"]
     rows = {r.file: r for r in ledger.rows_of(source, ledger.LOG)}
     run = source.resolve().name + (" inverted" if invert else "")
-    return _made(path, digest, index, note or run, rows[name])
+    return _made(path, digest, index, note or run, rows[name], doc["config"]["header"])
 
 
 def _foreign(path: Path, index: Path | None, note: str) -> Parcel:
@@ -86,10 +87,16 @@ def _foreign(path: Path, index: Path | None, note: str) -> Parcel:
     return _made(path, digest, index, note or path.stem, row)
 
 
-def _made(path: Path, digest: str, index: Path, note: str, row: Row) -> Parcel:
+def _made(
+    path: Path, digest: str, index: Path, note: str, row: Row, header: str | None = None
+) -> Parcel:
     doc = read_manifest(index, "index")
-    summary = checked(path, index)
-    return Parcel(path, digest, doc["challenge"], doc.get("board", ""), summary, note, row)
+    found = looked_at(path, index, header, None)
+    if found.problems:
+        raise rejected(path, doc["challenge"], found.problems)
+    sizes = ", ".join(f"{label}: {n}" for label, n in sorted(found.counts.items())[:SHOWN])
+    summary = f"{found.rows} rows; {sizes}{', ...' * (len(found.counts) > SHOWN)}"
+    return Parcel(path, digest, doc["challenge"], doc["board"], summary, note, row)
 
 
 def twin(mine: Parcel) -> Parcel | None:

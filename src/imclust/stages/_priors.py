@@ -11,7 +11,7 @@ from imclust.artifacts import file_digest
 from imclust.checks import Refusal, refusal
 from imclust.log import say
 from imclust.priors import Priors, Proportions, RowOrder
-from imclust.records import read_csv
+from imclust.records import read_pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,20 +137,7 @@ def _table(flags: PriorFlags, name: str) -> list[tuple[str, str]]:
     path: Path | None = getattr(flags, name)
     if path is None:
         return []
-    first, second = TABLES[name]
-    try:
-        rows = read_csv(path)
-    except (UnicodeDecodeError, ValueError) as e:
-        raise refusal(str(path), "a CSV table in UTF-8", str(e), "save it again") from None
-    header = [c for c in rows[0] if c] if rows else []
-    if not {first, second} <= set(header):
-        got = f"columns {','.join(header)}" if rows else "no rows"
-        do = "name the columns so in the first line"
-        raise refusal(str(path), f"a table with columns {first},{second}", got, do)
-    bad = next((i for i, r in enumerate(rows, 2) if not r[first] or not r[second]), None)
-    if bad:
-        raise refusal(str(path), "of two values a line", f"line {bad} without", "fill it in")
-    return [(r[first], r[second]) for r in rows]
+    return read_pairs(path, *TABLES[name])
 
 
 def _row(image: str, where: dict[str, int], name: str) -> int:

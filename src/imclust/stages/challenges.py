@@ -47,9 +47,9 @@ def run(cfg: Challenges) -> None:
 
 
 def home_of(entry: Entry[Any]) -> Home:
-    """The home that a challenge's config declares; that of one's own data where it has none."""
-    home: Home = getattr(entry.config, "home", Home())
-    return home
+    """The home that a challenge's config declares."""
+    home = entry.config.home
+    return home if isinstance(home, Home) else Home("SERVICE:CHALLENGE")  # as the user will say
 
 
 def _needs(entry: Entry[Any], raw: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.challenges import CHALLENGES
+from imclust.challenges._base import Challenge, rules
 from imclust.checks import Refusal, cluster_count, refusal
 from imclust.images import ImageRow, inspect, load_index, save_index
 from imclust.log import say
@@ -47,7 +48,13 @@ def run(cfg: Download) -> None:
     stats = [[str(p), (s := p.stat()).st_size, s.st_mtime_ns] for p in sources]
     config = {"challenge": entry.name, **plain(cfg.challenge), "sources": stats}
     config["set_aside_corrupt"] = cfg.set_aside_corrupt
-    modules = ("images", entry.method.__module__.removeprefix("imclust."), "challenges._base")
+    modules = (
+        "images",
+        entry.method.__module__.removeprefix("imclust."),
+        "challenges._base",
+        "challenges._fetching",
+        "template",
+    )
     opened: list[Any] = []
 
     def challenge() -> Any:
@@ -60,13 +67,16 @@ def run(cfg: Download) -> None:
         if len(rows) < 2:
             raise refusal("a challenge", "at least two images", len(rows), "add images")
         save_index(folder, rows)
+        _save_answer(folder, challenge())
         splits = [r.split for r in rows]
         return {
             "challenge": entry.name,
             "content": challenge().content,
             "columns": challenge().columns,
             "n_clusters": challenge().n_clusters,
-            "allows_pretrained": challenge().allows_pretrained,
+            "rules": rules(cfg.challenge),
+            "board": cfg.challenge.home.board,
+            "pairs": len(challenge().pairs),
             "rows": {s: splits.count(s) for s in sorted(set(splits))},
         }
 
@@ -90,6 +100,14 @@ def run(cfg: Download) -> None:
         cluster_count(cfg.n_clusters, train)
     content = read_manifest(cfg.out / "index")["content"]
     say(f"{train} {content} to cluster, {len(rows) - train} for validation")
+
+
+def _save_answer(folder: Path, challenge: Challenge) -> None:
+    """What the submission is about, beside the images: its sample, byte for byte, and its pairs."""
+    if challenge.sample is not None:
+        (folder / "sample.csv").write_bytes(challenge.sample.read_bytes())
+    if challenge.pairs:
+        write_csv(folder / "pairs.csv", ("id", "left", "right"), challenge.pairs)
 
 
 def _gone(index: Path) -> bool:

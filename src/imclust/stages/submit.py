@@ -1,67 +1,235 @@
-"""`submit`: the file that the leaderboard wants, and its inverted twin for two clusters."""
+"""`submit`: the file that the leaderboard wants, its inverted twin for two classes, and the check
+of files made elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import Order, produce, read_manifest
-from imclust.checks import Refusal
+from imclust.checks import Refusal, refusal
 from imclust.images import load_index
 from imclust.log import say
-from imclust.records import Assignment, positions, write_csv
+from imclust.records import Assignment, positions
+from imclust.stages._fitting import (
+    index_of,
+    looked_at,
+    names_of,
+    pairs_of,
+    published,
+    rejected,
+    wanted,
+)
+from imclust.stages._orientation import Orientation, by_id, orient, read_known
+from imclust.submission import Sample, look, vocabulary, write
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CODE = ("stages.submit", "stages._fitting", "stages._orientation", "submission", "template")
 
 
 @dataclass(frozen=True)
 class Submit:
-    """Write submission.csv: one row an image, ids and header as the challenge wants them."""
+    """Write submission.csv: one row an image (or pair), ids and header as the challenge wants them;
+    or check a file that was made elsewhere (--check)."""
 
-    assignment: Path
+    assignment: Path | None = None
     """The `assignment` artefact, from `cluster`."""
-    index: Path
+    index: Path | None = None
     """The `index` artefact; knows ids, order and header."""
-    out: Path
+    out: Path | None = None
     """Folder of the submission, for example submissions/photos/fast-seed0."""
+    check: Path | None = None
+    """Write nothing: look at this file, and say whether it fits --challenge (or --index)."""
+    challenge: str | None = None
+    """With --check: the data set, as it is called in data/raw."""
+    n_clusters: int | None = None
+    """With --check: K, where the challenge does not say it."""
+    header: str | None = None
+    """The first line, if it shall differ from the sample's, such as "id, label"."""
+    known: str | None = None
+    """A few known labels, to tell which cluster is which: those of the first rows, such as
+    0,1,0,1,0, or a CSV file with columns id,label. Unless given: those that the task gives away."""
+    break_rules: bool = False
+    """Write it even if the challenge forbids the pretrained weights that the run used."""
     force: bool = False
     """Do it again even if it is up to date."""
 
 
 def run(cfg: Submit) -> None:
     """Run the stage."""
-    order = Order(
-        "submission",
-        {},
-        {"assignment": cfg.assignment, "index": cfg.index},
-        ("stages.submit",),
-    )
-    produce(cfg.out, order, lambda folder: _submit(cfg, folder), force=cfg.force)
+    if cfg.check is not None:
+        _check(cfg, cfg.check)
+        return
+    if cfg.assignment is None or cfg.index is None or cfg.out is None:
+        allowed = "given, all three, unless a file is checked (--check)"
+        raise refusal("--assignment, --index and --out", allowed, "fewer", "add the others")
+    if cfg.challenge is not None or cfg.n_clusters is not None:
+        do = "leave them out, or add --check FILE"
+        raise refusal("--challenge and --n-clusters", "used with --check", "no --check", do)
+    known = None if cfg.known is None else read_known(cfg.known)
+    config = {"header": cfg.header, "known": known, "break_rules": cfg.break_rules}
+    roles = {"assignment": cfg.assignment, "index": cfg.index}
+    if known is None and published(cfg.index):
+        roles["published"] = cfg.index.parent / "published"
+    order = Order("submission", config, roles, CODE)
+    job = _Job(cfg.assignment, cfg.index, cfg.header, known, cfg.break_rules)
+    produce(cfg.out, order, job.write, force=cfg.force)
     for path in sorted(cfg.out.glob("*.csv")):
         say(f"submission: {path}")
 
 
-def _submit(cfg: Submit, folder: Path) -> dict[str, Any]:
+def _check(cfg: Submit, path: Path) -> None:
+    """Say what was looked at, then that it fits.
+
+    Raises:
+        Failure: it does not.
+    """
+    given = [f for f in ("assignment", "out", "known") if getattr(cfg, f) is not None]
+    if given:
+        got, do = f"--{given[0]} too", "leave it out"
+        raise refusal("--check FILE", "with --challenge or --index alone", got, do)
+    index = index_of(cfg.challenge, cfg.index)
+    name = cfg.challenge or read_manifest(index, "index")["challenge"]
+    say(f"checking header, rows, ids, order and labels of {path} against {index}")
+    found = looked_at(path, index, cfg.header, cfg.n_clusters)
+    if found.problems:
+        raise rejected(path, name, found.problems)
+    counts = ", ".join(f"{n} of {label}" for label, n in sorted(found.counts.items())[:12])
+    more = ", ..." * (len(found.counts) > 12)
+    say(f"{path} fits {name}: {found.rows} rows, labels: {counts}{more}")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One submission to write. `known`: as `read_known` gives it, None for what is published."""
+
+    assignment: Path
+    index: Path
+    header: str | None
+    known: list[str] | dict[str, str] | None
+    break_rules: bool
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write the files; returns the facts for the manifest."""
+        challenge = read_manifest(self.index, "index")
+        made = read_manifest(self.assignment, "assignment")
+        broken = made["track"] == "open" and challenge["rules"] == "scratch"
+        self._obey(broken, challenge["challenge"])
+        sample = wanted(self.index, self.header)
+        facts: dict[str, Any] = {}
+        ids, clusters, aside = _every_image(self.assignment, self.index)
+        if challenge["pairs"]:
+            labels, names = self._pairs(sample, ids, clusters), vocabulary(sample, 2)
+        else:
+            given = published(self.index)
+            names = names_of(sample, made["n_clusters"], made.get("classes"), given)
+            at = clusters[positions(ids, _array(sample.ids))]
+            mapping, facts = self._oriented(sample, at, names, given)
+            labels = mapping[at]
+        files = {"submission.csv": labels}
+        if len(names) == 2 and not challenge["pairs"]:
+            files["submission_inverted.csv"] = 1 - labels
+        for file, numbers in files.items():
+            _write_and_check(folder / file, sample, numbers, names, challenge["challenge"])
+        return facts | {
+            "rows": len(labels),
+            "set_aside": aside,
+            "labels": list(names),
+            "rules": challenge["rules"],
+            "rules_broken": broken,
+        }
+
+    def _obey(self, broken: bool, name: str) -> None:
+        if broken and not self.break_rules:
+            raise Refusal(
+                f"A submission to {name} must use no pretrained weights; got a run of the open "
+                "track; train an encoder from scratch, or write it all the same with --break-rules."
+            )
+        if broken:
+            say(f"the rules of {name} forbid the pretrained weights of this run: do not hand it in")
+
+    def _pairs(self, sample: Sample, ids: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+        """1 where both images of a pair fell in the same cluster, else 0: (n,) int64."""
+        import numpy as np
+
+        if self.known is not None:
+            do = "leave it out"
+            raise refusal("--known", "used where clusters have names", "a challenge of pairs", do)
+        cases, *sides = pairs_of(self.index)
+        left, right = (clusters[positions(ids, _array(side))] for side in sides)
+        same = (left == right).astype(np.int64)
+        say(f"{same.sum()} of {len(same)} pairs are of one cluster; which is which does not matter,"
+            " so there is no inverted twin")  # fmt: skip
+        return same[positions(_array(cases), _array(sample.ids))]
+
+    def _oriented(
+        self, sample: Sample, clusters: np.ndarray, names: tuple[str, ...], given: dict[str, str]
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Number of the label of every cluster (k,), and the facts of how it was found."""
+        import numpy as np
+
+        stay = np.arange(len(names))
+        known = given if self.known is None else by_id(self.known, sample.ids)
+        if not known:
+            return stay, {"orientation": None}
+        odd = sorted(set(known.values()) - set(names))[:5]
+        if odd and self.known is not None:
+            allowed, do = f"labels of the submission ({', '.join(names)})", "correct them"
+            raise refusal("labels of --known", allowed, ", ".join(odd), do)
+        if odd:
+            say(f"orientation: published labels ({', '.join(odd)}, ...) are none of the submission")
+            return stay, {"orientation": None}
+        rows = positions(_array(sample.ids), _array(list(known)))
+        number = {name: n for n, name in enumerate(names)}
+        labels = np.array([number[label] for label in known.values()])
+        found: Orientation = orient(clusters[rows], labels, len(names))
+        say(found.says())
+        source = "published" if self.known is None else "known"
+        return np.array(found.mapping), {"orientation": found.facts() | {"source": source}}
+
+
+def _every_image(assignment: Path, index: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    """Ids (n,) of the images to cluster, their clusters (n,), and how many were set aside.
+
+    Those that were set aside as unreadable get the largest cluster.
+    """
     import numpy as np
 
-    challenge = read_manifest(cfg.index, "index")
-    assignment = Assignment.load(cfg.assignment)
-    if read_manifest(cfg.assignment)["track"] == "open" and not challenge["allows_pretrained"]:
-        raise Refusal(
-            f"A submission to {challenge['challenge']} must use no pretrained weights; got a run "
-            "of the open track; train an encoder from scratch."
-        )
-    rows = [r for r in load_index(cfg.index) if r.split == "train"]
+    answer = Assignment.load(assignment)
+    rows = [r for r in load_index(index) if r.split == "train"]
     readable = np.array([not r.problem for r in rows])
-    ids = np.array([r.id for r in rows])
-    labels = np.empty(len(rows), np.int64)
-    labels[readable] = assignment.clusters[positions(assignment.ids, ids[readable])]
-    if not readable.all():
-        largest = int(np.bincount(labels[readable]).argmax())
-        labels[~readable] = largest
-        say(f"{(~readable).sum()} images set aside get the largest cluster, {largest}")
-    columns = tuple(challenge["columns"])
-    write_csv(folder / "submission.csv", columns, zip(ids, labels, strict=True))
-    if assignment.probabilities.shape[1] == 2:
-        inverted = zip(ids, 1 - labels, strict=True)
-        write_csv(folder / "submission_inverted.csv", columns, inverted)
-    return {"rows": len(rows), "set_aside": int((~readable).sum())}
+    ids = _array([r.id for r in rows])
+    clusters = np.empty(len(rows), np.int64)
+    clusters[readable] = answer.clusters[positions(answer.ids, ids[readable])]
+    aside = int((~readable).sum())
+    if aside:
+        largest = int(np.bincount(clusters[readable]).argmax())
+        clusters[~readable] = largest
+        say(f"{aside} images set aside get the largest cluster, {largest}")
+    return ids, clusters, aside
+
+
+def _array(texts: Any) -> np.ndarray:
+    import numpy as np
+
+    return np.array(texts, dtype=str)
+
+
+def _write_and_check(
+    path: Path, sample: Sample, numbers: np.ndarray, names: tuple[str, ...], challenge: str
+) -> None:
+    """Write the labels `names[numbers]`, read the file back, refuse what does not fit.
+
+    Raises:
+        Failure: the file is not what the challenge wants.
+    """
+    write(path, sample, [names[n] for n in numbers.tolist()])
+    alone = len(set(numbers.tolist())) == 1  # an answer, if a poor one: said, not refused
+    found = look(path, sample, (names[numbers[0]],) if alone else names)
+    if found.problems:
+        raise rejected(path, challenge, found.problems)
+    if alone and len(numbers) > 1:
+        say(f"every row of {path.name} has the label {names[numbers[0]]!r}")

@@ -1,0 +1,119 @@
+"""What an index wants handed in, and whether a file is that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from imclust.artifacts import MANIFEST, read_manifest
+from imclust.checks import refusal
+from imclust.failures import Failure
+from imclust.images import load_index
+from imclust.log import say
+from imclust.records import read_published
+from imclust.submission import (
+    Look,
+    Sample,
+    look,
+    natural,
+    plain_sample,
+    read_sample,
+    vocabulary,
+    with_header,
+)
+from imclust.texts import read_table
+
+DATA = Path("data/raw")
+LISTED = 5  # problems in a refusal
+
+
+def wanted(index: Path, header: str | None = None) -> Sample:
+    """The template of the submissions to the challenge of an `index` artefact."""
+    doc = read_manifest(index, "index")
+    if (index / "sample.csv").is_file():
+        sample = read_sample(index / "sample.csv")
+    else:
+        ids = [r.id for r in load_index(index) if r.split == "train"]
+        if doc["pairs"]:
+            ids = pairs_of(index)[0]
+        sample = plain_sample(ids, (doc["columns"][0], doc["columns"][1]))
+    return sample if header is None else with_header(sample, header)
+
+
+def pairs_of(index: Path) -> tuple[list[str], list[str], list[str]]:
+    """Id, one image and the other of every pair that an index asks about."""
+    ids, left, right = (
+        list(column) for column in zip(*read_table(index / "pairs.csv")[1], strict=True)
+    )
+    return ids, left, right
+
+
+def published(index: Path) -> dict[str, str]:
+    """The labels beside an index that its challenge gives away; mostly none."""
+    there = index.parent / "published"
+    return read_published(there) if (there / MANIFEST).is_file() else {}
+
+
+def names_of(
+    sample: Sample, n_clusters: int, classes: list[str] | None, given: dict[str, str]
+) -> tuple[str, ...]:
+    """The labels that a submission may hold, that of cluster 0 first.
+
+    Args:
+        classes: names that the clusters have, if any: taken unless the sample has K other labels.
+        given: labels that the challenge gives away; when there are K of them, they are names too.
+    """
+    own = vocabulary(sample, n_clusters)
+    if classes and (len(sample.values) != n_clusters or set(classes) == set(own)):
+        return tuple(classes)
+    if classes:
+        say(f"clusters are named {', '.join(classes)}, but the sample wants {', '.join(own)}")
+    names = natural(set(given.values()))
+    decided = len(sample.values) == n_clusters or set(names) <= set(own)
+    return own if decided or len(names) != n_clusters else names
+
+
+def index_of(challenge: str | None, index: Path | None) -> Path:
+    """The index that is meant: itself, or by the name of the data set."""
+    if index is not None:
+        return index
+    if challenge is None:
+        raise refusal("--check", "with --challenge NAME (or --index)", "neither", "add one")
+    there = DATA / challenge / "index"
+    if not (there / MANIFEST).is_file():
+        known = sorted(p.parent.parent.name for p in DATA.glob(f"*/index/{MANIFEST}"))
+        allowed = f"a data set in {DATA}" + (f" ({', '.join(known)})" if known else "")
+        raise refusal("--challenge", allowed, challenge, "run download first, or give --index")
+    return there
+
+
+def looked_at(path: Path, index: Path, header: str | None, n_clusters: int | None) -> Look:
+    """A look at any file as a submission to the challenge of an index.
+
+    Labels are those of the run where the file lies with its manifest, else the challenge's.
+    """
+    sample = wanted(index, header)
+    k = n_clusters or read_manifest(index)["n_clusters"]
+    labels: tuple[str, ...] = sample.values if len(sample.values) > 1 else ()
+    if (names := _manifest(path).get("labels")) and len(sample.values) != len(names):
+        labels = tuple(names)
+    elif k is not None:
+        labels = names_of(sample, k, None, published(index))
+    return look(path, sample, labels)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the submission that a file is part of; empty for files made elsewhere."""
+    note = path.parent / MANIFEST
+    doc = json.loads(note.read_text()) if note.is_file() else {}
+    return doc if doc.get("kind") == "submission" and path.name in doc["files"] else {}
+
+
+def rejected(path: Path, name: str, problems: list[str]) -> Failure:
+    """The refusal of a file with these problems."""
+    shown = "; ".join(f"({i}) {p}" for i, p in enumerate(problems[:LISTED], 1))
+    more = f"; and {len(problems) - LISTED} more" * (len(problems) > LISTED)
+    return Failure(
+        "rejected-file", f"{path} must fit {name}; got {shown}{more}; correct it and check again."
+    )
