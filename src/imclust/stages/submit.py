@@ -9,6 +9,7 @@ from typing import Any
 from imclust.artifacts import Order, produce, read_manifest
 from imclust.checks import Refusal
 from imclust.images import load_index
+from imclust.ledger import LOG, record, rows_of
 from imclust.log import say
 from imclust.records import Assignment, positions, write_csv
 
@@ -23,6 +24,10 @@ class Submit:
     """The `index` artefact; knows ids, order and header."""
     out: Path
     """Folder of the submission, for example submissions/photos/fast-seed0."""
+    log: Path = LOG
+    """The ledger that the files are entered into."""
+    scores: Path | None = None
+    """The `scores` artefact of this assignment, for the ledger only: nothing is chosen by it."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -38,6 +43,8 @@ def run(cfg: Submit) -> None:
     produce(cfg.out, order, lambda folder: _submit(cfg, folder), force=cfg.force)
     for path in sorted(cfg.out.glob("*.csv")):
         say(f"submission: {path}")
+    for row in rows_of(cfg.out, cfg.log, cfg.scores):
+        record(cfg.log, row)
 
 
 def _submit(cfg: Submit, folder: Path) -> dict[str, Any]:
