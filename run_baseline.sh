@@ -154,6 +154,7 @@ fi
 # --- result ---------------------------------------------------------------------------------------
 imclust score --assignment "$clusters" --index "$raw/index" --labels "$raw/labels" \
     --weights "$weights" --out "$run/scores" "${own_clusters[@]}" --spaces "$latents" "$run/tsne"
-imclust submit --assignment "$clusters" --index "$raw/index" --out "$submission"
+imclust submit --assignment "$clusters" --index "$raw/index" --out "$submission" \
+    --log "${top}submissions/log.csv" --scores "$run/scores"
 imclust report --submission "$submission" --scores "$run/scores" --labels "$raw/labels" \
     --embedding "$run/tsne" --out "$run/report" "${own_embedding[@]}"

@@ -25,6 +25,9 @@ STAGES = {  # in pipeline order
     "submit": ("Submit", "write submission.csv and, for two clusters, its inverted twin"),
     "report": ("Report", "pictures of a run, and the summary that ends it"),
     "upload": ("Upload", "send a submission to its leaderboard, once, and follow its score"),
+    "leaderboard": ("Leaderboard", "show the ledger of submissions, best first"),
+    "reproduce": ("Reproduce", "make a submission again and compare the bytes"),
+    "package": ("Package", "the winner's hand-over: one folder or zip that runs elsewhere"),
 }
 
 
@@ -39,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     if not argv or argv[0] in {"-h", "--help"}:
         print("usage: python -m imclust <stage> [options]   (each stage has its own --help)\n")
         for name, (_, text) in STAGES.items():
-            print(f"  {name:<10} {text}")
+            print(f"  {name:<11} {text}")
         return 0
     if argv[0] == "--version":
         print(__version__)

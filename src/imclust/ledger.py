@@ -1,4 +1,4 @@
-"""The ledger of submissions: `submissions/log.csv`, one row a file, a plain table for a spreadsheet.
+"""The ledger of submissions: `submissions/log.csv`, one row a file, plain enough for a spreadsheet.
 
 Every change is made under a lock, on the newest rows, and put in place in one step: neither two
 processes nor a kill lose a row. A log that was damaged or edited out of shape is never overwritten.
@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -128,12 +129,14 @@ def record(path: Path, row: Row) -> Row:
     """
     with _held(path):
         rows = read(path)
+        before = list(rows)
         at = _same(rows, row)
         for n in at:
             rows[n] = _merged(rows[n], row)
         if not at:
             rows.append(_clean(row))
-        _write(path, rows)
+        if rows != before:
+            _write(path, rows)
         return rows[at[0]] if at else rows[-1]
 
 
@@ -207,7 +210,7 @@ def config_digest(made: dict[Path, dict[str, Any]]) -> str:
 
 
 def best(rows: list[Row]) -> list[Row]:
-    """Best first: by private score, then public, validation, label-free; what is unknown is last."""
+    """Best first: by private score, then public, validation, label-free; the unknown last."""
 
     def order(row: Row) -> tuple[Any, ...]:
         known = [row.number(n) for n in ("private", "public", "validation", "label_free")]
@@ -233,13 +236,18 @@ def gains(rows: list[Row]) -> dict[Key, float]:
     return found
 
 
+def as_text(value: float | None) -> str:
+    """A number for the table; "" for None, and for what is no number to compare."""
+    return "" if value is None or not math.isfinite(value) else str(value)
+
+
 def _scores(
     assignment: dict[str, Any], submission: dict[str, Any], scores: Path | None
 ) -> tuple[str, str]:
     """Label-free and validation score as text; `assignment`, `submission`: manifests."""
     free = assignment.get("estimated_accuracy", assignment.get("stability"))
     if scores is None:
-        return _text(free), ""
+        return as_text(free), ""
     of = read_manifest(scores, "scores")["inputs"]["assignment"]
     if of != submission["inputs"]["assignment"]:
         got = "those of another assignment"
@@ -250,11 +258,12 @@ def _scores(
     known, train = doc["val_through"], doc["train"]
     if known is None and train and train["n"] == sum(doc["label_free"]["sizes"]):
         known = train
-    return _text(free), _text(known and known.get("accuracy", known["hungarian"]))
+    return as_text(free), as_text(known and known.get("accuracy", known["hungarian"]))
 
 
-def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+def asas_text(value: float | None) -> str:
+    """A number for the table; "" for None, and for what is no number to compare."""
+    return "" if value is None or not math.isfinite(value) else str(value)
 
 
 def _same(rows: list[Row], new: Row) -> list[int]:
@@ -280,7 +289,15 @@ def _merged(old: Row, new: Row) -> Row:
 
 
 def _clean(row: Row) -> Row:
-    """One line a row, without credentials."""
+    """A row fit to be written: its message on one line, without credentials.
+
+    Raises:
+        Refusal: a value that a reader of the log would not take.
+    """
+    if wrong := _wrong(row):
+        raise refusal(
+            f"{wrong} of a row", "as the ledger has it", repr(getattr(row, wrong)), "mend it"
+        )
     return replace(row, message=" ".join(masked(row.message).split()))
 
 
@@ -288,12 +305,17 @@ def _row(path: Path, line: int, values: list[str]) -> Row:
     if len(values) != len(COLUMNS):
         raise _damaged(path, f"{len(values)} values in row {line}")
     row = Row(*values)
+    if wrong := _wrong(row):
+        raise _damaged(path, f"{wrong} {getattr(row, wrong)!r} in row {line}")
+    return row
+
+
+def _wrong(row: Row) -> str:
+    """Name of the first column whose value is none of its kind; "" when all are."""
     wrong = [n for n in NUMBERS if not _is_number(getattr(row, n))]
     wrong += [] if row.state in STATES else ["state"]
     wrong += [] if re.fullmatch(r"[0-9a-f]{64}", row.sha256) else ["sha256"]
-    if wrong:
-        raise _damaged(path, f"{wrong[0]} {getattr(row, wrong[0])!r} in row {line}")
-    return row
+    return wrong[0] if wrong else ""
 
 
 def _is_number(text: str) -> bool:

@@ -22,6 +22,7 @@ LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "transformers"),
     *("openvino", "openTSNE", "opencv-python-headless", "pillow"),
 )
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE")  # they move the last digits
 BackendName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "float32"]
 
@@ -42,6 +43,7 @@ def environment() -> dict[str, Any]:
         "git": _git(),
         "device": torch.cuda.get_device_name() if torch is not None and gpu else "cpu",
         "cpus": os.cpu_count(),
+        "variables": {name: os.environ.get(name) for name in VARIABLES},
     }
 
 

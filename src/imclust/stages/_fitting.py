@@ -26,6 +26,7 @@ from imclust.texts import read_table
 
 DATA = Path("data/raw")
 LISTED = 5  # problems in a refusal
+SHOWN = 12  # labels whose counts are told
 
 
 def wanted(index: Path, header: str | None = None) -> Sample:
@@ -101,6 +102,13 @@ def looked_at(path: Path, index: Path, header: str | None, n_clusters: int | Non
     elif k is not None:
         labels = names_of(sample, k, None, published(index))
     return look(path, sample, labels)
+
+
+def contents(found: Look) -> str:
+    """How many rows a file has, and of which label, for the user."""
+    counts = ", ".join(f"{n} of {label}" for label, n in sorted(found.counts.items())[:SHOWN])
+    more = ", ..." * (len(found.counts) > SHOWN)
+    return f"{found.rows} rows, labels: {counts}{more}"
 
 
 def _manifest(path: Path) -> dict[str, Any]:

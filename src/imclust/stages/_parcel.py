@@ -9,10 +9,9 @@ from imclust import ledger
 from imclust.artifacts import file_digest, read_manifest
 from imclust.checks import refusal
 from imclust.ledger import Row
-from imclust.stages._fitting import looked_at, rejected
+from imclust.stages._fitting import contents, looked_at, rejected
 
 FILES = ("submission.csv", "submission_inverted.csv")
-SHOWN = 10  # labels whose counts are told
 WORDS = 200  # characters of a note that every service takes
 
 
@@ -94,9 +93,7 @@ def _made(
     found = looked_at(path, index, header, None)
     if found.problems:
         raise rejected(path, doc["challenge"], found.problems)
-    sizes = ", ".join(f"{label}: {n}" for label, n in sorted(found.counts.items())[:SHOWN])
-    summary = f"{found.rows} rows; {sizes}{', ...' * (len(found.counts) > SHOWN)}"
-    return Parcel(path, digest, doc["challenge"], doc["board"], summary, note, row)
+    return Parcel(path, digest, doc["challenge"], doc["board"], contents(found), note, row)
 
 
 def twin(mine: Parcel) -> Parcel | None:

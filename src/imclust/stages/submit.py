@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from imclust.artifacts import Order, produce, read_manifest
 from imclust.checks import Refusal, refusal
 from imclust.images import load_index
+from imclust.ledger import LOG, record, rows_of
 from imclust.log import say
 from imclust.records import Assignment, positions
 from imclust.stages._fitting import (
+    contents,
     index_of,
     looked_at,
     names_of,
@@ -54,6 +56,10 @@ class Submit:
     0,1,0,1,0, or a CSV file with columns id,label. Unless given: those that the task gives away."""
     break_rules: bool = False
     """Write it even if the challenge forbids the pretrained weights that the run used."""
+    log: Path = LOG
+    """The ledger that the files are entered into."""
+    scores: Path | None = None
+    """The `scores` artefact of this assignment, for the ledger only: nothing is chosen by it."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -79,6 +85,8 @@ def run(cfg: Submit) -> None:
     produce(cfg.out, order, job.write, force=cfg.force)
     for path in sorted(cfg.out.glob("*.csv")):
         say(f"submission: {path}")
+    for row in rows_of(cfg.out, cfg.log, cfg.scores):
+        record(cfg.log, row)
 
 
 def _check(cfg: Submit, path: Path) -> None:
@@ -97,9 +105,7 @@ def _check(cfg: Submit, path: Path) -> None:
     found = looked_at(path, index, cfg.header, cfg.n_clusters)
     if found.problems:
         raise rejected(path, name, found.problems)
-    counts = ", ".join(f"{n} of {label}" for label, n in sorted(found.counts.items())[:12])
-    more = ", ..." * (len(found.counts) > 12)
-    say(f"{path} fits {name}: {found.rows} rows, labels: {counts}{more}")
+    say(f"{path} fits {name}: {contents(found)}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""`reproduce`: everything that a submission was made from, made again, and the bytes compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from imclust.artifacts import read_manifest, replace_text
+from imclust.checks import Refusal, refusal
+from imclust.log import say
+from imclust.replay import (
+    Difference,
+    Plan,
+    changed_environment,
+    differing_files,
+    first_difference,
+    plan_of,
+    replay,
+)
+
+NOTE = ".reproduce.json"
+
+
+class Different(Refusal):
+    """The submission came out otherwise."""
+
+    status = 1
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Make a submission again from nothing but its manifests, and compare the bytes.
+
+    The same command goes on after an interruption. Exit status 0: the same bytes; 1: others.
+    """
+
+    submission: tyro.conf.Positional[Path]
+    """The `submission` artefact, for example submissions/photos/fast-seed0."""
+    out: Path | None = None
+    """Folder to work in; data/reproduced/<data set>/<run> unless given."""
+    keep: bool = False
+    """Keep that folder also when the bytes are the same."""
+
+
+def run(cfg: Reproduce) -> None:
+    """Run the stage.
+
+    Raises:
+        Different: the bytes are not the same.
+        Refusal: it cannot be made again.
+    """
+    plan = plan_of(cfg.submission)
+    below = Path(*Path(plan.submission).parts[-2:])
+    work = (cfg.out or Path("data/reproduced") / below).resolve()
+    _claim(work, plan)
+    total = sum(step.seconds for step in plan.steps)
+    say(f"{len(plan.steps)} stages, {total:.0f} s the first time, into {work}")
+    replay(plan.steps, work, say, fetched_from=plan.base)
+    old, new = plan.base / plan.submission, work / plan.submission
+    found = differing_files(old, new)
+    if not found:
+        say(f"same bytes: {', '.join(sorted(p.name for p in new.glob('*.csv')))}")
+        if not cfg.keep:
+            shutil.rmtree(work)
+            return
+        say(f"kept in {work}")
+        return
+    _tell(found, plan, work)
+    names = ", ".join(d.file for d in found)
+    raise Different(
+        f"{cfg.submission} must come out the same; got other bytes in {names}; compare with "
+        f"{new}, where everything is kept."
+    )
+
+
+def _claim(work: Path, plan: Plan) -> None:
+    """Make the folder for this plan alone.
+
+    Raises:
+        Refusal: it holds something else.
+    """
+    steps = [asdict(step) for step in plan.steps]
+    of = json.dumps({"base": str(plan.base), "submission": plan.submission, "steps": steps})
+    note = work / NOTE
+    mine = note.is_file() and note.read_text() == of
+    if work.is_dir() and any(work.iterdir()) and not mine:
+        got = "one that holds something else"
+        raise refusal(f"{work}", "an empty or a new folder", got, "delete it, or set --out")
+    work.mkdir(parents=True, exist_ok=True)
+    replace_text(note, of)
+
+
+def _tell(found: list[Difference], plan: Plan, work: Path) -> None:
+    """Which files differ, where it began, and what is another than then."""
+    for difference in found:
+        say(f"{difference.file}: {difference.rows} of {difference.of} rows differ")
+    first = first_difference(plan, work)
+    name = first or plan.submission
+    where = f"the first artefact with other numbers is {first}" if first else "no artefact differs"
+    say(where)
+    lines = changed_environment(plan.docs[name], read_manifest(work / name))
+    for line in lines or ["commit, versions, machine and threads are those of then"]:
+        say(f"  {line}")
+    if any(doc["config"].get("method") == "auto" for doc in plan.docs.values()):
+        say("  `auto` tries heads for a span of time: on a slower or busier machine, fewer")
