@@ -16,6 +16,7 @@ from imclust.failures import Failure
 from imclust.ledger import Row
 from imclust.log import say
 from imclust.stages._parcel import Parcel
+from imclust.stages._standing import news, now
 
 LONGEST = 60.0  # seconds between two looks at a score, at the most
 
@@ -117,23 +118,15 @@ def _standing(row: Row, client: ChallengeClient) -> Standing | None:
 
 def _settled(row: Row, standing: Standing, log: Path) -> Row:
     """Put down what the grader said."""
-    told = {"message": standing.message, "scored": now()}
-    if standing.state == "failed":
-        ledger.change(log, row.key, state="failed", **told)
+    row = ledger.change(log, row.key, **news(row, standing))
+    if row.state == "failed":
         raise Failure(
             "rejected-file",
             f"{row.file} must be a file that the grader of {row.board} takes; got: "
             f"{standing.message or 'no reason'}; check it with `submit --check` and send another.",
         )
-    row = ledger.change(log, row.key, state="scored", **told, **scores(standing))
     _say_score(row, log)
     return row
-
-
-def scores(standing: Standing) -> dict[str, str]:
-    """What a service says of a score, as columns of the ledger; only what it does say."""
-    known = {"public": standing.public, "private": standing.private, "rank": standing.rank}
-    return {name: f"{value:g}" for name, value in known.items() if value is not None}
 
 
 def _say_score(row: Row, log: Path) -> None:
@@ -142,8 +135,3 @@ def _say_score(row: Row, log: Path) -> None:
     rank = f", rank {row.rank}" if row.rank else ""
     private = f", private {row.private}" if row.private else ""
     say(f"score   {row.public or 'not told'}{private}{rank}{more}")
-
-
-def now() -> str:
-    """The time as the ledger has it, UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

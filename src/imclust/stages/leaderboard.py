@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from imclust.checks import Refusal, refusal
 from imclust.clients import connect
-from imclust.clients._base import Standing
 from imclust.ledger import COLUMNS, LOG, Key, Row, as_text, best, change, folder_of, gains, read
 from imclust.log import say
 from imclust.records import write_csv
+from imclust.stages._standing import news
 
 SHOWN = (
     *("#", "run", "file", "public", "gain", "private", "rank", "validation", "label-free"),
     *("track", "state", "when"),
 )
 ASKED = {"sent", "scored", "unknown"}  # states that a service can say more about
-STATE = {"pending": "sent", "scored": "scored", "failed": "failed"}
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,6 @@ class Leaderboard:
 def run(cfg: Leaderboard) -> None:
     """Run the stage."""
     if cfg.refresh:
-        for row in read(cfg.log):
-            if _wanted(row, cfg.challenge) and not _complete(row):
-                break
-        else:
-            say("every score and rank that can be asked for is known")
         refresh(cfg.log, cfg.challenge)
     rows = [row for row in read(cfg.log) if _wanted(row, cfg.challenge)]
     if not rows:
@@ -66,9 +59,12 @@ def run(cfg: Leaderboard) -> None:
 def refresh(log: Path, challenge: str | None) -> None:
     """Ask the services for what is not known of what was sent. One that fails is left, and said."""
     failed: set[str] = set()
-    for row in read(log):
+    open_ = [r for r in read(log) if _wanted(r, challenge) and not _complete(r)]
+    if not open_:
+        say("every score and rank that can be asked for is known")
+    for row in open_:
         service = row.board.partition(":")[0]
-        if service in failed or not _wanted(row, challenge) or _complete(row):
+        if service in failed:
             continue
         try:
             standing = connect(row.board).status(row.ref)
@@ -77,22 +73,6 @@ def refresh(log: Path, challenge: str | None) -> None:
             say(f"{row.board} was not asked further: {e}")
             continue
         change(log, row.key, **news(row, standing))
-
-
-def news(row: Row, standing: Standing) -> dict[str, str]:
-    """What a service says beyond what a row has, as columns."""
-    found = {
-        "state": STATE[standing.state],
-        "public": as_text(standing.public),
-        "private": as_text(standing.private),
-        "rank": as_text(standing.rank),
-        "message": standing.message,
-    }
-    if row.state == "scored" and standing.state == "pending":
-        found["state"] = "scored"  # a service that scores once more takes nothing back
-    if found["state"] == "scored" and not row.scored:
-        found["scored"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {name: value for name, value in found.items() if value}
 
 
 def _wanted(row: Row, challenge: str | None) -> bool:
