@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import os
 import subprocess
 import sys
 
@@ -7,6 +8,10 @@ import numpy as np
 import pytest
 
 from helpers import environment, make_arrays
+from standin import KEYS, NOISE, StandIn
+
+for name in (*KEYS, *NOISE):  # nobody's own keys come into a test
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -32,6 +37,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def standin(tmp_path_factory):
+    """AIcrowd, Kaggle and Google Drive on the loopback, see `standin.StandIn`."""
+    server = StandIn(tmp_path_factory.mktemp("standin"))
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -2,17 +2,12 @@
 
 import io
 import os
-import ssl
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-import trustme
 
-from imclust.challenges.hw9 import DRIVE
+from imclust.challenges.hw9 import SHAPES, HW9Config
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,68 +60,16 @@ def npy(a):
     return out.getvalue()
 
 
-class Drive:
-    """An HTTPS proxy that answers for Drive alone; `bodies` maps file ids to what it serves."""
+# The homework's file names -> their Drive ids.
+DRIVE = {name: where.removeprefix("drive:") for name, where in HW9Config.home.files.items()}
 
-    def __init__(self, folder):
-        rng = np.random.default_rng(0)
-        images = {n: rng.integers(0, 256, s, dtype=np.uint8) for n, (_, s) in DRIVE.items()}
-        images["valY.npy"] = images["valY.npy"].astype(np.int64) % 2
-        self.bodies = {DRIVE[n][0]: npy(a) for n, a in images.items()}
-        self.asked = []
-        authority = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        hosts = ("drive.google.com", "drive.usercontent.google.com")
-        authority.issue_cert(*hosts).configure_cert(context)
-        self.authority = folder / "ca.pem"
-        authority.cert_pem.write_to_path(self.authority)
-        drive = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
-
-            def do_CONNECT(self):
-                if self.path.split(":")[0] not in hosts:
-                    self.send_error(404)
-                    return
-                self.send_response(200)
-                self.end_headers()
-                self.connection = context.wrap_socket(self.connection, server_side=True)
-                self.rfile = self.connection.makefile("rb")
-                self.wfile = self.connection.makefile("wb", 0)
-                self.close_connection = False
-                while not self.close_connection:
-                    self.handle_one_request()
-                self.close_connection = True
-
-            def do_GET(self):
-                drive.answer(self)
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, request):
-        """Serve a file by its id, as Drive does for files it has scanned."""
-        file_id = parse_qs(urlsplit(request.path).query).get("id", [""])[0]
-        self.asked.append(file_id)
-        body = self.bodies.get(file_id, b"")
-        page = body.lstrip().startswith(b"<")
-        request.send_response(200 if body else 404)
-        request.send_header("Content-Type", "text/html" if page else "application/octet-stream")
-        if not page:
-            request.send_header("Content-Disposition", 'attachment; filename="a.npy"')
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
-
-    def environment(self):
-        """What makes an unmodified client come here."""
-        proxy = f"http://127.0.0.1:{self.server.server_port}"
-        clear = {"NO_PROXY": "", "no_proxy": ""}
-        return clear | {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(self.authority)}
+def homework():
+    """The homework's three files by their Drive ids, of random content."""
+    rng = np.random.default_rng(0)
+    images = {n: rng.integers(0, 256, s, dtype=np.uint8) for n, s in SHAPES.items()}
+    images["valY.npy"] = images["valY.npy"].astype(np.int64) % 2
+    return {DRIVE[n]: npy(a) for n, a in images.items()}
 
 
 # Options with which a head that takes seconds still finds well separated groups. An empty one is

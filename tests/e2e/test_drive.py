@@ -7,39 +7,35 @@ import sys
 import numpy as np
 import pytest
 
-from helpers import Drive, environment, npy, refused
-from imclust.challenges.hw9 import DRIVE
+from helpers import DRIVE, environment, homework, npy, refused
+from standin_services import QUOTA_PAGE
 
 
 @pytest.fixture
-def drive(tmp_path):
-    stand_in = Drive(tmp_path)
-    yield stand_in
-    stand_in.server.shutdown()
+def drive(standin):
+    standin.drive = homework()
+    return standin
 
 
-def download(imclust, drive):
-    return imclust("download", "--out", "raw", "hw9", **drive.environment())
+def download(imclust, drive, tmp_path):
+    return imclust("download", "--out", "raw", "hw9", **drive.environment(tmp_path))
 
 
 def test_three_files_are_fetched_checked_and_indexed_once(imclust, drive, tmp_path):
-    code, out, err = download(imclust, drive)
+    code, out, err = download(imclust, drive, tmp_path)
     assert code == 0, err
     assert "8500 images to cluster, 500 for validation" in out
     doc = json.loads((tmp_path / "raw/index/manifest.json").read_text())
     assert doc["n_clusters"] == 2
     assert doc["allows_pretrained"] is False
-    asked = len(drive.asked)
-    assert download(imclust, drive)[0] == 0
-    assert len(drive.asked) == asked
+    asked = len(drive.journal)
+    assert download(imclust, drive, tmp_path)[0] == 0
+    assert len(drive.journal) == asked
 
 
 def test_a_page_instead_of_a_file(imclust, drive, tmp_path):
-    drive.bodies[DRIVE["valX.npy"][0]] = (
-        b'<html><body><p class="uc-error-subcaption">Too many users have viewed or downloaded '
-        b"this file recently.</p></body></html>"
-    )
-    result = download(imclust, drive)
+    drive.drive[DRIVE["valX.npy"]] = QUOTA_PAGE
+    result = download(imclust, drive, tmp_path)
     refused(result, "valX.npy must come from Google Drive", "quota", "in a browser")
     assert (tmp_path / "raw/files/trainX.npy").exists()
     assert not (tmp_path / "raw/files/valX.npy").exists()
@@ -55,8 +51,8 @@ def test_a_page_instead_of_a_file(imclust, drive, tmp_path):
     ],
 )
 def test_another_file_is_refused_and_not_kept(imclust, drive, tmp_path, body, words):
-    drive.bodies[DRIVE["trainX.npy"][0]] = body
-    refused(download(imclust, drive), "trainX.npy", words)
+    drive.drive[DRIVE["trainX.npy"]] = body
+    refused(download(imclust, drive, tmp_path), "trainX.npy", words)
     assert list((tmp_path / "raw/files").iterdir()) == []
 
 

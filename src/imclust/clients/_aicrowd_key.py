@@ -1,4 +1,4 @@
-"""Where an AIcrowd key comes from: the environment, else the settings that `aicrowd login` wrote."""
+"""Where an AIcrowd key comes from: the environment, else what `aicrowd login` wrote."""
 
 from __future__ import annotations
 
