@@ -14,7 +14,7 @@ from imclust import ledger
 from imclust.__main__ import main
 from standin import AICROWD_KEY, KAGGLE_TOKEN, Html, NoAnswer, Stall, Status
 
-AICROWD, KAGGLE = "aicrowd:demo-challenge", "kaggle:demo"
+AICROWD, KAGGLE = "aicrowd:demo-challenge", "kaggle:demo-challenge"
 KEYS = {"AICROWD_API_KEY": AICROWD_KEY, "KAGGLE_API_TOKEN": KAGGLE_TOKEN}
 CREATE = {AICROWD: ("POST", "/api/v1/submissions"), KAGGLE: ("POST", "*/CreateSubmission")}
 FAST = ("--poll", "0.02")
@@ -110,7 +110,7 @@ def test_no_key_is_said_before_anything_is_sent(place, standin, capsys, board, m
 
 
 def test_a_low_score_names_the_inverted_file(place, standin, capsys, board):
-    standin.score = 0.13
+    standin.score = "0.13"
     code, out, _ = upload(capsys, "--yes", to=board)
     assert code == 0
     assert "upload submissions/demo/run --invert --yes" in out
@@ -118,7 +118,7 @@ def test_a_low_score_names_the_inverted_file(place, standin, capsys, board):
 
 
 def test_auto_invert_sends_the_other_one(place, standin, capsys, board):
-    standin.score = [0.13, 0.87]
+    standin.score = ["0.13", "0.87"]
     code, out, err = upload(capsys, "--yes", "--auto-invert", to=board)
     assert code == 0, err
     assert created(standin, board) == 2
@@ -223,12 +223,12 @@ def test_what_the_grader_rejects_is_said_and_kept(place, standin, capsys, board)
 
 
 def test_a_score_that_does_not_come_is_followed_later(place, standin, capsys, board):
-    standin.pending = 10**6
+    standin.polls = 10**6
     code, out, _ = upload(capsys, "--yes", "--wait", "0.001", to=board)
     assert code == 0
     assert "not scored yet" in out
     assert row().state == "sent"
-    standin.pending = 0
+    standin.polls = 0
     code, out, _ = upload(capsys, "--yes", to=board)
     assert code == 0
     assert row().state == "scored"
@@ -273,7 +273,7 @@ def test_the_argument_list_never_has_a_key(place, standin, board):
 
 
 def test_ctrl_c_while_it_waits_and_the_same_command_goes_on(place, standin):
-    standin.pending = 10**6
+    standin.polls = 10**6
     command = [sys.executable, "-m", "imclust", "upload", "submissions/demo/run", "--to", AICROWD]
     child = subprocess.Popen(
         [*command, "--yes", *FAST], env=environment(), cwd=place, text=True,
@@ -287,7 +287,7 @@ def test_ctrl_c_while_it_waits_and_the_same_command_goes_on(place, standin):
     assert child.returncode == 130
     assert "goes on" in out + err
     assert row().state == "sent"
-    standin.pending = 0
+    standin.polls = 0
     done = subprocess.run([*command, "--yes", *FAST], env=environment(), cwd=place, timeout=60)
     assert done.returncode == 0
     assert created(standin, AICROWD) == 1
@@ -311,7 +311,7 @@ def test_kill_between_the_request_and_its_answer(place, standin):
 
 
 def test_two_uploads_to_one_challenge_take_turns(place, standin, capsys):
-    standin.pending = 10**6
+    standin.polls = 10**6
     command = [sys.executable, "-m", "imclust", "upload", "submissions/demo/run", "--to", AICROWD]
     child = subprocess.Popen([*command, "--yes", *FAST], env=environment(), cwd=place)
     while not created(standin, AICROWD):
@@ -347,7 +347,7 @@ def test_a_challenge_without_a_board_wants_one(place, capsys):
 
 
 def test_the_leaderboard_shows_what_was_sent(place, standin, capsys):
-    standin.score = [0.13, 0.87]
+    standin.score = ["0.13", "0.87"]
     upload(capsys, "--yes", "--auto-invert")
     assert main(["leaderboard"]) == 0
     out = capsys.readouterr().out
