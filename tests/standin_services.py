@@ -346,7 +346,8 @@ class Services:
             "ref": entry["ref"], "totalBytes": len(entry["file"]), "status": status,
             "date": "2026-11-20T12:00:00.000Z", "description": entry["description"],
             "fileName": "submission.csv", "privateScore": "", "teamName": self.team,
-            "publicScore": (entry["score"] or self.score) if status == "COMPLETE" else "", "submittedBy": "alice",
+            "publicScore": (entry["score"] or self.score) if status == "COMPLETE" else "",
+            "submittedBy": "alice",
         }  # fmt: skip
         return doc | ({"errorDescription": self.score_error} if status == "ERROR" else {})
 

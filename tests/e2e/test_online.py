@@ -55,7 +55,7 @@ def index(tmp_path):
 
 def test_a_zip_of_images_with_a_sample(board, standin, tmp_path, capsys):
     standin.files = {"test.zip": zipped(pictures()), "sample_submission.csv": SAMPLE}
-    code, out, err = download(capsys, board)
+    code, _, err = download(capsys, board)
     assert code == 0, err
     doc, _ = index(tmp_path)
     assert doc["columns"] == ["ImageID", "label"]
@@ -77,7 +77,7 @@ def test_one_zip_of_everything(board, standin, tmp_path, capsys):
 
 
 def test_arrays_in_a_zip(board, standin, tmp_path, capsys):
-    x, y = two_kinds(20)
+    x, _ = two_kinds(20)
     standin.files = {"data.zip": zipped({"a/trainX.npy": npy(x)})}
     code, out, err = download(capsys, board)
     assert code == 0, err
@@ -88,7 +88,7 @@ def test_arrays_in_a_zip(board, standin, tmp_path, capsys):
 def test_pairs(board, standin, tmp_path, capsys):
     cases = b"id,image1_name,image2_name\n0,0,1\n1,2,4\n"
     standin.files = {"images.zip": zipped(pictures()), "test_case.csv": cases}
-    code, out, err = download(capsys, board)
+    code, _, err = download(capsys, board)
     assert code == 0, err
     assert index(tmp_path)[0]["pairs"] == 2
 

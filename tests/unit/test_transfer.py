@@ -11,6 +11,11 @@ import zipfile
 
 import numpy as np
 import pytest
+
+from helpers import environment, npy
+from imclust.checks import Refusal
+from imclust.failures import Failure
+from imclust.transfer import Expected, Limits, fetch, record
 from standin import (
     EXPIRED,
     ChangedEtag,
@@ -23,11 +28,6 @@ from standin import (
     Status,
     WrongLength,
 )
-
-from helpers import environment, npy
-from imclust.checks import Refusal
-from imclust.failures import Failure
-from imclust.transfer import Expected, Limits, fetch, record
 
 DATA = npy(np.random.default_rng(0).integers(0, 256, (400, 1000), dtype=np.uint8))
 QUICK = Limits(connect=2, read=0.4, deadline=10, tries=3, wait=0.01, longest=0.5)
