@@ -200,7 +200,7 @@ def copy_fetched(files: Path, to: Path) -> None:
 
 @dataclass(frozen=True)
 class Difference:
-    """A file that came out otherwise: how many of how many rows."""
+    """A file that came out otherwise: how many of how many rows, the header among them."""
 
     file: str
     rows: int
@@ -214,7 +214,8 @@ def differing_files(a: Path, b: Path) -> list[Difference]:
     for name in names:
         old, new = (f.read_bytes() if f.is_file() else b"" for f in (a / name, b / name))
         if old != new:
-            pairs = list(itertools.zip_longest(old.split(b"\n"), new.split(b"\n")))
+            lines = (text.splitlines(keepends=True) for text in (old, new))
+            pairs = list(itertools.zip_longest(*lines))
             found.append(Difference(name, sum(x != y for x, y in pairs), len(pairs)))
     return found
 
