@@ -16,6 +16,7 @@ from imclust.replay import (
     REPLAYED,
     Origin,
     changed_environment,
+    copy_fetched,
     differing_files,
     plan_of,
 )
@@ -172,3 +173,17 @@ def test_another_machine_is_told_by_name():
         "numpy: 1 then, 2 now",
         "OMP_NUM_THREADS: not known or not set then, 4 now",
     ]
+
+
+def test_what_was_fetched_is_copied_once_and_what_was_made_here_is_not(tmp_path):
+    files, to = tmp_path / "files", tmp_path / "new" / "files"
+    files.mkdir()
+    to.parent.mkdir()
+    (files / "x.npy").write_text("x")
+    copy_fetched(files, to)
+    assert not to.exists()
+    (files / "files.json").write_text("{}")
+    copy_fetched(files, to)
+    (files / "x.npy").write_text("y")
+    copy_fetched(files, to)
+    assert (to / "x.npy").read_text() == "x"

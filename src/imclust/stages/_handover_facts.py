@@ -44,12 +44,22 @@ def facts_of(plan: Plan, steps: dict[str, Any], rows: list[Row]) -> dict[str, st
         **_methods(plan, index),
         "commands": "\n".join(f"- `imclust {' '.join(_shown(s['argv']))}`" for s in steps["steps"]),
         "notes": _notes(docs, steps),
-        "labels": f"Labels were read: {mine['learned_from']}."
-        if mine.get("learned_from")
-        else "No label is read by any step.",
+        "labels": _labels(docs, mine),
         "exact": "The bytes are those of one kind of machine, its thread count and BLAS kernels; "
         "another may move a few rows, and `predict.py` says how many.",
     }
+
+
+def _labels(docs: Docs, mine: dict[str, Any]) -> str:
+    """What the answer owes to labels."""
+    if mine.get("learned_from"):
+        return f"It was learned from {mine['learned_from']}."
+    priors = [doc["config"].get("priors", {}) for doc in docs.values()]
+    told = ("anchors", "must_link", "cannot_link")
+    given = sorted({name.replace("_", "-") for p in priors for name in told if p.get(name)})
+    if given:
+        return f"The user told it of some images beforehand: {', '.join(given)}."
+    return "No label is read by any step."
 
 
 def _answer(plan: Plan, mine: dict[str, Any]) -> str:

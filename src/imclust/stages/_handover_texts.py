@@ -19,7 +19,7 @@ The submission of run `$run` to $place, as one folder that runs. $answer
 | threads | $threads |
 | commit of imclust | $git |
 
-Versions at work (all pinned in `requirements.txt`): $versions.
+Versions at work (`requirements.txt` pins them and all others): $versions.
 
 | stage | seconds | processor seconds | memory (MiB) | device |
 |---|---|---|---|---|
@@ -119,8 +119,7 @@ TODO: what mattered most, in your words.
 
 $features
 
-No image was labelled by hand, and no data beside the competition's and the weights named here was
-used. TODO: anything else that was tried.
+$labels TODO: anything else that was tried.
 
 ## A5. Training and prediction methods
 
@@ -128,8 +127,8 @@ $methods
 
 ## A6. Interesting findings
 
-- Measured without labels: $label_free
-- Measured against validation labels: $validation
+- Without labels (accuracy as `auto` estimates it, else agreement between seeds): $label_free
+- Against the labels at hand, which chose nothing: $validation
 - TODO: what set this solution apart, and what did not work.
 
 ## A7. Simple model

@@ -39,7 +39,7 @@ def run(cfg: Package) -> None:
         Refusal: something is at --out already, or the submission cannot be made again.
     """
     plan = plan_of(cfg.submission)
-    out = cfg.out or Path("data/packages", *Path(plan.submission).parts[-2:])
+    out = cfg.out or Path("data/packages", *(plan.base / plan.submission).parts[-2:])
     target = out.with_name(out.name + ".zip") if cfg.zip else out
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         got = "something there already"
