@@ -30,6 +30,7 @@ PATHS = {
     *("--index", "--weights", "--start", "--features", "--assignment", "--published"),
     *("--data-dir", "--must-link", "--cannot-link", "--anchors"),
 }
+EITHER = "--known"  # a file, or the labels themselves
 MANY = {"--features"}  # flags of several values
 DROPPED = {"--log": 1, "--scores": 1, "--force": 0}  # flag -> its values; they decide no byte
 FETCHED = "files.json"  # the downloader's record
@@ -314,7 +315,7 @@ def _step(
             skip -= 1
         elif flag == "--out":
             words.append(f"{WORK}/{out.relative_to(base).as_posix()}")
-        elif is_path:
+        elif is_path or (flag == EITHER and origin.resolve(word).is_file()):
             words.append(_portable(origin.resolve(word), docs, base, user))
         else:
             words.append(word)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers import make_arrays, make_pairs, two_kinds
 from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Home, rules
+from imclust.challenges._base import Home, home_of
 from imclust.checks import Refusal
 from imclust.images import inspect
 from imclust.loader import Preprocessing, all_pixels
@@ -17,7 +17,7 @@ from imclust.submission import read_sample
 from imclust.texts import read_texts
 from topics import make_table
 
-NETWORK = {"hw9"}  # tested against a stand-in server in tests/e2e/test_drive.py
+NETWORK = {"hw9", "online"}  # tested against a stand-in server in tests/e2e
 
 
 def tree(folder, zipped=False):
@@ -214,9 +214,11 @@ def test_the_rules_are_the_challenges_or_the_users(tmp_path):
     assert {n for n, t in tracks.items() if t == "scratch"} == {"digits", "hw9", "photos"}
     assert all(isinstance(e.config.home, Home) for e in CHALLENGES)
     own = CHALLENGES["arrays"].config
-    assert rules(own(tmp_path)) == "open"
-    assert rules(own(tmp_path, track="scratch")) == "scratch"
-    assert rules(CHALLENGES["hw9"].config()) == "scratch"
+    assert home_of(own(tmp_path)).track == "open"
+    assert home_of(own(tmp_path, track="scratch")).track == "scratch"
+    assert home_of(CHALLENGES["hw9"].config()).track == "scratch"
+    online = CHALLENGES["online"].config("kaggle:titanic")
+    assert home_of(online) == Home("kaggle:titanic")
 
 
 def test_a_sample_beside_arrays_has_their_row_numbers(arrays_dir, tmp_path):

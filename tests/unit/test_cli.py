@@ -27,12 +27,17 @@ def test_help_explains_itself_without_loading_anything_heavy(stage):
     assert done.returncode == 0, done.stderr
     assert "loaded: []" in done.stdout
     assert "usage: python -m imclust" in done.stdout
-    if stage and stage not in {"encoders", "leaderboard"}:  # no artefact is theirs
+    if stage and stage not in {
+        "challenges",
+        "encoders",
+        "upload",
+        "leaderboard",
+    }:  # no artefact is theirs
         assert "--out" in done.stdout
 
 
 def test_unknown_stage_and_version(imclust):
-    refused(imclust("clutser"), "stage must be one of download", "'clutser'")
+    refused(imclust("clutser"), "stage must be one of challenges, download", "'clutser'")
     assert imclust("--version")[1].strip()
 
 

@@ -49,7 +49,7 @@ def test_every_flag_of_a_path_is_known():
         module = importlib.import_module(f"imclust.stages.{stage}")
         found |= path_fields(getattr(module, STAGES[stage][0]))
     assert {"--data-dir", "--anchors", "--features"} <= set(found)  # it looks into methods
-    assert set(found) - {"--out", *DROPPED} == PATHS
+    assert set(found) - {"--out", "--check", *DROPPED} == PATHS
     assert {name for name, several in found.items() if several} == MANY
 
 

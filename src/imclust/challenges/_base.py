@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -88,9 +88,10 @@ class LocalData:
         return sorted(p for p in self.data_dir.rglob("*") if p.is_file())
 
 
-def rules(cfg: Any) -> Track:
-    """What the rules of the challenge of this config allow; users say it of their own data."""
-    return cfg.track if isinstance(cfg, LocalData) else cfg.home.track
+def home_of(cfg: Any) -> Home:
+    """The home of the challenge of this config, with what its user says of board and rules."""
+    said = {f.name: getattr(cfg, f.name) for f in fields(cfg) if f.name in {"board", "track"}}
+    return replace(cfg.home, **said)
 
 
 def sample_beside(folder: Path, ids: Iterable[str], what: str) -> Path | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Challenge, Home, LocalData, Track
+from imclust.challenges._base import Challenge, Home, LocalData, Track, home_of
 from imclust.challenges._fetching import gathered, unpacked
 from imclust.challenges.arrays import from_folder
 from imclust.challenges.folder import folder
@@ -19,15 +20,12 @@ from imclust.template import SAMPLE
 class OnlineConfig:
     """All files of a challenge by its name there. You say how many clusters: K=<n>."""
 
+    home: ClassVar[Home] = Home("SERVICE:CHALLENGE")
+
     board: str
     """SERVICE:CHALLENGE, such as kaggle:titanic; the challenge may be its whole address."""
     track: Track = "open"
     """What the rules allow: `scratch` forbids pretrained weights."""
-
-    @property
-    def home(self) -> Home:
-        """Where it lives, as the user said."""
-        return Home(self.board, track=self.track)
 
 
 @CHALLENGES.register("online", OnlineConfig, paper="anybody's challenge")
@@ -37,7 +35,7 @@ def online(cfg: OnlineConfig, files: Path) -> Challenge:
     Raises:
         Failure: the service did not hand a file out. Refusal: no images among them.
     """
-    gathered(cfg.home, files)
+    gathered(home_of(cfg), files)
     unpacked(files)
     if array := _first(files, "trainX.npy"):
         say(f"{cfg.board}: read as arrays, from {array.parent}")

@@ -35,28 +35,22 @@ def run(cfg: Challenges) -> None:
     entries = [CHALLENGES[cfg.name]] if cfg.name else list(CHALLENGES)
     say(f"{'challenge':<12} {'rules':<8} {'disk':>8}  {'board':<28} needs")
     for entry in entries:
-        home = home_of(entry)
+        home = entry.config.home
         disk = f"{home.mib} MiB" if home.mib else "-"
         board = home.board or "-"
         say(f"{entry.name:<12} {home.track:<8} {disk:>8}  {board:<28} {_needs(entry, cfg.raw)}")
     if cfg.name:
         _more(entries[0], cfg.raw)
     if cfg.ask:
-        for board in sorted({b for e in entries if (b := home_of(e).board)}):
+        for board in sorted({b for e in entries if (b := e.config.home.board)}):
             say(f"{board}: {_asked(board)}")
-
-
-def home_of(entry: Entry[Any]) -> Home:
-    """The home that a challenge's config declares."""
-    home = entry.config.home
-    return home if isinstance(home, Home) else Home("SERVICE:CHALLENGE")  # as the user will say
 
 
 def _needs(entry: Entry[Any], raw: Path) -> str:
     """What is missing before its data are here, or that nothing is."""
     if (raw / entry.name / "index" / MANIFEST).is_file():
         return "nothing: downloaded"
-    home = home_of(entry)
+    home: Home = entry.config.home
     names = {f.name for f in fields(entry.config)}
     if not home.files and not home.board:
         return "DATA_DIR: your data" if "data_dir" in names else "nothing: embedded"
@@ -77,7 +71,7 @@ def _services(home: Home) -> list[str]:
 
 
 def _more(entry: Entry[Any], raw: Path) -> None:
-    home = home_of(entry)
+    home = entry.config.home
     say("")
     say(f"{entry.name}: {(entry.config.__doc__ or '').strip()}")
     say(f"from: {entry.paper}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Challenge, rules
+from imclust.challenges._base import Challenge, home_of
 from imclust.checks import Refusal, cluster_count, refusal
 from imclust.images import ImageRow, inspect, load_index, save_index
 from imclust.log import say
@@ -56,6 +56,7 @@ def run(cfg: Download) -> None:
         "template",
     )
     opened: list[Any] = []
+    home = home_of(cfg.challenge)
 
     def challenge() -> Any:
         if not opened:
@@ -74,8 +75,8 @@ def run(cfg: Download) -> None:
             "content": challenge().content,
             "columns": challenge().columns,
             "n_clusters": challenge().n_clusters,
-            "rules": rules(cfg.challenge),
-            "board": cfg.challenge.home.board,
+            "rules": home.track,
+            "board": home.board,
             "pairs": len(challenge().pairs),
             "rows": {s: splits.count(s) for s in sorted(set(splits))},
         }
