@@ -1,5 +1,7 @@
 """Kaggle's client against the stand-in, through Kaggle's own package: every fault by its kind."""
 
+import json
+
 import pytest
 
 from helpers import failed
@@ -119,7 +121,7 @@ def test_keys_in_files(kaggle, monkeypatch, tmp_path):
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     folder = tmp_path / "home" / ".kaggle"
     folder.mkdir()
-    (folder / "kaggle.json").write_text('{"username": "alice", "key": "%s"}' % KAGGLE_KEY)
+    (folder / "kaggle.json").write_text(json.dumps({"username": "alice", "key": KAGGLE_KEY}))
     assert kaggle.credentials() == str(folder / "kaggle.json")
     (folder / "access_token").write_text(KAGGLE_TOKEN)
     assert kaggle.credentials() == str(folder / "access_token")
