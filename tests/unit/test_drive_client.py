@@ -55,6 +55,15 @@ def test_what_was_cut_is_gone_on_with(get, standin, tmp_path):
     assert standin.asked(*BODY)[-1].headers.get("Range") == "bytes=524288-"
 
 
+def test_trouble_amid_a_resumed_file(get, standin):
+    standin.faults[BODY] = [Cut(800_000), None, Status(503)]
+    with failed("network", 7):
+        get()
+    with failed("corrupt", 8, "again"):  # gdown takes it for a server that ignores ranges
+        get()
+    assert get() == standin.drive[ID]
+
+
 def test_a_server_that_ignores_ranges_is_asked_from_the_start(get, standin):
     standin.faults[BODY] = [Cut(800_000), None, IgnoreRange()]  # it first asks for the whole
     with failed("network", 7):
@@ -83,7 +92,8 @@ def test_pages_in_place_of_the_file(get, standin, page, kind, status, words):
     [
         (Status(403), "not-allowed", 4, "shared with everybody"),
         (Status(429), "not-allowed", 4, "asked too often"),
-        (Status(500), "server", 7, "theirs"),
+        (Status(500), "not-allowed", 4, "in trouble"),  # gdown says no more
+        (Status(503), "not-allowed", 4, "in trouble"),
         (Html(), "not-allowed", 4, "no public link"),
         (NoAnswer(), "network", 7, "check the network"),
         (Stall(9), "timeout", 7, "no answer in time"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 from typing import ClassVar
 
@@ -53,9 +54,10 @@ class Drive(ChallengeClient):
             if is_right(to, expected):
                 say(f"{to.name} is there already")
                 return
-            body = staging / "body"
+            body = staging / to.name
+            parts = f"{escape(to.name)}*.part"
             body.unlink(missing_ok=True)  # gdown takes a finished file of that name unchecked
-            for part in sorted(staging.glob("body*.part"))[1:]:
+            for part in sorted(staging.glob(parts))[1:]:
                 part.unlink()  # it refuses to choose
             try:
                 gdown.download(
@@ -70,7 +72,7 @@ class Drive(ChallengeClient):
             except (gdown.exceptions.DownloadError, requests.RequestException, ValueError) as e:
                 failure = self._failure(to.name, e)
                 if failure.kind == "corrupt":  # with these parts it would fail for ever
-                    for part in staging.glob("body*.part"):
+                    for part in staging.glob(parts):
                         part.unlink()
                 raise failure from e
             settle(body, to, expected, source)
@@ -93,9 +95,9 @@ class Drive(ChallengeClient):
         elif answer is not None or "public link" in text:
             kind, got = (
                 "not-allowed",
-                "no public link to it (private, gone, or asked too often)",
+                "no public link (private, gone, asked too often, or Drive is in trouble)",
             )
-            do = "check the id, and that it is shared with everybody"
+            do = "check that it is shared with everybody, or try again later"
         elif isinstance(cause, requests.RequestException | OSError):
             kind, got = "network", f"no connection or a broken one ({type(cause).__name__})"
             do = "check the network and run the same command again"
