@@ -15,8 +15,8 @@
 # it. K=auto has the number of clusters voted on. CLUSTER_FLAGS go to every `cluster`, before the
 # name of the head, such as --proportions uniform. FINETUNE=self refines the encoder on its own confident clusters, and
 # FINETUNE=published on labels that the task gives away. local-aggregation starts from START
-# (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS and
-# START_FLAGS are handed on. RUN names the run (default RECIPE-seedSEED, after the encoder's name
+# (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS,
+# START_FLAGS and SUBMIT_FLAGS (such as --known 0,1,0,1,0) are handed on. RUN names the run (default RECIPE-seedSEED, after the encoder's name
 # unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and submissions/;
 # SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only what a changed
 # setting or file touches.
@@ -34,6 +34,7 @@ seed=${SEED:-0} name=$challenge source=() k=() count=() aside=() top=
 read -ra challenge_flags <<<"${CHALLENGE_FLAGS:-}"
 read -ra encoder_flags <<<"${ENCODER_FLAGS:-}"
 read -ra cluster_flags <<<"${CLUSTER_FLAGS:-}"
+read -ra submit_flags <<<"${SUBMIT_FLAGS:-}"
 [ -z "${WEIGHTS:-}" ] || encoder_flags+=(--weights "$(absolute "$WEIGHTS")")
 [ "$challenge" != blitz7 ] || seed=${SEED:-42} # the walkthrough's
 if [ -n "${DATA_DIR:-}" ]; then
@@ -155,6 +156,6 @@ fi
 imclust score --assignment "$clusters" --index "$raw/index" --labels "$raw/labels" \
     --weights "$weights" --out "$run/scores" "${own_clusters[@]}" --spaces "$latents" "$run/tsne"
 imclust submit --assignment "$clusters" --index "$raw/index" --out "$submission" \
-    --log "${top}submissions/log.csv" --scores "$run/scores"
+    --log "${top}submissions/log.csv" --scores "$run/scores" "${submit_flags[@]}"
 imclust report --submission "$submission" --scores "$run/scores" --labels "$raw/labels" \
     --embedding "$run/tsne" --out "$run/report" "${own_embedding[@]}"

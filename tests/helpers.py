@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imclust.challenges.hw9 import SHAPES, HW9Config
 from imclust.failures import Failure
@@ -45,6 +46,19 @@ def make_arrays(folder, n=60, n_val=20):
     np.save(folder / "valX.npy", x)
     np.save(folder / "valY.npy", y)
     return folder
+
+
+def make_pairs(folder, n=40, n_pairs=60, seed=0):
+    """Images of two kinds as files, and pairs of them; returns the folder and what is right."""
+    (folder / "images").mkdir(parents=True)
+    images, y = two_kinds(n, seed)
+    for i, x in enumerate(images):
+        Image.fromarray(x).save(folder / "images" / f"{i:06}.png")
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, n, (2, n_pairs))
+    rows = "".join(f"{i},{p:06},{q:06}\n" for i, (p, q) in enumerate(zip(a, b, strict=True)))
+    (folder / "test_case.csv").write_text("id,image1_name,image2_name\n" + rows)
+    return folder, (y[a] == y[b]).astype(int)
 
 
 def refused(result, *words, status=2):

@@ -74,7 +74,8 @@ class Services:
         redirects: AIcrowd's files lie in a bucket behind a signed link.
         link_uses: how often a signed link works; None: always.
         allowed: submissions still taken; None: any number.
-        polls: how often a submission is pending. score, score_error: what then comes.
+        polls: how often a submission is pending. score, score_error: what then comes; a list of
+            scores goes to successive submissions.
         board: rows of Kaggle's leaderboard, (team, score), best first; the account's is `team`.
         submissions: what was recorded: service, ref, description, file, polls.
     """
@@ -231,12 +232,13 @@ class Services:
         if self.allowed is not None:
             self.allowed -= 1
         entry = {"service": service, "ref": first + len(self.submissions), "polls": 0}
-        self.submissions.append({**entry, "description": description, "file": data})
+        score = self.score.pop(0) if isinstance(self.score, list) else None
+        self.submissions.append({**entry, "description": description, "file": data, "score": score})
         return entry["ref"]
 
     def graded(self, entry):
         entry["polls"] += 1
-        status, score, words = "graded", float(self.score), "Graded successfully"
+        status, score, words = "graded", float(entry["score"] or self.score), "Graded successfully"
         if entry["polls"] <= self.polls:
             status, score, words = "submitted", None, ""
         elif self.score_error:
@@ -348,7 +350,8 @@ class Services:
             "ref": entry["ref"], "totalBytes": len(entry["file"]), "status": status,
             "date": "2026-11-20T12:00:00.000Z", "description": entry["description"],
             "fileName": "submission.csv", "privateScore": "", "teamName": self.team,
-            "publicScore": self.score if status == "COMPLETE" else "", "submittedBy": "alice",
+            "publicScore": (entry["score"] or self.score) if status == "COMPLETE" else "",
+            "submittedBy": "alice",
         }  # fmt: skip
         return doc | ({"errorDescription": self.score_error} if status == "ERROR" else {})
 

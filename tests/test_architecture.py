@@ -19,6 +19,7 @@ LAYER = {
     "clusterers": 6,
     "challenges": 6,
     "clients": 5,
+    "handover": 5,
     "replay": 4,
     "submission": 4,
     "template": 3,

@@ -87,7 +87,8 @@ def cluster_latents(
     labels = given.probabilities.argmax(1)
     facts = {**found.facts, **given.facts}
     rows = sorted(facts.pop("candidates", []), key=lambda row: -row["score"])
-    place = _Placer(entry.method, found.place, given.place)
+    widths = tuple(view.shape[1] for view in views)
+    place = _Placer(entry.method, widths, found.place, given.place)
     score = judge(labels, views, k, seed)
     return Result(
         labels, given.probabilities, score, method, rows, facts, vote, place,
@@ -97,15 +98,25 @@ def cluster_latents(
 
 @dataclass(frozen=True)
 class _Placer:
-    """Places further rows as the fitted ones were; can be pickled."""
+    """Places further rows as the fitted ones were; can be pickled.
+
+    Args:
+        widths: numbers of columns of the fitted spaces, in order.
+    """
 
     method: Any
+    widths: tuple[int, ...]
     found: Callable[[Any], np.ndarray]
     given: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, spaces: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        views = [spaces] if hasattr(spaces, "ndim") else list(spaces)
-        return self.given(self.found(as_input(self.method, _checked(views))))
+        views = _checked([spaces] if hasattr(spaces, "ndim") else list(spaces))
+        widths = tuple(view.shape[1] for view in views)
+        if widths != self.widths:
+            got = f"{len(widths)} of widths {list(widths)}"
+            allowed = f"like the {len(self.widths)} fitted ones, of widths {list(self.widths)}"
+            raise refusal("the spaces to place", allowed, got, "encode the rows as those were")
+        return self.given(self.found(as_input(self.method, views)))
 
 
 def run_head(

@@ -168,15 +168,14 @@ def rows_of(submission: Path, log: Path, scores: Path | None = None) -> list[Row
         Refusal: no submission, or scores of another assignment.
     """
     doc = read_manifest(submission, "submission")
-    made = lineage(submission)
-    kinds = {d["kind"]: d for d in made.values()}
+    index = read_manifest(submission / doc["inputs_at"]["index"], "index")
     assignment = read_manifest(submission / doc["inputs_at"]["assignment"], "assignment")
     free, validation = _scores(assignment, doc, scores)
     row = Row(
-        challenge=kinds["index"]["challenge"],
+        challenge=index["challenge"],
         run=submission.resolve().name,
         submission=place_of(submission, log),
-        config=config_digest(made),
+        config=_config_of(submission),
         git=doc["git"] or "",
         track=doc["track"],
         label_free=free,
@@ -207,6 +206,14 @@ def config_digest(made: dict[Path, dict[str, Any]]) -> str:
         for doc in made.values()
     ]
     return hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _config_of(submission: Path) -> str:
+    """`config_digest` of a submission; "" when something it was made from has been deleted."""
+    try:
+        return config_digest(lineage(submission))
+    except Refusal:
+        return ""
 
 
 def best(rows: list[Row]) -> list[Row]:
@@ -258,7 +265,8 @@ def _scores(
     known, train = doc["val_through"], doc["train"]
     if known is None and train and train["n"] == sum(doc["label_free"]["sizes"]):
         known = train
-    return as_text(free), as_text(known and known.get("accuracy", known["hungarian"]))
+    name = "accuracy" if known and "accuracy" in known else "hungarian"
+    return as_text(free), as_text(known and known[name])
 
 
 def asas_text(value: float | None) -> str:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,7 @@ def copy_fetched(files: Path, to: Path) -> None:
 
 @dataclass(frozen=True)
 class Difference:
-    """A file that came out otherwise: how many of how many rows."""
+    """A file that came out otherwise: how many of how many rows, the header among them."""
 
     file: str
     rows: int
@@ -214,7 +214,8 @@ def differing_files(a: Path, b: Path) -> list[Difference]:
     for name in names:
         old, new = (f.read_bytes() if f.is_file() else b"" for f in (a / name, b / name))
         if old != new:
-            pairs = list(itertools.zip_longest(old.split(b"\n"), new.split(b"\n")))
+            lines = (text.splitlines(keepends=True) for text in (old, new))
+            pairs = list(itertools.zip_longest(*lines))
             found.append(Difference(name, sum(x != y for x, y in pairs), len(pairs)))
     return found
 
@@ -303,7 +304,6 @@ def _step(
 ) -> Step:
     doc = docs[paths[0]]
     origin = _origin(paths[0], doc)
-    outs = {_real_out(p, d): p for p, d in docs.items()}
     words: list[str] = []
     skip = 0
     for flag, word, is_path in _parsed(doc["argv"]):
@@ -314,8 +314,8 @@ def _step(
             skip -= 1
         elif flag == "--out":
             words.append(f"{WORK}/{out.relative_to(base).as_posix()}")
-        elif is_path and (place := _portable(origin.resolve(word), [*docs, *outs], base, user)):
-            words.append(place)
+        elif is_path:
+            words.append(_portable(origin.resolve(word), docs, base, user))
         else:
             words.append(word)
     outputs = tuple(p.relative_to(base).as_posix() for p in paths)
@@ -324,8 +324,8 @@ def _step(
     return Step(tuple(words), below, outputs, seconds, doc.get("variables", {}))
 
 
-def _portable(path: Path, artefacts: list[Path], base: Path, user: list[str]) -> str:
-    """A path of a command for another machine; "" for a word that is no path after all."""
+def _portable(path: Path, artefacts: Iterable[Path], base: Path, user: list[str]) -> str:
+    """A path of a command for another machine."""
     if any(path.is_relative_to(folder) for folder in artefacts):
         return f"{WORK}/{path.relative_to(base).as_posix()}"
     if not path.exists():

@@ -124,7 +124,7 @@ def fetch(
                 pull.once(address, signed=callable(url))
                 break
             except _Again as e:
-                failed = 0 if pull.have() >= before + PIECE else failed + 1
+                failed = 0 if pull.have() > before else failed + 1
                 if e.fresh:
                     pull.drop()
                 pause = _pause(e.failure, failed, limits)

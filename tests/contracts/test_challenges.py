@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import make_arrays, two_kinds
+from helpers import make_arrays, make_pairs, two_kinds
 from imclust.challenges import CHALLENGES
+from imclust.challenges._base import Home, rules
 from imclust.checks import Refusal
 from imclust.images import inspect
 from imclust.loader import Preprocessing, all_pixels
+from imclust.submission import read_sample
 from imclust.texts import read_texts
 from topics import make_table
 
@@ -56,6 +58,7 @@ def config(entry, tmp_path):
         "blitz7": lambda: stage_frames(tmp_path),
         "folder": lambda: tree(tmp_path),
         "imagefolder": lambda: tree(tmp_path),
+        "pairs": lambda: make_pairs(tmp_path / "pairs", 8)[0],
         "texts": lambda: make_table(tmp_path / "texts.csv"),
     }.get(entry.name)
     return entry.config(data_dir=data()) if data else entry.config()
@@ -72,6 +75,9 @@ def test_rows_are_unique_readable_and_labels_belong_to_them(entry, tmp_path):
     assert {r.split for r in challenge.rows} <= {"train", "val"}
     assert set(challenge.labels) <= set(ids)
     assert len(challenge.columns) == 2
+    asked = [p[0] for p in challenge.pairs] or [r.id for r in challenge.rows if r.split == "train"]
+    assert challenge.sample is None or list(read_sample(challenge.sample).ids) == asked
+    assert {i for p in challenge.pairs for i in p[1:]} <= set(ids)
     assert not [r.problem for r in inspect(challenge.rows[:3], 3) if not r.digest]
     if challenge.content == "images":
         assert all_pixels(challenge.rows[:3], Preprocessing(32), "test").shape == (3, 32, 32, 3)
@@ -101,7 +107,6 @@ def test_photos_are_of_the_promised_shape_and_balanced(tmp_path):
     assert x.dtype == v.dtype == np.uint8
     assert sorted(challenge.labels.values()) == ["0"] * 250 + ["1"] * 250
     assert challenge.n_clusters == 2
-    assert not challenge.allows_pretrained
 
 
 def test_photos_take_both_sets_from_different_columns(tmp_path, monkeypatch):
@@ -194,6 +199,105 @@ def test_a_sample_fixes_order_ids_and_header(tmp_path):
     assert challenge.columns == ("ImageID", "label")
 
 
+def test_a_sample_of_three_columns_names_the_label_column(tmp_path):
+    data = tree(tmp_path)
+    sample = data / "sample_submission.csv"
+    sample.write_text("Usage,label,id\nPublic,0,3\nPrivate,0,1\n")
+    challenge = opened("folder", data, tmp_path)
+    assert [r.id for r in challenge.rows] == ["3", "1"]
+    assert challenge.columns == ("id", "label")
+    assert challenge.sample == sample
+
+
+def test_the_rules_are_the_challenges_or_the_users(tmp_path):
+    tracks = {e.name: e.config.home.track for e in CHALLENGES}
+    assert {n for n, t in tracks.items() if t == "scratch"} == {"digits", "hw9", "photos"}
+    assert all(isinstance(e.config.home, Home) for e in CHALLENGES)
+    own = CHALLENGES["arrays"].config
+    assert rules(own(tmp_path)) == "open"
+    assert rules(own(tmp_path, track="scratch")) == "scratch"
+    assert rules(CHALLENGES["hw9"].config()) == "scratch"
+
+
+def test_a_sample_beside_arrays_has_their_row_numbers(arrays_dir, tmp_path):
+    sample = arrays_dir / "sample_submission.csv"
+    sample.write_text("ID,cluster\n" + "".join(f"{i},0\n" for i in range(60)))
+    challenge = opened("arrays", arrays_dir, tmp_path)
+    assert (challenge.sample, challenge.columns) == (sample, ("ID", "cluster"))
+    sample.write_text("ID,cluster\n1,0\n60,0\n")
+    with pytest.raises(Refusal, match=r"got 59 missing and 1 others, first '0'"):
+        opened("arrays", arrays_dir, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".png"])
+def test_pairs_of_files_by_name_with_or_without_suffix(tmp_path, suffix):
+    data = make_pairs(tmp_path / "data", 8)[0]
+    (data / "test_case.csv").write_text(
+        f"ID,a,b\nx,000003{suffix},000001{suffix}\ny,000001,000001\n"
+    )
+    challenge = opened("pairs", data, tmp_path)
+    assert len(challenge.rows) == 8
+    three, one = "images/000003.png", "images/000001.png"
+    assert challenge.pairs == [("x", three, one), ("y", one, one)]
+    assert challenge.n_clusters == 2
+
+
+@pytest.mark.parametrize("name", ["image", "images", "trainX"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_pairs_of_an_array_by_row_even_when_it_is_flat(tmp_path, name, flat):
+    grey = two_kinds(6, size=28)[0][..., 0]
+    np.save(tmp_path / f"{name}.npy", grey.reshape(6, -1) if flat else grey)
+    (tmp_path / "test_case.csv").write_text("ID,image1_index,image2_index\n0,5,2\n1,0,0\n")
+    challenge = opened("pairs", tmp_path, tmp_path)
+    assert challenge.pairs == [("0", "5", "2"), ("1", "0", "0")]
+    shown = all_pixels(challenge.rows, Preprocessing(28), "t")
+    assert np.array_equal(np.array(shown)[..., 0], grey)
+
+
+def test_the_sample_of_pairs_must_have_their_ids(tmp_path):
+    data = make_pairs(tmp_path / "data", 8, 5)[0]
+    sample = data / "sample_submission.csv"
+    sample.write_text("id,same\n" + "".join(f"{i},0\n" for i in (4, 3, 2, 1, 0)))
+    challenge = opened("pairs", data, tmp_path)
+    assert (challenge.sample, challenge.columns) == (sample, ("id", "same"))
+    sample.write_text("id,same\n0,0\n")
+    with pytest.raises(Refusal, match=r"the ids of test_case\.csv; got 4 missing"):
+        opened("pairs", data, tmp_path)
+
+
+CASES = {
+    "no table": (None, r"a folder with test_case\.csv; got none"),
+    "two columns": ("a,b\n1,2\n", "three columns"),
+    "no pair": ("id,a,b\n", "at least one pair"),
+    "unknown image": ("id,a,b\n1,000001,000099\n", "1 without one, first '000099'"),
+    "the same id twice": ("id,a,b\n1,000001,000001\n1,000001,000001\n", "unique; got '1'"),
+    "web page": ("<html>", "a web page"),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), CASES.values(), ids=CASES)
+def test_wrong_pairs_are_refused(tmp_path, text, why):
+    data = make_pairs(tmp_path / "data", 4)[0]
+    (data / "test_case.csv").unlink()
+    if text is not None:
+        (data / "test_case.csv").write_text(text)
+    with pytest.raises(Refusal, match=why):
+        opened("pairs", data, tmp_path)
+
+
+def test_wrong_arrays_of_pairs_are_refused(tmp_path):
+    (tmp_path / "test_case.csv").write_text("id,a,b\n0,1,2\n1,6,x\n")
+    np.save(tmp_path / "image.npy", np.arange(6 * 784, dtype=np.int64).reshape(6, 784) % 7)
+    with pytest.raises(Refusal, match="uint8 images"):
+        opened("pairs", tmp_path, tmp_path)
+    np.save(tmp_path / "image.npy", np.arange(6 * 783).reshape(6, 783).astype(np.uint8))
+    with pytest.raises(Refusal, match=r"a square has, such as 784; got \[6, 783\]"):
+        opened("pairs", tmp_path, tmp_path)
+    np.save(tmp_path / "image.npy", np.arange(6 * 784).reshape(6, 784).astype(np.uint8))
+    with pytest.raises(Refusal, match="from 0 to 5; got 2 others, first '6'"):
+        opened("pairs", tmp_path, tmp_path)
+
+
 def test_blitz7_is_the_samples_order_five_stages_and_its_header(tmp_path):
     challenge = opened("blitz7", stage_frames(tmp_path), tmp_path)
     assert [r.id for r in challenge.rows] == list("31207654")
@@ -220,8 +324,9 @@ def test_a_sample_beside_a_zip_of_images(tmp_path):
 SAMPLES = {
     "duplicate ids": ("id,label\n1,0\n1,0\n", "unique; got '1' more than once"),
     "unknown id": ("id,label\n1,0\n77,0\n", "1 without one, first '77'"),
-    "three columns": ("id,label,x\n1,0,0\n", "two columns"),
-    "empty": ("", "two columns"),
+    "one column": ("id\n1\n", "two columns"),
+    "empty": ("", "an empty file"),
+    "web page": ("<html>", "a web page"),
 }
 
 

@@ -27,7 +27,7 @@ def test_three_files_are_fetched_checked_and_indexed_once(imclust, drive, tmp_pa
     assert "8500 images to cluster, 500 for validation" in out
     doc = json.loads((tmp_path / "raw/index/manifest.json").read_text())
     assert doc["n_clusters"] == 2
-    assert doc["allows_pretrained"] is False
+    assert doc["rules"] == "scratch"
     asked = len(drive.journal)
     assert download(imclust, drive, tmp_path)[0] == 0
     assert len(drive.journal) == asked

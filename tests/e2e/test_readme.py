@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from helpers import ROOT, environment, homework, make_arrays, two_kinds
+from helpers import ROOT, environment, homework, make_arrays, make_pairs, two_kinds
 from imclust.encoders.timm import Timm, TimmConfig
 from imclust.encoders.vgg16 import VGG16, VGG16Config
 from topics import make_table
@@ -47,6 +47,7 @@ def place(tmp_path):
     sample = "ImageID,label\n" + "".join(f"{i},0\n" for i in range(24))
     (my / "blitz7" / "sample_submission.csv").write_text(sample)
     make_table(my / "texts.csv")
+    make_pairs(my / "pairs")
     ids = [*map(str, range(60)), *(f"val-{i}" for i in range(20))]
     words = "".join(
         f"{i},a picture of the {'sun' if n % 2 else 'sea'}\n" for n, i in enumerate(ids)

@@ -205,3 +205,13 @@ def test_an_unknown_name_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = imclust.nothing
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_rows_of_other_spaces_than_the_fitted_are_refused(blobs, wrong):
+    z, _ = blobs
+    placed = cluster_latents([z, z[:, :3]], 3, method="kmeans").place
+    assert placed([z, z[:, :3]]).shape == (90, 3)
+    spaces = [[z], [z[:, :3], z], [z, z[:, :2]]][wrong]
+    with pytest.raises(Refusal, match=r"of widths \[8, 3\]; got"):
+        placed(spaces)

@@ -1,4 +1,6 @@
 import csv
+import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -6,8 +8,20 @@ import signal
 import pytest
 
 from imclust import ledger
+from imclust.artifacts import Order, produce
 from imclust.checks import Refusal
-from imclust.ledger import COLUMNS, Row, best, change, folder_of, gains, place_of, read, record
+from imclust.ledger import (
+    COLUMNS,
+    Row,
+    best,
+    change,
+    folder_of,
+    gains,
+    place_of,
+    read,
+    record,
+    rows_of,
+)
 
 SHA = "0123456789abcdef" * 4
 
@@ -171,3 +185,73 @@ def test_a_folder_is_named_from_the_log_and_survives_a_move_of_both(tmp_path):
     assert place_of(beside, log) == "../my/submission"
     assert place_of(tmp_path / "b", log) == str(tmp_path / "b")
     assert folder_of(Row("photos", submission="../my/submission"), log) == beside
+
+
+CODE = ("checks",)
+
+
+def artefact(folder, kind, facts=None, **inputs):
+    def write(at):
+        for name, text in (facts or {}).pop("files", {}).items():
+            (at / name).write_text(text)
+        return facts or {}
+
+    produce(folder, Order(kind, {}, inputs, CODE), write)
+    return folder
+
+
+def made(tmp_path, scores, **assigned):
+    """A submission of two files with scores of it: (submission, scores)."""
+    index = artefact(tmp_path / "index", "index", {"challenge": "photos"})
+    clusters = artefact(tmp_path / "clusters", "assignment", assigned, index=index)
+    files = {"submission.csv": "a\n", "submission_inverted.csv": "b\n"}
+    inputs = {"assignment": clusters, "index": index}
+    home = tmp_path / "submissions" / "photos" / "one"
+    submission = artefact(home, "submission", {"files": files}, **inputs)
+    files = {"scores.json": json.dumps(scores)}
+    return submission, artefact(tmp_path / "scores", "scores", {"files": files}, **inputs)
+
+
+FREE = {"sizes": [2, 2], "stability": 0.75}
+TRAIN = {"n": 4, "hungarian": 0.625}
+
+
+@pytest.mark.parametrize(
+    ("scores", "assigned", "free", "validation"),
+    [
+        ({"val_through": {"accuracy": 0.5}, "train": TRAIN}, {}, "0.75", "0.5"),
+        ({"val_through": {"hungarian": 0.25}, "train": None}, {"stability": 0.5}, "0.5", "0.25"),
+        ({"val_through": None, "train": TRAIN}, {"estimated_accuracy": 0.875}, "0.875", "0.625"),
+        ({"val_through": None, "train": TRAIN | {"n": 3}}, {}, "0.75", ""),
+        ({"val_through": None, "train": None}, {}, "0.75", ""),
+    ],
+)
+def test_rows_of_a_submission(tmp_path, log, scores, assigned, free, validation):
+    submission, scored = made(tmp_path, scores | {"label_free": FREE}, **assigned)
+    one, two = rows_of(submission, log, scored)
+    assert (one.file, two.file) == ("submission.csv", "submission_inverted.csv")
+    assert one.sha256 == hashlib.sha256(b"a\n").hexdigest()
+    assert (one.challenge, one.run, one.submission, one.track) == (
+        "photos", "one", "photos/one", "scratch"
+    )  # fmt: skip
+    assert [(r.label_free, r.validation, len(r.config)) for r in (one, two)] == [
+        (free, validation, 16)
+    ] * 2
+
+
+def test_rows_without_scores_and_with_those_of_another_assignment(tmp_path, log):
+    submission, _ = made(tmp_path, {})
+    assert rows_of(submission, log)[0].validation == ""
+    other = artefact(tmp_path / "other", "assignment", {"files": {"x": "y"}})
+    scores = artefact(tmp_path / "theirs", "scores", assignment=other)
+    with pytest.raises(Refusal, match="another assignment"):
+        rows_of(submission, log, scores)
+
+
+def test_a_value_that_no_reader_takes_is_never_written(log):
+    key = record(log, row()).key
+    for values in ({"public": "nan"}, {"state": "done"}):
+        with pytest.raises(Refusal, match="as the ledger has it"):
+            change(log, key, **values)
+    assert ledger.as_text(float("nan")) == ledger.as_text(None) == ""
+    assert len(read(log)) == 1

@@ -35,8 +35,8 @@ class Leaderboard:
 
 def run(cfg: Leaderboard) -> None:
     """Run the stage."""
-    if cfg.refresh:
-        refresh(cfg.log, cfg.challenge)
+    if cfg.refresh and not refresh(cfg.log, cfg.challenge):
+        say("every score and rank that can be asked for is known")
     rows = [row for row in read(cfg.log) if _wanted(row, cfg.challenge)]
     if not rows:
         known = sorted({row.challenge for row in read(cfg.log)})
@@ -56,13 +56,14 @@ def run(cfg: Leaderboard) -> None:
     say(f"the whole table is in {out}")
 
 
-def refresh(log: Path, challenge: str | None) -> None:
-    """Ask the services for what is not known of what was sent. One that fails is left, and said."""
+def refresh(log: Path, challenge: str | None) -> int:
+    """Ask the services for what is not known of what was sent; returns how often they were asked.
+
+    One that fails is left alone from then on, and said.
+    """
     failed: set[str] = set()
-    open_ = [r for r in read(log) if _wanted(r, challenge) and not _complete(r)]
-    if not open_:
-        say("every score and rank that can be asked for is known")
-    for row in open_:
+    rows = [row for row in read(log) if _wanted(row, challenge) and not _complete(row)]
+    for row in rows:
         service = row.board.partition(":")[0]
         if service in failed:
             continue
@@ -73,6 +74,7 @@ def refresh(log: Path, challenge: str | None) -> None:
             say(f"{row.board} was not asked further: {e}")
             continue
         change(log, row.key, **news(row, standing))
+    return len(rows)
 
 
 def _wanted(row: Row, challenge: str | None) -> bool:

@@ -54,7 +54,7 @@ def run(cfg: Reproduce) -> None:
         Refusal: it cannot be made again.
     """
     plan = plan_of(cfg.submission)
-    below = Path(*Path(plan.submission).parts[-2:])
+    below = Path(*(plan.base / plan.submission).parts[-2:])
     work = (cfg.out or Path("data/reproduced") / below).resolve()
     _claim(work, plan)
     total = sum(step.seconds for step in plan.steps)

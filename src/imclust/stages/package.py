@@ -1,0 +1,76 @@
+"""`package`: the winner's hand-over, as Kaggle and DrivenData ask for it."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from imclust.checks import refusal
+from imclust.ledger import LOG, folder_of, read
+from imclust.log import say
+from imclust.replay import plan_of
+from imclust.stages._handover import build
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
+
+
+@dataclass(frozen=True)
+class Package:
+    """Put a submission with its source, weights, settings and papers into one folder that runs."""
+
+    submission: tyro.conf.Positional[Path]
+    """The `submission` artefact, for example submissions/photos/fast-seed0."""
+    out: Path | None = None
+    """The new folder; data/packages/<data set>/<run> unless given."""
+    zip: bool = False
+    """Write <out>.zip instead of a folder; the same bytes every time."""
+    log: Path = LOG
+    """The ledger, for score and rank."""
+
+
+def run(cfg: Package) -> None:
+    """Run the stage.
+
+    Raises:
+        Refusal: something is at --out already, or the submission cannot be made again.
+    """
+    plan = plan_of(cfg.submission)
+    out = cfg.out or Path("data/packages", *(plan.base / plan.submission).parts[-2:])
+    target = out.with_name(out.name + ".zip") if cfg.zip else out
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        got = "something there already"
+        raise refusal(str(target), "a new place", got, "delete it, or set --out")
+    home = (plan.base / plan.submission).resolve()
+    rows = [r for r in read(cfg.log) if r.submission and folder_of(r, cfg.log).resolve() == home]
+    staging = out.parent / f".{out.name}.partial"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        build(staging, plan, rows)
+        if cfg.zip:
+            _zip(staging, target, out.name)
+        else:
+            if target.is_dir():
+                target.rmdir()
+            staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    say(f"package: {target}")
+    say("Fill in what MODEL_SUMMARY.md marks with TODO before you hand it over.")
+
+
+def _zip(folder: Path, to: Path, name: str) -> None:
+    """Sorted, of fixed times and modes: the same files are the same bytes."""
+    fresh = to.with_name(f".{to.name}.new")
+    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            info = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            with path.open("rb") as source, archive.open(info, "w", force_zip64=True) as f:
+                shutil.copyfileobj(source, f, 1 << 20)
+    fresh.replace(to)
