@@ -3,12 +3,16 @@
 import io
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from imclust.challenges.hw9 import SHAPES, HW9Config
+from imclust.failures import Failure
+from standin import AICROWD_KEY, KAGGLE_KEY, KAGGLE_TOKEN
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,6 +70,21 @@ def refused(result, *words, status=2):
     assert len(lines) == 1, err
     for word in words:
         assert word in lines[0], lines[0]
+
+
+@contextmanager
+def failed(kind, status, *words):
+    """Expect a failure of a kind and status in one sentence that has the words and no key."""
+    with pytest.raises(Failure) as caught:
+        yield
+    e = caught.value
+    assert (e.kind, e.status) == (kind, status), e
+    assert "\n" not in str(e)
+    assert str(e).endswith(".")
+    for word in (*words, " must ", "; got"):
+        assert word in str(e), str(e)
+    for secret in (AICROWD_KEY, KAGGLE_KEY, KAGGLE_TOKEN):
+        assert secret not in str(e)
 
 
 def npy(a):
