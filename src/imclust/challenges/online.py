@@ -20,7 +20,7 @@ from imclust.template import SAMPLE
 class OnlineConfig:
     """All files of a challenge by its name there. You say how many clusters: K=<n>."""
 
-    home: ClassVar[Home] = Home("SERVICE:CHALLENGE")
+    home: ClassVar[Home] = Home()
 
     board: str
     """SERVICE:CHALLENGE, such as kaggle:titanic; the challenge may be its whole address."""

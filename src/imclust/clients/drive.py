@@ -85,7 +85,7 @@ class Drive(ChallengeClient):
         answer = cause.response if isinstance(cause, requests.HTTPError) else None
         kind: Kind
         if "Too many users" in text:
-            kind, got = "limit", "its page saying that too many downloaded it lately"
+            kind, got = "limit", "its page that says the daily quota of downloads is used up"
             do = "wait 24 hours or use another source"
         elif isinstance(cause, requests.Timeout) or "timed out" in text:
             kind, got, do = "timeout", "no answer in time", "run the same command again"

@@ -52,6 +52,8 @@ def _needs(entry: Entry[Any], raw: Path) -> str:
         return "nothing: downloaded"
     home: Home = entry.config.home
     names = {f.name for f in fields(entry.config)}
+    if "board" in names:
+        return "BOARD: which one, and a key of its service"
     if not home.files and not home.board:
         return "DATA_DIR: your data" if "data_dir" in names else "nothing: embedded"
     free = shutil.disk_usage(Path.cwd()).free // 2**20
