@@ -234,7 +234,7 @@ class _Pull:
     ) -> None:
         self.name, self.staging, self.expected = name, staging, expected
         self.headers, self.limits, self.end = headers, limits, end
-        self.body, self._about = staging / "body", staging / "about.json"
+        self.body, self._about = staging / name, staging / ".about.json"
 
     def have(self) -> int:
         """Bytes of the body that are there."""

@@ -282,7 +282,7 @@ fetch(sys.argv[1], Path(sys.argv[2]), Expected(), limits=Limits(read=30))
 def test_a_killed_download_goes_on_where_it_was(served, tmp_path):
     served.faults["GET", PATH] = [Stall(30, after=200_000)]
     to = tmp_path / "images.npy"
-    body = tmp_path / ".images.npy.partial/body"
+    body = tmp_path / ".images.npy.partial/images.npy"
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, served.url + PATH, to], env=environment()
     )
