@@ -7,19 +7,21 @@
 #   CHALLENGE=blitz7 DATA_DIR=folder/with/test.zip bash run_baseline.sh
 #   CHALLENGE=texts DATA_DIR=my/texts.csv K=4 bash run_baseline.sh
 #   CHALLENGE=pairs DATA_DIR=folder/with/test_case.csv bash run_baseline.sh
+#   CHALLENGE=online BOARD=kaggle:<name> K=4 bash run_baseline.sh   # fetched with your key
 #   RECIPE=literal bash run_baseline.sh          # the published pipeline, unchanged
 # ENCODER: conv-ae, vgg-ae, local-aggregation, timm, vgg16, text, pixels, or auto (the default):
-# conv-ae for the homework's arrays; for other images vgg16 where its weights are and else timm.
-# PREDICTOR: auto (many heads in many spaces, the best without labels: the default of networks that
-# others trained), homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, as the walkthroughs have
-# it. K=auto has the number of clusters voted on. CLUSTER_FLAGS go to every `cluster`, before the
-# name of the head, such as --proportions uniform. FINETUNE=self refines the encoder on its own confident clusters, and
-# FINETUNE=published on labels that the task gives away. local-aggregation starts from START
-# (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS,
-# START_FLAGS and SUBMIT_FLAGS (such as --known 0,1,0,1,0) are handed on. RUN names the run (default RECIPE-seedSEED, after the encoder's name
-# unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and submissions/;
-# SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only what a changed
-# setting or file touches.
+# conv-ae for the homework's arrays and where the rules forbid pretrained weights; for other images
+# vgg16 where its weights are and else timm. PREDICTOR: auto (many heads in many spaces, the best
+# without labels: the default of networks that others trained), homework (KernelPCA, t-SNE,
+# MiniBatchKMeans) or kmeans, as the walkthroughs have it. K=auto has the number of clusters voted
+# on. CLUSTER_FLAGS go to every `cluster`, before the name of the head, such as --proportions
+# uniform. FINETUNE=self refines the encoder on its own confident clusters, and FINETUNE=published
+# on labels that the task gives away. local-aggregation starts from START (vgg-ae). WEIGHTS is a
+# file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS, START_FLAGS and SUBMIT_FLAGS (such
+# as --known 0,1,0,1,0) are handed on. RUN names the run (default RECIPE-seedSEED, after the
+# encoder's name unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and
+# submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only
+# what a changed setting or file touches.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -41,18 +43,23 @@ if [ -n "${DATA_DIR:-}" ]; then
     DATA_DIR=$(absolute "$DATA_DIR")
     source=(--data-dir "$DATA_DIR")
     name=$challenge-$(basename "${DATA_DIR%/}")
+    name=${name%.*}
+fi
+if [ -n "${BOARD:-}" ]; then
+    source=(--board "$BOARD")
+    name=${BOARD#https://} name=${name//[^a-zA-Z0-9._-]/-}
 fi
 if [ "${K:-}" = auto ]; then
     count=(--n-clusters auto)
 elif [ -n "${K:-}" ]; then
     k=(--n-clusters "$K") count=(--n-clusters "$K")
-elif [ "$challenge" = folder ] || [ "$challenge" = texts ]; then
+elif [ "$challenge" = folder ] || [ "$challenge" = texts ] || [ "$challenge" = online ]; then
     echo "K must be given for CHALLENGE=$challenge, which has no number of clusters of its own; got nothing; set K=<n>, or K=auto for a vote." >&2
     exit 2
 fi
 [ -z "${SET_ASIDE_CORRUPT:-}" ] || aside=(--set-aside-corrupt)
 [ -z "${WORKSPACE:-}" ] || top=$(absolute "$WORKSPACE")/
-name=${NAME:-${name%.*}}
+name=${NAME:-$name}
 raw=${top}data/raw/$name runs=${top}data/runs/$name
 
 imclust download --out "$raw" "${k[@]}" "${aside[@]}" "$challenge" "${source[@]}" "${challenge_flags[@]}"
@@ -64,6 +71,7 @@ if [ "$encoder" = auto ]; then
     texts) encoder=text ;;
     *) encoder=$(imclust encoders --first vgg16 timm) ;;
     esac
+    ! grep -q '"rules": "scratch"' "$raw/index/manifest.json" || encoder=conv-ae
     echo "encoder: $encoder (chosen by the challenge and by what weights are there; ENCODER overrides)"
 fi
 run_name=$recipe-seed$seed
@@ -159,3 +167,7 @@ imclust submit --assignment "$clusters" --index "$raw/index" --out "$submission"
     --log "${top}submissions/log.csv" --scores "$run/scores" "${submit_flags[@]}"
 imclust report --submission "$submission" --scores "$run/scores" --labels "$raw/labels" \
     --embedding "$run/tsne" --out "$run/report" "${own_embedding[@]}"
+case $challenge in
+photos | digits) ;; # no leaderboard
+*) echo "to the leaderboard: python -m imclust upload $submission   # shows what it would send" ;;
+esac

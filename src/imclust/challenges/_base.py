@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from imclust.checks import refusal
+from imclust.clients import board_of
 from imclust.images import SUFFIXES, ImageRow
 from imclust.submission import SAMPLE, read_sample
 
@@ -91,7 +92,8 @@ class LocalData:
 def home_of(cfg: Any) -> Home:
     """The home of the challenge of this config, with what its user says of board and rules."""
     said = {f.name: getattr(cfg, f.name) for f in fields(cfg) if f.name in {"board", "track"}}
-    return replace(cfg.home, **said)
+    home = replace(cfg.home, **said)
+    return replace(home, board=":".join(board_of(home.board))) if home.board else home
 
 
 def sample_beside(folder: Path, ids: Iterable[str], what: str) -> Path | None:

@@ -1,9 +1,10 @@
 """Clients: services that hand out data and take submissions. One file each, imported when used."""
 
 import importlib
+from urllib.parse import urlsplit
 
 from imclust.checks import refusal
-from imclust.clients._base import ChallengeClient
+from imclust.clients._base import ChallengeClient, slug_of
 
 SERVICES = {  # service -> its own client, then the others that --via names
     "aicrowd": {"": "aicrowd:AIcrowd", "cli": "aicrowd_cli:AIcrowdCli"},
@@ -28,11 +29,25 @@ def client_class(service: str, via: str = "") -> type[ChallengeClient]:
     return cls
 
 
-def connect(board: str, via: str = "") -> ChallengeClient:
-    """`kaggle:titanic` -> a client of that challenge. Nothing is sent yet."""
-    service, _, slug = board.partition(":")
+def board_of(text: str) -> tuple[str, str]:
+    """`kaggle:titanic`, or the address of a challenge -> its service and its name there.
+
+    Raises:
+        Refusal: neither.
+    """
+    host = urlsplit(text).hostname or ""
+    service, _, rest = text.partition(":")
+    if host:
+        service, rest = next((s for s in SERVICES if s in host), host), text
+    slug = slug_of(rest)
     if not slug:
         raise refusal(
-            "a board", "SERVICE:CHALLENGE, such as kaggle:titanic", repr(board), "add both parts"
+            "a board", "SERVICE:CHALLENGE, such as kaggle:titanic", repr(text), "add both parts"
         )
+    return service, slug
+
+
+def connect(board: str, via: str = "") -> ChallengeClient:
+    """`kaggle:titanic`, or an address -> a client of that challenge. Nothing is sent yet."""
+    service, slug = board_of(board)
     return client_class(service, via)(slug)

@@ -62,7 +62,7 @@ class ChallengeClient(ABC):
     """One challenge on one service. Every method raises `Failure` when the service does not do it.
 
     Args:
-        slug: the challenge's name in the service's addresses; a whole address is cut to it.
+        slug: the challenge's name in the service's addresses.
     """
 
     service: ClassVar[str]
@@ -71,7 +71,7 @@ class ChallengeClient(ABC):
     """Its name in sentences."""
 
     def __init__(self, slug: str) -> None:
-        self.slug = slug_of(slug)
+        self.slug = slug
 
     @property
     @abstractmethod
