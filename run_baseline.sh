@@ -13,11 +13,11 @@
 # PREDICTOR: auto (many heads in many spaces, the best without labels: the default of networks that
 # others trained), homework (KernelPCA, t-SNE, MiniBatchKMeans) or kmeans, as the walkthroughs have
 # it. K=auto has the number of clusters voted on. CLUSTER_FLAGS go to every `cluster`, before the
-# name of the head, such as --proportions uniform. FINETUNE=self refines the encoder on its own confident clusters, and
-# FINETUNE=published on labels that the task gives away. local-aggregation starts from START
-# (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS,
-# START_FLAGS and SUBMIT_FLAGS (such as --known 0,1,0,1,0) are handed on. RUN names the run (default RECIPE-seedSEED, after the encoder's name
-# unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and submissions/;
+# name of the head, such as --proportions uniform. FINETUNE=self refines the encoder on its own
+# confident clusters, and FINETUNE=published on labels that the task gives away. local-aggregation
+# starts from START (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS,
+# ENCODER_FLAGS, START_FLAGS and SUBMIT_FLAGS (such as --known 0,1,0,1,0) are handed on. RUN names
+# the run (default RECIPE-seedSEED, after the encoder's name unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and submissions/;
 # SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only what a changed
 # setting or file touches.
 set -euo pipefail

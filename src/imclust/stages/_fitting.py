@@ -28,9 +28,18 @@ DATA = Path("data/raw")
 LISTED = 5  # problems in a refusal
 
 
+def challenge_of(index: Path) -> dict[str, Any]:
+    """The manifest of an `index` artefact."""
+    doc = read_manifest(index, "index")
+    if "rules" not in doc:
+        do = "run download again"
+        raise refusal(str(index), "an index that knows the rules", "one of an older version", do)
+    return doc
+
+
 def wanted(index: Path, header: str | None = None) -> Sample:
     """The template of the submissions to the challenge of an `index` artefact."""
-    doc = read_manifest(index, "index")
+    doc = challenge_of(index)
     if (index / "sample.csv").is_file():
         sample = read_sample(index / "sample.csv")
     else:

@@ -13,6 +13,7 @@ from imclust.images import load_index
 from imclust.log import say
 from imclust.records import Assignment, positions
 from imclust.stages._fitting import (
+    challenge_of,
     index_of,
     looked_at,
     names_of,
@@ -22,7 +23,7 @@ from imclust.stages._fitting import (
     wanted,
 )
 from imclust.stages._orientation import Orientation, by_id, orient, read_known
-from imclust.submission import Sample, look, vocabulary, write
+from imclust.submission import Sample, look, natural, vocabulary, write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +98,7 @@ def _check(cfg: Submit, path: Path) -> None:
     found = looked_at(path, index, cfg.header, cfg.n_clusters)
     if found.problems:
         raise rejected(path, name, found.problems)
-    counts = ", ".join(f"{n} of {label}" for label, n in sorted(found.counts.items())[:12])
+    counts = ", ".join(f"{found.counts[v]} of {v}" for v in natural(found.counts)[:12])
     more = ", ..." * (len(found.counts) > 12)
     say(f"{path} fits {name}: {found.rows} rows, labels: {counts}{more}")
 
@@ -114,7 +115,7 @@ class _Job:
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the files; returns the facts for the manifest."""
-        challenge = read_manifest(self.index, "index")
+        challenge = challenge_of(self.index)
         made = read_manifest(self.assignment, "assignment")
         broken = made["track"] == "open" and challenge["rules"] == "scratch"
         self._obey(broken, challenge["challenge"])
@@ -177,7 +178,7 @@ class _Job:
             return stay, {"orientation": None}
         odd = sorted(set(known.values()) - set(names))[:5]
         if odd and self.known is not None:
-            allowed, do = f"labels of the submission ({', '.join(names)})", "correct them"
+            allowed, do = f"labels of the submission ({', '.join(names[:12])})", "correct them"
             raise refusal("labels of --known", allowed, ", ".join(odd), do)
         if odd:
             say(f"orientation: published labels ({', '.join(odd)}, ...) are none of the submission")
