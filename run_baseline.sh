@@ -17,9 +17,9 @@
 # confident clusters, and FINETUNE=published on labels that the task gives away. local-aggregation
 # starts from START (vgg-ae). WEIGHTS is a file of the encoder's weights; CHALLENGE_FLAGS,
 # ENCODER_FLAGS, START_FLAGS and SUBMIT_FLAGS (such as --known 0,1,0,1,0) are handed on. RUN names
-# the run (default RECIPE-seedSEED, after the encoder's name unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and submissions/;
-# SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only what a changed
-# setting or file touches.
+# the run (default RECIPE-seedSEED, after the encoder's name unless that is conv-ae), NAME the data set,
+# WORKSPACE another place for data/ and submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable
+# images. A second run redoes only what a changed setting or file touches.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -21,7 +21,7 @@ STAGES = {  # in pipeline order
     "cluster": ("Cluster", "give every image a cluster"),
     "finetune": ("Finetune", "train a classifier on published labels or on confident clusters"),
     "score": ("Score", "measure the answer, against labels where there are some"),
-    "submit": ("Submit", "write submission.csv and, for two classes, its inverted twin; or check one"),
+    "submit": ("Submit", "write submission.csv, for two clusters its inverted twin; or check one"),
     "report": ("Report", "pictures of a run, and the summary that ends it"),
 }
 

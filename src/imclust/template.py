@@ -179,22 +179,25 @@ def read_sample(path: Path) -> Sample:
         a, b, label = _text(data, *row[at_label], encoding)
         labels.append(known.setdefault(label, label))
         before.append(data[end:a])
-        spaced = spaced or any(
-            c.strip() != c for c in (data[slice(*row[n])] for n in (at_id, at_label))
-        )
+        cells = [data[slice(*row[n])] for n in (at_id, at_label)]
+        spaced = spaced or any(c.strip() != c for c in cells)
         after.append(data[b:stop])
         end = stop
     if not ids:
         raise refusal(str(path), "of at least one row", "a header alone", "download it again")
-    repeated = [i for i, n in Counter(ids).items() if n > 1]
-    if repeated:
-        got, do = f"{repeated[0]!r} more than once", "download it again"
-        raise refusal(f"ids of {path.name}", "unique", got, do)
+    _unique(path, ids)
     after[-1] += data[end:]
     return Sample(
         header, line_end, delimiter, encoding, columns, at_id, at_label,
         tuple(ids), tuple(labels), tuple(before), tuple(after), spaced,
     )  # fmt: skip
+
+
+def _unique(path: Path, ids: list[str]) -> None:
+    repeated = [i for i, n in Counter(ids).items() if n > 1]
+    if repeated:
+        got, do = f"{repeated[0]!r} more than once", "download it again"
+        raise refusal(f"ids of {path.name}", "unique", got, do)
 
 
 def _encoding(data: bytes) -> str:
