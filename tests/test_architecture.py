@@ -111,6 +111,11 @@ def test_only_scoring_and_reporting_read_labels():
     assert users == {"records.py", "stages/score.py", "stages/report.py"}
 
 
+def test_labels_that_are_given_away_are_learned_from_or_name_clusters_and_nothing_else():
+    users = {name(p) for p in MODULES if "read_published" in p.read_text()}
+    assert users == {"records.py", "stages/finetune.py", "stages/_fitting.py"}
+
+
 def test_global_seeds_are_nobodys():
     banned = re.compile(r"np\.random\.seed|\brandom\.seed\(|(?<!isolated_)torch\.manual_seed")
     users = {name(p) for p in MODULES if banned.search(p.read_text())}

@@ -130,7 +130,6 @@ def _look_at_rows(file: IO[str], sample: Sample, allowed: frozenset[str], found:
     """Stream the rows; adds what is wrong with them."""
     reader = csv.reader(iter(lambda: file.readline(PIECE), ""), delimiter=sample.delimiter)
     width, at_id, at_label = len(sample.columns), sample.id_column, sample.label_column
-    spaced = _is_spaced(sample)
     ids = _Ids(sample.ids)
     uneven, empty, wrong = _Tally(), _Tally(), _Tally()
     counts = found.counts
@@ -144,7 +143,7 @@ def _look_at_rows(file: IO[str], sample: Sample, allowed: frozenset[str], found:
                 uneven.add(f"row {found.rows} has {len(cells)}")
                 continue
             image, label = cells[at_id], cells[at_label]
-            if spaced:
+            if sample.spaced:
                 image, label = image.strip(), label.strip()
             ids.take(image)
             if not image or not label:
@@ -168,12 +167,6 @@ def _look_at_rows(file: IO[str], sample: Sample, allowed: frozenset[str], found:
         found.problems.append(f"labels that are none of {labels}: {wrong}")
     if found.rows > 1 and len(counts) == 1 and not wrong and len(allowed) != 1:
         found.problems.append(f"every row has the label {_short(next(iter(counts)))}")
-
-
-def _is_spaced(sample: Sample) -> bool:
-    """Whether the sample itself has spaces around its cells, which then say nothing."""
-    line = f"{sample.delimiter} ".encode()
-    return any(line in b or b.startswith(b" ") for b in sample.before[:100])
 
 
 class _Tally:

@@ -31,6 +31,7 @@ class Sample:
         ids: (n,) unique, in order. labels: (n,) as the sample has them, placeholders mostly.
         before, after: (n,) bytes of every row on either side of its label; they hold quotes, line
             ends, further columns and whether the file ends in a line end.
+        spaced: there are spaces around ids or labels, which then say nothing.
     """
 
     header: bytes
@@ -44,6 +45,7 @@ class Sample:
     labels: tuple[str, ...]
     before: tuple[bytes, ...]
     after: tuple[bytes, ...]
+    spaced: bool = False
 
     @property
     def names(self) -> tuple[str, str]:
@@ -109,7 +111,7 @@ def with_header(sample: Sample, text: str) -> Sample:
         allowed = f"one line of {len(sample.columns)} names with {DELIMITERS[sample.delimiter]}"
         raise refusal("--header", allowed, repr(text), f"write for example {names!r}")
     mark = BOM if sample.header.startswith(BOM) else b""
-    return replace(sample, header=mark + text.encode(sample.encoding), columns=columns)
+    return replace(sample, header=mark + _encoded(text, sample), columns=columns)
 
 
 def render(sample: Sample, labels: Sequence[str]) -> bytes:
@@ -120,17 +122,21 @@ def render(sample: Sample, labels: Sequence[str]) -> bytes:
     """
     if len(labels) != len(sample.ids):
         raise ValueError(f"{len(labels)} labels for {len(sample.ids)} ids")
-    try:
-        bare = {v: _cell(v, sample.delimiter).encode(sample.encoding) for v in set(labels)}
-    except UnicodeEncodeError as e:
-        allowed = f"of the letters of {sample.encoding}, the sample's encoding"
-        raise refusal("labels", allowed, repr(e.object), "rename it") from None
-    quoted = {v: v.replace('"', '""').encode(sample.encoding) for v in bare}
+    bare = {v: _encoded(_cell(v, sample.delimiter), sample) for v in set(labels)}
+    quoted = {v: _encoded(v.replace('"', '""'), sample) for v in bare}
     rows = (
         b + (quoted if b.endswith(b'"') else bare)[v] + a
         for b, v, a in zip(sample.before, labels, sample.after, strict=True)
     )
     return b"".join((sample.header, sample.line_end, *rows))
+
+
+def _encoded(text: str, sample: Sample) -> bytes:
+    try:
+        return text.encode(sample.encoding)
+    except UnicodeEncodeError:
+        allowed = f"of letters that {sample.encoding} has, the sample's encoding"
+        raise refusal("header and labels", allowed, repr(text), "take another name") from None
 
 
 def write(path: Path, sample: Sample, labels: Sequence[str]) -> None:
@@ -162,6 +168,7 @@ def read_sample(path: Path) -> Sample:
     at_id, at_label = _places(columns)
     ids, labels, before, after = [], [], [], []
     known: dict[str, str] = {}  # one object for all equal labels
+    spaced = False
     for number, (row, stop) in enumerate(table, 1):
         if row == [(row[0][0],) * 2]:  # a blank line goes with the next row
             continue
@@ -172,17 +179,25 @@ def read_sample(path: Path) -> Sample:
         a, b, label = _text(data, *row[at_label], encoding)
         labels.append(known.setdefault(label, label))
         before.append(data[end:a])
+        cells = [data[slice(*row[n])] for n in (at_id, at_label)]
+        spaced = spaced or any(c.strip() != c for c in cells)
         after.append(data[b:stop])
         end = stop
     if not ids:
         raise refusal(str(path), "of at least one row", "a header alone", "download it again")
+    _unique(path, ids)
+    after[-1] += data[end:]
+    return Sample(
+        header, line_end, delimiter, encoding, columns, at_id, at_label,
+        tuple(ids), tuple(labels), tuple(before), tuple(after), spaced,
+    )  # fmt: skip
+
+
+def _unique(path: Path, ids: list[str]) -> None:
     repeated = [i for i, n in Counter(ids).items() if n > 1]
     if repeated:
         got, do = f"{repeated[0]!r} more than once", "download it again"
         raise refusal(f"ids of {path.name}", "unique", got, do)
-    after[-1] += data[end:]
-    kept = [tuple(x) for x in (ids, labels, before, after)]
-    return Sample(header, line_end, delimiter, encoding, columns, at_id, at_label, *kept)  # type: ignore[arg-type]
 
 
 def _encoding(data: bytes) -> str:

@@ -267,6 +267,19 @@ def test_the_sample_of_pairs_must_have_their_ids(tmp_path):
         opened("pairs", data, tmp_path)
 
 
+def test_what_lies_beside_a_zip_of_pairs_is_watched(tmp_path):
+    data = make_pairs(tmp_path / "data", 6)[0]
+    with zipfile.ZipFile(data / "images.zip", "w") as z:
+        for p in sorted((data / "images").iterdir()):
+            z.write(p, p.name)
+    entry = CHALLENGES["pairs"]
+    cfg = entry.config(data_dir=data / "images.zip")
+    assert cfg.sources() == [data / "images.zip", data / "test_case.csv"]
+    challenge = entry.method(cfg, tmp_path / "files")
+    assert challenge.rows[0].id == "000000.png"
+    assert len(challenge.pairs) == 60
+
+
 CASES = {
     "no table": (None, r"a folder with test_case\.csv; got none"),
     "two columns": ("a,b\n1,2\n", "three columns"),

@@ -151,6 +151,19 @@ def test_labels_of_the_clusters(tmp_path, labels, k, want):
     assert vocabulary(read(tmp_path, "id,label\n" + rows), k) == tuple(want.split(","))
 
 
+def test_ids_with_spaces_of_their_own_are_kept(tmp_path):
+    sample = plain_sample([" a", "b, c", "d "], ("id", "label"))
+    write(tmp_path / "s.csv", sample, ["0", "1", "0"])
+    assert check(tmp_path / "s.csv", sample, ("0", "1")) == []
+
+
+def test_letters_that_the_encoding_has_not_are_refused(tmp_path):
+    sample = read(tmp_path, "id,label\nä,0\n".encode("latin-1"))
+    for wrong in (lambda: with_header(sample, "編號,label"), lambda: render(sample, ["編"])):
+        with pytest.raises(Refusal, match="of letters that latin-1 has"):
+            wrong()
+
+
 def test_natural_order():
     assert natural(["10", "9", "1e0"]) == ("1e0", "9", "10")
     assert natural(["b", "10", "9"]) == ("10", "9", "b")

@@ -353,6 +353,14 @@ def test_what_a_check_needs_is_said(job, tmp_path, capsys, monkeypatch):
     assert "add --check FILE" in sentence(capsys)
 
 
+def test_an_index_of_an_older_version_is_refused(job, tmp_path, capsys):
+    doc = json.loads((job[0] / "manifest.json").read_text())
+    del doc["rules"]
+    (job[0] / "manifest.json").write_text(json.dumps(doc))
+    assert submit(job, tmp_path / "s") == 2
+    assert "one of an older version; run download again" in sentence(capsys)
+
+
 def test_at_most_five_problems_are_listed(job, tmp_path, capsys):
     made = tmp_path / "made.csv"
     made.write_text("ID,label\n1,5\n1,0\n0,1\nx,\n2,0,0\n")

@@ -69,6 +69,8 @@ class LocalData:
     """Base of the configs of challenges that the user brings along."""
 
     home: ClassVar[Home] = Home()
+    beside: ClassVar[tuple[str, ...]] = (SAMPLE,)
+    """Files that count too, next to `data_dir` where that is a file."""
 
     data_dir: Path
     """The data: a folder, or an archive, as the challenge says."""
@@ -85,7 +87,8 @@ class LocalData:
                 "check the path",
             )
         if self.data_dir.is_file():
-            return [self.data_dir]
+            near = (self.data_dir.parent / name for name in self.beside)
+            return [self.data_dir, *(p for p in near if p.is_file())]
         return sorted(p for p in self.data_dir.rglob("*") if p.is_file())
 
 

@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from imclust.challenges import CHALLENGES
 from imclust.challenges._base import Challenge, LocalData, array_rows, image_files, sample_beside
 from imclust.challenges.folder import find, image_name, image_row
 from imclust.checks import refusal
 from imclust.images import ImageRow
-from imclust.submission import read_sample
+from imclust.submission import SAMPLE, read_sample
 from imclust.texts import read_table
 
 CASES = "test_case.csv"
@@ -22,6 +23,8 @@ ARRAYS = ("image.npy", "images.npy", "trainX.npy")
 @dataclass(frozen=True)
 class PairsConfig(LocalData):
     """Images (a folder, a zip, or image.npy) and test_case.csv: id, first, second. K is 2."""
+
+    beside: ClassVar[tuple[str, ...]] = (SAMPLE, CASES)
 
 
 @CHALLENGES.register("pairs", PairsConfig, paper="NTU ML2018 homework 4 and ML2019 homework 7")

@@ -29,9 +29,18 @@ LISTED = 5  # problems in a refusal
 SHOWN = 12  # labels whose counts are told
 
 
+def challenge_of(index: Path) -> dict[str, Any]:
+    """The manifest of an `index` artefact."""
+    doc = read_manifest(index, "index")
+    if "rules" not in doc:
+        do = "run download again"
+        raise refusal(str(index), "an index that knows the rules", "one of an older version", do)
+    return doc
+
+
 def wanted(index: Path, header: str | None = None) -> Sample:
     """The template of the submissions to the challenge of an `index` artefact."""
-    doc = read_manifest(index, "index")
+    doc = challenge_of(index)
     if (index / "sample.csv").is_file():
         sample = read_sample(index / "sample.csv")
     else:
@@ -111,7 +120,9 @@ def looked_at(path: Path, index: Path, header: str | None, n_clusters: int | Non
 
 def contents(found: Look) -> str:
     """How many rows a file has, and of which label, for the user."""
-    counts = ", ".join(f"{n} of {label}" for label, n in sorted(found.counts.items())[:SHOWN])
+    counts = ", ".join(
+        f"{found.counts[label]} of {label}" for label in natural(found.counts)[:SHOWN]
+    )
     more = ", ..." * (len(found.counts) > SHOWN)
     return f"{found.rows} rows, labels: {counts}{more}"
 

@@ -14,6 +14,7 @@ from imclust.ledger import LOG, record, rows_of
 from imclust.log import say
 from imclust.records import Assignment, positions
 from imclust.stages._fitting import (
+    challenge_of,
     contents,
     index_of,
     looked_at,
@@ -120,7 +121,7 @@ class _Job:
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the files; returns the facts for the manifest."""
-        challenge = read_manifest(self.index, "index")
+        challenge = challenge_of(self.index)
         made = read_manifest(self.assignment, "assignment")
         broken = made["track"] == "open" and challenge["rules"] == "scratch"
         self._obey(broken, challenge["challenge"])
@@ -183,7 +184,7 @@ class _Job:
             return stay, {"orientation": None}
         odd = sorted(set(known.values()) - set(names))[:5]
         if odd and self.known is not None:
-            allowed, do = f"labels of the submission ({', '.join(names)})", "correct them"
+            allowed, do = f"labels of the submission ({', '.join(names[:12])})", "correct them"
             raise refusal("labels of --known", allowed, ", ".join(odd), do)
         if odd:
             say(f"orientation: published labels ({', '.join(odd)}, ...) are none of the submission")
