@@ -120,9 +120,8 @@ def looked_at(path: Path, index: Path, header: str | None, n_clusters: int | Non
 
 def contents(found: Look) -> str:
     """How many rows a file has, and of which label, for the user."""
-    counts = ", ".join(
-        f"{found.counts[label]} of {label}" for label in natural(found.counts)[:SHOWN]
-    )
+    shown = natural(found.counts)[:SHOWN]
+    counts = ", ".join(f"{found.counts[label]} of {label}" for label in shown)
     more = ", ..." * (len(found.counts) > SHOWN)
     return f"{found.rows} rows, labels: {counts}{more}"
 
