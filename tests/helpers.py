@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -125,3 +126,12 @@ QUICK = {
 def quick(entry):
     """A config of fewer steps, heads or runs than the default, where that one is slow."""
     return entry.config(**QUICK.get(entry.name, {}))
+
+
+def zipped(members):
+    """A zip archive, as bytes, of name -> bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, data in members.items():
+            z.writestr(name, data)
+    return out.getvalue()

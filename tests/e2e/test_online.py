@@ -2,13 +2,12 @@
 
 import io
 import json
-import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import npy, refused, two_kinds
+from helpers import npy, refused, two_kinds, zipped
 from imclust.__main__ import main
 from standin import AICROWD_KEY, KAGGLE_TOKEN, Cut, Html, Status
 
@@ -20,14 +19,6 @@ def board(request, standin, tmp_path, monkeypatch):
     standin.use(monkeypatch, tmp_path, **KEYS)
     monkeypatch.chdir(tmp_path)
     return request.param
-
-
-def zipped(members):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        for name, data in members.items():
-            z.writestr(name, data)
-    return out.getvalue()
 
 
 def pictures(n=6):

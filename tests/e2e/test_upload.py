@@ -1,18 +1,29 @@
 """Sending a submission exactly once, whatever the services and the network do."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from helpers import environment, make_arrays, refused
 from imclust import ledger
 from imclust.__main__ import main
-from standin import AICROWD_KEY, KAGGLE_TOKEN, Html, NoAnswer, Stall, Status
+from standin import (
+    AICROWD_KEY,
+    KAGGLE_KEY,
+    KAGGLE_TOKEN,
+    KAGGLE_USER,
+    Html,
+    NoAnswer,
+    Stall,
+    Status,
+)
 
 AICROWD, KAGGLE = "aicrowd:demo-challenge", "kaggle:demo-challenge"
 KEYS = {"AICROWD_API_KEY": AICROWD_KEY, "KAGGLE_API_TOKEN": KAGGLE_TOKEN}
@@ -235,16 +246,45 @@ def test_a_score_that_does_not_come_is_followed_later(place, standin, capsys, bo
     assert created(standin, board) == 1
 
 
-def test_a_key_never_gets_out(place, standin, capsys, board, monkeypatch):
-    """Planted in the environment, looked for in everything that was written."""
-    standin.faults[CREATE[board]] = [Status(500, f"echo {AICROWD_KEY} {KAGGLE_TOKEN}")]
+def in_the_environment(home, monkeypatch):
+    """As the fixture has it."""
+
+
+def in_files(home, monkeypatch):
+    """Where the services' own tools write them."""
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    (home / ".config/aicrowd-cli").mkdir(parents=True)
+    (home / ".config/aicrowd-cli/config.toml").write_text(f'aicrowd_api_key = "{AICROWD_KEY}"\n')
+    (home / ".kaggle").mkdir()
+    (home / ".kaggle/access_token").write_text(KAGGLE_TOKEN)
+
+
+def in_kaggle_json(home, monkeypatch):
+    """The older kind of key, a pair; and AIcrowd's still in the environment."""
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    (home / ".kaggle").mkdir()
+    pair = {"username": KAGGLE_USER, "key": KAGGLE_KEY}
+    (home / ".kaggle/kaggle.json").write_text(json.dumps(pair))
+
+
+@pytest.mark.parametrize("plant", [in_the_environment, in_files, in_kaggle_json])
+def test_a_key_never_gets_out(place, standin, capsys, board, monkeypatch, plant):
+    """Planted in every place, looked for in everything that was written."""
+    secrets = (AICROWD_KEY, KAGGLE_TOKEN, KAGGLE_KEY)
+    home = Path(os.environ["HOME"])
+    plant(home, monkeypatch)
+    standin.faults[CREATE[board]] = [Status(500, " ".join(("echo", *secrets)))]
     monkeypatch.setenv("VERBOSE", "1")
     told = [upload(capsys, to=board), upload(capsys, "--yes", to=board)]
     told += [upload(capsys, "--yes", "--force", to=board)]
-    for secret in (AICROWD_KEY, KAGGLE_TOKEN):
+    assert [t[0] for t in told] == [0, 9, 0]
+    mine = [home / ".config/aicrowd-cli/config.toml", home / ".kaggle/access_token"]
+    mine += [home / ".kaggle/kaggle.json"]
+    for secret in secrets:
         assert not [t for t in told if secret in t[1] + t[2]]
-        for path in place.rglob("*"):
-            if path.is_file():
+        for path in (*place.rglob("*"), *home.rglob("*")):
+            if path.is_file() and path not in mine:
                 assert secret.encode() not in path.read_bytes(), path
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("aicrowd")
 @pytest.fixture
 def aicrowd(standin, tmp_path, monkeypatch):
     standin.use(monkeypatch, tmp_path, AICROWD_API_KEY=AICROWD_KEY)
-    return AIcrowdCli("https://www.aicrowd.com/challenges/demo-challenge")
+    return AIcrowdCli("demo-challenge")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from helpers import failed
+from helpers import failed, zipped
 from imclust.clients.kaggle import Kaggle
 from imclust.transfer import Expected
 from standin import (
@@ -28,7 +28,7 @@ def kaggle(standin, tmp_path, monkeypatch):
     standin.use(monkeypatch, tmp_path, KAGGLE_API_TOKEN=KAGGLE_TOKEN)
     monkeypatch.setattr(Kaggle, "waits", ())
     monkeypatch.setattr(Kaggle, "timeout", (2, 2))
-    return Kaggle("https://www.kaggle.com/competitions/demo-challenge/data")
+    return Kaggle("demo-challenge")
 
 
 @pytest.fixture
@@ -62,6 +62,33 @@ def test_a_link_that_runs_out_is_renewed(kaggle, standin, tmp_path):
     assert (tmp_path / "images.npy").read_bytes() == standin.files["images.npy"]
     assert len(standin.asked(path="*/DownloadDataFile")) == 3
     assert all("Authorization" not in r.headers for r in standin.asked(path="/gcs/*"))
+
+
+def test_many_files_come_as_one_archive(kaggle, standin, tmp_path):
+    assert [f.name for f in kaggle.everything()] == ["images.npy", "sample_submission.csv"]
+    standin.files |= {f"train/{i}.png": b"1" for i in range(30)}
+    standin.files["demo-challenge.zip"] = zipped({"a": b"1"})
+    [whole] = kaggle.everything()
+    kaggle.download(whole, tmp_path / whole.name, Expected())
+    assert (tmp_path / "demo-challenge.zip").read_bytes() == standin.files["demo-challenge.zip"]
+
+
+def test_a_table_that_comes_zipped_is_unpacked(kaggle, standin, tmp_path):
+    standin.files = {"train.csv": b"id\n1\n", "train.csv.zip": zipped({"train.csv": b"id\n1\n"})}
+    link = {"Location": standin.link(Plain, "storage.googleapis.com", "/gcs/train.csv.zip?X=1")}
+    standin.faults["POST", "*/DownloadDataFile"] = Status(302, headers=link)
+    file = kaggle.list_files()[0]
+    for _ in range(2):
+        kaggle.download(file, tmp_path / "in/train.csv", Expected(size=file.size))
+    assert (tmp_path / "in/train.csv").read_bytes() == b"id\n1\n"
+    assert not list((tmp_path / "in").glob("*.zip"))
+    assert len(standin.asked(path="*/DownloadDataFile")) == 1
+
+
+class Plain:
+    """A request that came through the proxy, as far as links go."""
+
+    via = "connect"
 
 
 def test_submitted_and_followed(kaggle, standin, submission):

@@ -1,13 +1,11 @@
 """The downloader against every way in which a server lets one down."""
 
-import io
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-import zipfile
 
 import numpy as np
 import pytest
@@ -295,14 +293,6 @@ def test_a_killed_download_goes_on_where_it_was(served, tmp_path):
     assert get(served, to)
     assert to.read_bytes() == DATA
     assert ranges(served)[-1] == f"bytes={had}-"
-
-
-def archive(**members):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
-        for name, data in members.items():
-            z.writestr(name, data)
-    return out.getvalue()
 
 
 def test_the_record_is_whole_json(served, tmp_path):

@@ -36,7 +36,7 @@ def gathered(home: Home, files: Path, checks: Mapping[str, Check] | None = None)
     listed: dict[str, RemoteFile] = {}
     board = connect(home.board) if not wanted or any(not home.files[n] for n in lacking) else None
     if board is not None:
-        listed = {f.name: f for f in board.list_files()}
+        listed = {f.name: f for f in (board.list_files() if wanted else board.everything())}
         if not listed:
             raise refusal(board.page, "a challenge with files", "none", "look at it in a browser")
     for name in lacking or listed:

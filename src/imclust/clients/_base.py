@@ -99,6 +99,10 @@ class ChallengeClient(ABC):
     def list_files(self) -> list[RemoteFile]:
         """The challenge's files."""
 
+    def everything(self) -> list[RemoteFile]:
+        """Files that hold all there is; fewer than `list_files` where the service packs them."""
+        return self.list_files()
+
     @abstractmethod
     def download(self, file: RemoteFile, to: Path, expected: Expected) -> None:
         """Fetch a file to the path `to` through `transfer`; nothing is done where it is right."""

@@ -141,16 +141,22 @@ def _files(api: Any, request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _link(api: Any, request: dict[str, Any]) -> str:
-    """The signed address of a file, which nobody has asked for yet."""
+    """The signed address of a file, or of all in one archive, which nobody has asked for yet."""
     import requests
-    from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFileRequest
+    from kagglesdk.competitions.types import competition_api_service as types
 
-    wanted = ApiDownloadDataFileRequest()
-    wanted.competition_name, wanted.file_name = request["slug"], request["file"]
+    wanted: Any = types.ApiDownloadDataFilesRequest()
+    if request["file"]:
+        wanted = types.ApiDownloadDataFileRequest()
+        wanted.file_name = request["file"]
+    wanted.competition_name = request["slug"]
     # The package would go on to the storage, whose links may work once.
     requests.Session.get_redirect_target = lambda self, resp: None  # type: ignore
     with api.build_kaggle_client() as kaggle:
-        answer = kaggle.competitions.competition_api_client.download_data_file(wanted)
+        client = kaggle.competitions.competition_api_client
+        answer = (client.download_data_file if request["file"] else client.download_data_files)(
+            wanted
+        )
         answer.close()
     if "Location" not in answer.headers:
         raise Failed("wrong-content", f"no link (status {answer.status_code})")

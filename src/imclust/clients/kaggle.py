@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
 
+from imclust.archives import unzip
 from imclust.checks import Refusal, refusal
 from imclust.clients._base import Allowance, ChallengeClient, RemoteFile, Standing, State
 from imclust.failures import Failure
-from imclust.transfer import Expected, fetch
+from imclust.log import say
+from imclust.transfer import Expected, fetch, is_right, settle
 
+MANY = 20  # files; more are taken as one archive
+WHOLE = "*"
 STATES: dict[str, State] = {"COMPLETE": "scored", "ERROR": "failed"}
 SOURCES = Path(__file__).parents[2]
 
@@ -81,10 +89,37 @@ class Kaggle(ChallengeClient):
             files.append(RemoteFile(name, entry["size"], whole))
         return files
 
+    def everything(self) -> list[RemoteFile]:
+        """One archive where there are many files: every link costs a call."""
+        files = self.list_files()
+        return files if len(files) <= MANY else [RemoteFile(f"{self.slug}.zip", url=WHOLE)]
+
     def download(self, file: RemoteFile, to: Path, expected: Expected) -> None:
-        """From the storage, by links that are renewed when they run out."""
+        """From the storage, by links that are renewed when they run out.
+
+        Large tables come zipped, under their name and `.zip`; they are unpacked.
+        """
+        if is_right(to, expected):
+            say(f"{to.name} is there already")
+            return
         name = file.url or file.name
-        fetch(lambda: str(self._ask("link", file=name)), to, expected)
+
+        def ask() -> str:
+            return str(self._ask("link", file="" if name == WHOLE else name))
+
+        first = ask()
+        links = chain([first], iter(ask, None))
+        served = PurePosixPath(unquote(urlsplit(first).path)).name
+        if served != f"{to.name}.zip":
+            fetch(lambda: next(links), to, expected)
+            return
+        packed = to.with_name(served)
+        fetch(lambda: next(links), packed, Expected())
+        folder = to.with_name(f".{to.name}.unpacked")
+        unzip(packed, folder)
+        settle(folder / to.name, to, replace(expected, size=None), f"{self.page}/data")
+        shutil.rmtree(folder)
+        packed.unlink()
 
     def allowance(self) -> Allowance:
         """How many more are taken now."""
