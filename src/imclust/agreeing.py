@@ -25,7 +25,7 @@ def shared_groups(runs: list[np.ndarray], k: int, seed: int) -> np.ndarray:
     from scipy.sparse.linalg import svds
     from sklearn.cluster import KMeans
 
-    from imclust.spaces import unit_rows
+    from imclust.spaces import principal, unit_rows
 
     n, sizes = len(runs[0]), [int(c.max()) + 1 for c in runs]
     starts = np.cumsum([0, *sizes])
@@ -77,14 +77,21 @@ def retrained(
     from sklearn.cluster import KMeans
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    from imclust.spaces import unit_rows
+    from imclust.spaces import principal, unit_rows
 
     if len(rows) <= 3 * k:
         return labels
+    shrinkage, width = SHRINKAGE, rows.shape[1]
+    if len(rows) < width:  # all that differs lies in fewer directions than there are columns
+        mean, axes, _ = principal(rows, width)
+        rows = (rows - mean) @ axes
+        # The same share of the mean variance, which is a mean over all columns.
+        odds = SHRINKAGE / (1 - SHRINKAGE) * rows.shape[1] / width
+        shrinkage = odds / (1 + odds)
     for turn in range(rounds):
         taught = _trusted(labels, trust, k) if trust is not None and turn == 0 else slice(None)
         adapter = LinearDiscriminantAnalysis(
-            solver="eigen", shrinkage=SHRINKAGE, n_components=min(k - 1, rows.shape[1])
+            solver="eigen", shrinkage=shrinkage, n_components=min(k - 1, rows.shape[1])
         )
         projected = adapter.fit(rows[taught], labels[taught]).transform(rows)
         if k > 2:  # with one direction, lengths are all there is

@@ -27,6 +27,8 @@ def learnability(views: list[np.ndarray], labellings: list[np.ndarray]) -> np.nd
     """
     import numpy as np
 
+    from imclust.spaces import principal
+
     sizes = [int(c.max()) + 1 for c in labellings]
     hot = np.hstack(
         [np.eye(k, dtype=np.float32)[c] for c, k in zip(labellings, sizes, strict=True)]
@@ -37,9 +39,12 @@ def learnability(views: list[np.ndarray], labellings: list[np.ndarray]) -> np.nd
     right = np.zeros(len(labellings))
     ends = np.cumsum(sizes)
     for view in views:
-        rows = np.hstack([view - view.mean(0), np.ones((n, 1), np.float32)]).astype(np.float32)
+        centred, width = (view - view.mean(0)).astype(np.float32), view.shape[1] + 1
+        if n < width:  # the same products in fewer columns, exactly
+            centred = centred @ principal(centred, n)[1]
+        rows = np.hstack([centred, np.ones((n, 1), np.float32)])
         gram, cross = rows.T @ rows, rows.T @ hot
-        ridge = RIDGE * np.trace(gram) / len(gram)
+        ridge = RIDGE * np.trace(gram) / width
         for f in range(fold.max() + 1):
             held = np.flatnonzero(fold == f)
             out = rows[held]

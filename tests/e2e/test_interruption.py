@@ -8,7 +8,7 @@ import time
 
 from helpers import ROOT, environment, make_arrays
 
-KILLS = 10
+KILLS = 5
 
 
 def start(workspace, data, **more):
@@ -34,7 +34,8 @@ def results(workspace):
     """Every result whose bytes are promised: submissions, weights, latents, embeddings, scores."""
     names = ("*.csv", "*.npy", "*.safetensors", "scores.json")
     files = (p for n in names for p in workspace.rglob(n))
-    return {p.relative_to(workspace): p.read_bytes() for p in files if p.name != "index.csv"}
+    timed = {"index.csv", "log.csv"}  # they hold places and times
+    return {p.relative_to(workspace): p.read_bytes() for p in files if p.name not in timed}
 
 
 def test_many_kills_end_in_the_same_bytes(tmp_path):
@@ -55,7 +56,7 @@ def test_many_kills_end_in_the_same_bytes(tmp_path):
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    assert survived <= 4, "kills that come too late test nothing"
+    assert survived <= 2, "kills that come too late test nothing"
     finish(start(tmp_path / "killed", data, **short))
     want, got = results(tmp_path / "whole"), results(tmp_path / "killed")
     assert want.keys() == got.keys()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -288,78 +289,80 @@ def test_a_key_never_gets_out(place, standin, capsys, board, monkeypatch, plant)
                 assert secret.encode() not in path.read_bytes(), path
 
 
+@contextmanager
+def at_work(place, board):
+    """An upload in a process of its own, killed in the end."""
+    command = [sys.executable, "-m", "imclust", "upload", "submissions/demo/run", "--to", board]
+    child = subprocess.Popen(
+        [*command, "--yes", *FAST],
+        env=environment(),
+        cwd=place,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Where the suite itself runs in the background, Ctrl-C would be inherited as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def wait_until(happened, child):
+    while not happened():
+        assert child.poll() is None
+        time.sleep(0.02)
+
+
 def test_the_argument_list_never_has_a_key(place, standin, board):
     """Every process of an upload, while it waits for an answer."""
-    method, path = CREATE[board]
-    standin.faults[method, path] = [Stall(1.5)]
-    command = [sys.executable, "-m", "imclust", "upload", "submissions/demo/run", "--to", board]
-    child = subprocess.Popen([*command, *FAST, "--yes"], env=environment(), cwd=place,
-                             stdout=subprocess.DEVNULL)  # fmt: skip
+    standin.faults[CREATE[board]] = [Stall(1.5)]
     seen = 0
-    while child.poll() is None:
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
+    with at_work(place, board) as child:
+        while child.poll() is None:
+            for entry in filter(str.isdigit, os.listdir("/proc")):
                 try:
-                    with open(f"/proc/{entry}/cmdline", "rb") as f:
-                        line = f.read()
+                    line = Path("/proc", entry, "cmdline").read_bytes()
                 except OSError:
                     continue
                 seen += b"imclust" in line
                 assert AICROWD_KEY.encode() not in line
                 assert KAGGLE_TOKEN.encode() not in line
-        time.sleep(0.05)
+            time.sleep(0.05)
+        assert child.returncode == 0
     assert seen
-    assert child.returncode == 0
 
 
-def test_ctrl_c_while_it_waits_and_the_same_command_goes_on(place, standin):
+def test_ctrl_c_while_it_waits_and_the_same_command_goes_on(place, standin, capsys):
     standin.polls = 10**6
-    command = [sys.executable, "-m", "imclust", "upload", "submissions/demo/run", "--to", AICROWD]
-    child = subprocess.Popen(
-        [*command, "--yes", *FAST], env=environment(), cwd=place, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    while len(standin.asked("GET", "/api/v1/submissions/*")) < 3:
-        assert child.poll() is None
-        time.sleep(0.02)
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=20)
-    assert child.returncode == 130
+    with at_work(place, AICROWD) as child:
+        wait_until(lambda: len(standin.asked("GET", "/api/v1/submissions/*")) >= 3, child)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
+        assert child.returncode == 130
     assert "goes on" in out + err
     assert row().state == "sent"
     standin.polls = 0
-    done = subprocess.run([*command, "--yes", *FAST], env=environment(), cwd=place, timeout=60)
-    assert done.returncode == 0
+    assert upload(capsys, "--yes")[0] == 0
     assert created(standin, AICROWD) == 1
 
 
-def test_kill_between_the_request_and_its_answer(place, standin):
+def test_kill_between_the_request_and_its_answer(place, standin, capsys):
     standin.faults[CREATE[KAGGLE]] = [Stall(30)]
-    command = [sys.executable, "-m", "imclust", "upload", "submissions/demo/run", "--to", KAGGLE]
-    child = subprocess.Popen([*command, "--yes", *FAST], env=environment(), cwd=place)
-    while not created(standin, KAGGLE):
-        assert child.poll() is None
-        time.sleep(0.02)
-    child.kill()
-    child.wait()
+    with at_work(place, KAGGLE) as child:
+        wait_until(lambda: created(standin, KAGGLE), child)
     assert row().state == "sending"
-    done = subprocess.run(
-        [*command, "--yes", *FAST], env=environment(), cwd=place, capture_output=True, text=True
-    )
-    refused((done.returncode, done.stdout, done.stderr), "lists no such", status=9)
+    refused(upload(capsys, "--yes", to=KAGGLE), "lists no such", status=9)
     assert created(standin, KAGGLE) == 1
 
 
 def test_two_uploads_to_one_challenge_take_turns(place, standin, capsys):
     standin.polls = 10**6
-    command = [sys.executable, "-m", "imclust", "upload", "submissions/demo/run", "--to", AICROWD]
-    child = subprocess.Popen([*command, "--yes", *FAST], env=environment(), cwd=place)
-    while not created(standin, AICROWD):
-        assert child.poll() is None
-        time.sleep(0.02)
-    refused(upload(capsys, "--yes", "--invert"), "one run at a time")
-    child.kill()
-    child.wait()
+    with at_work(place, AICROWD) as child:
+        wait_until(lambda: created(standin, AICROWD), child)
+        refused(upload(capsys, "--yes", "--invert"), "one run at a time")
 
 
 def test_a_file_made_elsewhere_is_checked_and_sent(place, standin, capsys):

@@ -5,8 +5,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from imclust.agreeing import aligned, retrained, shared_groups, votes
+from imclust.agreeing import SHRINKAGE, aligned, retrained, shared_groups, votes
 from imclust.metrics import ari
 from imclust.spaces import unit_rows
 
@@ -136,3 +137,25 @@ def test_too_few_rows_are_left_alone(rng):
 def test_retraining_never_loses_a_cluster(rng):
     labels = rng.permutation(np.arange(60) % 5)
     assert len(set(retrained(rng.standard_normal((60, 4)), labels, 5).tolist())) == 5
+
+
+def literal_retrained(rows, labels, k):
+    """The adapter on the columns as they are, however many."""
+    for _ in range(4):
+        adapter = LinearDiscriminantAnalysis("eigen", shrinkage=SHRINKAGE, n_components=k - 1)
+        projected = adapter.fit(rows, labels).transform(rows)
+        projected = unit_rows(projected) if k > 2 else projected
+        means = np.array([projected[labels == c].mean(0) for c in range(k)])
+        found = KMeans(k, init=means, n_init=1).fit_predict(projected)
+        if len(np.unique(found)) < k or (found == labels).all():
+            return labels
+        labels = found
+    return labels
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_fewer_rows_than_columns_learn_the_same(rng, k):
+    y = np.arange(50) % k
+    x = rng.standard_normal((50, 120)) + 0.6 * rng.standard_normal((k, 120))[y]
+    labels = with_errors(rng, y, 12)
+    np.testing.assert_array_equal(retrained(x, labels, k), literal_retrained(x, labels, k))
