@@ -25,7 +25,7 @@ def shared_groups(runs: list[np.ndarray], k: int, seed: int) -> np.ndarray:
     from scipy.sparse.linalg import svds
     from sklearn.cluster import KMeans
 
-    from imclust.spaces import principal, unit_rows
+    from imclust.spaces import unit_rows
 
     n, sizes = len(runs[0]), [int(c.max()) + 1 for c in runs]
     starts = np.cumsum([0, *sizes])
