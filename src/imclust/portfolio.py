@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -27,6 +27,7 @@ from imclust.metrics import pairwise_ari
 from imclust.selection import Candidate, collapse, measure, ranks, trivial
 from imclust.spaces import Preparation, prepare
 
+T = TypeVar("T", int, str)
 ALONE: tuple[Preparation, ...] = ("unit", "power", "white")
 JOINED: tuple[Preparation, ...] = ("power", "white")
 MANY = 3  # spaces; more of them are looked at in one preparation each, to save time
@@ -124,14 +125,15 @@ class Portfolio:
             for part in every:
                 self._look((part,), how)
         if len(self._few) > 1:
-            order = self._ranked()
+            order = self._best_first(lambda c: self._views[c.view].parts[0])
             for part in order[:1]:
                 for how in ALONE:
                     self._look((part,), how)
             for size in sorted({2, (len(order) + 1) // 2, len(order)} - {1}):
                 for how in JOINED:
                     self._look(tuple(sorted(order[:size])), how)
-        best = [self._views[name] for name in self._favourites()[:FINALISTS]]
+        names = self._best_first(lambda c: c.view)[:FINALISTS]
+        best = [self._views[name] for name in names]
         return [View.of(self._all, view.parts, view.how) for view in best]
 
     def _look(self, parts: tuple[int, ...], how: Preparation) -> None:
@@ -164,20 +166,12 @@ class Portfolio:
             c.score = float(score)
         return valid
 
-    def _ranked(self) -> list[int]:
-        """Spaces by the learnability of what was found in each alone, best first."""
-        by_space: dict[int, list[float]] = {}
+    def _best_first(self, of: Callable[[Candidate], T]) -> list[T]:
+        """Views, or spaces, by the learnability of what was found in them, best first."""
+        found: dict[T, list[float]] = {}
         for c in self._measured():
-            part = self._views[c.view].parts[0]
-            by_space.setdefault(part, []).append(c.numbers["learnability"])
-        return sorted(by_space, key=lambda part: -float(np.mean(by_space[part])))
-
-    def _favourites(self) -> list[str]:
-        """Views by the learnability of what was found in them, best first."""
-        by_view: dict[str, list[float]] = {}
-        for c in self._measured():
-            by_view.setdefault(c.view, []).append(c.numbers["learnability"])
-        return sorted(by_view, key=lambda name: -float(np.mean(by_view[name])))
+            found.setdefault(of(c), []).append(c.numbers["learnability"])
+        return sorted(found, key=lambda key: -float(np.mean(found[key])))
 
     def answer(
         self, views: list[View], nuisances: dict[str, np.ndarray], *, retrain: bool

@@ -119,13 +119,14 @@ def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> Non
     own = np.array([c.view for c in candidates])
     for i, c in enumerate(candidates):
         mates = alike[i][(own == c.view) & (np.arange(len(own)) != i)]
+        evenness = effective_clusters(c.labels, k) / k
         c.numbers = {
             "learnability": float(learned[i]),
             "silhouette": float(np.mean([cosine_silhouette(v, c.labels) for v in views])),
             "agreement": _mean(alike[i]),
             "within": _mean(mates),
-            "evenness": effective_clusters(c.labels, k) / k,
-            "quality": float(learned[i]) * effective_clusters(c.labels, k) / k,
+            "evenness": evenness,
+            "quality": float(learned[i]) * evenness,
             "prior": float(c.favoured),
         }
 
