@@ -57,7 +57,7 @@ LAYER = {
     "embedding": 2,
     "batched": 2,
     "bilevel": 3,
-    "learnability": 2,
+    "learnability": 3,
     "plots": 2,
     "selflabels": 2,
     "metrics": 1,

@@ -8,7 +8,7 @@ import time
 
 from helpers import ROOT, environment, make_arrays
 
-KILLS = 5
+KILLS = 4
 
 
 def start(workspace, data, **more):
@@ -66,14 +66,15 @@ def test_many_kills_end_in_the_same_bytes(tmp_path):
 
 def test_ctrl_c_says_so_and_the_next_run_goes_on(tmp_path):
     data = make_arrays(tmp_path / "tiny")
-    process = start(tmp_path, data)
+    short = {"ENCODER_FLAGS": "--epochs 60"}
+    process = start(tmp_path, data, **short)
     for line in process.stdout:
         if line.startswith("training on"):
             break
-    time.sleep(2)
+    time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "interrupted; the same command goes on where it stopped" in printed
     assert "Traceback" not in printed
-    assert "is up to date" in finish(start(tmp_path, data))
+    assert "is up to date" in finish(start(tmp_path, data, **short))

@@ -27,6 +27,7 @@ def test_real_sets_end_in_a_complete_submission(case, tmp_path):
             CHALLENGE=challenge,
             DATA_DIR=str(DATA / name),
             WORKSPACE=str(tmp_path),
+            PREDICTOR="kmeans" if challenge == "blitz7" else "auto",
         ),
         capture_output=True,
         text=True,

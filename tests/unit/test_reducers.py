@@ -94,6 +94,7 @@ def test_tsne_places_new_rows_beside_their_neighbours(blobs):
     assert (nearest == y).mean() > 0.95
 
 
+@pytest.mark.parametrize("rng", [0], indirect=True)  # takes seconds
 def test_fft_and_tree_agree(rows, monkeypatch):
     from imclust.reducers import tsne as tsne_module
 
