@@ -57,6 +57,7 @@ LAYER = {
     "embedding": 2,
     "batched": 2,
     "bilevel": 3,
+    "scanning": 3,
     "learnability": 3,
     "plots": 2,
     "selflabels": 2,

@@ -4,8 +4,8 @@ First, on at most `SCOUTS` rows: every space in every preparation, and spaces jo
 cheap heads. The two views whose clusterings linear classifiers learn best in all views are chosen
 (TURTLE's score, pooled over views). Then, on all rows of those: the cheap heads again, and UMAP
 layouts of their neighbour graphs while there is time, each answer corrected by a light adapter
-that learns from it. The answer is the one of the best mean rank by three numbers: its quality
-(learnability times evenness), its evenness, and whether its head wins most benchmarks.
+that learns from it, and SCAN's heads. The answer is the one of the highest score: learnability
+times evenness.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from imclust.embedding import layout
 from imclust.graph import cut, diffused, joint_graph, leading
 from imclust.log import progress
 from imclust.metrics import pairwise_ari
-from imclust.selection import Candidate, collapse, measure, ranks, trivial
+from imclust.scanning import ScanPlan, scan_heads
+from imclust.selection import Candidate, collapse, measure, trivial
 from imclust.spaces import Preparation, prepare
 
 T = TypeVar("T", int, str)
@@ -36,8 +37,6 @@ FINALISTS = 2  # views that are gone into with all rows
 LAYOUTS = 3  # seeds of the slow head
 DIMS = 10  # of a layout
 KEPT = 0.7  # agreement with itself that an answer keeps under an adapter
-CHOICE = ("quality", "evenness", "prior")  # what the answer is chosen by
-SCORE = ("quality", "agreement", "prior")  # what a candidate's score is made of
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,11 @@ def _diffusion(view: View, k: int, seed: int) -> np.ndarray:
 
 def _spectral(view: View, k: int, seed: int) -> np.ndarray:
     return cut(leading(view.graph, k)[1], k)
+
+
+def _scan(view: View, k: int, seed: int) -> np.ndarray:
+    found = scan_heads(view.rows, k, ScanPlan(), seed)
+    return found.posteriors(view.rows).argmax(1)
 
 
 def _layout(view: View, k: int, seed: int) -> np.ndarray:
@@ -154,16 +158,9 @@ class Portfolio:
         self.candidates.append(candidate)
 
     def _measured(self) -> list[Candidate]:
-        """Those that were not thrown out, with their numbers up to date."""
+        """Those that were not thrown out, with their numbers and scores up to date."""
         valid = [c for c in self.candidates if not c.reason] or self.candidates
         measure(valid, [view.rows for view in self._views.values()], self._k)
-        return valid
-
-    def _scored(self) -> list[Candidate]:
-        """As `_measured`, with the scores too."""
-        valid = self._measured()
-        for c, score in zip(valid, ranks(valid, SCORE), strict=True):
-            c.score = float(score)
         return valid
 
     def _best_first(self, of: Callable[[Candidate], T]) -> list[T]:
@@ -181,15 +178,20 @@ class Portfolio:
         self.candidates = [c for c in self.candidates if c.view not in names]
         runs = [(name, head, view, self._seed) for view in views for name, head in CHEAP.items()]
         needed = len(runs) + 1  # one layout is always made
-        layouts = [(i, view) for i in range(LAYOUTS) for view in views]
-        runs += [(f"layout {i + 1}", _layout, view, self._seed + i) for i, view in layouts]
+        layouts = [
+            (f"layout {i + 1}", _layout, view, self._seed + i)
+            for i in range(LAYOUTS)
+            for view in views
+        ]
+        scans = [("scan", _scan, view, self._seed) for view in views]
+        runs += [*layouts[: len(views)], *scans, *layouts[len(views) :]]
         for done, run in enumerate(progress(runs, "auto, all rows", leave=False)):
             if done >= needed and time.monotonic() > self._end:
                 break
             self._run(*run, retrain=retrain)
         trivial(self.candidates, {k: v[self.compared] for k, v in nuisances.items()}, self._k)
-        able = [c for c in self._scored() if c.whole is not None]
-        best = able[int(ranks(able, CHOICE).argmax())]
+        able = [c for c in self._measured() if c.whole is not None]
+        best = max(able, key=lambda c: c.score)
         labels: np.ndarray = best.whole  # type: ignore[assignment]  # of those that are able
         return best, labels, next(view for view in views if view.name == best.view)
 
@@ -197,11 +199,12 @@ class Portfolio:
         """One head on all rows, and what a light adapter makes of its answer.
 
         The adapter is linear: it corrects an answer here and there. Where it moves many rows the
-        groups are not of the kind that it can see, and the answer stays as it is.
+        groups are not of the kind that it can see, and the answer stays as it is. SCAN's stays: it
+        has learned from its own sure rows already.
         """
         start = time.monotonic()
         whole = head(view, self._k, seed).astype(np.int64)
-        if retrain and not collapse(whole, self._k):
+        if retrain and head is not _scan and not collapse(whole, self._k):
             taught = retrained(view.rows, whole, self._k)
             if pairwise_ari([whole, taught])[0, 1] >= KEPT:
                 name, whole = f"{name}, retrained", taught
@@ -211,7 +214,7 @@ class Portfolio:
                 view.name,
                 whole[self.compared],
                 whole=whole,
-                favoured=head is _layout,
+                repeats=head is _layout,
                 seconds=time.monotonic() - start,
             )
         )

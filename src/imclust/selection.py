@@ -31,10 +31,10 @@ class Candidate:
         name: how it was made. view: the space or spaces it was made in.
         labels: (m,) int64 in [0, k), of the rows that candidates are compared on.
         whole: (n,) int64 of all rows, for those that could be the answer.
-        favoured: of the kind that has won the most on labelled benchmarks.
+        repeats: one of several runs of the same head from other seeds.
         seconds: that it took.
         numbers: what was measured of it, all in [0, 1] or [-1, 1], high is good.
-        score: the mean of its ranks, in [0, 1]; what candidates are compared by.
+        score: learnability times evenness, in [0, 1]; what candidates are compared by.
         reason: why it was thrown out; empty for those that were not.
     """
 
@@ -42,7 +42,7 @@ class Candidate:
     view: str
     labels: np.ndarray
     whole: np.ndarray | None = None
-    favoured: bool = False
+    repeats: bool = False
     seconds: float = 0.0
     numbers: dict[str, float] = field(default_factory=dict)
     score: float = 0.0
@@ -97,15 +97,14 @@ def trivial(candidates: list[Candidate], nuisances: dict[str, np.ndarray], k: in
 
 
 def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> None:
-    """Measure every candidate in every view; sets `numbers`.
+    """Measure every candidate in every view; sets `numbers`, and `score`: learnability times
+    evenness.
 
     - learnability: how well linear classifiers predict it on rows held out (TURTLE's score).
     - silhouette: cosine, pooled over the views (the robust default of Zhao and others, ACE 2024).
     - agreement: mean adjusted Rand index with all others.
     - within: the same with the others of its own view.
     - evenness: effective clusters over k.
-    - quality: learnability times evenness.
-    - prior: 1 for heads that have won the most on labelled benchmarks, else 0.
 
     Args:
         views: (n, d_v) unit rows, of all spaces that candidates were made in.
@@ -126,9 +125,8 @@ def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> Non
             "agreement": _mean(alike[i]),
             "within": _mean(mates),
             "evenness": evenness,
-            "quality": float(learned[i]) * evenness,
-            "prior": float(c.favoured),
         }
+        c.score = float(learned[i]) * evenness
 
 
 def _mean(values: np.ndarray) -> float:
@@ -136,17 +134,6 @@ def _mean(values: np.ndarray) -> float:
 
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else 0.0
-
-
-def ranks(candidates: list[Candidate], names: tuple[str, ...]) -> np.ndarray:
-    """Mean of the ranks by the named numbers, (m,) in [0, 1]; 1 is first by all of them."""
-    import numpy as np
-    from scipy.stats import rankdata
-
-    if len(candidates) == 1:
-        return np.ones(1)
-    columns = [rankdata([c.numbers[name] for c in candidates]) for name in names]
-    return (np.mean(columns, axis=0) - 1) / (len(candidates) - 1)
 
 
 def expected_accuracy(answer: Candidate, candidates: list[Candidate]) -> float:

@@ -27,7 +27,10 @@ else:
 
 STABILITY_SEEDS = 5
 PRIORS = ("priors", "sizes", "links", "contiguity", "selflabels")
-HEADS = ("spaces", "graph", "embedding", "batched", "portfolio", "selection", "learnability")
+HEADS = (
+    *("spaces", "graph", "embedding", "batched", "scanning"),
+    *("portfolio", "selection", "learnability"),
+)
 TOOLS = (*PRIORS, *HEADS, "agreeing", "cluster_count", "hierarchy")
 
 
@@ -173,7 +176,7 @@ def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering
     entry = CLUSTERERS.for_config(cfg.clusterer)
     runs = [found.labels]
     if found.candidates:
-        runs += [c.whole for c in found.candidates if c.whole is not None and c.favoured]
+        runs += [c.whole for c in found.candidates if c.whole is not None and c.repeats]
     else:
         for seed in range(cfg.seed + 1, cfg.seed + STABILITY_SEEDS):
             runs.append(run_head(entry.method, spaces, k, cfg.clusterer, seed).labels)
