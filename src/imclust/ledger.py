@@ -28,7 +28,7 @@ LOG = Path("submissions/log.csv")
 STATES = ("written", "sending", "sent", "scored", "failed", "unknown")
 NUMBERS = ("label_free", "validation", "public", "private", "rank")
 HERE_ONLY = ("sources", "weights_stat")  # times and places of files: no settings
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Row:
 
     @property
     def key(self) -> Key:
-        """What tells rows apart: where it goes, the bytes, the name of the file."""
-        return (self.board or self.challenge, self.sha256, self.file)
+        """What tells rows apart: place, run, file, bytes, and which sending it was."""
+        return (self.place, self.submission, self.file, self.sha256, self.sent, self.ref)
 
     @property
     def place(self) -> str:
@@ -113,7 +113,7 @@ def read(path: Path) -> list[Row]:
     keys = [row.key for row in rows]
     twice = next((k for n, k in enumerate(keys) if k in keys[:n]), None)
     if twice is not None:
-        raise _damaged(path, f"{twice[2]} of {twice[0]} twice with the same bytes")
+        raise _damaged(path, f"{twice[2]} of {twice[0]} twice with the same bytes and times")
     return rows
 
 
@@ -121,7 +121,7 @@ def record(path: Path, row: Row) -> Row:
     """Insert a row, or bring the one of the same key up to date; returns it as it now stands.
 
     What is "" in `row` keeps its old value, and `written` takes back no later state. A row that
-    names no board belongs to every row of the same file and challenge; one that names a board
+    names no board belongs to every row of the same file of the same run; one that names a board
     takes the place of a row that names none.
 
     Raises:
@@ -140,6 +140,33 @@ def record(path: Path, row: Row) -> Row:
         return rows[at[0]] if at else rows[-1]
 
 
+def begin(path: Path, row: Row, sent: str) -> Row:
+    """Enter that a file is being sent, before it is; returns its row.
+
+    It takes the place of the row that says no more than that the file was written. Whatever was
+    sent before keeps its own row.
+
+    Args:
+        row: with its board. sent: when, fine enough to tell two sendings apart.
+    """
+    with _held(path):
+        rows = read(path)
+        fresh = replace(row, state="sending", sent=sent, ref="", public="", message="")
+        free = [n for n in _alike(rows, row) if not rows[n].board]
+        if free:
+            rows[free[0]] = _merged(rows[free[0]], fresh)
+        else:
+            rows.append(_clean(fresh))
+        _write(path, rows)
+        return rows[free[0]] if free else rows[-1]
+
+
+def sendings(path: Path, board: str, sha256: str) -> list[Row]:
+    """Every time that these bytes were sent to a board, or may have been, oldest first."""
+    rows = [r for r in read(path) if r.board == board and r.sha256 == sha256 and r.sent]
+    return sorted(rows, key=lambda r: r.sent)
+
+
 def change(path: Path, key: Key, **values: str) -> Row:
     """Set columns of the row of that key, also to ""; returns it as it now stands.
 
@@ -150,7 +177,7 @@ def change(path: Path, key: Key, **values: str) -> Row:
         rows = read(path)
         at = next((n for n, row in enumerate(rows) if row.key == key), None)
         if at is None:
-            got = f"none of {key[2]} for {key[0]} with digest {key[1][:12]}"
+            got = f"none of {key[2]} for {key[0]} with digest {key[3][:12]}"
             raise refusal(f"a row of {path}", "there before it is changed", got, "record it first")
         rows[at] = _clean(replace(rows[at], **values))
         _write(path, rows)
@@ -277,14 +304,19 @@ def asas_text(value: float | None) -> str:
 def _same(rows: list[Row], new: Row) -> list[int]:
     """Numbers of the rows that a new one brings up to date."""
     exact = [n for n, row in enumerate(rows) if row.key == new.key]
-    alike = [
-        n
-        for n, row in enumerate(rows)
-        if (row.challenge, row.sha256, row.file) == (new.challenge, new.sha256, new.file)
-    ]
+    alike = _alike(rows, new)
     if not new.board:
         return alike
     return exact or [n for n in alike if not rows[n].board]
+
+
+def _alike(rows: list[Row], new: Row) -> list[int]:
+    """Numbers of the rows of the same bytes of the same file of the same run."""
+
+    def which(row: Row) -> tuple[str, ...]:
+        return (row.challenge, row.submission, row.file, row.sha256)
+
+    return [n for n, row in enumerate(rows) if which(row) == which(new)]
 
 
 def _merged(old: Row, new: Row) -> Row:

@@ -74,10 +74,13 @@ def upload(capsys, *more, to=AICROWD, what="submissions/demo/run"):
     return code, out, err
 
 
+def rows(name="submission.csv"):
+    return [r for r in ledger.read(ledger.LOG) if r.board and r.file == name]
+
+
 def row(name="submission.csv"):
-    rows = [r for r in ledger.read(ledger.LOG) if r.board and r.file == name]
-    assert len(rows) == 1
-    return rows[0]
+    [found] = rows(name)
+    return found
 
 
 def created(standin, board):
@@ -107,8 +110,28 @@ def test_it_is_sent_once_scored_and_in_the_ledger(place, standin, capsys, board)
     assert code == 0
     assert "already sent" in out
     assert created(standin, board) == 1
+    standin.score = "0.95"
+    code, out, _ = upload(capsys, to=board)
+    assert f"scored as {mine.ref}, score" in out
     assert upload(capsys, "--yes", "--force", to=board)[0] == 0
     assert created(standin, board) == 2
+    assert [r.public for r in rows()] == [mine.public, "0.95"]
+
+
+def test_a_forced_one_is_followed_without_force(place, standin, capsys):
+    assert upload(capsys, "--yes")[0] == 0
+    standin.polls = 10**6
+    _, out, _ = upload(capsys, "--yes", "--force", "--wait", "0")
+    assert "(without --force)" in out
+    standin.polls, standin.score = 0, "0.95"
+    assert upload(capsys, "--yes")[0] == 0
+    assert created(standin, AICROWD) == 2
+    assert [r.state for r in rows()] == ["scored", "scored"]
+
+
+def test_what_failed_before_it_was_sent_leaves_no_row(place, standin, capsys, board):
+    refused(upload(capsys, "--yes", to=board + "x"), "demo-challengex", status=2)
+    assert rows() == []
 
 
 def test_no_key_is_said_before_anything_is_sent(place, standin, capsys, board, monkeypatch):
@@ -148,8 +171,9 @@ def test_no_answer_to_the_request_that_counts_is_looked_up(place, standin, capsy
         assert "it did arrive" in out
         assert row().state == "scored"
         return
-    refused((code, out, err), "submissions", "--force", status=9)
+    refused((code, out, err), "no connection", "may count", "--force", status=9)
     assert row().state == "unknown"
+    assert "unknown" in upload(capsys, to=board)[1]
     refused(upload(capsys, "--yes", to=board), "--force", status=9)
     assert created(standin, board) == 1
     assert upload(capsys, "--yes", "--force", to=board)[0] == 0
@@ -157,8 +181,8 @@ def test_no_answer_to_the_request_that_counts_is_looked_up(place, standin, capsy
 
 def test_a_submission_that_did_not_arrive_is_not_sent_again_by_itself(place, standin, capsys):
     standin.faults[CREATE[KAGGLE]] = [NoAnswer(recorded=False)]
-    refused(upload(capsys, "--yes", to=KAGGLE), "lists no such submission", status=9)
-    refused(upload(capsys, "--yes", to=KAGGLE), "--force", status=9)
+    refused(upload(capsys, "--yes", to=KAGGLE), "it may count", status=9)
+    refused(upload(capsys, "--yes", to=KAGGLE), "lists no such submission", "--force", status=9)
     assert created(standin, KAGGLE) == 1
 
 

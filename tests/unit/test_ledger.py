@@ -13,6 +13,7 @@ from imclust.checks import Refusal
 from imclust.ledger import (
     COLUMNS,
     Row,
+    begin,
     best,
     change,
     folder_of,
@@ -21,6 +22,7 @@ from imclust.ledger import (
     read,
     record,
     rows_of,
+    sendings,
 )
 
 SHA = "0123456789abcdef" * 4
@@ -71,7 +73,7 @@ def test_change_sets_also_to_nothing_and_knows_its_row(log):
     assert change(log, key, ref="", state="scored", public="0.5").public == "0.5"
     assert read(log)[0].ref == ""
     with pytest.raises(Refusal, match="record it first"):
-        change(log, ("photos", SHA, "submission.csv"), ref="8")
+        change(log, ("photos", "", "submission.csv", SHA, "", ""), ref="8")
 
 
 def test_words_of_a_grader_stay_one_line_and_keep_no_key(log):
@@ -255,3 +257,25 @@ def test_a_value_that_no_reader_takes_is_never_written(log):
             change(log, key, **values)
     assert ledger.as_text(float("nan")) == ledger.as_text(None) == ""
     assert len(read(log)) == 1
+
+
+def test_every_sending_keeps_its_row(log):
+    record(log, row())
+    first = begin(log, row(board="kaggle:x"), "1")
+    assert [r.key for r in read(log)] == [first.key]  # in the place of the written one
+    change(log, first.key, state="scored", ref="7", public="0.4")
+    second = begin(log, row(board="kaggle:x"), "2")
+    change(log, second.key, state="unknown")
+    record(log, row(git="later"))
+    assert [(r.sent, r.state, r.public) for r in sendings(log, "kaggle:x", first.sha256)] == [
+        ("1", "scored", "0.4"),
+        ("2", "unknown", ""),
+    ]
+    assert sendings(log, "kaggle:y", first.sha256) == []
+    assert sendings(log, "kaggle:x", "0" * 64) == []
+
+
+def test_the_same_bytes_of_two_runs_are_two_rows(log):
+    record(log, row(run="a", submission="photos/a"))
+    record(log, row(run="b", submission="photos/b"))
+    assert [r.run for r in read(log)] == ["a", "b"]

@@ -94,6 +94,7 @@ class AIcrowd(ChallengeClient):
 
     def list_files(self) -> list[RemoteFile]:
         """The files of the challenge's resources page; two of one basename are told apart."""
+        _ = self._user  # so that a bad key is called one
         found = self._wire.ask("GET", f"{self._api}/challenges/", params={"slug": self.slug})
         self._refuse(found, "the challenge")
         listed = json_of(found, "the challenge")

@@ -229,7 +229,7 @@ class Kaggle(ChallengeClient):
             "wrong-content": ("answer in its own format", "update the package kaggle"),
             "unknown-state": (
                 "confirm the submission",
-                f"it may count: look at {self.page}/submissions before you send it again",
+                f"it may count: look at {self.page}/submissions, and repeat with --force if not",
             ),
         }[kind]  # fmt: skip
         return Failure(kind, f"Kaggle must {must}; got {words}; {do}.", wait)

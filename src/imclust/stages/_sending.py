@@ -27,13 +27,13 @@ def send(mine: Parcel, client: ChallengeClient, log: Path, *, force: bool) -> Ro
     Raises:
         Failure: of kind `unknown-state` when it may have been sent; of others when it was not.
     """
-    board = f"{client.service}:{client.slug}"
-    row = ledger.record(log, mine.row(board))
-    if not force and row.state in {"sent", "scored"}:
-        say(f"already sent on {row.sent} as {row.ref}; --force sends it again")
-        return row
-    if not force and row.state in {"sending", "unknown"}:
-        return _looked_up(row, mine, client, log)
+    board = board_of(client)
+    doubtful, settled = earlier(log, board, mine.sha256)
+    if doubtful and not force:
+        return _looked_up(doubtful, mine, client, log)
+    if settled and not force:
+        say(f"already sent on {settled.sent} as {settled.ref}; --force sends it again")
+        return settled
     if not client.credentials():
         raise Failure(
             "no-credentials", f"{client.title} must be given a key; got none; {client.wants()}."
@@ -44,24 +44,54 @@ def send(mine: Parcel, client: ChallengeClient, log: Path, *, force: bool) -> Ro
             f"{client.title} must take another submission to {client.slug} today; got an allowance "
             "that is used up; try again tomorrow.",
         )
-    began = False
+    begun: list[Row] = []
 
     def creating() -> None:
-        nonlocal began
-        began = True
-        ledger.change(log, row.key, state="sending", sent=now(), ref="", public="", message="")
+        begun.append(ledger.begin(log, mine.row(board), now()))
 
     try:
         ref = client.submit(mine.path, mine.description, creating)
     except Failure as e:
-        if e.kind == "unknown-state":
-            ledger.change(log, row.key, state="unknown", message=str(e))
-            return _looked_up(row, mine, client, log)
-        if began:
-            ledger.change(log, row.key, state="failed", message=str(e))
+        if not begun:
+            raise
+        if e.kind != "unknown-state":
+            ledger.change(log, begun[0].key, state="failed", message=str(e))
+            raise
+        row = ledger.change(log, begun[0].key, state="unknown", message=str(e))
+        if arrived := _arrived(row, mine, client, log):
+            return arrived
         raise
     say(f"sent as {ref}")
-    return ledger.change(log, row.key, state="sent", ref=ref)
+    return ledger.change(log, begun[0].key, state="sent", ref=ref)
+
+
+def board_of(client: ChallengeClient) -> str:
+    """SERVICE:CHALLENGE."""
+    return f"{client.service}:{client.slug}"
+
+
+def earlier(log: Path, board: str, sha256: str) -> tuple[Row | None, Row | None]:
+    """The last time that these bytes were sent: with a doubtful outcome, and with a known one.
+
+    A doubt is None where something is known since.
+    """
+    rows = ledger.sendings(log, board, sha256)
+    settled = [r for r in rows if r.state in {"sent", "scored"}]
+    doubtful = [r for r in rows if r.state in {"sending", "unknown"}]
+    if doubtful and settled and doubtful[-1].sent < settled[-1].sent:
+        doubtful = []
+    return doubtful[-1] if doubtful else None, settled[-1] if settled else None
+
+
+def _arrived(row: Row, mine: Parcel, client: ChallengeClient, log: Path) -> Row | None:
+    """The row of a doubtful sending that the service does list, brought up to date."""
+    known = {r.ref for r in ledger.read(log) if r.board == row.board}
+    listed = client.recent() or []
+    found = [s for s in listed if mine.tag in s.description and s.ref not in known]
+    if not found:
+        return None
+    say(f"it did arrive, as {found[0].ref}")
+    return ledger.change(log, row.key, state="sent", ref=found[0].ref, message="")
 
 
 def _looked_up(row: Row, mine: Parcel, client: ChallengeClient, log: Path) -> Row:
@@ -70,17 +100,14 @@ def _looked_up(row: Row, mine: Parcel, client: ChallengeClient, log: Path) -> Ro
     Raises:
         Failure: of kind `unknown-state`, when it cannot or has none.
     """
-    recent = client.recent()
-    found = [s for s in recent or () if mine.tag in s.description]
-    if found:
-        say(f"it did arrive, as {found[0].ref}")
-        return ledger.change(log, row.key, state="sent", ref=found[0].ref)
-    told = "which lists no such submission" if recent is not None else "which cannot be asked"
+    if arrived := _arrived(row, mine, client, log):
+        return arrived
+    told = "lists no such submission" if client.recent() is not None else "cannot be asked"
     raise Failure(
         "unknown-state",
-        f"whether {mine.path.name} was sent on {row.sent or 'the last try'} must be known before "
-        f"it is sent again; got no answer then, and {client.title}, {told}, does not settle it; "
-        f"look at {client.page}/submissions, then repeat with --force if it is not there.",
+        f"the try of {row.sent} to send {mine.path.name} must be cleared up first; got no answer "
+        f"to it then, and {client.title} {told}; look at {client.page}/submissions, and repeat "
+        "with --force if it is not there.",
     )
 
 
@@ -99,7 +126,7 @@ def follow(row: Row, client: ChallengeClient, log: Path, *, wait: float, poll: f
         if standing is not None and standing.state != "pending":
             return _settled(row, standing, log)
         if time.monotonic() + pause > end:
-            say(f"not scored yet: the same command goes on looking for {row.ref}")
+            say(f"not scored yet: the same command (without --force) goes on looking for {row.ref}")
             return row
         time.sleep(pause)
         pause = min(1.5 * pause, LONGEST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 
 from imclust.clients._base import Standing
 from imclust.ledger import Row, as_text
@@ -11,8 +11,8 @@ STATE = {"pending": "sent", "scored": "scored", "failed": "failed"}
 
 
 def now() -> str:
-    """The time as the ledger has it, UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    """The time as the ledger has it: UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def news(row: Row, standing: Standing) -> dict[str, str]:

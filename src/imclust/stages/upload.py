@@ -16,7 +16,7 @@ from imclust.failures import Failure
 from imclust.locks import held
 from imclust.log import say
 from imclust.stages._parcel import Parcel, parcel, twin
-from imclust.stages._sending import follow, send
+from imclust.stages._sending import board_of, follow, send
 
 HALF = 0.5  # a two-class grouping under this is the other way round
 
@@ -63,7 +63,7 @@ def run(cfg: Upload) -> None:
             "name it with --to",
         )
     client = connect(board, cfg.via)
-    _show(mine, client)
+    _show(mine, client, cfg.log)
     if not cfg.yes:
         say("nothing was sent; add --yes to send it")
         return
@@ -83,7 +83,7 @@ def run(cfg: Upload) -> None:
         _through(cfg, other, client)
 
 
-def _show(mine: Parcel, client: ChallengeClient) -> None:
+def _show(mine: Parcel, client: ChallengeClient, log: Path) -> None:
     """What would be sent, and to whom. Asks the service only where there is a key."""
     source = client.credentials()
     say(f"file    {mine.path}")
@@ -91,6 +91,9 @@ def _show(mine: Parcel, client: ChallengeClient) -> None:
     say(f"sha256  {mine.sha256}")
     say(f"to      {client.title}, {client.slug}: {client.page}")
     say(f"said    {mine.description}")
+    for row in ledger.sendings(log, board_of(client), mine.sha256):
+        score = f", score {row.public}" if row.public else ""
+        say(f"before  {row.sent}: {row.state}{f' as {row.ref}' if row.ref else ''}{score}")
     if not source:
         say(f"as      nobody yet: no key; {client.wants()}")
         return
@@ -110,7 +113,7 @@ def _through(cfg: Upload, mine: Parcel, client: ChallengeClient) -> ledger.Row:
         row = send(mine, client, cfg.log, force=cfg.force)
         return follow(row, client, cfg.log, wait=60 * cfg.wait, poll=cfg.poll)
     except KeyboardInterrupt:
-        say("interrupted: what was sent stays sent, and the same command goes on following it")
+        say("interrupted: what was sent stays sent; the same command without --force follows it")
         raise
     except Refusal:
         say(f"the ledger {cfg.log} has what is known of it")
