@@ -47,7 +47,12 @@ if [ -n "${DATA_DIR:-}" ]; then
 fi
 if [ -n "${BOARD:-}" ]; then
     source=(--board "$BOARD")
-    name=${BOARD#https://} name=${name//[^a-zA-Z0-9._-]/-}
+    name=${BOARD#https://}
+    name=${name//[^a-zA-Z0-9._-]/-}
+fi
+if [ "$challenge" = online ] && [ -z "${BOARD:-}" ]; then
+    echo "BOARD must be given for CHALLENGE=online; got nothing; set BOARD=kaggle:<name>, BOARD=aicrowd:<name>, or the challenge's address." >&2
+    exit 2
 fi
 if [ "${K:-}" = auto ]; then
     count=(--n-clusters auto)

@@ -66,9 +66,11 @@ def disk_space(folder: Path, needed: int) -> None:
         there = there.parent
     free = shutil.disk_usage(there).free
     if free < needed:
-        raise refusal(
+        e = refusal(
             f"free space for {folder}",
             f"at least {needed / 2**20:.0f} MiB",
             f"{free / 2**20:.0f} MiB",
             "free some or choose a folder on another disk",
         )
+        e.status = 3  # as when the disk fills up under way
+        raise e

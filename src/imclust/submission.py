@@ -66,7 +66,8 @@ def look(path: Path, sample: Sample, vocabulary: Sequence[str]) -> Look:
     """
     found = Look()
     if not path.is_file():
-        raise refusal(str(path), "a submission", "nothing there", "check the path")
+        got = "a folder" if path.is_dir() else "nothing there"
+        raise refusal(str(path), "a file to submit", got, "check the path")
     with path.open("rb") as f:
         head = f.read(PIECE)
     if problem := no_table(head):
@@ -111,14 +112,14 @@ def _same_columns(head: bytes, sample: Sample, problems: list[str]) -> bool:
 def _only(got: str, want: str) -> str:
     """In what alone two headers differ, where it is little."""
     if got == want:
-        return " (only by a byte-order mark)"
+        return " (they differ only by a byte-order mark)"
     for change, said in (
         (lambda s: re.sub(r"\s", "", s), "only by spaces"),
         (str.casefold, "only in upper and lower case"),
         (lambda s: s.replace('"', ""), "only by quotes"),
     ):
         if change(got) == change(want):
-            return f" ({said})"
+            return f" (they differ {said})"
     return ""
 
 
@@ -158,7 +159,7 @@ def _look_at_rows(file: IO[str], sample: Sample, allowed: frozenset[str], found:
     if found.rows != len(sample.ids):
         found.problems.append(f"it has {found.rows} rows, the sample {len(sample.ids)}")
     if uneven:
-        found.problems.append(f"{uneven} instead of {width} cells")
+        found.problems.append(f"rows of another number of cells than {width}: {uneven}")
     found.problems += ids.problems()
     if empty:
         found.problems.append(f"empty cells: {empty}")

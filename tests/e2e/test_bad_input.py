@@ -161,7 +161,7 @@ def mount(tmp_path):
 
 def test_a_full_disk_is_refused_before_writing(imclust, space, mount):
     done = imclust("encode", "--index", "raw/index", "--weights", "w", "--out", mount / "z")
-    refused(done, "free space", "at least", "on another disk")
+    refused(done, "free space", "at least", "on another disk", status=3)
     assert not (mount / "z").exists()
 
 

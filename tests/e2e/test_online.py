@@ -153,8 +153,12 @@ def test_the_list_says_what_each_challenge_needs(standin, tmp_path, monkeypatch,
     assert "a key of AIcrowd (or DATA_DIR)" in lines["blitz7"]
     assert "DATA_DIR" in lines["folder"]
     monkeypatch.setenv("AICROWD_API_KEY", AICROWD_KEY)
+    assert main(["challenges", "blitz7", "--ask"]) == 2
+    assert "not ready" in capsys.readouterr().out
+    standin.slug = "stage-prediction"
     assert main(["challenges", "blitz7", "--ask"]) == 0
     out = capsys.readouterr().out
+    assert "ready as alice: 2 files" in out
     assert AICROWD_KEY not in out
     assert "key: from AICROWD_API_KEY" in out
     assert "stage-prediction" in out

@@ -197,7 +197,7 @@ BAD = {
     "semicolons": (GOOD.replace(",", ";"), "separated by semicolons, the sample's by commas"),
     "space in header": (GOOD.replace("id,label", "id, label"), "only by spaces"),
     "case of header": (GOOD.replace("id,label", "ID,Label"), "'ID,Label', the sample's 'id,label' "
-                       "(only in upper and lower case)"),
+                       "(they differ only in upper and lower case)"),
     "byte-order mark": ("\ufeff" + GOOD, "only by a byte-order mark"),
     "quoted header": (GOOD.replace("id,label", '"id","label"'), "only by quotes"),
     "other header": (GOOD.replace("id,", "ImageID,"), "its header is 'ImageID,label'"),
@@ -215,7 +215,7 @@ BAD = {
     "labels": (GOOD.replace("3,1", "3,2").replace("5,1", "5,x"), "none of 0, 1: 2, first '2'"),
     "float labels": (GOOD.replace("3,1", "3,1.0"), "none of 0, 1: 1, first '1.0'"),
     "empty cells": (GOOD.replace("3,1", "3,"), "empty cells: 1, first in row 4"),
-    "cells": (GOOD.replace("3,1", "3,1,1"), "1, first row 4 has 3 instead of 2 cells"),
+    "cells": (GOOD.replace("3,1", "3,1,1"), "another number of cells than 2: 1, first row 4 has 3"),
     "one label": (GOOD.replace(",1\n", ",0\n"), "every row has the label '0'"),
     "old line ends": (GOOD.replace("\n", "\r"), r"end in \r alone"),
     "open quote": (GOOD.replace("3,1", '3,"1') + "x" * 200_000, "cannot be read as CSV"),

@@ -229,7 +229,8 @@ class Kaggle(ChallengeClient):
             "wrong-content": ("answer in its own format", "update the package kaggle"),
             "unknown-state": (
                 "confirm the submission",
-                f"it may count: look at {self.page}/submissions, and repeat with --force if not",
+                f"it may count: look at {self.page}/submissions, and repeat with --force if it is "
+                "not there",
             ),
         }[kind]  # fmt: skip
         return Failure(kind, f"Kaggle must {must}; got {words}; {do}.", wait)

@@ -57,6 +57,9 @@ def parcel(source: Path, index: Path | None, *, invert: bool, note: str) -> Parc
     """
     if source.is_file():
         return _foreign(source, index, note)
+    if not source.exists():
+        allowed = "the folder of a submission, or a CSV file"
+        raise refusal(str(source), allowed, "nothing there", "check the path")
     doc = read_manifest(source, "submission")
     name = FILES[invert]
     if name not in doc["files"]:

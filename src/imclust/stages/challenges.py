@@ -42,8 +42,7 @@ def run(cfg: Challenges) -> None:
     if cfg.name:
         _more(entries[0], cfg.raw)
     if cfg.ask:
-        for board in sorted({b for e in entries if (b := e.config.home.board)}):
-            say(f"{board}: {_asked(board)}")
+        _ask(sorted({b for e in entries if (b := e.config.home.board)}))
 
 
 def _needs(entry: Entry[Any], raw: Path) -> str:
@@ -89,13 +88,23 @@ def _more(entry: Entry[Any], raw: Path) -> None:
     say(f"run: CHALLENGE={entry.name} bash run_baseline.sh")
 
 
-def _asked(board: str) -> str:
-    """What a service says of the key and the rules, in one line."""
-    client = connect(board)
-    try:
-        account, files = client.account(), len(client.list_files())
-        allowance = client.allowance()
-    except Refusal as e:
-        return str(e)
-    left = "" if allowance.left is None else f", {allowance.left} submissions left today"
-    return f"ready as {account}: {files} files{left}"
+def _ask(boards: list[str]) -> None:
+    """Say of each board what its service says of the key and the rules.
+
+    Raises:
+        Refusal: the last one that is not ready, after all were asked.
+    """
+    refused: Refusal | None = None
+    for board in boards:
+        client = connect(board)
+        try:
+            account, files = client.account(), len(client.list_files())
+            allowance = client.allowance()
+        except Refusal as e:
+            say(f"{board}: not ready: {e}")
+            refused = e
+            continue
+        left = "" if allowance.left is None else f", {allowance.left} submissions left today"
+        say(f"{board}: ready as {account}: {files} files{left}")
+    if refused is not None:
+        raise refused

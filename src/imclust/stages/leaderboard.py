@@ -39,7 +39,7 @@ def run(cfg: Leaderboard) -> None:
         say("every score and rank that can be asked for is known")
     rows = [row for row in read(cfg.log) if _wanted(row, cfg.challenge)]
     if not rows:
-        known = sorted({row.challenge for row in read(cfg.log)})
+        known = sorted({n for r in read(cfg.log) for n in (r.challenge, r.board) if n})
         if cfg.challenge and known:
             raise refusal("--challenge", f"one of {', '.join(known)}", cfg.challenge, "choose one")
         say(f"no submission is in {cfg.log} yet; run_baseline.sh, or the submit stage, enters one")
@@ -52,7 +52,9 @@ def run(cfg: Leaderboard) -> None:
         _show(place, there, gained, cfg.log)
     out = cfg.log.with_name("leaderboard.csv")
     table = ([n, *asdict(row).values(), as_text(gained.get(row.key))] for n, row in ranked)
-    write_csv(out, ("place", *COLUMNS, "gain"), table)
+    fresh = out.with_name(f".{out.name}.new")
+    write_csv(fresh, ("place", *COLUMNS, "gain"), table)
+    os.replace(fresh, out)
     say(f"the whole table is in {out}")
 
 

@@ -100,6 +100,8 @@ def _check(cfg: Submit, path: Path) -> None:
     if given:
         got, do = f"--{given[0]} too", "leave it out"
         raise refusal("--check FILE", "with --challenge or --index alone", got, do)
+    if (path / "submission.csv").is_file():
+        path = path / "submission.csv"
     index = index_of(cfg.challenge, cfg.index)
     name = cfg.challenge or read_manifest(index, "index")["challenge"]
     say(f"checking header, rows, ids, order and labels of {path} against {index}")
