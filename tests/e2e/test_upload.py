@@ -148,7 +148,7 @@ def test_a_low_score_names_the_inverted_file(place, standin, capsys, board):
     standin.score = "0.13"
     code, out, _ = upload(capsys, "--yes", to=board)
     assert code == 0
-    assert "upload submissions/demo/run --invert --yes" in out
+    assert f"upload submissions/demo/run --to {board} --invert --yes" in out
     assert created(standin, board) == 1
 
 

@@ -49,7 +49,7 @@ class Parcel:
         return replace(self.row_here, board=board)
 
 
-def parcel(source: Path, index: Path | None, *, invert: bool, note: str) -> Parcel:
+def parcel(source: Path, index: Path | None, log: Path, *, invert: bool, note: str) -> Parcel:
     """The file of a submission artefact, or a file made elsewhere, checked against its challenge.
 
     Raises:
@@ -71,7 +71,7 @@ def parcel(source: Path, index: Path | None, *, invert: bool, note: str) -> Parc
         got = "another one" if path.is_file() else "none"
         raise refusal(str(path), "as `submit` wrote it", got, "run submit --force")
     index = index or source / doc["inputs_at"]["index"]
-    rows = {r.file: r for r in ledger.rows_of(source, ledger.LOG)}
+    rows = {r.file: r for r in ledger.rows_of(source, log)}
     run = source.resolve().name + (" inverted" if invert else "")
     return _made(path, digest, index, note or run, rows[name], doc["config"]["header"])
 
@@ -99,9 +99,9 @@ def _made(
     return Parcel(path, digest, doc["challenge"], doc["board"], contents(found), note, row)
 
 
-def twin(mine: Parcel) -> Parcel | None:
+def twin(mine: Parcel, log: Path) -> Parcel | None:
     """The same grouping with the two labels exchanged, where it was written along."""
     if mine.path.name not in FILES or not (mine.path.parent / FILES[1]).is_file():
         return None
     invert = mine.path.name == FILES[0]
-    return parcel(mine.path.parent, None, invert=invert, note="")
+    return parcel(mine.path.parent, None, log, invert=invert, note="")

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from imclust import ledger
-from imclust.checks import Refusal, refusal
+from imclust.checks import refusal
 from imclust.clients import connect
 from imclust.clients._base import ChallengeClient
 from imclust.failures import Failure
@@ -53,7 +53,7 @@ class Upload:
 
 def run(cfg: Upload) -> None:
     """Run the stage."""
-    mine = parcel(cfg.submission, cfg.index, invert=cfg.invert, note=cfg.note)
+    mine = parcel(cfg.submission, cfg.index, cfg.log, invert=cfg.invert, note=cfg.note)
     board = cfg.to or mine.board
     if not board:
         raise refusal(
@@ -72,13 +72,13 @@ def run(cfg: Upload) -> None:
     with held(lock, f"submissions to {board} must be sent", "wait until it is done"):
         row = _through(cfg, mine, client)
         low = row.public and float(row.public) < HALF
-        other = twin(mine) if low else None
+        other = twin(mine, cfg.log) if low else None
         if other is None:
             return
         say(f"{row.public} is under 0.5: the grouping is the other way round")
         if not cfg.auto_invert:
-            flag = "" if cfg.invert else " --invert"
-            say(f"send it: python -m imclust upload {cfg.submission}{flag} --yes")
+            flags = (f" --to {cfg.to}" if cfg.to else "") + ("" if cfg.invert else " --invert")
+            say(f"send it: python -m imclust upload {cfg.submission}{flags} --yes")
             return
         _through(cfg, other, client)
 
@@ -114,7 +114,4 @@ def _through(cfg: Upload, mine: Parcel, client: ChallengeClient) -> ledger.Row:
         return follow(row, client, cfg.log, wait=60 * cfg.wait, poll=cfg.poll)
     except KeyboardInterrupt:
         say("interrupted: what was sent stays sent; the same command without --force follows it")
-        raise
-    except Refusal:
-        say(f"the ledger {cfg.log} has what is known of it")
         raise
