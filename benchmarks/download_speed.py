@@ -27,7 +27,8 @@ BLOCK = os.urandom(1 << 20)
 OURS = """
 import sys
 from pathlib import Path
-from imclust.transfer import Expected, fetch
+from imclust.staging import Expected
+from imclust.transfer import fetch
 fetch(sys.argv[1], Path(sys.argv[2]), Expected(size=int(sys.argv[3])))
 """
 

@@ -7,7 +7,6 @@ processes nor a kill lose a row. A log that was damaged or edited out of shape i
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
 import json
@@ -23,6 +22,7 @@ from typing import Any
 from imclust.artifacts import file_digest, lineage, read_manifest
 from imclust.checks import Refusal, refusal
 from imclust.failures import masked
+from imclust.locks import waited_for
 
 LOG = Path("submissions/log.csv")
 STATES = ("written", "sending", "sent", "scored", "failed", "unknown")
@@ -375,8 +375,7 @@ def _damaged(path: Path, got: str) -> Refusal:
 def _held(path: Path) -> Iterator[None]:
     """Hold the log for this process; others wait, and a killed one holds nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("a") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+    with waited_for(path.with_name(f".{path.name}.lock")):
         yield
 
 

@@ -12,6 +12,14 @@ from imclust.checks import Refusal
 
 
 @contextmanager
+def waited_for(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for this process, after whoever holds it now."""
+    with path.open("a") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def held(path: Path, what: str, do: str) -> Iterator[None]:
     """Hold the lock file `path` for this process.
 

@@ -21,6 +21,7 @@ from imclust.artifacts import MANIFEST, file_digest, read_manifest
 from imclust.checks import Refusal, disk_space, refusal
 from imclust.records import read_csv
 from imclust.repro import VARIABLES
+from imclust.staging import RECORD
 
 WORK, USER = "${WORK}", "${USER}"
 REPLAYED = ("download", "train", "encode", "gather", "reduce", "cluster", "finetune", "submit")
@@ -33,7 +34,6 @@ PATHS = {
 EITHER = "--known"  # a file, or the labels themselves
 MANY = {"--features"}  # flags of several values
 DROPPED = {"--log": 1, "--scores": 1, "--force": 0}  # flag -> its values; they decide no byte
-FETCHED = "files.json"  # the downloader's record
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def copy_fetched(files: Path, to: Path) -> None:
 
     Copies, not links: a challenge may unpack or rewrite what lies there.
     """
-    if not (files / FETCHED).is_file() or to.exists():
+    if not (files / RECORD).is_file() or to.exists():
         return
     disk_space(to, sum(p.stat().st_size for p in files.rglob("*") if p.is_file()))
     partial = to.with_name(f".{to.name}.partial")

@@ -1,8 +1,6 @@
-"""One way in for every file: resumable, checked before it counts, never half there.
+"""One way in over HTTP: every file resumable, bounded in time, and placed by `staging`.
 
-A file is staged in `.<name>.partial/` beside its place, checked, and renamed into place. What was
-checked is kept in `files.json` of the folder (size, sha256, where from), so that a file that is
-there and right is not fetched again. What came but is not the file stays as `.<name>.rejected`.
+What breaks off is asked for again from where it was (Range and If-Range), also by a later run.
 """
 
 from __future__ import annotations
@@ -10,44 +8,27 @@ from __future__ import annotations
 import email.utils
 import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from imclust.artifacts import file_digest, replace_text
-from imclust.checks import Refusal, disk_space
-from imclust.contents import magic_of, mismatch, seems
+from imclust.artifacts import replace_text
+from imclust.checks import disk_space
+from imclust.contents import magic_of, seems
 from imclust.failures import Failure, Kind
-from imclust.locks import held
 from imclust.log import progress, say
+from imclust.staging import Expected, corrupt, is_right, settle, stage, wrong_content
 
 if TYPE_CHECKING:
     from requests import Response
 
-RECORD = "files.json"
 PIECE = 1 << 18  # bytes read at once, at the most
 AGAIN = {408, 429, 500, 502, 503, 504}  # answers after which the same request may succeed
 EXPIRED = {400, 401, 403, 404, 410}  # of a signed link: it ran out, a fresh one may do
 REJECTED = 1 << 20  # bytes of an unwanted answer that are kept to look at
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a file must turn out to be; what is None or "" is not checked.
-
-    Args:
-        size: bytes. sha256: hexadecimal.
-        check: further check of the content, raises `Refusal`; given the staged path.
-    """
-
-    size: int | None = None
-    sha256: str = ""
-    check: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,90 +117,6 @@ def fetch(
     return True
 
 
-@contextmanager
-def stage(to: Path) -> Iterator[Path]:
-    """The staging folder of a file, locked; it stays when the block fails, for the next run."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    lock = to.parent / f".{to.name}.lock"
-    with held(lock, f"{to} must be fetched", "wait for it"):
-        staging = to.parent / f".{to.name}.partial"
-        staging.mkdir(exist_ok=True)
-        try:
-            yield staging
-        except BaseException:
-            if not any(staging.iterdir()):
-                staging.rmdir()
-            raise
-        shutil.rmtree(staging)
-
-
-def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
-    """Check a staged file and put it in its place; one that fails is kept as `.<name>.rejected`.
-
-    Raises:
-        Failure: wrong-content or corrupt. An older file at `to` stays as it was.
-    """
-    try:
-        verify(staged, to.name, expected)
-    except Refusal:
-        os.replace(staged, to.with_name(f".{to.name}.rejected"))
-        raise
-    staged.chmod(0o644)
-    facts = {"size": staged.stat().st_size, "sha256": file_digest(staged)}
-    os.replace(staged, to)
-    _remember(to, facts | {"source": source})
-    to.with_name(f".{to.name}.rejected").unlink(missing_ok=True)
-
-
-def verify(path: Path, name: str, expected: Expected) -> None:
-    """Refuse a file that is not what its name and `expected` say.
-
-    Raises:
-        Failure: wrong-content or corrupt; Refusal: what `expected.check` refuses.
-    """
-    if got := mismatch(path, name):
-        raise _wrong(name, got)
-    size = path.stat().st_size
-    if expected.size is not None and size != expected.size:
-        raise _corrupt(name, f"of {expected.size} bytes", f"{size} bytes")
-    if expected.sha256 and (digest := file_digest(path)) != expected.sha256:
-        raise _corrupt(name, f"of sha256 {expected.sha256[:16]}...", f"{digest[:16]}...")
-    if Path(name).suffix == ".npy":
-        from imclust.npy import open_npy
-
-        open_npy(path)
-    if expected.check is not None:
-        expected.check(path)
-
-
-def is_right(to: Path, expected: Expected) -> bool:
-    """Whether the file is there as it was checked, or, put there by hand, passes the checks now."""
-    if not to.is_file():
-        return False
-    known = record(to.parent).get(to.name)
-    if known is None or to.stat().st_size != known["size"]:
-        try:
-            verify(to, to.name, expected)
-        except Refusal as e:
-            say(f"{to.name} is there but is not the file ({e}) and is fetched")
-            return False
-        _remember(to, {"size": to.stat().st_size, "sha256": file_digest(to), "source": "by hand"})
-        return True
-    fits = expected.sha256 in {"", known["sha256"]} and expected.size in {None, known["size"]}
-    return fits and file_digest(to) == known["sha256"]
-
-
-def record(folder: Path) -> dict[str, dict[str, Any]]:
-    """File name -> size, sha256 and source of what was fetched into a folder."""
-    path = folder / RECORD
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def _remember(to: Path, facts: dict[str, Any]) -> None:
-    known = record(to.parent) | {to.name: facts}
-    replace_text(to.parent / RECORD, json.dumps(known, indent=1, sort_keys=True) + "\n")
-
-
 class _Pull:
     """One file on its way into a staging folder."""
 
@@ -280,7 +177,7 @@ class _Pull:
 
     def _take(self, answer: Response, have: int, part: _Part, signed: bool) -> None:
         if answer.status_code == 416:  # the file is not as long as what is here
-            raise _Again(_corrupt(self.name, "as long as its first half said", "less"), fresh=True)
+            raise _Again(corrupt(self.name, "as long as its first half said", "less"), fresh=True)
         if answer.status_code not in {200, 206}:
             failure = _answered(self.name, answer)
             if answer.status_code in AGAIN or (signed and have and answer.status_code in EXPIRED):
@@ -289,12 +186,12 @@ class _Pull:
         if answer.status_code == 206:
             begin, total = _range(answer)
             if begin != have or (part.size is not None and total not in {None, part.size}):
-                raise _Again(_corrupt(self.name, f"from byte {have} on", f"{begin}"), fresh=True)
+                raise _Again(corrupt(self.name, f"from byte {have} on", f"{begin}"), fresh=True)
         else:
             have, total = 0, _length(answer)
             self._refuse_page(answer)
             if None not in {total, self.expected.size} and total != self.expected.size:
-                raise _corrupt(self.name, f"of {self.expected.size} bytes", f"{total} bytes")
+                raise corrupt(self.name, f"of {self.expected.size} bytes", f"{total} bytes")
             headers = answer.headers
             about = _Part(headers.get("ETag", ""), headers.get("Last-Modified", ""), total)
             self.body.unlink(missing_ok=True)
@@ -305,7 +202,7 @@ class _Pull:
         self._write(answer, have, size)
         if total is not None and self.have() < total:
             raise _Again(
-                _corrupt(self.name, f"of {total} bytes", f"{self.have()} before it broke off")
+                corrupt(self.name, f"of {total} bytes", f"{self.have()} before it broke off")
             )
 
     def _refuse_page(self, answer: Response) -> None:
@@ -313,7 +210,7 @@ class _Pull:
         if "text/html" in answer.headers.get("Content-Type", "") and magic_of(self.name):
             page = answer.raw.read(REJECTED, decode_content=True)
             (self.staging.parent / f".{self.name}.rejected").write_bytes(page)
-            raise _wrong(self.name, seems(page))
+            raise wrong_content(self.name, seems(page))
 
     def _write(self, answer: Response, have: int, size: int | None) -> None:
         settings = {"total": size, "initial": have, "unit": "B", "unit_scale": True}
@@ -323,7 +220,7 @@ class _Pull:
                 bar.update(len(piece))
                 if size is not None and f.tell() > size:
                     f.truncate(0)
-                    raise _corrupt(self.name, f"of {size} bytes", "more")
+                    raise corrupt(self.name, f"of {size} bytes", "more")
                 if time.monotonic() > self.end:
                     raise Failure(
                         "timeout",
@@ -404,17 +301,6 @@ def _unreachable(name: str, address: str, e: Exception) -> Failure:
     do = "check the network and run the same command again; it goes on where it stopped"
     sentence = f"{name} must come from {host}; got {got}; {do}."
     return Failure("timeout" if late else "network", sentence)
-
-
-def _wrong(name: str, got: str) -> Failure:
-    do = "open the challenge in a browser, log in, accept its rules, and try again"
-    kind = Path(name).suffix or "data"
-    return Failure("wrong-content", f"{name} must be a {kind} file; got {got}; {do}.")
-
-
-def _corrupt(name: str, allowed: str, got: str) -> Failure:
-    do = "run the same command again"
-    return Failure("corrupt", f"{name} must be {allowed}; got {got}; {do}.")
 
 
 def _plain(address: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from helpers import environment
 from imclust.clients import connect
-from imclust.transfer import Expected
+from imclust.staging import Expected
 from standin import AICROWD_KEY, KAGGLE_TOKEN, mark
 
 SLUG = "demo-challenge"

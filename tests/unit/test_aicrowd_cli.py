@@ -7,7 +7,7 @@ import pytest
 from helpers import failed
 from imclust.clients._aicrowd_key import config
 from imclust.clients.aicrowd_cli import AIcrowdCli
-from imclust.transfer import Expected
+from imclust.staging import Expected
 from standin import AICROWD_KEY, Cut, Html, NoAnswer, NoLength, Stall, Status
 
 pytest.importorskip("aicrowd")

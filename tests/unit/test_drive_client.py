@@ -6,7 +6,7 @@ import pytest
 from helpers import failed, npy
 from imclust.checks import Refusal
 from imclust.clients.drive import Drive
-from imclust.transfer import Expected
+from imclust.staging import Expected
 from standin import Cut, Html, IgnoreRange, NoAnswer, Stall, Status
 from standin_services import QUOTA_PAGE, SIGNIN_PAGE
 

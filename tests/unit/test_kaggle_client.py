@@ -6,7 +6,7 @@ import pytest
 
 from helpers import failed, zipped
 from imclust.clients.kaggle import Kaggle
-from imclust.transfer import Expected
+from imclust.staging import Expected
 from standin import (
     EXPIRED,
     KAGGLE_KEY,

@@ -13,7 +13,8 @@ import pytest
 from helpers import environment, npy
 from imclust.checks import Refusal
 from imclust.failures import Failure
-from imclust.transfer import Expected, Limits, fetch, record
+from imclust.staging import Expected, record
+from imclust.transfer import Limits, fetch
 from standin import (
     EXPIRED,
     ChangedEtag,
@@ -272,7 +273,8 @@ def test_a_full_disk_is_told_before_a_byte_is_taken(served, tmp_path, monkeypatc
 KILLED = """
 import sys
 from pathlib import Path
-from imclust.transfer import Expected, Limits, fetch
+from imclust.staging import Expected
+from imclust.transfer import Limits, fetch
 fetch(sys.argv[1], Path(sys.argv[2]), Expected(), limits=Limits(read=30))
 """
 

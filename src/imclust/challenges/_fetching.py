@@ -13,7 +13,7 @@ from imclust.clients._base import ChallengeClient, RemoteFile
 from imclust.failures import Failure
 from imclust.images import SUFFIXES
 from imclust.log import say
-from imclust.transfer import Expected, is_right
+from imclust.staging import Expected, is_right
 
 Check = Callable[[Path], None]
 

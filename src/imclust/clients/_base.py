@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from imclust.checks import refusal
-from imclust.transfer import Expected
+from imclust.staging import Expected
 
 State = Literal["pending", "scored", "failed"]
 

@@ -21,7 +21,8 @@ from imclust.clients import _aicrowd_key
 from imclust.clients._base import Allowance, ChallengeClient, RemoteFile, Standing, State
 from imclust.clients._wire import Wire, json_of, words
 from imclust.failures import Failure, Kind
-from imclust.transfer import Expected, fetch
+from imclust.staging import Expected
+from imclust.transfer import fetch
 
 if TYPE_CHECKING:
     from requests import Response

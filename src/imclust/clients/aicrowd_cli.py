@@ -21,7 +21,7 @@ from imclust.clients._base import RemoteFile
 from imclust.clients.aicrowd import AIcrowd
 from imclust.failures import Failure, Kind, masked
 from imclust.log import say
-from imclust.transfer import Expected, is_right, settle, stage
+from imclust.staging import Expected, is_right, settle, stage
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SAID: tuple[tuple[str, Kind, str], ...] = (  # what it says, the kind, what to do; the first counts

@@ -9,7 +9,7 @@ from typing import ClassVar
 from imclust.clients._base import ChallengeClient, RemoteFile
 from imclust.failures import Failure, Kind
 from imclust.log import say
-from imclust.transfer import Expected, is_right, settle, stage
+from imclust.staging import Expected, is_right, settle, stage
 
 
 class Drive(ChallengeClient):

@@ -22,7 +22,8 @@ from imclust.checks import Refusal, refusal
 from imclust.clients._base import Allowance, ChallengeClient, RemoteFile, Standing, State
 from imclust.failures import Failure
 from imclust.log import say
-from imclust.transfer import Expected, fetch, is_right, settle
+from imclust.staging import Expected, is_right, settle
+from imclust.transfer import fetch
 
 MANY = 20  # files; more are taken as one archive
 WHOLE = "*"
