@@ -74,3 +74,18 @@ def disk_space(folder: Path, needed: int) -> None:
         )
         e.status = 3  # as when the disk fills up under way
         raise e
+
+
+def seconds(text: str) -> float:
+    """`90s`, `1.5m`, `1h` or a bare number -> seconds.
+
+    Raises:
+        Refusal: anything else.
+    """
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in "smh" else (text, "s")
+    try:
+        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        raise refusal(
+            "a budget", "a time such as 60s, 2m or 1h", repr(text), "write it so"
+        ) from None

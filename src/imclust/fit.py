@@ -6,14 +6,18 @@ killed and resumed takes the very steps of one that was not, and ends in the sam
 
 from __future__ import annotations
 
+import copy
 import io
+import itertools
 import json
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,17 +25,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imclust.augment import Augmentation, augment
+from imclust.augment import NOTHING, Augmentation, augment
 from imclust.checks import Refusal, refusal
 from imclust.foreign import load_state
-from imclust.loader import Preprocessing, to_input
-from imclust.log import progress, write_jsonl
+from imclust.loader import Preprocessing, scaled, to_input, unit_range
+from imclust.log import progress, say, write_jsonl
 from imclust.repro import deterministic, has_fast_bf16, step_generator
 
 RESUME, STEPS = "resume.pt", "steps.jsonl"
 KEEP_EVERY = 5.0  # seconds between resume points
 LOG_EVERY = 20  # steps between records of the step log
 SWEEP = 64  # images at a time when all are encoded
+TRIED = 5  # steps that are timed to plan for a budget; the first two are not counted
+SPARED = 0.95  # share of a budget that is planned for; the rest is for what a plan cannot see
+LATE = 1.02  # a plan that is longer than fits by this factor is shortened
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,11 @@ class Plan:
             `step_epochs` epochs.
         precision: `float32`, or `auto`: bfloat16 autocast where the hardware computes it.
         checkpoints: epochs after which the weights are kept, beside the last.
-        augmentation: random changes of every training image, `none` for the images as they are.
+        augmentation: random changes of every training image.
         step_epochs: of the `step` schedule.
+        views: how many differently changed copies of every image a step holds.
+        seconds: that the training may take; `epochs` is then the most it makes. As many steps are
+            planned as the first ones' speed allows, and fewer when the machine turns out slower.
     """
 
     epochs: int
@@ -59,11 +69,13 @@ class Plan:
     schedule: Literal["constant", "one-cycle", "cosine", "step"]
     precision: Literal["float32", "auto"]
     checkpoints: tuple[int, ...] = ()
-    augmentation: Augmentation = "none"
+    augmentation: Augmentation = NOTHING
     step_epochs: int = 5
+    views: int = 1
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch", 1), ("step_epochs", 1)):
+        for name, low in (("epochs", 1), ("batch", 1), ("step_epochs", 1), ("views", 1)):
             if getattr(self, name) < low:
                 raise refusal(name, f"at least {low}", getattr(self, name), "raise it")
 
@@ -98,19 +110,31 @@ class Objective(nn.Module):
         """
 
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
-        """Scalar loss of images x (b, 3, s, s), which are `rows` (b,) int64 of the training set."""
+        """Scalar loss of images x (b, 3, s, s), which are `rows` (b,) int64 of the training set.
+
+        With several views x is (views * b, 3, s, s): the first view of all rows, then the second.
+        """
         raise NotImplementedError
+
+    def after_step(self, network: nn.Module, done: float) -> None:
+        """Called when the network has learned from a step; `done` in (0, 1] of the training."""
 
 
 @dataclass
 class State:
-    """Where a training stands; everything a resume needs."""
+    """Where a training stands; everything a resume needs.
+
+    Args:
+        steps: planned. step: done. spent: seconds of all runs so far. log: the step log.
+    """
 
     network: nn.Module
-    objective: nn.Module
+    objective: Objective
     optimizer: torch.optim.Optimizer
-    step: int
-    log: list[dict[str, Any]]
+    steps: int
+    step: int = 0
+    spent: float = 0.0
+    log: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write in one step, so that a kill leaves the old state or the new."""
@@ -119,8 +143,7 @@ class State:
             "network": self.network.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "log": json.dumps(self.log),
+            "at": json.dumps([self.step, self.steps, self.spent, self.log]),
         }
         # By way of memory: torch's own writer turns a full disk into an error nobody can read.
         buffer = io.BytesIO()
@@ -134,7 +157,7 @@ class State:
         self.network.load_state_dict(doc["network"])
         self.objective.load_state_dict(doc["objective"])
         self.optimizer.load_state_dict(doc["optimizer"])
-        self.step, self.log = doc["step"], json.loads(doc["log"])
+        self.step, self.steps, self.spent, self.log = json.loads(doc["at"])
 
 
 def fit(
@@ -169,46 +192,47 @@ def fit(
         Refusal: the loss is no longer finite.
     """
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    objective = objective.to(device)
-    optimizer = _optimizer(network, plan)
-    state = State(network, objective, optimizer, 0, [])
-    if (folder / RESUME).is_file():
-        state.load(folder / RESUME, device)
-    per_epoch = math.ceil(len(images) / plan.batch)
-    steps = plan.epochs * per_epoch
-    half = plan.precision == "auto" and has_fast_bf16(device)
+    work = _Work(plan, torch.from_numpy(images), preprocessing, seed, device)
+    state = State(network, objective.to(device), _optimizer(network, plan), work.most)
 
-    def sweep() -> Tensor:
+    def sweep(of: nn.Module = network) -> Tensor:
         if encode is None:
             raise ValueError("this objective sweeps over all images, so fit needs `encode`")
-        return _sweep(network, encode, images, preprocessing, device)
+        return _sweep(of, encode, images, preprocessing, device)
+
+    if (folder / RESUME).is_file():
+        state.load(folder / RESUME, device)
+    elif plan.seconds is not None:
+        start = time.monotonic()
+        with deterministic():
+            state.steps = _affordable(network, objective, work, sweep, plan.seconds)
+        state.spent = time.monotonic() - start
 
     network.train()
+    clock = _Clock(state, plan.seconds, work.per_epoch)
     kept, losses = time.monotonic(), list[Tensor]()
-    bar = progress(None, "train", total=steps, initial=state.step, unit="step")
+    bar = progress(None, "train", total=state.steps, initial=state.step, unit="step")
     with closing(bar), deterministic():
-        for rows in _batches(len(images), plan.batch, seed, state.step, steps):
-            if state.step % per_epoch == 0:
-                objective.begin_epoch(network, state.step // per_epoch, sweep)
-            for group in optimizer.param_groups:
-                group["lr"] = plan.rate(state.step, steps)
-            x = to_input(images[rows], preprocessing, device)
-            x = augment(x, plan.augmentation, step_generator(seed, 1, state.step))
-            autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
-            with autocast if half else nullcontext():
-                value = objective(network, x, torch.from_numpy(rows).to(device))
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
+        for rows in _batches(len(images), plan.batch, seed, state.step):
+            if state.step >= state.steps:
+                break
+            if state.step % work.per_epoch == 0:
+                state.objective.begin_epoch(network, state.step // work.per_epoch, sweep)
+                clock.epoch_began()
+            for group in state.optimizer.param_groups:
+                group["lr"] = plan.rate(state.step, state.steps)
+            losses.append(work.step(state, rows, state.step))
             state.step += 1
-            losses.append(value.detach())
+            state.objective.after_step(network, state.step / state.steps)
+            if clock.cuts():
+                bar.total = state.steps
             bar.update()
-            ends_epoch = state.step % per_epoch == 0
-            if state.step % LOG_EVERY == 0 or state.step == steps:
-                _record(state, losses, plan, steps, per_epoch)
+            ends_epoch = state.step % work.per_epoch == 0
+            if state.step % LOG_EVERY == 0 or state.step == state.steps:
+                _record(state, losses, plan, work.per_epoch)
                 bar.set_postfix(loss=f"{state.log[-1]['loss']:.4f}", refresh=False)
-            if ends_epoch and state.step // per_epoch in plan.checkpoints:
-                epoch = state.step // per_epoch
+            if ends_epoch and state.step // work.per_epoch in plan.checkpoints:
+                epoch = state.step // work.per_epoch
                 save_weights(folder / f"checkpoint_{epoch}.safetensors", network, {"epoch": epoch})
             if not losses and time.monotonic() - kept > KEEP_EVERY:
                 state.save(folder / RESUME)
@@ -216,6 +240,113 @@ def fit(
                 kept = time.monotonic()
     write_jsonl(folder / STEPS, state.log)
     return state.log
+
+
+class _Work:
+    """What a step is made of.
+
+    Args:
+        plan: how. images: (n, s, s, 3) uint8, moved to `device` where they take at most half of
+            its free memory. preprocessing: to input. seed: of the views. device: of the step.
+    """
+
+    def __init__(
+        self, plan: Plan, images: Tensor, preprocessing: Preprocessing, seed: int, device: str
+    ) -> None:
+        self.plan, self._preprocessing = plan, preprocessing
+        self.seed, self.device = seed, device
+        self.per_epoch = math.ceil(len(images) / plan.batch)
+        self.most = plan.epochs * self.per_epoch
+        kind = torch.device(device).type
+        roomy = kind == "cuda" and 2 * images.nbytes < torch.cuda.mem_get_info(device)[0]
+        self.images = images.to(device) if roomy else images
+        half = plan.precision == "auto" and has_fast_bf16(device)
+        self._precision = partial(torch.autocast, kind, torch.bfloat16) if half else nullcontext
+
+    def step(self, state: State, rows: np.ndarray, number: int) -> Tensor:
+        """Learn from some images; the loss, without gradient."""
+        plan = self.plan
+        picked = torch.from_numpy(rows)
+        pixels = self.images[picked.to(self.images.device)].to(self.device, non_blocking=True)
+        x = unit_range(pixels)
+        views = [
+            augment(x, plan.augmentation, step_generator(self.seed, 1, number, *([v] if v else ())))
+            for v in range(plan.views)
+        ]
+        x = scaled(torch.cat(views) if plan.views > 1 else views[0], self._preprocessing)
+        with self._precision():
+            value = state.objective(state.network, x, picked.to(self.device))
+        state.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        state.optimizer.step()
+        return value.detach()
+
+
+def _affordable(
+    network: nn.Module,
+    objective: Objective,
+    work: _Work,
+    sweep: Callable[[nn.Module], Tensor],
+    seconds: float,
+) -> int:
+    """Steps that fit into so many seconds, by the time that copies take for a few."""
+    trial = copy.deepcopy(network).train()
+    state = State(trial, copy.deepcopy(objective), _optimizer(trial, work.plan), work.most)
+    watch, begun, taken = time.monotonic, list[float](), list[float]()
+    for epoch in (0, 1):  # the first has more to prepare than the others
+        start = watch()
+        state.objective.begin_epoch(trial, epoch, lambda: sweep(trial))
+        begun.append(watch() - start)
+    batches = _batches(len(work.images), work.plan.batch, work.seed, 0)
+    for number, rows in enumerate(itertools.islice(batches, TRIED)):
+        start = watch()
+        float(work.step(state, rows, number))  # waits for the device
+        state.objective.after_step(trial, 0.0)
+        taken.append(watch() - start)
+    each = statistics.median(taken[2:] or taken)
+    left = SPARED * seconds - 2 * begun[0] - begun[1] - sum(taken)
+    steps = max(1, min(work.most, int(left / (each + begun[1] / work.per_epoch))))
+    epochs = steps / work.per_epoch
+    say(f"{1 / each:.1f} steps a second: {epochs:.1f} epochs planned for {seconds:.0f} s")
+    return steps
+
+
+class _Clock:
+    """Keeps a training within its seconds.
+
+    Args:
+        state: whose plan is shortened. seconds: for all of it; None: as long as it takes.
+        per_epoch: steps.
+    """
+
+    def __init__(self, state: State, seconds: float | None, per_epoch: int) -> None:
+        self._state, self._seconds, self._per_epoch = state, seconds, per_epoch
+        self._began = time.monotonic() - state.spent
+        self._mark = (time.monotonic(), state.step)
+
+    def epoch_began(self) -> None:
+        """From here the first epoch's speed is taken: what it prepares is done once."""
+        if self._state.step == 0:
+            self._mark = (time.monotonic(), 0)
+
+    def cuts(self) -> bool:
+        """Whether the plan had to be shortened after a step."""
+        state, now = self._state, time.monotonic()
+        state.spent = now - self._began
+        if self._seconds is None or state.step >= state.steps:
+            return False
+        if state.spent >= self._seconds:
+            state.steps = state.step
+            return True
+        if state.step % self._per_epoch:
+            return False
+        each = (now - self._mark[0]) / (state.step - self._mark[1])
+        self._mark = (now, state.step)
+        fits = state.step + max(1, int((self._seconds - state.spent) / each))
+        if state.steps <= LATE * fits:
+            return False
+        state.steps = fits
+        return True
 
 
 def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
@@ -247,21 +378,21 @@ def _sweep(
     return torch.cat(blocks)
 
 
-def _record(state: State, losses: list[Tensor], plan: Plan, steps: int, per_epoch: int) -> None:
+def _record(state: State, losses: list[Tensor], plan: Plan, per_epoch: int) -> None:
     """Append the mean loss since the last record; empties `losses`."""
     mean = float(torch.stack(losses).mean())
     losses.clear()
     if not math.isfinite(mean):
         raise refusal("the training loss", "finite", mean, "lower the learning rate (--lr)")
-    rate = plan.rate(state.step - 1, steps)
+    rate = plan.rate(state.step - 1, state.steps)
     epoch = round(state.step / per_epoch, 4)
     state.log.append({"step": state.step, "epoch": epoch, "lr": rate, "loss": round(mean, 6)})
 
 
-def _batches(n: int, batch: int, seed: int, begin: int, steps: int) -> Iterator[np.ndarray]:
-    """Row numbers of every step from `begin` on; each epoch is a permutation of its own."""
+def _batches(n: int, batch: int, seed: int, begin: int) -> Iterator[np.ndarray]:
+    """Row numbers of every step from `begin` on, without end; an epoch is a permutation."""
     per_epoch = math.ceil(n / batch)
-    for step in range(begin, steps):
+    for step in itertools.count(begin):
         epoch, at = divmod(step, per_epoch)
         if at == 0 or step == begin:
             order = torch.randperm(n, generator=step_generator(seed, epoch)).numpy()

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from imclust.checks import Refusal
 from imclust.images import ImageRow, decode, read_bytes
@@ -186,18 +186,27 @@ def to_input(block: np.ndarray, preprocessing: Preprocessing, device: str) -> Te
     return normalised(torch.from_numpy(block).to(device, non_blocking=True), preprocessing)
 
 
-def normalised(block: Tensor, preprocessing: Preprocessing) -> Any:
+def normalised(block: Tensor, preprocessing: Preprocessing) -> Tensor:
     """uint8 (b, s, s, 3) -> float32 (b, 3, s, s), channels-last, (x / 255 - mean) / std.
 
     With mean and std 0.5 this is x / 255 * 2 - 1.
     """
+    return scaled(unit_range(block), preprocessing)
+
+
+def unit_range(block: Tensor) -> Tensor:
+    """uint8 (b, s, s, 3) -> float32 (b, 3, s, s) in [0, 1]."""
+    return block.permute(0, 3, 1, 2).float() / 255
+
+
+def scaled(x: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """RGB (b, 3, s, s) in [0, 1] -> what the network sees, channels-last."""
     import torch
 
-    x = block.permute(0, 3, 1, 2)
     if preprocessing.order == "bgr":
         x = x.flip(1)
     mean, std = (
-        torch.tensor(v, device=block.device).view(1, 3, 1, 1)
+        torch.tensor(v, device=x.device).view(1, 3, 1, 1)
         for v in (preprocessing.mean, preprocessing.std)
     )
-    return ((x.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+import math
+from collections.abc import Callable
 
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imclust.checks import refusal
 from imclust.fit import Objective
+
+COLLAPSED = 0.01  # mean standard deviation of unit projections, times the root of their length
+CHECK_EVERY = 50  # steps between looks for a collapse
 
 
 def mean_squared_error(reconstruction: Tensor, image: Tensor) -> Tensor:
@@ -18,3 +27,150 @@ class Reconstruction(Objective):
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (b, 3, s, s) float32 -> scalar."""
         return mean_squared_error(network(x)[1], x)
+
+
+def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """Normalised temperature-scaled cross entropy, Chen et al. 2020, eq. 1; a scalar.
+
+    Every view's partner among all other views of the batch, by cosine similarity.
+
+    Args:
+        a, b: (n, d), row i of both is the same image; n at least 2. temperature: above 0.
+    """
+    z = functional.normalize(torch.cat([a, b]).float(), dim=1)
+    scores = z @ z.T / temperature
+    scores.fill_diagonal_(-torch.inf)
+    partner = torch.arange(len(z), device=z.device).roll(len(a))
+    return functional.cross_entropy(scores, partner)
+
+
+def vicreg(a: Tensor, b: Tensor, invariance: float, variance: float, covariance: float) -> Tensor:
+    """Variance, invariance, covariance, Bardes et al. 2022, eq. 6 with eq. 1 to 5; a scalar.
+
+    Args:
+        a, b: (n, d), row i of both is the same image; n at least 2.
+        invariance, variance, covariance: weights, the paper's lambda, mu and nu.
+    """
+    a, b = a.float(), b.float()
+    total = invariance * (a - b).square().mean()
+    for z in (a, b):
+        centred = z - z.mean(0)
+        hinge = functional.relu(1 - (centred.var(0) + 1e-4).sqrt()).mean()
+        cross = centred.T @ centred / (len(z) - 1)
+        off = cross.square().sum() - cross.diagonal().square().sum()
+        total = total + variance * hinge + covariance * off / z.shape[1]
+    return total
+
+
+def spread(z: Tensor) -> Tensor:
+    """How different projections (n, d) are: 1 for random directions, 0 when all are one.
+
+    The mean over dimensions of the standard deviation of unit rows, times the root of d (Chen and
+    He 2021, section 4.1).
+    """
+    unit = functional.normalize(z.detach().float(), dim=1)
+    return unit.std(0, unbiased=False).mean() * z.shape[1] ** 0.5
+
+
+class TwoViews(Objective):
+    """An objective upon projections of two views, which notices when all become one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked = 0
+
+    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
+        """x (2b, 3, s, s): first views, then second ones -> scalar.
+
+        Raises:
+            Refusal: the projections have collapsed.
+        """
+        z = network(x)
+        if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
+            refuse_collapse(z)
+        self._looked += 1
+        return self.loss(*z.chunk(2))
+
+    def loss(self, a: Tensor, b: Tensor) -> Tensor:
+        """Projections (b, p) of both views -> scalar."""
+        raise NotImplementedError
+
+
+def refuse_collapse(z: Tensor) -> None:
+    """A refusal when all projections (n, d) have become one."""
+    left = float(spread(z))
+    if not left > COLLAPSED:
+        raise refusal(
+            "the projections of the images",
+            "different from each other",
+            f"one for all (spread {left:.2g} of 1): the training collapsed",
+            "lower the learning rate (--lr) or raise --batch",
+        )
+
+
+class Contrast(TwoViews):
+    """NT-Xent."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def loss(self, a: Tensor, b: Tensor) -> Tensor:
+        """See `nt_xent`."""
+        return nt_xent(a, b, self.temperature)
+
+
+class VarianceInvariance(TwoViews):
+    """VICReg's loss with its three weights."""
+
+    def __init__(self, invariance: float, variance: float, covariance: float) -> None:
+        super().__init__()
+        self.weights = invariance, variance, covariance
+
+    def loss(self, a: Tensor, b: Tensor) -> Tensor:
+        """See `vicreg`."""
+        return vicreg(a, b, *self.weights)
+
+
+class Bootstrap(Objective):
+    """BYOL: predict what a slow copy of the network says of the other view.
+
+    Args:
+        teacher: a network like the student's without its predictor; takes its weights from it
+            before the first epoch. momentum: at the start; rises to 1 by half a cosine (Grill et
+            al. 2020, section 3.3).
+    """
+
+    def __init__(self, teacher: nn.Module, momentum: float) -> None:
+        super().__init__()
+        self.teacher = teacher.requires_grad_(requires_grad=False)
+        self._momentum, self._looked = momentum, 0
+
+    def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
+        """The slow copy starts where the network does."""
+        if epoch == 0:
+            mine = self.teacher.state_dict()
+            self.teacher.load_state_dict({k: network.state_dict()[k] for k in mine})
+
+    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
+        """x (2b, 3, s, s): first views, then second ones -> scalar, Grill et al. 2020, eq. 2.
+
+        Raises:
+            Refusal: the predictions have collapsed.
+        """
+        told = network(x)
+        if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
+            refuse_collapse(told)
+        self._looked += 1
+        with torch.no_grad():
+            first, second = self.teacher(x).chunk(2)
+        other = torch.cat([second, first]).float()
+        return 2 - 2 * functional.cosine_similarity(told.float(), other).mean()
+
+    @torch.no_grad()
+    def after_step(self, network: nn.Module, done: float) -> None:
+        """Move the slow copy a little."""
+        keep = 1 - (1 - self._momentum) * (math.cos(math.pi * done) + 1) / 2
+        theirs = dict(network.named_parameters())
+        for name, mine in self.teacher.named_parameters():
+            mine.lerp_(theirs[name].to(mine), 1 - keep)

@@ -78,6 +78,104 @@ class Unpool(nn.Module):
         return (x[:, :, :, None, :, None] * here).reshape(*x.shape[:2], 2 * h, 2 * w)
 
 
+class Residual(nn.Module):
+    """Two convolutions 3x3 with batch normalisation, and the way around them (He et al. 2016).
+
+    Args:
+        before, after: channels. stride: of the first convolution, and of the way around.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.through = nn.Sequential(
+            convolution(before, after, stride),
+            nn.Conv2d(after, after, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        same = before == after and stride == 1
+        self.around = (
+            nn.Identity()
+            if same
+            else nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, before, h, w) -> (b, after, h / stride, w / stride)."""
+        return torch.relu(self.through(x) + self.around(x))
+
+
+def convolution(before: int, after: int, stride: int) -> nn.Sequential:
+    """3x3 without bias, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
+
+
+GRID = 16  # rows and columns of a small ResNet's first maps
+
+
+def small_resnet(width: int, size: int) -> nn.Sequential:
+    """A ResNet of four blocks for images of 32 to 224 px, at about the same cost.
+
+    The first convolutions bring any size to 16 x 16 positions of `width` channels; each of the
+    next stages doubles the channels, two of them halve the map, and the mean over the last 4 x 4
+    positions is the code.
+
+    Args:
+        width: channels of the first stage. size: side of the images, a multiple of 16.
+
+    Returns:
+        (b, 3, size, size) -> (b, 8 * width).
+    """
+    w, shrink = width, size // GRID
+    stem = [convolution(3, w, min(shrink, 2))]
+    while shrink > 2:
+        stem.append(convolution(w, w, 2))
+        shrink = -(-shrink // 2)
+    blocks = [Residual(w, w, 1), Residual(w, 2 * w, 2), Residual(2 * w, 4 * w, 2)]
+    last = Residual(4 * w, 8 * w, 1)
+    return nn.Sequential(*stem, *blocks, last, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def perceptron(before: int, hidden: int, after: int) -> nn.Sequential:
+    """Two linear layers, batch normalisation and ReLU between them."""
+    return nn.Sequential(
+        nn.Linear(before, hidden),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, after),
+    )
+
+
+class Projected(nn.Module):
+    """A backbone whose codes are kept, and a projector that only training uses."""
+
+    def __init__(self, backbone: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.projector = backbone, projector
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(b, 3, s, s) -> projections (b, p)."""
+        return self.projector(self.backbone(image))
+
+
+class Predicting(Projected):
+    """A projector with a predictor behind it, as BYOL's student has."""
+
+    def __init__(self, backbone: nn.Module, projector: nn.Module, predictor: nn.Module) -> None:
+        super().__init__(backbone, projector)
+        self.predictor = predictor
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(b, 3, s, s) -> predictions (b, p)."""
+        out: Tensor = self.predictor(super().forward(image))
+        return out
+
+
 def parameter_count(network: nn.Module) -> int:
     """Trainable numbers of a network."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

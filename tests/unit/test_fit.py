@@ -1,5 +1,6 @@
 import json
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_literal_training_equals_a_loop_written_out(tmp_path):
     theirs = small_network()
     optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, weight_decay=1e-2)
     x = torch.from_numpy(images.astype(np.float32) / 255 * 2 - 1).permute(0, 3, 1, 2)
-    for rows in fitting._batches(20, 8, 0, 0, 2 * math.ceil(20 / 8)):
+    for rows in islice(fitting._batches(20, 8, 0, 0), 2 * math.ceil(20 / 8)):
         optimizer.zero_grad()
         nn.functional.mse_loss(theirs(x[rows]), x[rows]).backward()
         optimizer.step()
@@ -199,10 +200,10 @@ def test_literal_training_equals_a_loop_written_out(tmp_path):
 
 
 def test_batches_cover_every_row_once_an_epoch():
-    batches = list(fitting._batches(10, 4, seed=3, begin=0, steps=6))
+    batches = list(islice(fitting._batches(10, 4, seed=3, begin=0), 6))
     assert [len(b) for b in batches] == [4, 4, 2, 4, 4, 2]
     for epoch in (batches[:3], batches[3:]):
         assert sorted(np.concatenate(epoch)) == list(range(10))
     assert not np.array_equal(np.concatenate(batches[:3]), np.concatenate(batches[3:]))
-    late = list(fitting._batches(10, 4, seed=3, begin=4, steps=6))
+    late = list(islice(fitting._batches(10, 4, seed=3, begin=4), 2))
     assert all(np.array_equal(a, b) for a, b in zip(late, batches[4:], strict=True))

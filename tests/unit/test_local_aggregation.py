@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from helpers import two_kinds
 from imclust import fit as fitting
+from imclust.augment import PRESETS
 from imclust.checks import Refusal
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
 from imclust.encoders.local_aggregation import LocalAggregation, LocalAggregationConfig
@@ -110,7 +111,7 @@ def objective(kind=Objective, start="codes", warmup=0, **more):
     )  # fmt: skip
 
 
-PLAN = Plan(3, 16, 0.02, 1e-4, "sgd", "one-cycle", "float32", augmentation="crop")
+PLAN = Plan(3, 16, 0.02, 1e-4, "sgd", "one-cycle", "float32", augmentation=PRESETS["crop"])
 
 
 def train(folder, loss):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from imclust.checks import in_range, refusal
+from imclust.checks import in_range, seconds
 from imclust.clusterers import CLUSTERERS
 from imclust.clusterers._base import (
     Clustering,
@@ -35,21 +35,6 @@ class AutoConfig:
 
     def __post_init__(self) -> None:
         in_range("auto", "budget in seconds", seconds(self.budget), 0.01, 1e6)
-
-
-def seconds(text: str) -> float:
-    """`90s`, `1.5m`, `1h` or a bare number -> seconds.
-
-    Raises:
-        Refusal: anything else.
-    """
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in "smh" else (text, "s")
-    try:
-        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
-    except (ValueError, KeyError):
-        raise refusal(
-            "a budget", "a time such as 60s, 2m or 1h", repr(text), "write it so"
-        ) from None
 
 
 @CLUSTERERS.register(

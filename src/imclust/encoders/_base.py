@@ -41,6 +41,10 @@ class Encoder:
         """A freshly initialised network (torch's generator decides its weights)."""
         raise NotImplementedError
 
+    def upon(self, base: nn.Module) -> nn.Module:
+        """The network to train, from the trained one of the encoder that this one refines."""
+        return base
+
     def pretrained(self, network: nn.Module) -> dict[str, Any]:
         """Put weights that were trained elsewhere into `network`; returns where they came from.
 
@@ -60,6 +64,10 @@ class Encoder:
     def plan(self, n_images: int) -> Plan | None:
         """How to train it on so many images; None when there is nothing to train."""
         return None
+
+    def suited(self, plan: Plan, images: np.ndarray) -> Plan:
+        """The plan once the training images (n, s, s, 3) uint8 are seen."""
+        return plan
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """What its training lowers; asked for only when there is a plan."""

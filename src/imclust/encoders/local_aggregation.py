@@ -89,6 +89,7 @@ class LocalAggregation(Encoder):
 
     def plan(self, n_images: int) -> Plan:
         """SGD, as in the paper; its steps of the rate are a one-cycle here, for short trainings."""
+        from imclust.augment import PRESETS
         from imclust.fit import Plan
 
         least, most = FAST_EPOCHS
@@ -101,7 +102,7 @@ class LocalAggregation(Encoder):
             optimizer="sgd",
             schedule="one-cycle",
             precision="auto",
-            augmentation=self.cfg.augmentation,
+            augmentation=PRESETS[self.cfg.augmentation],
         )
 
     def objective(self, n_images: int, seed: int) -> Objective:

@@ -98,6 +98,7 @@ class Finetune:
 
     def plan(self, unfrozen: int, n_images: int) -> Plan:
         """How to train a stage of so many blocks on so many images."""
+        from imclust.augment import PRESETS
         from imclust.fit import Plan
 
         literal = self.recipe == "literal"
@@ -112,7 +113,7 @@ class Finetune:
             optimizer="adam" if literal else "adamw",
             schedule="step" if literal else "cosine",
             precision="auto" if unfrozen and not literal else "float32",
-            augmentation=changes if unfrozen else "none",
+            augmentation=PRESETS[changes if unfrozen else "none"],
         )
 
 

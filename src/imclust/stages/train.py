@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imclust.artifacts import Order, plain, produce, read_manifest
-from imclust.checks import disk_space, refusal
+from imclust.checks import disk_space, refusal, seconds
 from imclust.encoders import ENCODERS, modules, revive_encoder
 from imclust.images import load_index
 from imclust.loader import all_pixels
@@ -20,6 +20,7 @@ else:
     Method = ENCODERS.union()
 
 
+MOST_EPOCHS = 2000  # under a budget
 CODE = (
     *("fit", "augment", "losses", "memory", "lloyd", "networks", "foreign"),
     *("images", "loader", "repro"),
@@ -38,6 +39,9 @@ class Train:
     """Where the weights go: weights.safetensors, checkpoints, steps.jsonl."""
     start: Path | None = None
     """A `weights` artefact to go on from, for encoders that refine another."""
+    budget: str | None = None
+    """Time for training, such as 10m: as many epochs as this machine makes in it, by a short
+    measurement, instead of the encoder's own number."""
     seed: int = 0
     """Initial weights and order of the images."""
     device: str = "auto"
@@ -50,6 +54,10 @@ def run(cfg: Train) -> None:
     """Run the stage. A killed training goes on from its last resume point, at most 5 s back."""
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
+    if cfg.budget is not None:
+        config["budget"] = seconds(cfg.budget)
+        if getattr(cfg.encoder, "epochs", None) is not None:
+            raise refusal("--epochs", "left out with --budget", cfg.encoder.epochs, "drop one")
     given = getattr(cfg.encoder, "weights", None)
     if given is not None and given.is_file():  # another file under the same name is another order
         config["weights_stat"] = [given.stat().st_size, given.stat().st_mtime_ns]
@@ -89,13 +97,19 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {"encoder": name, "parameters": parameter_count(network)}
     facts |= encoder.pretrained(network)
     if cfg.start is not None:
-        load_weights(cfg.start / "weights.safetensors", network)
+        base = revive_encoder(config["base"]).network()
+        load_weights(cfg.start / "weights.safetensors", base)
+        with isolated_seed(cfg.seed, device):
+            network = encoder.upon(base)
     say(f"{name}: {facts['parameters']:,} parameters")
     if plan is not None:
-        say(f"training on {len(rows)} images: {plan}")
         numbers = facts["parameters"] * (len(plan.checkpoints) + 1 + 2 * 3)  # and resume points
         disk_space(folder, 4 * numbers)
         images = all_pixels(rows, encoder.preprocessing, "read")
+        plan = encoder.suited(plan, images)
+        if cfg.budget is not None:
+            plan = replace(plan, epochs=MOST_EPOCHS, seconds=seconds(cfg.budget))
+        say(f"training on {len(rows)} images: {plan}")
         log = fit(
             network,
             encoder.objective(len(rows), cfg.seed),

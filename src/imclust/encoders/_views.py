@@ -1,0 +1,101 @@
+"""What encoders share that learn from several views of every image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from imclust.checks import in_range, refusal
+from imclust.encoders._base import Encoder
+from imclust.loader import Preprocessing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from imclust.fit import Plan
+
+SIZES = (32, 224)
+EPOCHS = 60
+HIDDEN = 512  # of projectors
+
+
+@dataclass(frozen=True)
+class ViewsConfig:
+    """Settings of all encoders that learn from views."""
+
+    size: int = 32
+    """Side of the square input, a multiple of 16 from 32 to 224."""
+    width: int = 32
+    """Channels of the network's first stage; a code has eight times as many numbers."""
+    epochs: int | None = None
+    """Passes over the images; 60 unless given, or as many as `train --budget` allows."""
+    batch: int = 256
+    """Images a step, each in two views."""
+    lr: float = 2e-3
+    """Peak learning rate of AdamW, one-cycle."""
+    augmentation: Literal["auto", "photographs", "figures"] = "auto"
+    """What views differ by. `photographs`: crops, flips and colours; `figures`: gentle crops and
+    turns, no flips; `auto`: by whether the images have colour and a ground that is not plain."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__.removesuffix("Config")
+        in_range(name, "size", self.size, *SIZES)
+        if self.size % 16:
+            raise refusal(f"{name}.size", "a multiple of 16", self.size, "round it")
+        in_range(name, "width", self.width, 4, 512)
+        in_range(name, "batch", self.batch, 4, 65536)
+        in_range(name, "lr", self.lr, 1e-9, 10)
+
+
+class ViewsEncoder(Encoder):
+    """A small ResNet with a projector; codes are the backbone's.
+
+    Args:
+        cfg: settings. projection: numbers in a projection.
+    """
+
+    projection = 128
+
+    def __init__(self, cfg: ViewsConfig) -> None:
+        self.cfg = cfg
+        self.preprocessing = Preprocessing(cfg.size, std=(0.25, 0.25, 0.25))
+
+    def network(self) -> nn.Module:
+        """The backbone and its projector."""
+        from imclust.networks import Projected, perceptron, small_resnet
+
+        cfg = self.cfg
+        projector = perceptron(8 * cfg.width, HIDDEN, self.projection)
+        return Projected(small_resnet(cfg.width, cfg.size), projector)
+
+    def plan(self, n_images: int) -> Plan:
+        """AdamW with two views of every image; batches of at least two images."""
+        from imclust.fit import Plan
+
+        cfg = self.cfg
+        return Plan(
+            epochs=cfg.epochs or EPOCHS,
+            batch=min(cfg.batch, n_images),
+            lr=cfg.lr,
+            weight_decay=1e-4,
+            optimizer="adamw",
+            schedule="one-cycle",
+            precision="auto",
+            views=2,
+        )
+
+    def suited(self, plan: Plan, images: np.ndarray) -> Plan:
+        """The plan with the views that the config names, or that suit the images."""
+        import torch
+
+        from imclust.augment import FIGURES, PHOTOGRAPHS, suited
+
+        wish = self.cfg.augmentation
+        if wish == "auto":
+            return replace(plan, augmentation=suited(torch.from_numpy(images)))
+        return replace(plan, augmentation=PHOTOGRAPHS if wish == "photographs" else FIGURES)
+
+    def encode(self, network: nn.Module, x: Tensor) -> Tensor:
+        """(b, 8 * width)."""
+        return network.backbone(x)  # type: ignore[operator]
