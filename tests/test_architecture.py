@@ -35,6 +35,7 @@ LAYER = {
     "memory": 5.5,
     "classifier": 5,
     "fit": 4,
+    "plans": 3,
     "backends": 4,
     "loader": 3,
     "priors": 4,

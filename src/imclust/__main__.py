@@ -15,6 +15,7 @@ STAGES = {  # in pipeline order
     "challenges": ("Challenges", "list the challenges: rules, boards, and what each still needs"),
     "download": ("Download", "fetch or find a challenge's images, check them, index them"),
     "encoders": ("Encoders", "list the encoders, and which weights are at hand"),
+    "plan": ("Plan", "choose a network and divide a time budget, by this machine's speed"),
     "train": ("Train", "train an encoder on the images to cluster"),
     "encode": ("Encode", "images to latents"),
     "gather": ("Gather", "join latents that several machines encoded"),

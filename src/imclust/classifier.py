@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imclust.backends import Codes, TorchBackend
-from imclust.fit import Objective
 from imclust.loader import Preprocessing
+from imclust.plans import Objective
 from imclust.repro import deterministic
 
 Encode = Callable[[nn.Module, Tensor], Tensor]

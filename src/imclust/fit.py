@@ -19,17 +19,18 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imclust.augment import NOTHING, Augmentation, augment
+from imclust.augment import augment
 from imclust.checks import Refusal, refusal
 from imclust.foreign import load_state
 from imclust.loader import Preprocessing, scaled, to_input, unit_range
 from imclust.log import progress, say, write_jsonl
+from imclust.plans import Objective, Plan
 from imclust.repro import deterministic, has_fast_bf16, step_generator
 
 RESUME, STEPS = "resume.pt", "steps.jsonl"
@@ -39,85 +40,6 @@ SWEEP = 64  # images at a time when all are encoded
 TRIED = 5  # steps that are timed to plan for a budget; the first two are not counted
 SPARED = 0.95  # share of a budget that is planned for; the rest is for what a plan cannot see
 LATE = 1.02  # a plan that is longer than fits by this factor is shortened
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to train.
-
-    Args:
-        epochs, batch: passes over the images, and images a step; the last batch may be smaller.
-        lr, weight_decay: of the optimiser. `adam` adds the decay to the gradient, `adamw` to
-            the weights (Loshchilov and Hutter 2019); `sgd` has momentum 0.9.
-        schedule: `constant`; `one-cycle`: linear warm-up over the first tenth of the steps, then a
-            half cosine down to zero; `cosine`: the half cosine alone; `step`: a tenth of it every
-            `step_epochs` epochs.
-        precision: `float32`, or `auto`: bfloat16 autocast where the hardware computes it.
-        checkpoints: epochs after which the weights are kept, beside the last.
-        augmentation: random changes of every training image.
-        step_epochs: of the `step` schedule.
-        views: how many differently changed copies of every image a step holds.
-        seconds: that the training may take; `epochs` is then the most it makes. As many steps are
-            planned as the first ones' speed allows, and fewer when the machine turns out slower.
-    """
-
-    epochs: int
-    batch: int
-    lr: float
-    weight_decay: float
-    optimizer: Literal["adam", "adamw", "sgd"]
-    schedule: Literal["constant", "one-cycle", "cosine", "step"]
-    precision: Literal["float32", "auto"]
-    checkpoints: tuple[int, ...] = ()
-    augmentation: Augmentation = NOTHING
-    step_epochs: int = 5
-    views: int = 1
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch", 1), ("step_epochs", 1), ("views", 1)):
-            if getattr(self, name) < low:
-                raise refusal(name, f"at least {low}", getattr(self, name), "raise it")
-
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of step 0 <= `step` < `steps`."""
-        if self.schedule == "constant":
-            return self.lr
-        if self.schedule == "step":
-            epoch = step * self.epochs // steps
-            return self.lr * 0.1 ** (epoch // self.step_epochs)
-        warm = max(1, steps // 10) if self.schedule == "one-cycle" else 0
-        if step < warm:
-            return self.lr * (step + 1) / warm
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-class Objective(nn.Module):
-    """What a training lowers.
-
-    Whatever it must remember between steps (a memory bank, say) lives in its buffers, which are
-    part of every resume point.
-    """
-
-    def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
-        """Called before the first step of every epoch, and never in the middle of one.
-
-        Args:
-            network: in training mode.
-            epoch: from 0.
-            sweep: gives the codes (n, d) of all training images, without augmentation, by
-                `encode` in evaluation mode; call it only when needed, it is a pass over all.
-        """
-
-    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
-        """Scalar loss of images x (b, 3, s, s), which are `rows` (b,) int64 of the training set.
-
-        With several views x is (views * b, 3, s, s): the first view of all rows, then the second.
-        """
-        raise NotImplementedError
-
-    def after_step(self, network: nn.Module, done: float) -> None:
-        """Called when the network has learned from a step; `done` in (0, 1] of the training."""
 
 
 @dataclass
@@ -282,6 +204,38 @@ class _Work:
         return value.detach()
 
 
+def steps_per_second(
+    network: nn.Module,
+    objective: Objective,
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    plan: Plan,
+    *,
+    device: str,
+) -> float:
+    """How fast a training would go, by a few steps of it; `network` learns them.
+
+    Args: as of `fit`; the objective needs no sweep.
+    """
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    work = _Work(plan, torch.from_numpy(images), preprocessing, 0, device)
+    state = State(network.train(), objective.to(device), _optimizer(network, plan), work.most)
+    with deterministic():
+        return 1 / statistics.median(_timed(state, work)[2:])
+
+
+def _timed(state: State, work: _Work) -> list[float]:
+    """Seconds of each of the first steps."""
+    taken = []
+    batches = _batches(len(work.images), work.plan.batch, work.seed, 0)
+    for number, rows in enumerate(itertools.islice(batches, TRIED)):
+        start = time.monotonic()
+        float(work.step(state, rows, number))  # waits for the device
+        state.objective.after_step(state.network, 0.0)
+        taken.append(time.monotonic() - start)
+    return taken
+
+
 def _affordable(
     network: nn.Module,
     objective: Objective,
@@ -292,18 +246,13 @@ def _affordable(
     """Steps that fit into so many seconds, by the time that copies take for a few."""
     trial = copy.deepcopy(network).train()
     state = State(trial, copy.deepcopy(objective), _optimizer(trial, work.plan), work.most)
-    watch, begun, taken = time.monotonic, list[float](), list[float]()
+    begun = []
     for epoch in (0, 1):  # the first has more to prepare than the others
-        start = watch()
+        start = time.monotonic()
         state.objective.begin_epoch(trial, epoch, lambda: sweep(trial))
-        begun.append(watch() - start)
-    batches = _batches(len(work.images), work.plan.batch, work.seed, 0)
-    for number, rows in enumerate(itertools.islice(batches, TRIED)):
-        start = watch()
-        float(work.step(state, rows, number))  # waits for the device
-        state.objective.after_step(trial, 0.0)
-        taken.append(watch() - start)
-    each = statistics.median(taken[2:] or taken)
+        begun.append(time.monotonic() - start)
+    taken = _timed(state, work)
+    each = statistics.median(taken[2:])
     left = SPARED * seconds - 2 * begun[0] - begun[1] - sum(taken)
     steps = max(1, min(work.most, int(left / (each + begun[1] / work.per_epoch))))
     epochs = steps / work.per_epoch

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imclust.checks import refusal
-from imclust.fit import Objective
+from imclust.plans import Objective
+from imclust.repro import step_generator
 
 COLLAPSED = 0.01  # mean standard deviation of unit projections, times the root of their length
+PATCHES = 8  # a side, of which some are hidden
 CHECK_EVERY = 50  # steps between looks for a collapse
 
 
@@ -27,6 +29,36 @@ class Reconstruction(Objective):
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (b, 3, s, s) float32 -> scalar."""
         return mean_squared_error(network(x)[1], x)
+
+
+class MaskedReconstruction(Objective):
+    """Mean squared error of the whole image, from one with patches taken out and noise added.
+
+    Args:
+        hidden: share of the patches of 4 x 4 pixels at a side of 32 (8 x 8 patches at any side)
+            that become zero. noise: standard deviation. seed: of both.
+
+    Buffer: steps () int64, so that a resumed training draws what an unbroken one draws.
+    """
+
+    steps: Tensor
+
+    def __init__(self, hidden: float, noise: float, seed: int) -> None:
+        super().__init__()
+        self._hidden, self._noise, self._seed = hidden, noise, seed
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
+        """x (b, 3, s, s) float32 -> scalar."""
+        generator = step_generator(self._seed, 5, int(self.steps))
+        drawn = torch.rand(len(x), 1, PATCHES, PATCHES, generator=generator)
+        kept = functional.interpolate((drawn >= self._hidden).float(), x.shape[2:]).to(x.device)
+        noise = torch.randn(x.shape, generator=generator).to(x.device)
+        return mean_squared_error(network(x * kept + self._noise * noise)[1], x)
+
+    def after_step(self, network: nn.Module, done: float) -> None:
+        """Count."""
+        self.steps += 1
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:

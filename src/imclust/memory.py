@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imclust.checks import refusal
-from imclust.fit import Objective
 from imclust.lloyd import kmeans
 from imclust.losses import refuse_collapse
+from imclust.plans import Objective
 from imclust.repro import step_generator
 
 LEAST_SPREAD = 1e-5  # one minus the squared length of the bank's mean

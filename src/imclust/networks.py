@@ -118,7 +118,7 @@ def convolution(before: int, after: int, stride: int) -> nn.Sequential:
 GRID = 16  # rows and columns of a small ResNet's first maps
 
 
-def small_resnet(width: int, size: int) -> nn.Sequential:
+def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
     """A ResNet of four blocks for images of 32 to 224 px, at about the same cost.
 
     The first convolutions bring any size to 16 x 16 positions of `width` channels; each of the
@@ -127,9 +127,11 @@ def small_resnet(width: int, size: int) -> nn.Sequential:
 
     Args:
         width: channels of the first stage. size: side of the images, a multiple of 16.
+        latents: numbers that a linear layer makes of all positions, in place of their mean, so
+            that a decoder can tell where things are; 0 for the mean.
 
     Returns:
-        (b, 3, size, size) -> (b, 8 * width).
+        (b, 3, size, size) -> (b, 8 * width), or (b, latents).
     """
     w, shrink = width, size // GRID
     stem = [convolution(3, w, min(shrink, 2))]
@@ -138,7 +140,29 @@ def small_resnet(width: int, size: int) -> nn.Sequential:
         shrink = -(-shrink // 2)
     blocks = [Residual(w, w, 1), Residual(w, 2 * w, 2), Residual(2 * w, 4 * w, 2)]
     last = Residual(4 * w, 8 * w, 1)
-    return nn.Sequential(*stem, *blocks, last, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    end: list[nn.Module] = [nn.AdaptiveAvgPool2d(4 if latents else 1), nn.Flatten()]
+    if latents:
+        end.append(nn.Linear(8 * w * 16, latents))
+    return nn.Sequential(*stem, *blocks, last, *end)
+
+
+def upward(latents: int, width: int, size: int) -> nn.Sequential:
+    """A decoder: 4 x 4 positions, doubled and refined until the image has its size.
+
+    Args:
+        latents: numbers in a code. width: channels of the largest map. size: of the image.
+
+    Returns:
+        (b, latents) -> (b, 3, size, size).
+    """
+    side, channels = 4, 8 * width
+    layers = [nn.Linear(latents, channels * 16), nn.Unflatten(1, (channels, 4, 4)), nn.ReLU()]
+    while side < size:
+        fewer = max(width, channels // 2)
+        side = min(2 * side, size)
+        layers += [nn.Upsample((side, side)), convolution(channels, fewer, 1)]
+        channels = fewer
+    return nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, 1, 1))
 
 
 def perceptron(before: int, hidden: int, after: int) -> nn.Sequential:

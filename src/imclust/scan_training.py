@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imclust.checks import refusal
-from imclust.fit import Objective
 from imclust.neighbors import nearest
+from imclust.plans import Objective
 from imclust.scanning import ScanPlan, scan_heads
 from imclust.selflabels import effective_clusters
 from imclust.spaces import unit_rows

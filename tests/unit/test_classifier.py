@@ -9,8 +9,9 @@ from torch.nn import functional
 from helpers import two_kinds
 from imclust.classifier import Classifier, ClassLoss, Head, find_blocks, outputs, softmax
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
-from imclust.fit import Plan, fit
+from imclust.fit import fit
 from imclust.loader import Preprocessing, to_input
+from imclust.plans import Plan
 from imclust.repro import isolated_seed
 
 SIZE = Preprocessing(16)

@@ -11,10 +11,11 @@ from helpers import two_kinds
 from imclust import fit as fitting
 from imclust.checks import Refusal
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
-from imclust.fit import Objective, Plan, fit, load_weights, save_weights
+from imclust.fit import fit, load_weights, save_weights
 from imclust.loader import Preprocessing
 from imclust.losses import mean_squared_error
 from imclust.networks import parameter_count
+from imclust.plans import Objective, Plan
 from imclust.repro import isolated_seed
 
 PLAN = Plan(3, 16, 1e-3, 1e-5, "adamw", "one-cycle", "float32", checkpoints=(1, 2))

@@ -14,11 +14,12 @@ from imclust.checks import Refusal
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
 from imclust.encoders.local_aggregation import LocalAggregation, LocalAggregationConfig
 from imclust.encoders.pixels import Pixels, PixelsConfig
-from imclust.fit import Plan, fit
+from imclust.fit import fit
 from imclust.lloyd import kmeans
 from imclust.loader import Preprocessing
 from imclust.memory import LocalAggregation as Objective
 from imclust.memory import local_aggregation
+from imclust.plans import Plan
 from imclust.repro import isolated_seed, step_generator
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from imclust.fit import Objective, Plan
     from imclust.loader import Preprocessing
+    from imclust.plans import Objective, Plan
 
 
 class Encoder:

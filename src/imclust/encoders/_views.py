@@ -13,11 +13,32 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from imclust.fit import Plan
+    from imclust.plans import Plan
 
 SIZES = (32, 224)
 EPOCHS = 60
 HIDDEN = 512  # of projectors
+
+
+Wish = Literal["auto", "photographs", "figures"]
+
+
+def image_side(encoder: str, size: int) -> None:
+    """Refuse a size that a small ResNet cannot take."""
+    in_range(encoder, "size", size, *SIZES)
+    if size % 16:
+        raise refusal(f"{encoder}.size", "a multiple of 16", size, "round it")
+
+
+def with_views(plan: Plan, images: np.ndarray, wish: Wish) -> Plan:
+    """The plan with the changes that are wished for, or that suit images (n, s, s, 3) uint8."""
+    import torch
+
+    from imclust.augment import FIGURES, PHOTOGRAPHS, suited
+
+    if wish == "auto":
+        return replace(plan, augmentation=suited(torch.from_numpy(images)))
+    return replace(plan, augmentation=PHOTOGRAPHS if wish == "photographs" else FIGURES)
 
 
 @dataclass(frozen=True)
@@ -34,15 +55,13 @@ class ViewsConfig:
     """Images a step, each in two views."""
     lr: float = 2e-3
     """Peak learning rate of AdamW, one-cycle."""
-    augmentation: Literal["auto", "photographs", "figures"] = "auto"
+    augmentation: Wish = "auto"
     """What views differ by. `photographs`: crops, flips and colours; `figures`: gentle crops and
     turns, no flips; `auto`: by whether the images have colour and a ground that is not plain."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__.removesuffix("Config")
-        in_range(name, "size", self.size, *SIZES)
-        if self.size % 16:
-            raise refusal(f"{name}.size", "a multiple of 16", self.size, "round it")
+        image_side(name, self.size)
         in_range(name, "width", self.width, 4, 512)
         in_range(name, "batch", self.batch, 4, 65536)
         in_range(name, "lr", self.lr, 1e-9, 10)
@@ -71,7 +90,7 @@ class ViewsEncoder(Encoder):
 
     def plan(self, n_images: int) -> Plan:
         """AdamW with two views of every image; batches of at least two images."""
-        from imclust.fit import Plan
+        from imclust.plans import Plan
 
         cfg = self.cfg
         return Plan(
@@ -87,14 +106,7 @@ class ViewsEncoder(Encoder):
 
     def suited(self, plan: Plan, images: np.ndarray) -> Plan:
         """The plan with the views that the config names, or that suit the images."""
-        import torch
-
-        from imclust.augment import FIGURES, PHOTOGRAPHS, suited
-
-        wish = self.cfg.augmentation
-        if wish == "auto":
-            return replace(plan, augmentation=suited(torch.from_numpy(images)))
-        return replace(plan, augmentation=PHOTOGRAPHS if wish == "photographs" else FIGURES)
+        return with_views(plan, images, self.cfg.augmentation)
 
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:
         """(b, 8 * width)."""

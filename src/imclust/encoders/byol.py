@@ -16,7 +16,7 @@ from imclust.encoders._views import HIDDEN, ViewsConfig, ViewsEncoder
 if TYPE_CHECKING:
     from torch import nn
 
-    from imclust.fit import Objective
+    from imclust.plans import Objective
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from imclust.loader import Preprocessing
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.fit import Objective, Plan
+    from imclust.plans import Objective, Plan
 
 FAST_STEPS = 1000
 FAST_EPOCHS = (4, 60)
@@ -72,7 +72,7 @@ class ConvAE(Encoder):
 
     def plan(self, n_images: int) -> Plan:
         """The recipe with the config's own numbers in place of its own."""
-        from imclust.fit import Plan
+        from imclust.plans import Plan
 
         literal = self.cfg.recipe == "literal"
         batch = self.cfg.batch or (64 if literal else 16)

@@ -16,7 +16,7 @@ from imclust.encoders._base import Encoder
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.fit import Objective, Plan
+    from imclust.plans import Objective, Plan
 
 BASE = "the encoder that local-aggregation starts from"
 FAST_STEPS = 400
@@ -90,7 +90,7 @@ class LocalAggregation(Encoder):
     def plan(self, n_images: int) -> Plan:
         """SGD, as in the paper; its steps of the rate are a one-cycle here, for short trainings."""
         from imclust.augment import PRESETS
-        from imclust.fit import Plan
+        from imclust.plans import Plan
 
         least, most = FAST_EPOCHS
         enough = round(FAST_STEPS * self.cfg.batch / n_images)

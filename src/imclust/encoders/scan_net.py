@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from imclust.fit import Objective, Plan
+    from imclust.plans import Objective, Plan
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from imclust.loader import IMAGENET, Preprocessing
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.fit import Objective, Plan
+    from imclust.plans import Objective, Plan
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 FAST_STEPS = 300
@@ -127,7 +127,7 @@ class VggAE(Encoder):
 
     def plan(self, n_images: int) -> Plan:
         """The recipe with the config's own numbers in place of its own."""
-        from imclust.fit import Plan
+        from imclust.plans import Plan
 
         literal = self.literal
         batch = self.cfg.batch or (64 if literal else 32)

@@ -14,7 +14,7 @@ from imclust.encoders import ENCODERS
 from imclust.encoders._views import ViewsConfig, ViewsEncoder
 
 if TYPE_CHECKING:
-    from imclust.fit import Objective
+    from imclust.plans import Objective
 
 
 @dataclass(frozen=True)

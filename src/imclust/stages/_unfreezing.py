@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from imclust.classifier import Classifier
-    from imclust.fit import Plan
     from imclust.loader import Preprocessing
+    from imclust.plans import Plan
 
 LEAST_CLUSTERS = 0.6  # of K, in effective clusters: less is a collapse
 LEAST_OF_START = 0.9  # of the assignment's own number, where that is less than LEAST_CLUSTERS

@@ -20,10 +20,20 @@ from imclust.stages._unfreezing import Lesson, Step, Unfreezing
 
 if TYPE_CHECKING:
     from imclust.classifier import Classifier
-    from imclust.fit import Plan
+    from imclust.plans import Plan
 
 CODE = (
-    *("fit", "augment", "images", "loader", "repro", "backends", "classifier", "selflabels"),
+    *(
+        "fit",
+        "plans",
+        "augment",
+        "images",
+        "loader",
+        "repro",
+        "backends",
+        "classifier",
+        "selflabels",
+    ),
     *("metrics", "stages._unfreezing", "stages.finetune"),
 )
 Changes = Literal["none", "flip", "crop"]
@@ -99,7 +109,7 @@ class Finetune:
     def plan(self, unfrozen: int, n_images: int) -> Plan:
         """How to train a stage of so many blocks on so many images."""
         from imclust.augment import PRESETS
-        from imclust.fit import Plan
+        from imclust.plans import Plan
 
         literal = self.recipe == "literal"
         least, most = PROBE_EPOCHS

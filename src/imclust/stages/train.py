@@ -22,8 +22,8 @@ else:
 
 MOST_EPOCHS = 2000  # under a budget
 CODE = (
-    *("fit", "augment", "losses", "memory", "lloyd", "networks", "foreign"),
-    *("images", "loader", "repro"),
+    *("fit", "plans", "augment", "losses", "memory", "lloyd", "networks", "foreign", "images"),
+    *("scan_training", "scanning", "loader", "repro"),
 )
 
 

@@ -1,0 +1,114 @@
+"""`plan`: how large a network this machine can train on these images in a given time."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imclust.artifacts import Order, produce, read_manifest, replace_text
+from imclust.checks import refusal, seconds
+from imclust.encoders import ENCODERS
+from imclust.images import load_index
+from imclust.loader import all_pixels
+from imclust.log import say
+from imclust.records import write_csv
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PLAN = "plan.txt"
+SIDES, WIDTHS = (32, 64, 96, 128), (32, 64)
+WANTED = 40  # epochs: below it a smaller network learns more
+TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
+HEADS = 0.08  # share of the budget for trying heads
+SAMPLE = 512  # images that the speed is measured on
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Choose side and width of the images' network, and divide a budget among its trainings."""
+
+    index: Path
+    """An `index` artefact, from `download`."""
+    out: Path
+    """Where the plan goes: plan.txt (side, width, seconds of each training, seconds of the
+    heads), speeds.csv."""
+    budget: str = "20m"
+    """Time for everything, such as 90s, 20m or 1h."""
+    shares: tuple[float, ...] = (1.0,)
+    """Parts of the training time, one for each training."""
+    encoder: str = "simclr"
+    """Whose speed is measured; it has flags --size and --width."""
+    device: str = "auto"
+    """`auto` takes a GPU where there is one; else `cpu`, `cuda`, `cuda:1`, ..."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+    def __post_init__(self) -> None:
+        if not self.shares or min(self.shares) <= 0:
+            raise refusal("--shares", "numbers above 0", self.shares, "write for example 2 1")
+        config = ENCODERS[self.encoder].config
+        if not {"size", "width"} <= set(config.__dataclass_fields__):
+            allowed = "an encoder with --size and --width"
+            raise refusal("--encoder", allowed, self.encoder, "take simclr")
+
+
+def run(cfg: Plan) -> None:
+    """Run the stage. A plan that was made stays, so that a killed run goes on as it began."""
+    names = ("budget", "shares", "encoder", "device")
+    config = {name: getattr(cfg, name) for name in names}
+    code = ("stages.plan", "fit", "networks", "augment", f"encoders.{cfg.encoder}")
+    order = Order("plan", config, {"index": cfg.index}, code)
+    produce(cfg.out, order, lambda folder: _plan(cfg, folder), force=cfg.force)
+    doc = read_manifest(cfg.out, "plan")
+    say(
+        f"plan for {cfg.budget}: {doc['side']} px, width {doc['width']}, about {doc['epochs']:.0f} "
+        f"epochs in {sum(doc['train_seconds']):.0f} s of training"
+    )
+
+
+def _plan(cfg: Plan, folder: Path) -> dict[str, Any]:
+    from imclust.repro import pick_device
+
+    rows = [r for r in load_index(cfg.index) if r.split == "train" and not r.problem]
+    whole = seconds(cfg.budget)
+    sides = [min(r.width, r.height) for r in rows if r.width]
+    largest = next((s for s in reversed(SIDES) if s <= statistics.median(sides)), SIDES[0])
+    device = pick_device(cfg.device)
+    tried = []
+    for side, width in itertools.product([s for s in SIDES if s <= largest], WIDTHS):
+        rate = _speed(cfg.encoder, rows[:SAMPLE], side, width, device)
+        epochs = TRAINED * whole * rate / len(rows) / len(cfg.shares)
+        tried.append({"side": side, "width": width, "images_per_second": round(rate, 1),
+                      "epochs": round(epochs, 1)})  # fmt: skip
+        if epochs < WANTED:
+            break  # what is larger is slower still
+    write_csv(folder / "speeds.csv", tuple(tried[0]), [tuple(t.values()) for t in tried])
+    able = [t for t in tried if t["epochs"] >= WANTED] or tried[:1]
+    best = max(able, key=lambda t: (t["side"], t["width"]))
+    parts = [TRAINED * whole * s / sum(cfg.shares) for s in cfg.shares]
+    words = [best["side"], best["width"], *(f"{p:.1f}" for p in parts), f"{HEADS * whole:.1f}"]
+    replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
+    return {**best, "train_seconds": parts, "speeds": tried}
+
+
+def _speed(encoder: str, rows: list[Any], side: int, width: int, device: str) -> float:
+    """Images a second that such a network learns from."""
+    from imclust.fit import steps_per_second
+    from imclust.repro import isolated_seed
+
+    entry = ENCODERS[encoder]
+    made = entry.method(entry.config(size=side, width=width))
+    images: np.ndarray = all_pixels(rows, made.preprocessing, "read")
+    plan = made.plan(len(rows))
+    assert plan is not None
+    with isolated_seed(0, device):
+        network = made.network()
+    rate = steps_per_second(
+        network, made.objective(len(rows), 0), images, made.preprocessing,
+        made.suited(plan, images), device=device,
+    )  # fmt: skip
+    return rate * plan.batch
