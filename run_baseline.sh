@@ -9,6 +9,7 @@
 #   CHALLENGE=pairs DATA_DIR=folder/with/test_case.csv bash run_baseline.sh
 #   CHALLENGE=online BOARD=kaggle:<name> K=4 bash run_baseline.sh   # fetched with your key
 #   RECIPE=literal bash run_baseline.sh          # the published pipeline, unchanged
+#   RECIPE=scratch-best BUDGET=20m bash run_baseline.sh   # the best from nothing but these images
 # ENCODER: conv-ae, vgg-ae, local-aggregation, timm, vgg16, text, pixels, or auto (the default):
 # conv-ae for the homework's arrays and where the rules forbid pretrained weights; for other images
 # vgg16 where its weights are and else timm. PREDICTOR: auto (many heads in many spaces, the best
@@ -20,8 +21,9 @@
 # file of the encoder's weights; CHALLENGE_FLAGS, ENCODER_FLAGS, START_FLAGS and SUBMIT_FLAGS (such
 # as --known 0,1,0,1,0) are handed on. RUN names the run (default RECIPE-seedSEED, after the
 # encoder's name unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and
-# submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only
-# what a changed setting or file touches.
+# submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. RECIPE=scratch-best trains
+# encoders that learn from views, as large and as long as BUDGET (20m) allows on this machine, and
+# takes no ENCODER. A second run redoes only what a changed setting or file touches.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -70,7 +72,13 @@ raw=${top}data/raw/$name runs=${top}data/runs/$name
 imclust download --out "$raw" "${k[@]}" "${aside[@]}" "$challenge" "${source[@]}" "${challenge_flags[@]}"
 
 # --- encoder: from images to latents --------------------------------------------------------------
-if [ "$encoder" = auto ]; then
+if [ "$recipe" = scratch-best ]; then
+    if [ "$encoder" != auto ] || [ "$challenge" = texts ]; then
+        echo "RECIPE=scratch-best must be without ENCODER and of images; got ENCODER=$encoder CHALLENGE=$challenge; drop one of them." >&2
+        exit 2
+    fi
+    encoder=scratch-best
+elif [ "$encoder" = auto ]; then
     case $challenge in
     photos | hw9 | arrays | digits | pairs) encoder=conv-ae ;;
     texts) encoder=text ;;
@@ -79,12 +87,14 @@ if [ "$encoder" = auto ]; then
     ! grep -q '"rules": "scratch"' "$raw/index/manifest.json" || encoder=conv-ae
     echo "encoder: $encoder (chosen by the challenge and by what weights are there; ENCODER overrides)"
 fi
+[ "$recipe" = literal ] && predictor_recipe=literal || predictor_recipe=fast
 run_name=$recipe-seed$seed
-[ "$encoder" = conv-ae ] || run_name=$encoder-$run_name
+[ "$encoder" = conv-ae ] || [ "$encoder" = "$recipe" ] || run_name=$encoder-$run_name
 run_name=${RUN:-$run_name${finetune:+-$finetune}}
 run=$runs/$run_name submission=${top}submissions/$name/$run_name
 case $encoder in
 conv-ae | pixels) predictor=${PREDICTOR:-homework} ;;
+scratch-best) predictor=${PREDICTOR:-auto} ;;
 timm) [ "$recipe" = fast ] && predictor=${PREDICTOR:-auto} || predictor=${PREDICTOR:-kmeans} ;;
 *) predictor=${PREDICTOR:-kmeans} ;;
 esac
@@ -95,30 +105,45 @@ if [ "$encoder $predictor" = "timm auto" ] && [ -z "$own_flags" ]; then # severa
 fi
 case $encoder in conv-ae | vgg-ae | vgg16) encoder_flags=(--recipe "$recipe" "${encoder_flags[@]}") ;; esac
 
-start=()
-case $encoder in
-conv-ae | vgg-ae | local-aggregation) encoded=$run ;; # learned from these images, seed by seed
-*) # the same for every seed
-    encoded=$runs/$encoder${own_flags//[^a-zA-Z0-9._-]/_}
-    [ "$recipe" = fast ] || encoded=$encoded-$recipe
-    ;;
-esac
-if [ "$encoder" = local-aggregation ]; then # goes on from an autoencoder
-    read -ra start_flags <<<"${START_FLAGS:-}"
-    imclust train --index "$raw/index" --out "$run/start" --seed "$seed" "${START:-vgg-ae}" \
-        --recipe "$recipe" "${start_flags[@]}"
-    start=(--start "$run/start")
-fi
-learn_seed=()
-[ "$encoded" != "$run" ] || learn_seed=(--seed "$seed")
-imclust train --index "$raw/index" --out "$encoded/weights" "${start[@]}" "${learn_seed[@]}" \
-    "$encoder" "${encoder_flags[@]}"
-imclust encode --index "$raw/index" --weights "$encoded/weights" --out "$encoded/latents"
-weights=$encoded/weights latents=$encoded/latents features=("$latents")
-if [ "$predictor $encoder" = "auto timm" ]; then # plain pixels beside them: nothing to learn, and fast
-    imclust train --index "$raw/index" --out "$runs/pixels/weights" pixels
-    imclust encode --index "$raw/index" --weights "$runs/pixels/weights" --out "$runs/pixels/latents"
-    features+=("$runs/pixels/latents")
+heads=()
+if [ "$encoder" = scratch-best ]; then # two ways of learning from views; their codes side by side
+    imclust plan --index "$raw/index" --out "$run/plan" --budget "${BUDGET:-20m}" --shares 1 1
+    read -r side width first second heads_seconds <"$run/plan/plan.txt"
+    features=() heads=(--budget "${heads_seconds}s")
+    for way in "simclr $first" "vicreg $second"; do
+        read -r method time <<<"$way"
+        imclust train --index "$raw/index" --out "$run/$method" --seed "$seed" --budget "${time}s" \
+            "$method" --size "$side" --width "$width" "${encoder_flags[@]}"
+        imclust encode --index "$raw/index" --weights "$run/$method" --out "$run/$method-latents"
+        features+=("$run/$method-latents")
+    done
+    weights=$run/simclr latents=$run/simclr-latents
+else
+    start=()
+    case $encoder in
+    conv-ae | vgg-ae | local-aggregation) encoded=$run ;; # learned from these images, seed by seed
+    *) # the same for every seed
+        encoded=$runs/$encoder${own_flags//[^a-zA-Z0-9._-]/_}
+        [ "$recipe" = fast ] || encoded=$encoded-$recipe
+        ;;
+    esac
+    if [ "$encoder" = local-aggregation ]; then # goes on from an autoencoder
+        read -ra start_flags <<<"${START_FLAGS:-}"
+        imclust train --index "$raw/index" --out "$run/start" --seed "$seed" "${START:-vgg-ae}" \
+            --recipe "$recipe" "${start_flags[@]}"
+        start=(--start "$run/start")
+    fi
+    learn_seed=()
+    [ "$encoded" != "$run" ] || learn_seed=(--seed "$seed")
+    imclust train --index "$raw/index" --out "$encoded/weights" "${start[@]}" "${learn_seed[@]}" \
+        "$encoder" "${encoder_flags[@]}"
+    imclust encode --index "$raw/index" --weights "$encoded/weights" --out "$encoded/latents"
+    weights=$encoded/weights latents=$encoded/latents features=("$latents")
+    if [ "$predictor $encoder" = "auto timm" ]; then # plain pixels beside them: nothing to learn, and fast
+        imclust train --index "$raw/index" --out "$runs/pixels/weights" pixels
+        imclust encode --index "$raw/index" --weights "$runs/pixels/weights" --out "$runs/pixels/latents"
+        features+=("$runs/pixels/latents")
+    fi
 fi
 
 # --- predictor: from latents to clusters ----------------------------------------------------------
@@ -127,16 +152,18 @@ reduce_and_cluster() {
     local fit=(--split "$1" --seed "$seed") to=$run/$2
     if [ "$predictor" = homework ]; then
         imclust reduce --features "$latents" --out "${to}kernel-pca" "${fit[@]}" \
-            kernel-pca --recipe "$recipe"
-        imclust reduce --features "${to}kernel-pca" --out "${to}tsne" "${fit[@]}" tsne --recipe "$recipe"
+            kernel-pca --recipe "$predictor_recipe"
+        imclust reduce --features "${to}kernel-pca" --out "${to}tsne" "${fit[@]}" \
+            tsne --recipe "$predictor_recipe"
         imclust cluster --features "${to}tsne" --index "$raw/index" --out "${to}clusters" \
-            "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" minibatch-kmeans --recipe "$recipe"
+            "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" \
+            minibatch-kmeans --recipe "$predictor_recipe"
     elif [ "$predictor" = auto ]; then
         imclust cluster --features "${features[@]}" --index "$raw/index" --out "${to}clusters" \
-            "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" auto
+            "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" auto "${heads[@]}"
     else
         local unit=(--prepare unit)
-        [ "$recipe" = fast ] || unit=(--restarts 10) # raw features, as the walkthroughs have them
+        [ "$recipe" != literal ] || unit=(--restarts 10) # raw features, as the walkthroughs have them
         imclust cluster --features "$latents" --index "$raw/index" --out "${to}clusters" \
             "${fit[@]}" "${count[@]}" "${cluster_flags[@]}" kmeans "${unit[@]}"
     fi

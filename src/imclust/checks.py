@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +85,9 @@ def seconds(text: str) -> float:
     """
     number, unit = (text[:-1], text[-1:]) if text[-1:] in "smh" else (text, "s")
     try:
-        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+        value = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
     except (ValueError, KeyError):
-        raise refusal(
-            "a budget", "a time such as 60s, 2m or 1h", repr(text), "write it so"
-        ) from None
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise refusal("a budget", "a time such as 60s, 2m or 1h", repr(text), "write it so")
+    return value

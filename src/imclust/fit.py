@@ -178,7 +178,7 @@ class _Work:
         self.plan, self._preprocessing = plan, preprocessing
         self.seed, self.device = seed, device
         self.per_epoch = math.ceil(len(images) / plan.batch)
-        self.most = plan.epochs * self.per_epoch
+        self.most = plan.steps or plan.epochs * self.per_epoch
         kind = torch.device(device).type
         roomy = kind == "cuda" and 2 * images.nbytes < torch.cuda.mem_get_info(device)[0]
         self.images = images.to(device) if roomy else images

@@ -29,6 +29,7 @@ class Plan:
         augmentation: random changes of every training image.
         step_epochs: of the `step` schedule.
         views: how many differently changed copies of every image a step holds.
+        steps: exactly so many instead of `epochs`, if given.
         seconds: that the training may take; `epochs` is then the most it makes. As many steps are
             planned as the first ones' speed allows, and fewer when the machine turns out slower.
     """
@@ -44,6 +45,7 @@ class Plan:
     augmentation: Augmentation = NOTHING
     step_epochs: int = 5
     views: int = 1
+    steps: int | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:

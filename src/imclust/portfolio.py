@@ -4,8 +4,8 @@ First, on at most `SCOUTS` rows: every space in every preparation, and spaces jo
 cheap heads. The two views whose clusterings linear classifiers learn best in all views are chosen
 (TURTLE's score, pooled over views). Then, on all rows of those: the cheap heads again, and UMAP
 layouts of their neighbour graphs while there is time, each answer corrected by a light adapter
-that learns from it, and SCAN's heads. The answer is the one of the highest score: learnability
-times evenness.
+that learns from it, and SCAN's heads. The answer is the one of the highest score, see
+`imclust.selection`.
 """
 
 from __future__ import annotations

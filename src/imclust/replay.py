@@ -319,10 +319,20 @@ def _step(
             words.append(_portable(origin.resolve(word), docs, base, user))
         else:
             words.append(word)
+    if words[0] == "train":
+        words = _as_long(words, doc)
     outputs = tuple(p.relative_to(base).as_posix() for p in paths)
     seconds = sum(docs[p]["seconds"] for p in paths)
     below = out.relative_to(base).as_posix()
     return Step(tuple(words), below, outputs, seconds, doc.get("variables", {}))
+
+
+def _as_long(words: list[str], doc: dict[str, Any]) -> list[str]:
+    """A training under a budget, as one of the steps that it took: time differs, steps do not."""
+    if "--budget" not in words or "steps" not in doc:
+        return words
+    at = words.index("--budget")
+    return [*words[:at], "--steps", str(doc["steps"]), *words[at + 2 :]]
 
 
 def _portable(path: Path, artefacts: Iterable[Path], base: Path, user: list[str]) -> str:

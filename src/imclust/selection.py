@@ -20,6 +20,8 @@ SAMPLE = 3000  # rows that a single answer is judged on
 COLLAPSED = 0.3  # of K: fewer effective clusters are no answer
 TRIVIAL = 0.5  # agreement with brightness, file size or row order that is looked into
 LEAST = 20  # rows of a known nuisance below which nothing is said of it
+AGREEMENT = 0.3  # power of the agreement with the other candidates in the score
+ALONE = 0.01  # least agreement that counts
 ODD_ONE = 3.0  # times the median candidate's agreement: only an outlier is thrown out
 
 
@@ -34,7 +36,7 @@ class Candidate:
         repeats: one of several runs of the same head from other seeds.
         seconds: that it took.
         numbers: what was measured of it, all in [0, 1] or [-1, 1], high is good.
-        score: learnability times evenness, in [0, 1]; what candidates are compared by.
+        score: in [0, 1]; what candidates are compared by, see `measure`.
         reason: why it was thrown out; empty for those that were not.
     """
 
@@ -98,7 +100,8 @@ def trivial(candidates: list[Candidate], nuisances: dict[str, np.ndarray], k: in
 
 def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> None:
     """Measure every candidate in every view; sets `numbers`, and `score`: learnability times
-    evenness.
+    evenness times agreement to the power of AGREEMENT. The last decides where nearly every answer
+    is learnable and even, as with two clusters.
 
     - learnability: how well linear classifiers predict it on rows held out (TURTLE's score).
     - silhouette: cosine, pooled over the views (the robust default of Zhao and others, ACE 2024).
@@ -119,6 +122,7 @@ def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> Non
     for i, c in enumerate(candidates):
         mates = alike[i][(own == c.view) & (np.arange(len(own)) != i)]
         evenness = effective_clusters(c.labels, k) / k
+        shared = max(_mean(alike[i]), ALONE) ** AGREEMENT if len(candidates) > 1 else 1.0
         c.numbers = {
             "learnability": float(learned[i]),
             "silhouette": float(np.mean([cosine_silhouette(v, c.labels) for v in views])),
@@ -126,7 +130,7 @@ def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> Non
             "within": _mean(mates),
             "evenness": evenness,
         }
-        c.score = float(learned[i]) * evenness
+        c.score = float(learned[i]) * evenness * shared
 
 
 def _mean(values: np.ndarray) -> float:

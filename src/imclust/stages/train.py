@@ -42,6 +42,8 @@ class Train:
     budget: str | None = None
     """Time for training, such as 10m: as many epochs as this machine makes in it, by a short
     measurement, instead of the encoder's own number."""
+    steps: int | None = None
+    """Exactly so many steps; what a training under a budget took is in its manifest."""
     seed: int = 0
     """Initial weights and order of the images."""
     device: str = "auto"
@@ -54,10 +56,7 @@ def run(cfg: Train) -> None:
     """Run the stage. A killed training goes on from its last resume point, at most 5 s back."""
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
-    if cfg.budget is not None:
-        config["budget"] = seconds(cfg.budget)
-        if getattr(cfg.encoder, "epochs", None) is not None:
-            raise refusal("--epochs", "left out with --budget", cfg.encoder.epochs, "drop one")
+    config |= _length(cfg)
     given = getattr(cfg.encoder, "weights", None)
     if given is not None and given.is_file():  # another file under the same name is another order
         config["weights_stat"] = [given.stat().st_size, given.stat().st_mtime_ns]
@@ -79,6 +78,20 @@ def run(cfg: Train) -> None:
     )
     if made:
         say(f"weights of {entry.name} are in {cfg.out}")
+
+
+def _length(cfg: Train) -> dict[str, Any]:
+    """What was said of the length of the training."""
+    said = {"--epochs": getattr(cfg.encoder, "epochs", None)}
+    said |= {"--budget": cfg.budget, "--steps": cfg.steps}
+    given = {flag: value for flag, value in said.items() if value is not None}
+    if len(given) > 1:
+        raise refusal(" and ".join(given), "one of them", "both", "drop one")
+    if cfg.steps is not None and cfg.steps < 1:
+        raise refusal("--steps", "at least 1", cfg.steps, "raise it")
+    if cfg.budget is not None:
+        return {"budget": seconds(cfg.budget)}
+    return {} if cfg.steps is None else {"steps": cfg.steps}
 
 
 def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -109,6 +122,7 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         plan = encoder.suited(plan, images)
         if cfg.budget is not None:
             plan = replace(plan, epochs=MOST_EPOCHS, seconds=seconds(cfg.budget))
+        plan = replace(plan, steps=cfg.steps)
         say(f"training on {len(rows)} images: {plan}")
         log = fit(
             network,
