@@ -75,7 +75,7 @@ PRESETS: dict[AugmentationName, Augmentation] = {
 }
 # What self-supervised encoders of photographs are taught to overlook (Chen et al. 2020, for small
 # images: no blur).
-PHOTOGRAPHS = Augmentation(flip=True, area=0.2, aspect=4 / 3, jitter=0.4, hue=0.1, grey=0.2)
+PHOTOGRAPHS = Augmentation(flip=True, area=0.2, aspect=4 / 3, jitter=0.8, hue=0.2, grey=0.2)
 # Of figures upon a plain ground, as digits and clothes: the whole outline counts, and which way it
 # points.
 FIGURES = Augmentation(area=0.5, aspect=4 / 3, turn=10, jitter=0.4)
