@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from imclust.corrections import Corrections, IdPairs
 from imclust.graph import joint_graph
-from imclust.links import Pairs, linked
+from imclust.links import Pairs, groups, linked
 from imclust.sizes import softmax
 from imclust.spaces import prepare
 
@@ -29,8 +29,9 @@ class Corrected:
     Args:
         ids: (n,) str.
         probabilities: (n, k) float32 before any correction but merging.
-        unlinked: (n, k) float64, the same without the pairs that were given beforehand.
         must_link, cannot_link: pairs of row numbers, those given beforehand too.
+        weights: (n,) float64, how much of its posterior is a row's own: of rows that pairs given
+            beforehand hold together, each has the product of all already.
         was: (clusters of the first answer,) the number in [0, k) of each by now.
         fixed: row -> cluster of images that were moved. names: cluster -> its name.
         links: how many must-link and cannot-link pairs were said afterwards.
@@ -38,13 +39,22 @@ class Corrected:
 
     ids: np.ndarray
     probabilities: np.ndarray
-    unlinked: np.ndarray
     must_link: Pairs
     cannot_link: Pairs
+    weights: np.ndarray
     was: tuple[int, ...]
     fixed: Mapping[int, int] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
     links: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def first(cls, ids: np.ndarray, p: np.ndarray, must_link: Pairs, cannot_link: Pairs) -> Self:
+        """The answer p (n, k) before any correction, made with these pairs of rows."""
+        import numpy as np
+
+        group = groups(len(ids), must_link)
+        weights = 1 / np.bincount(group)[group]
+        return cls(ids, p, must_link, cannot_link, weights, tuple(range(p.shape[1])))
 
     def after(self, said: Corrections) -> Corrected:
         """The same with one more file of corrections, which speaks of this answer.
@@ -64,7 +74,6 @@ class Corrected:
         return replace(
             self,
             probabilities=_summed(self.probabilities, to),
-            unlinked=_summed(self.unlinked, to),
             must_link=self.must_link + _rows(said.must_link, where),
             cannot_link=self.cannot_link + _rows(said.cannot_link, where),
             was=tuple(to[c] for c in self.was),
@@ -87,7 +96,8 @@ class Corrected:
         """
         import numpy as np
 
-        p, q, followers = self.probabilities.copy(), self.unlinked, np.empty(0, np.int64)
+        p = np.array(self.probabilities)
+        q, followers = p.astype(np.float64), np.empty(0, np.int64)
         rows, clusters = np.array(list(self.fixed.items()), np.int64).reshape(-1, 2).T
         if len(rows):
             q, followers = followed(q, rows, clusters, z)
@@ -96,7 +106,7 @@ class Corrected:
             p[changed] = q[changed]
         pairs = self.must_link + self.cannot_link
         if pairs:
-            log_q = np.log(np.maximum(q, TINY))
+            log_q = np.log(np.maximum(q, TINY)) * self.weights[:, None]
             log_q[rows] = np.where(q[rows] == 1, 0.0, -np.inf)
             log_q, _ = linked(log_q, self.must_link, self.cannot_link, self.ids.tolist())
             touched = np.unique(pairs)
@@ -135,9 +145,10 @@ def followed(
 
     What a move changed, one-hot minus posterior, is handed on along the graph of nearest
     neighbours, REACH of it each time (the first step of Correct and Smooth, Huang et al. 2021).
-    One moved image alone takes hardly any other along; several in one place do. With moves of
-    images that were wrong, 3 to 150 of at most 1200, on seven labelled sets the accuracy of the
-    rest fell in no case, and by REACH 0.85 or a plain vote of ten neighbours it did.
+    One moved image alone takes hardly any other along; several in one place do. When 5, 20, 60 or
+    150 wrong images of at most 1200 were moved, on seven labelled sets and two heads each, the mean
+    accuracy of the rest (five draws) rose or stayed; with REACH 0.85, or when each of the ten
+    nearest neighbours of a moved image was moved by its closeness alone, it fell on some.
 
     Args:
         q: (n, k) float64, rows sum to one.

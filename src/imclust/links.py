@@ -41,7 +41,7 @@ def linked(
     import numpy as np
 
     n, k = log_p.shape
-    group = _groups(n, must_link)
+    group = groups(n, must_link)
     shared = np.zeros((int(group.max()) + 1, k))
     np.add.at(shared, group, log_p)
     _refuse_impossible(log_p, group, shared, cannot_link, names)
@@ -53,8 +53,8 @@ def linked(
     return shared[group], exact
 
 
-def _groups(n: int, pairs: Pairs) -> np.ndarray:
-    """(n,) int: the connected group of every row."""
+def groups(n: int, pairs: Pairs) -> np.ndarray:
+    """(n,) int64: the number, from 0, of the group of rows that pairs connect each row to."""
     import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -104,7 +104,7 @@ def _conflicts(group: np.ndarray, pairs: Pairs) -> list[tuple[np.ndarray, list[l
     edges = {(int(group[a]), int(group[b])) for a, b in pairs}
     names = sorted({g for edge in edges for g in edge})
     place = {g: i for i, g in enumerate(names)}
-    whole = _groups(len(names), tuple((place[a], place[b]) for a, b in edges))
+    whole = groups(len(names), tuple((place[a], place[b]) for a, b in edges))
     found = []
     for w in range(int(whole.max()) + 1 if names else 0):
         mine = np.flatnonzero(whole == w)

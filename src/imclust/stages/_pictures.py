@@ -10,7 +10,7 @@ from imclust import plots
 from imclust.artifacts import read_manifest
 from imclust.encoders import revive_encoder
 from imclust.encoders._base import Encoder
-from imclust.images import load_index
+from imclust.images import ImageRow, load_index
 from imclust.loader import Preprocessing, pixels
 from imclust.log import read_jsonl
 from imclust.records import Assignment, Features, read_csv, write_csv
@@ -87,13 +87,12 @@ def _embedding(at: Sources, embedding: Path, path: Path) -> None:
     plots.scatter(panels, read_manifest(embedding)["space"], path)
 
 
-def _examples(at: Sources, folder: Path) -> None:
-    """Images of every cluster, from its most to its least confident, in even steps; of texts, a
-    table. The most confident alone would be near copies of each other."""
+def chosen_examples(answer: Assignment, index: Path) -> list[list[ImageRow]]:
+    """Up to five images of every cluster, from its most to its least confident, in even steps. The
+    most confident alone would be near copies of each other."""
     import numpy as np
 
-    answer = Assignment.load(at.assignment).part("train")
-    by_id = {r.id: r for r in load_index(at.index)}
+    by_id = {r.id: r for r in load_index(index)}
     confidence = answer.probabilities.max(1)
     chosen = []
     for cluster in range(answer.probabilities.shape[1]):
@@ -101,14 +100,24 @@ def _examples(at: Sources, folder: Path) -> None:
         ranked = members[np.argsort(-confidence[members], kind="stable")]
         few = min(len(ranked), plots.PER_ROW)
         shown = ranked[np.linspace(0, len(ranked) - 1, few).round().astype(int)]
-        chosen.append((len(members), [by_id[i] for i in answer.ids[shown].tolist()]))
+        chosen.append([by_id[i] for i in answer.ids[shown].tolist()])
+    return chosen
+
+
+def _examples(at: Sources, folder: Path) -> None:
+    """Images of every cluster; of texts, a table."""
+    import numpy as np
+
+    answer = Assignment.load(at.assignment).part("train")
+    chosen = chosen_examples(answer, at.index)
+    sizes = [int((answer.clusters == c).sum()) for c in range(len(chosen))]
     if read_manifest(at.index, "index")["content"] == "texts":
-        rows = [(c, size, r.id) for c, (size, few) in enumerate(chosen) for r in few]
+        rows = [(c, sizes[c], r.id) for c, few in enumerate(chosen) for r in few]
         write_csv(folder / "examples.csv", ("cluster", "size", "id"), rows)
         return
     scale = Preprocessing(SIDE)
-    images = [np.array([pixels(r, scale) for r in few]) for _, few in chosen]
-    names = [f"cluster {c}\n{size} image{'s' * (size != 1)}" for c, (size, _) in enumerate(chosen)]
+    images = [np.array([pixels(r, scale) for r in few]) for few in chosen]
+    names = [f"cluster {c}\n{size} image{'s' * (size != 1)}" for c, size in enumerate(sizes)]
     plots.examples(images, names, folder / "examples.png")
 
 

@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from imclust.api import looks_at_nuisances, run_head
-from imclust.artifacts import Order, plain, produce, read_manifest
+from imclust.artifacts import Order, facts_of, plain, produce, read_manifest
 from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
 from imclust.clusterers._base import Clustering, as_input
 from imclust.correcting import Corrected
 from imclust.corrections import Corrections
 from imclust.log import say
-from imclust.priors import Priors, apply
-from imclust.records import Assignment, Features, cluster_names, parts_of, write_csv
+from imclust.priors import apply
+from imclust.records import Assignment, Features, cluster_names, parts_of, positions, write_csv
 from imclust.spaces import beside_units
-from imclust.stages._corrections import classes_of, corrected, read_all
+from imclust.stages._corrections import (
+    Before,
+    classes_of,
+    of_rows,
+    read_all,
+    refuse_another,
+    tell_corrections,
+)
 from imclust.stages._nuisances import nuisances
 from imclust.stages._priors import PriorFlags, as_given, read_priors, tell
 
@@ -35,8 +42,8 @@ HEADS = (
     *("spaces", "graph", "embedding", "batched", "scanning"),
     *("portfolio", "selection", "learnability"),
 )
-AFTER = ("corrections", "correcting")
-TOOLS = (*PRIORS, *HEADS, *AFTER, "agreeing", "cluster_count", "hierarchy")
+AFTER = ("corrections", "correcting", "stages._corrections", "graph", "neighbors")
+TOOLS = (*PRIORS, *HEADS, "agreeing", "cluster_count", "hierarchy")
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,6 @@ def run(cfg: Cluster) -> None:
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
-    said, digests = read_all(cfg.corrections)
-    config |= {"corrections": digests}
     module = entry.method.__module__.removeprefix("imclust.")
     code = (
         module,
@@ -91,14 +96,18 @@ def run(cfg: Cluster) -> None:
         "api",
         "stages.cluster",
         "stages._priors",
-        "stages._corrections",
         *TOOLS,
     )
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
         roles["index"] = cfg.index
-    order = Order("assignment", config, roles, code)
-    if produce(cfg.out, order, lambda folder: _cluster(cfg, k, said, folder), force=cfg.force):
+    order = plain_order = Order("assignment", config, roles, code)
+    write = make = partial(_cluster, cfg, k)
+    if cfg.corrections:
+        files, digests = read_all(cfg.corrections)
+        order = replace(order, config=config | {"corrections": digests}, code=code + AFTER)
+        write = partial(_corrected, cfg, files, Before(plain_order, make, cfg.out))
+    if produce(cfg.out, order, write, force=cfg.force):
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
 
@@ -110,15 +119,20 @@ def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
     return {"features" if i == 1 else f"features {i}": p for i, p in enumerate(features, 1)}
 
 
-def _cluster(cfg: Cluster, k: int | str, said: list[Corrections], folder: Path) -> dict[str, Any]:
+def _spaces(features: tuple[Path, ...]) -> tuple[Features, list[np.ndarray]]:
+    """The first artefact, and all spaces of all of them (n, d_v) with the rows of the first."""
+    first, *others = (Features.load(path) for path in features)
+    whole = [first.x, *(first.alongside(other) for other in others)]
+    return first, [
+        part for path, x in zip(features, whole, strict=True) for part in parts_of(path, x)
+    ]
+
+
+def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
-    first, *others = (Features.load(path) for path in cfg.features)
-    whole = [first.x, *(first.alongside(other) for other in others)]
-    spaces = [
-        part for path, x in zip(cfg.features, whole, strict=True) for part in parts_of(path, x)
-    ]
+    first, spaces = _spaces(cfg.features)
     mine = first.splits == cfg.split
     fitted = [np.asarray(x[mine]) for x in spaces]
     for x in fitted:
@@ -138,12 +152,6 @@ def _cluster(cfg: Cluster, k: int | str, said: list[Corrections], folder: Path) 
     rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
     z = beside_units([np.asarray(x[keep]) for x in spaces])
     facts = _save(rows, z, folder)
-    if said:
-        before = _before(rows, np.flatnonzero(mine[keep]), given.unlinked, priors)
-        save = partial(_save_again, rows, z, folder)
-        p, more = corrected(said, before, z, folder, save)
-        rows = replace(rows, probabilities=p)
-        facts |= more | classes_of(names, more["corrections"]["was"])
     facts |= _tree(rows, z, facts, folder)
     candidates = found.facts.pop("candidates", [])
     if candidates:
@@ -152,6 +160,32 @@ def _cluster(cfg: Cluster, k: int | str, said: list[Corrections], folder: Path) 
     tell(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _corrected(
+    cfg: Cluster, files: list[Corrections], before: Before, folder: Path
+) -> dict[str, Any]:
+    """The answer of the same settings, and what the user said of it."""
+    import numpy as np
+
+    at = before.bring(folder)
+    rows, facts = Assignment.load(at), facts_of(read_manifest(at))
+    first, spaces = _spaces(cfg.features)
+    there = positions(first.ids, rows.ids)
+    z = beside_units([np.asarray(x[there]) for x in spaces])
+    fitted = np.flatnonzero(rows.splits == cfg.split)
+    priors, _ = read_priors(cfg.priors, rows.ids[fitted], facts["n_clusters"])
+    pairs = (of_rows(links, fitted) for links in (priors.must_link, priors.cannot_link))
+    answer = Corrected.first(rows.ids, rows.probabilities, *pairs)
+    shown = at
+    for n, file in enumerate(files):
+        refuse_another(file, files[:n], shown)
+        answer = answer.after(file)
+        p, said = answer.answer(z)
+        rows, shown = replace(rows, probabilities=p), folder
+        facts |= _save(rows, z, folder) | said
+    tell_corrections(facts)
+    return facts | classes_of(facts) | _tree(rows, z, facts, folder)
 
 
 def _count(
@@ -179,26 +213,6 @@ def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
 
     seen = per_image(rows.probabilities, z)
     return rows.save(folder, (seen.runner_up, seen.distance))
-
-
-def _save_again(rows: Assignment, z: np.ndarray, folder: Path, p: np.ndarray) -> dict[str, Any]:
-    """The assignment with other probabilities (n, k)."""
-    return _save(replace(rows, probabilities=p), z, folder)
-
-
-def _before(
-    rows: Assignment, fitted: np.ndarray, unlinked: np.ndarray, priors: Priors
-) -> Corrected:
-    """The answer that corrections speak of. `fitted`: (m,) the rows that the priors speak of."""
-    import numpy as np
-
-    q = rows.probabilities.astype(np.float64)
-    q[fitted] = unlinked
-    must, cannot = (
-        tuple((int(fitted[a]), int(fitted[b])) for a, b in pairs)
-        for pairs in (priors.must_link, priors.cannot_link)
-    )
-    return Corrected(rows.ids, rows.probabilities, q, must, cannot, tuple(range(q.shape[1])))
 
 
 def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
