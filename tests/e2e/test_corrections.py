@@ -127,6 +127,9 @@ def test_without_a_file_and_with_names_alone_the_bytes_stay(digits, capsys):
 def test_in_place_and_one_upon_the_other(digits):
     """The answer is corrected under its own name, looked at, and corrected once more."""
     shutil.copytree("a", "b")
+    for name, text in (("0-odd", "["), ("0-other", "[]"), ("0-old", "{}")):  # nobody's artefacts
+        Path(name).mkdir()
+        (Path(name) / "manifest.json").write_text(text)
     one = save("one.json", of="b", merge=[[0, 1]], move={digits.ids[5]: 9})
     assert cluster("--corrections", one) == 0
     assert load().clusters[5] == 8
@@ -138,6 +141,11 @@ def test_in_place_and_one_upon_the_other(digits):
     before = of_table("b").read_bytes()
     assert cluster("--corrections", one, two, "--force") == 0
     assert of_table("b").read_bytes() == before
+    shutil.rmtree("a")
+    shutil.rmtree("b")
+    assert cluster("--corrections", one, two) == 0  # nothing to copy: made again
+    assert of_table("b").read_bytes() == before
+    assert not list(Path("b").glob(".*"))
 
 
 def test_files_of_other_answers_are_refused(digits, capsys):

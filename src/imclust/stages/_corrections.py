@@ -61,7 +61,7 @@ class Before:
         """
         to = folder / BEFORE
         key = self.order.key()
-        found = next((path for path in self._places() if is_current(path, key)), None)
+        found = next((path for path in self._places() if _is_there(path, key)), None)
         if found is None:
             produce(to, self.order, self.write)
             (folder / f".{BEFORE}.lock").unlink()
@@ -83,6 +83,14 @@ class Before:
         yield from (self.out, self.out / BEFORE)
         for path in sorted(self.out.parent.iterdir()):
             yield from (path, path / BEFORE)
+
+
+def _is_there(path: Path, key: dict[str, Any]) -> bool:
+    """`is_current`, of folders that may be anything: what cannot be read is not what is wanted."""
+    try:
+        return is_current(path, key)
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def of_rows(pairs: Pairs, rows: np.ndarray) -> Pairs:
