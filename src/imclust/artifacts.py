@@ -27,6 +27,11 @@ from imclust.repro import environment
 MANIFEST = "manifest.json"
 KEY = ".key.json"
 SCHEMA = 1
+COMMON = {  # what every manifest holds
+    *("kind", "schema", "config", "inputs", "code", "track", "learned_from", "files", "digest"),
+    *("inputs_at", "seconds", "cpu_seconds", "peak_mib", "written", "argv"),
+    *("versions", "git", "device", "cpus", "variables"),
+}
 
 
 def file_digest(path: Path) -> str:
@@ -175,6 +180,11 @@ def produce(
         replace_text(partial / MANIFEST, json.dumps(doc, indent=1, sort_keys=True) + "\n")
         _swap(partial, out)
     return True
+
+
+def facts_of(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stage itself had to say in a manifest: all but what `produce` puts into each."""
+    return {name: value for name, value in doc.items() if name not in COMMON}
 
 
 def is_current(out: Path, key: Mapping[str, Any]) -> bool:

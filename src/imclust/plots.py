@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 PER_ROW = 5  # images of a cluster that are shown
 # Okabe and Ito's palette, told apart by colour-blind readers too; more clusters take a wheel.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")  # with the palette 64 groups look different
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Matplotlib without a screen, in the style of all pictures."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -49,7 +51,7 @@ class Panel:
 
 def scatter(panels: list[Panel], axes_name: str, path: Path) -> None:
     """Panels side by side; the axes are those of the space of that name."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5.2 * len(panels), 5), squeeze=False, layout="constrained"
     )
@@ -88,7 +90,7 @@ def reconstructions(
     originals: np.ndarray, rebuilt: np.ndarray, names: list[str], path: Path
 ) -> None:
     """Originals above reconstructions, a column an image; both (n, s, s, 3) uint8."""
-    plt = _pyplot()
+    plt = pyplot()
     n = len(originals)
     figure, axes = plt.subplots(2, n, figsize=(1.5 * n + 0.6, 3.6), layout="constrained")
     for row, images, title in ((0, originals, "original"), (1, rebuilt, "reconstruction")):
@@ -111,7 +113,7 @@ def examples(images: list[np.ndarray], names: list[str], path: Path) -> None:
         images: of every cluster (m, s, s, 3) uint8, m from 0 on, the most confident first.
         names: of the clusters, with their sizes.
     """
-    plt = _pyplot()
+    plt = pyplot()
     k = len(images)
     figure, axes = plt.subplots(
         k, PER_ROW, figsize=(1.4 * PER_ROW + 1.2, 1.45 * k), squeeze=False, layout="constrained"
@@ -135,7 +137,7 @@ def training(
     loss: str = "mean squared error",
 ) -> None:
     """Training loss by epoch; beneath it error and, where known, accuracy by checkpoint."""
-    plt = _pyplot()
+    plt = pyplot()
     known = bool(checkpoints) and "accuracy" in checkpoints[0]
     figure, axes = plt.subplots(
         2 if known else 1,
@@ -191,7 +193,7 @@ def k_evidence(
     Args:
         table, favourites, answer: of `cluster_count.KVote`. counted: its `COUNTED`.
     """
-    plt = _pyplot()
+    plt = pyplot()
     names = [*favourites, "vote"]
     ks = [row["k"] for row in table]
     figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(11, 5.6), layout="constrained")
@@ -216,7 +218,7 @@ def dendrogram(tree: np.ndarray, names: list[str], path: Path) -> None:
     """The tree over clusters of `hierarchy.merge_order`, one name a cluster."""
     from scipy.cluster import hierarchy
 
-    plt = _pyplot()
+    plt = pyplot()
     figure, ax = plt.subplots(figsize=(7, 0.28 * len(names) + 1.4), layout="constrained")
     hierarchy.dendrogram(
         tree, labels=names, orientation="right", ax=ax, color_threshold=0, link_color_func=_link

@@ -129,6 +129,17 @@ def test_a_plan_names_artefacts_and_data_and_leaves_words_alone(chain, tmp_path)
     assert plan.user == (f"{tmp_path}/mine", f"{tmp_path}/mine/anchors.csv")
 
 
+def test_a_method_ends_a_flag_of_several_values(tmp_path, monkeypatch):
+    for name in ("one.json", "two.json"):
+        (tmp_path / name).write_text("{}")
+    argv = ["cluster", "--out", "c", "--corrections", "one.json", "two.json", "m", "--restarts", 3]
+    clusters = artefact(monkeypatch, tmp_path / "c", "assignment", argv)
+    argv = ["submit", "--assignment", "c", "--out", "s"]
+    plan = plan_of(artefact(monkeypatch, tmp_path / "s", "submission", argv, {"a": clusters}))
+    assert plan.steps[0].argv[-3:] == ("m", "--restarts", "3")
+    assert [Path(path).name for path in plan.user] == ["one.json", "two.json"]
+
+
 def test_a_plan_survives_a_move_of_all(chain, tmp_path):
     before = plan_of(chain)
     (tmp_path / "ws").rename(tmp_path / "moved")

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from imclust.api import looks_at_nuisances, run_head
-from imclust.artifacts import Order, plain, produce, read_manifest
+from imclust.artifacts import Order, facts_of, plain, produce, read_manifest
 from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
 from imclust.clusterers._base import Clustering, as_input
+from imclust.correcting import Corrected
+from imclust.corrections import Corrections
 from imclust.log import say
 from imclust.priors import apply
-from imclust.records import Assignment, Features, parts_of, write_csv
+from imclust.records import Assignment, Features, cluster_names, parts_of, positions, write_csv
 from imclust.spaces import beside_units
+from imclust.stages._corrections import (
+    Before,
+    classes_of,
+    of_rows,
+    read_all,
+    refuse_another,
+    tell_corrections,
+)
 from imclust.stages._nuisances import nuisances
 from imclust.stages._priors import PriorFlags, as_given, read_priors, tell
 
@@ -31,6 +42,7 @@ HEADS = (
     *("spaces", "graph", "embedding", "batched", "scanning"),
     *("portfolio", "selection", "learnability"),
 )
+AFTER = ("corrections", "correcting", "stages._corrections", "graph", "neighbors")
 TOOLS = (*PRIORS, *HEADS, "agreeing", "cluster_count", "hierarchy")
 
 
@@ -55,6 +67,9 @@ class Cluster:
     """Random starts."""
     priors: PriorFlags = field(default_factory=PriorFlags)
     """What is known beforehand: sizes, row order, pairs, names."""
+    corrections: tuple[Path, ...] = ()
+    """What was said of the answer afterwards: files saved from its report. Each corrects the answer
+    after those before it; merged clusters make K smaller."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -86,8 +101,13 @@ def run(cfg: Cluster) -> None:
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
         roles["index"] = cfg.index
-    order = Order("assignment", config, roles, code)
-    if produce(cfg.out, order, lambda folder: _cluster(cfg, k, folder), force=cfg.force):
+    order = plain_order = Order("assignment", config, roles, code)
+    write = make = partial(_cluster, cfg, k)
+    if cfg.corrections:
+        files, digests = read_all(cfg.corrections)
+        order = replace(order, config=config | {"corrections": digests}, code=code + AFTER)
+        write = partial(_corrected, cfg, files, Before(plain_order, make, cfg.out))
+    if produce(cfg.out, order, write, force=cfg.force):
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
 
@@ -99,15 +119,20 @@ def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
     return {"features" if i == 1 else f"features {i}": p for i, p in enumerate(features, 1)}
 
 
+def _spaces(features: tuple[Path, ...]) -> tuple[Features, list[np.ndarray]]:
+    """The first artefact, and all spaces of all of them (n, d_v) with the rows of the first."""
+    first, *others = (Features.load(path) for path in features)
+    whole = [first.x, *(first.alongside(other) for other in others)]
+    return first, [
+        part for path, x in zip(features, whole, strict=True) for part in parts_of(path, x)
+    ]
+
+
 def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
-    first, *others = (Features.load(path) for path in cfg.features)
-    whole = [first.x, *(first.alongside(other) for other in others)]
-    spaces = [
-        part for path, x in zip(cfg.features, whole, strict=True) for part in parts_of(path, x)
-    ]
+    first, spaces = _spaces(cfg.features)
     mine = first.splits == cfg.split
     fitted = [np.asarray(x[mine]) for x in spaces]
     for x in fitted:
@@ -124,14 +149,43 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     if (keep & ~mine).any():
         placed = [np.asarray(x[~mine]) for x in spaces]
         p[~mine] = given.place(found.place(as_input(entry.method, placed)))
-    facts = _save(first, keep, p, beside_units([np.asarray(x[keep]) for x in spaces]), folder)
+    rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
+    z = beside_units([np.asarray(x[keep]) for x in spaces])
+    facts = _save(rows, z, folder)
+    facts |= _tree(rows, z, facts, folder)
     candidates = found.facts.pop("candidates", [])
     if candidates:
-        rows = sorted(candidates, key=lambda row: -row["score"])
-        write_csv(folder / "candidates.csv", tuple(rows[0]), (row.values() for row in rows))
+        ranked = sorted(candidates, key=lambda row: -row["score"])
+        write_csv(folder / "candidates.csv", tuple(ranked[0]), (row.values() for row in ranked))
     tell(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
-    return facts | found.facts | given.facts | names
+    return names | facts | found.facts | given.facts
+
+
+def _corrected(
+    cfg: Cluster, files: list[Corrections], before: Before, folder: Path
+) -> dict[str, Any]:
+    """The answer of the same settings, and what the user said of it."""
+    import numpy as np
+
+    at = before.bring(folder)
+    rows, facts = Assignment.load(at), facts_of(read_manifest(at))
+    first, spaces = _spaces(cfg.features)
+    there = positions(first.ids, rows.ids)
+    z = beside_units([np.asarray(x[there]) for x in spaces])
+    fitted = np.flatnonzero(rows.splits == cfg.split)
+    priors, _ = read_priors(cfg.priors, rows.ids[fitted], facts["n_clusters"])
+    pairs = (of_rows(links, fitted) for links in (priors.must_link, priors.cannot_link))
+    answer = Corrected.first(rows.ids, rows.probabilities, *pairs)
+    shown = at
+    for n, file in enumerate(files):
+        refuse_another(file, files[:n], shown)
+        answer = answer.after(file)
+        p, said = answer.answer(z)
+        rows, shown = replace(rows, probabilities=p), folder
+        facts |= _save(rows, z, folder) | said
+    tell_corrections(facts)
+    return facts | classes_of(facts) | _tree(rows, z, facts, folder)
 
 
 def _count(
@@ -153,20 +207,22 @@ def _count(
     return vote.k, {"k_favourites": vote.favourites, "k_clear": vote.clear}
 
 
-def _save(
-    first: Features, keep: np.ndarray, p: np.ndarray, z: np.ndarray, folder: Path
-) -> dict[str, Any]:
-    """The assignment of the rows that are kept, and the tree over their clusters."""
-    from imclust.hierarchy import merge_order, per_image
+def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
+    """The assignment, with what is told of every image."""
+    from imclust.hierarchy import per_image
+
+    seen = per_image(rows.probabilities, z)
+    return rows.save(folder, (seen.runner_up, seen.distance))
+
+
+def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The tree over the clusters."""
+    from imclust.hierarchy import merge_order
     from imclust.plots import dendrogram
 
-    kept = p[keep]
-    seen = per_image(kept, z)
-    assignment = Assignment(first.ids[keep], first.splits[keep], kept)
-    facts = assignment.save(folder, (seen.runner_up, seen.distance))
-    tree = merge_order(kept, z)
-    dendrogram(tree, [f"cluster {c}" for c in range(p.shape[1])], folder / "tree.png")
-    return facts | {"merge_order": tree.round(4).tolist()}
+    tree = merge_order(rows.probabilities, z)
+    dendrogram(tree, cluster_names(facts), folder / "tree.png")
+    return {"merge_order": tree.round(4).tolist()}
 
 
 def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:

@@ -1,0 +1,150 @@
+"""The PNG pictures of `report`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imclust import plots
+from imclust.artifacts import read_manifest
+from imclust.encoders import revive_encoder
+from imclust.encoders._base import Encoder
+from imclust.images import ImageRow, load_index
+from imclust.loader import Preprocessing, pixels
+from imclust.log import read_jsonl
+from imclust.records import Assignment, Features, read_csv, write_csv
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SIDE = 96  # pixels of an example
+SHOWN = (1, 2, 3, 6, 7, 9)  # rows of trainX that the homework shows
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The artefacts that a report is made from.
+
+    Args:
+        assignment: the answer. index: of its images.
+        weights: the encoder that the answer rests on; None where the answer rests on none.
+        scores, embedding, own: as in the stage's config.
+        labels: id -> class, empty where there are none.
+    """
+
+    assignment: Path
+    index: Path
+    weights: Path | None
+    scores: Path | None
+    embedding: Path | None
+    own: Path | None
+    labels: dict[str, str]
+
+
+def draw(at: Sources, folder: Path) -> None:
+    """Write every picture that the artefacts allow."""
+    if at.embedding is not None:
+        _embedding(at, at.embedding, folder / "embedding.png")
+    _examples(at, folder)
+    if at.weights is None:
+        return
+    encoder = revive_encoder(read_manifest(at.weights, "weights")["config"])
+    if encoder.decodes:
+        _reconstructions(encoder, at.index, at.weights, folder / "reconstructions.png")
+    if (at.weights / "steps.jsonl").is_file():
+        steps = read_jsonl(at.weights / "steps.jsonl")
+        loss = "mean squared error" if encoder.decodes else "loss"
+        plots.training(steps, checkpoints_of(at.scores), folder / "training.png", loss=loss)
+
+
+def checkpoints_of(scores: Path | None) -> list[dict[str, str]]:
+    """The rows of `checkpoints.csv` beside the scores; none where nothing was measured."""
+    checked = scores / "checkpoints.csv" if scores else None
+    return read_csv(checked) if checked and checked.is_file() else []
+
+
+def _embedding(at: Sources, embedding: Path, path: Path) -> None:
+    """Panels: by cluster; by label as placed; validation images on their own by label."""
+    import numpy as np
+
+    space = Features.load(embedding)
+    mine = Assignment.load(at.assignment).part("train")
+    k = mine.probabilities.shape[1]
+    names = [f"cluster {c}" for c in range(k)]
+    clustered = space.at(mine.ids)
+    panels = [plots.Panel("Images by cluster", clustered, mine.clusters, names)]
+    spaces = [("Validation images among them, by label" if at.own else "Images by label", space)]
+    if at.own:
+        spaces.append(("Validation images on their own, by label", Features.load(at.own)))
+    for title, s in spaces:
+        known = np.array([i in at.labels for i in s.ids.tolist()])
+        if known.any():
+            classes, groups = np.unique([at.labels[i] for i in s.ids[known]], return_inverse=True)
+            named = [f"label {c}" for c in classes]
+            behind = clustered if at.own and s is space else None
+            panels.append(plots.Panel(title, np.asarray(s.x[known]), groups, named, behind))
+    plots.scatter(panels, read_manifest(embedding)["space"], path)
+
+
+def chosen_examples(answer: Assignment, index: Path) -> list[list[ImageRow]]:
+    """Up to five images of every cluster, from its most to its least confident, in even steps. The
+    most confident alone would be near copies of each other."""
+    import numpy as np
+
+    by_id = {r.id: r for r in load_index(index)}
+    confidence = answer.probabilities.max(1)
+    chosen = []
+    for cluster in range(answer.probabilities.shape[1]):
+        members = (answer.clusters == cluster).nonzero()[0]
+        ranked = members[np.argsort(-confidence[members], kind="stable")]
+        few = min(len(ranked), plots.PER_ROW)
+        shown = ranked[np.linspace(0, len(ranked) - 1, few).round().astype(int)]
+        chosen.append([by_id[i] for i in answer.ids[shown].tolist()])
+    return chosen
+
+
+def _examples(at: Sources, folder: Path) -> None:
+    """Images of every cluster; of texts, a table."""
+    import numpy as np
+
+    answer = Assignment.load(at.assignment).part("train")
+    chosen = chosen_examples(answer, at.index)
+    sizes = [int((answer.clusters == c).sum()) for c in range(len(chosen))]
+    if read_manifest(at.index, "index")["content"] == "texts":
+        rows = [(c, sizes[c], r.id) for c, few in enumerate(chosen) for r in few]
+        write_csv(folder / "examples.csv", ("cluster", "size", "id"), rows)
+        return
+    scale = Preprocessing(SIDE)
+    images = [np.array([pixels(r, scale) for r in few]) for few in chosen]
+    names = [f"cluster {c}\n{size} image{'s' * (size != 1)}" for c, size in enumerate(sizes)]
+    plots.examples(images, names, folder / "examples.png")
+
+
+def _reconstructions(encoder: Encoder, index: Path, weights: Path, path: Path) -> None:
+    import numpy as np
+
+    rows = [r for r in load_index(index) if r.split == "train"]
+    chosen = [i for i in SHOWN if i < len(rows) and not rows[i].problem]
+    if not chosen:
+        return
+    shown = np.stack([pixels(rows[i], encoder.preprocessing) for i in chosen])
+    back = _rebuild(encoder, weights, shown)
+    plots.reconstructions(shown, back, [f"row {i}" for i in chosen], path)
+
+
+def _rebuild(encoder: Encoder, weights: Path, shown: np.ndarray) -> np.ndarray:
+    """Reconstructions (n, s, s, 3) uint8."""
+    import torch
+
+    from imclust.fit import load_weights
+    from imclust.loader import to_input
+
+    network = encoder.network()
+    facts = load_weights(weights / "weights.safetensors", network)
+    with torch.inference_mode():
+        x = to_input(shown, Preprocessing(**facts["preprocessing"]), "cpu")
+        back = encoder.reconstruct(network.eval(), x)
+    mean, std = (torch.tensor(facts["preprocessing"][k]).view(1, 3, 1, 1) for k in ("mean", "std"))
+    level = ((back * std + mean) * 255).round().clamp(0, 255).byte()
+    return level.permute(0, 2, 3, 1).numpy()
