@@ -47,13 +47,15 @@ class State:
     """Where a training stands; everything a resume needs.
 
     Args:
-        steps: planned. step: done. spent: seconds of all runs so far. log: the step log.
+        steps: to make. planned: how many there were to make at first. step: done.
+        spent: seconds of all runs so far. log: the step log.
     """
 
     network: nn.Module
     objective: Objective
     optimizer: torch.optim.Optimizer
     steps: int
+    planned: int
     step: int = 0
     spent: float = 0.0
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -65,7 +67,7 @@ class State:
             "network": self.network.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "at": json.dumps([self.step, self.steps, self.spent, self.log]),
+            "at": json.dumps([self.step, self.steps, self.planned, self.spent, self.log]),
         }
         # By way of memory: torch's own writer turns a full disk into an error nobody can read.
         buffer = io.BytesIO()
@@ -79,7 +81,7 @@ class State:
         self.network.load_state_dict(doc["network"])
         self.objective.load_state_dict(doc["objective"])
         self.optimizer.load_state_dict(doc["optimizer"])
-        self.step, self.steps, self.spent, self.log = json.loads(doc["at"])
+        self.step, self.steps, self.planned, self.spent, self.log = json.loads(doc["at"])
 
 
 def fit(
@@ -108,14 +110,15 @@ def fit(
         encode: (network, input) -> codes (b, d), for objectives that sweep over all images.
 
     Returns:
-        The step log: step, epoch, learning rate, mean loss since the record before.
+        The step log: step, epoch, learning rate, mean loss since the record before, and the
+        steps that were planned at first; those of the last record differ where a plan was cut.
 
     Raises:
         Refusal: the loss is no longer finite.
     """
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     work = _Work(plan, torch.from_numpy(images), preprocessing, seed, device)
-    state = State(network, objective.to(device), _optimizer(network, plan), work.most)
+    state = work.start(network, objective)
 
     def sweep(of: nn.Module = network) -> Tensor:
         if encode is None:
@@ -128,6 +131,7 @@ def fit(
         start = time.monotonic()
         with deterministic():
             state.steps = _affordable(network, objective, work, sweep, plan.seconds)
+            state.planned = state.steps
         state.spent = time.monotonic() - start
 
     network.train()
@@ -185,6 +189,11 @@ class _Work:
         half = plan.precision == "auto" and has_fast_bf16(device)
         self._precision = partial(torch.autocast, kind, torch.bfloat16) if half else nullcontext
 
+    def start(self, network: nn.Module, objective: Objective) -> State:
+        """A training that has not begun; the network is on the device."""
+        optimizer = _optimizer(network, self.plan)
+        return State(network, objective.to(self.device), optimizer, self.most, self.most)
+
     def step(self, state: State, rows: np.ndarray, number: int) -> Tensor:
         """Learn from some images; the loss, without gradient."""
         plan = self.plan
@@ -219,7 +228,7 @@ def steps_per_second(
     """
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     work = _Work(plan, torch.from_numpy(images), preprocessing, 0, device)
-    state = State(network.train(), objective.to(device), _optimizer(network, plan), work.most)
+    state = work.start(network.train(), objective)
     with deterministic():
         return 1 / statistics.median(_timed(state, work)[2:])
 
@@ -245,7 +254,7 @@ def _affordable(
 ) -> int:
     """Steps that fit into so many seconds, by the time that copies take for a few."""
     trial = copy.deepcopy(network).train()
-    state = State(trial, copy.deepcopy(objective), _optimizer(trial, work.plan), work.most)
+    state = work.start(trial, copy.deepcopy(objective))
     begun = []
     for epoch in (0, 1):  # the first has more to prepare than the others
         start = time.monotonic()
@@ -335,7 +344,8 @@ def _record(state: State, losses: list[Tensor], plan: Plan, per_epoch: int) -> N
         raise refusal("the training loss", "finite", mean, "lower the learning rate (--lr)")
     rate = plan.rate(state.step - 1, state.steps)
     epoch = round(state.step / per_epoch, 4)
-    state.log.append({"step": state.step, "epoch": epoch, "lr": rate, "loss": round(mean, 6)})
+    record = {"step": state.step, "epoch": epoch, "lr": rate, "loss": round(mean, 6)}
+    state.log.append(record | {"planned": state.planned})
 
 
 def _batches(n: int, batch: int, seed: int, begin: int) -> Iterator[np.ndarray]:

@@ -33,3 +33,52 @@ def test_local_aggregation_starts_from_an_autoencoder(imclust, tmp_path):
     refused(imclust(*last, "--start", "ae", "conv-ae"), "--start", "left out")
     assert imclust("train", *index, "--out", "p", "pixels")[0] == 0
     refused(imclust(*last, "--start", "p", "local-aggregation"), "can be trained")
+
+
+def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
+    make_arrays(tmp_path / "data")
+    index = ("--index", "raw/index")
+    assert imclust("download", "--out", "raw", "arrays", "--data-dir", "data")[0] == 0
+    plan = ("plan", *index, "--out", "plan", "--budget", "8s", "--shares", "3", "1")
+    code, out, err = imclust(*plan)
+    assert code == 0, err
+    assert "plan for 8s: 32 px, width " in out
+    side, _, first, second, heads = (tmp_path / "plan/plan.txt").read_text().split()
+    assert (side, float(first)) == ("32", pytest.approx(4.5))
+    assert (float(second), float(heads)) == (pytest.approx(1.5), pytest.approx(0.6))
+    speeds = (tmp_path / "plan/speeds.csv").read_text()
+    assert speeds.startswith("side,width,images_per_second,epochs\n32,32,")
+    assert "is up to date" in imclust(*plan)[1]
+
+    learn = ("train", *index, "--out", "w", "--budget", f"{first}s")
+    code, out, err = imclust(*learn, "vicreg", "--size", side, "--width", "8")
+    assert code == 0, err
+    doc = json.loads((tmp_path / "w/manifest.json").read_text())
+    assert 0.2 < doc["seconds"] < 12
+    assert doc["steps"] >= 1
+    assert doc["plan"]["seconds"] == pytest.approx(4.5)
+    assert doc["track"] == "scratch"
+    exact = ("train", *index, "--out", "e", "--steps", str(doc["steps"]))
+    code, _, err = imclust(*exact, "vicreg", "--size", side, "--width", "8")
+    assert code == 0, err
+    a, b = ((tmp_path / n / "weights.safetensors").read_bytes() for n in "we")
+    if doc["planned"] == doc["steps"]:  # no plan was cut, so nothing depends on the time
+        assert a == b
+
+    more = ("scan-net", "--n-clusters", "2", "--epochs", "2")
+    assert imclust("train", *index, "--out", "s", "--start", "w", *more)[0] == 0
+    assert imclust("encode", *index, "--weights", "s", "--out", "z")[0] == 0
+    assert json.loads((tmp_path / "z/manifest.json").read_text())["parts"] == [64, 2]
+
+    for wrong, *words in (
+        (("--budget", "soon"), "a time such as 60s"),
+        (("--budget", "-5m"), "a time such as 60s"),
+        (("--budget", "5m", "--steps", "3"), "--budget and --steps", "one of them"),
+        (("--steps", "0"), "--steps", "at least 1"),
+    ):
+        refused(imclust("train", *index, "--out", "x", *wrong, "simclr"), *words)
+    refused(imclust("train", *index, "--out", "x", "--budget", "5m", "simclr", "--epochs", "3"),
+            "--epochs and --budget")  # fmt: skip
+    refused(imclust("train", *index, "--out", "x", "--start", "raw/index", "scan-net"), "weights")
+    refused(imclust("plan", *index, "--out", "p", "--encoder", "pixels"), "--encoder", "simclr")
+    refused(imclust("plan", *index, "--out", "p", "--shares", "1", "0"), "--shares", "above 0")

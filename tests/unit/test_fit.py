@@ -1,5 +1,7 @@
 import json
 import math
+import time
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -9,6 +11,7 @@ from torch import nn
 
 from helpers import two_kinds
 from imclust import fit as fitting
+from imclust.augment import PRESETS
 from imclust.checks import Refusal
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
 from imclust.fit import fit, load_weights, save_weights
@@ -208,3 +211,87 @@ def test_batches_cover_every_row_once_an_epoch():
     assert not np.array_equal(np.concatenate(batches[:3]), np.concatenate(batches[3:]))
     late = list(islice(fitting._batches(10, 4, seed=3, begin=4), 2))
     assert all(np.array_equal(a, b) for a, b in zip(late, batches[4:], strict=True))
+
+
+class Slow(Copy):
+    """Every step takes a while; after so many steps a longer one."""
+
+    def __init__(self, each, later=None, after=10):
+        super().__init__()
+        self.each, self.later, self.after = each, later or each, after
+
+    def forward(self, network, x, rows):
+        time.sleep(self.each if self.steps < self.after else self.later)
+        return super().forward(network, x, rows)
+
+    def begin_epoch(self, network, epoch, sweep):
+        """No count: a measurement begins epochs of its own."""
+
+
+def in_time(folder, objective, seconds, **more):
+    began = time.monotonic()
+    log = fit(
+        small_network(), objective, two_kinds(64)[0], Preprocessing(32),
+        replace(PLAN, epochs=1000, seconds=seconds, checkpoints=(), **more),
+        seed=0, device="cpu", folder=folder,
+    )  # fmt: skip
+    return time.monotonic() - began, log
+
+
+def test_a_budget_decides_the_number_of_steps_and_the_rate_still_falls_to_zero(tmp_path, capsys):
+    taken, log = in_time(tmp_path, Slow(0.03), 3.0)
+    assert taken < 5
+    assert 30 <= log[-1]["step"] <= 100
+    assert log[-1]["lr"] < 0.01 * PLAN.lr
+    assert "epochs planned for 3 s" in capsys.readouterr().out
+
+
+def test_a_machine_that_slows_down_has_its_plan_cut(tmp_path):
+    taken, log = in_time(tmp_path, Slow(0.01, later=0.2, after=30), 3.0)
+    assert taken < 5
+    assert log[-1]["lr"] < 0.2 * PLAN.lr
+
+
+def test_a_killed_budget_goes_on_with_the_time_that_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(fitting, "LOG_EVERY", 1)
+    whole = Slow(0.05)
+    whole.dies_after = 25
+    with pytest.raises(Killed):
+        in_time(tmp_path, whole, 4.0)
+    kept = torch.load(tmp_path / "resume.pt", weights_only=True)
+    step, steps, _, spent, _ = json.loads(kept["at"])
+    taken, log = in_time(tmp_path, Slow(0.05), 4.0)
+    assert step < log[-1]["step"] <= steps
+    assert taken < 4.0 - spent + 1.5
+    assert [r["step"] for r in log] == list(range(1, log[-1]["step"] + 1))
+
+
+def test_exactly_so_many_steps(tmp_path):
+    _, log = train(tmp_path, plan=replace(PLAN, steps=5))
+    assert log[-1]["step"] == 5
+    assert log[-1]["lr"] < 0.2 * PLAN.lr
+
+
+def test_several_views_reach_the_objective_one_behind_the_other(tmp_path):
+    seen = []
+
+    class Looks(Copy):
+        def forward(self, network, x, rows):
+            seen.append((x.detach().clone(), rows))
+            return super().forward(network, x, rows)
+
+    plan = replace(PLAN, epochs=1, views=2, augmentation=PRESETS["flip"])
+    images = two_kinds(48)[0]
+    fit(small_network(), Looks(), images, Preprocessing(32), plan, seed=0, device="cpu",
+        folder=tmp_path)  # fmt: skip
+    x, rows = seen[0]
+    assert x.shape[0] == 2 * len(rows) == 32
+    plain = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    for view in x.chunk(2):
+        for got, want in zip(view, plain, strict=True):
+            assert (
+                min(float((got - want).abs().max()), float((got - want.flip(2)).abs().max())) < 1e-5
+            )
+    differ = sum(not torch.equal(a, b) for a, b in zip(*x.chunk(2), strict=True))
+    assert 2 <= differ <= 14

@@ -124,7 +124,8 @@ def test_measures_are_what_they_say(rng):
         want = [learned[i], np.mean(alike), np.mean(mates), even]
         got = [c.numbers[name] for name in NUMBERS if name != "silhouette"]
         np.testing.assert_allclose(got, want, atol=1e-9)
-        assert c.score == pytest.approx(learned[i] * even)
+        shared = max(np.mean(alike), 0.01) ** 0.3
+        assert c.score == pytest.approx(learned[i] * even * shared)
 
 
 def test_expected_accuracy_asks_the_better_half_of_the_others(rng):

@@ -136,6 +136,7 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
             encode=encoder.encode,
         )
         facts |= {"plan": asdict(plan), "loss": log[-1]["loss"], "steps": log[-1]["step"]}
+        facts |= {"planned": log[-1]["planned"]}
         say(f"training loss {log[-1]['loss']:.4f} after {log[-1]['step']} steps")
     header = {**encoder.input_facts(), "encoder": name, "config": plain(cfg.encoder)}
     disk_space(folder, 4 * facts["parameters"])
