@@ -122,8 +122,8 @@ def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
     """A ResNet of four blocks for images of 32 to 224 px, at about the same cost.
 
     The first convolutions bring any size to 16 x 16 positions of `width` channels; each of the
-    next stages doubles the channels, two of them halve the map, and the mean over the last 4 x 4
-    positions is the code.
+    next stages doubles the channels and halves the map, and the mean over the last 2 x 2 positions
+    is the code.
 
     Args:
         width: channels of the first stage. size: side of the images, a multiple of 16.
@@ -139,10 +139,10 @@ def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
         stem.append(convolution(w, w, 2))
         shrink = -(-shrink // 2)
     blocks = [Residual(w, w, 1), Residual(w, 2 * w, 2), Residual(2 * w, 4 * w, 2)]
-    last = Residual(4 * w, 8 * w, 1)
-    end: list[nn.Module] = [nn.AdaptiveAvgPool2d(4 if latents else 1), nn.Flatten()]
+    last = Residual(4 * w, 8 * w, 2)
+    end: list[nn.Module] = [nn.AdaptiveAvgPool2d(2 if latents else 1), nn.Flatten()]
     if latents:
-        end.append(nn.Linear(8 * w * 16, latents))
+        end.append(nn.Linear(8 * w * 4, latents))
     return nn.Sequential(*stem, *blocks, last, *end)
 
 
