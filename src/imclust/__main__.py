@@ -23,7 +23,7 @@ STAGES = {  # in pipeline order
     "finetune": ("Finetune", "train a classifier on published labels or on confident clusters"),
     "score": ("Score", "measure the answer, against labels where there are some"),
     "submit": ("Submit", "write submission.csv, for two clusters its inverted twin; or check one"),
-    "report": ("Report", "pictures of a run, and the summary that ends it"),
+    "report": ("Report", "one page about a run, its pictures, and the summary that ends it"),
     "upload": ("Upload", "send a submission to its leaderboard, once, and follow its score"),
     "leaderboard": ("Leaderboard", "show the ledger of submissions, best first"),
     "reproduce": ("Reproduce", "make a submission again and compare the bytes"),

@@ -150,7 +150,7 @@ def _summary(
         "scores": score_table(scores) if scores else None,
         "files": sorted(map(str, at.submission.glob("*.csv"))) if at.submission else [],
         "commands": _commands(at, answer, submission),
-        "corrected": provenance.corrected_command(answer["argv"], CORRECTIONS),
+        "corrected": provenance.corrected_command(at, answer, CORRECTIONS),
         "corrections": answer.get("corrections"),
         "steps": provenance.steps(made),
         "versions": provenance.versions(made),
@@ -231,6 +231,7 @@ def _sections(
         relations.centre_distances(features, rows.ids, rows.clusters, rows.k) if features else None
     )
     return {
+        "farthest": relations.farthest(distances),
         "distances": distances if rows.k <= relations.WIDEST else None,
         "pairs": _pairs(distances, names),
         "confused": _confused(rows, names, labelled),
@@ -269,4 +270,4 @@ def _comparison(others: list[dict[str, Any]]) -> Table | None:
         return None
     head = ["run", "clusters", "images in both", "ARI", "moved", "share moved"]
     cells = [[o["name"], o["k"], o["common"], o["ari"], o["moved"], o["share"]] for o in others]
-    return Table("comparison", "This answer beside others", head, cells)
+    return Table("comparison-table", "This answer beside others", head, cells)

@@ -9,7 +9,7 @@ from imclust.page.rows import Rows
 if TYPE_CHECKING:
     import numpy as np
 
-EACH = 12  # images of a group
+EACH = 10  # images of a group
 MOST = 3000  # images of all groups of all clusters together
 GROUPS = ("centres", "random", "borderline", "outliers")
 

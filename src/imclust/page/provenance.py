@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from imclust.clusterers import CLUSTERERS
+from imclust.page.sources import Sources
 
 CORRECTIONS = "--corrections"
 
@@ -43,17 +47,48 @@ def command(argv: list[str]) -> str:
     return shlex.join(["python", "-m", "imclust", *argv])
 
 
-def corrected_command(argv: list[str], file: str) -> str:
+def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
     """The command that makes an answer again with a file of corrections.
 
+    That of the manifest, in which a file of corrections that it named is replaced; of an answer
+    that was made through Python, or inside another command, the one that says the same.
+
     Args:
-        argv: of the answer's manifest; a file of corrections that it named is replaced.
+        at: where the answer and its index are. doc: the answer's manifest.
     """
-    words = list(argv)
+    words = list(doc["argv"])
+    if words[:1] != ["cluster"]:
+        words = ["cluster", *_as_flags(at, doc)]
     while CORRECTIONS in words:
-        at = words.index(CORRECTIONS)
-        del words[at : at + 2]
-    return command([words[0], CORRECTIONS, file, *words[1:]] if words else [])
+        where = words.index(CORRECTIONS)
+        del words[where : where + 2]
+    return command([words[0], CORRECTIONS, file, *words[1:]])
+
+
+def _as_flags(at: Sources, doc: dict[str, Any]) -> list[str]:
+    """The settings of an answer as flags of `cluster`; of the head, those that are not default."""
+    inputs = doc["inputs_at"].items()
+    features = [
+        os.path.normpath(at.assignment / p) for role, p in inputs if role.startswith("features")
+    ]
+    config = doc["config"]
+    words = ["--features", *features, "--index", str(at.index), "--out", str(at.assignment)]
+    words += ["--n-clusters", str(doc["n_clusters"]), "--seed", str(config.get("seed", 0))]
+    if config.get("method") not in {entry.name for entry in CLUSTERERS}:
+        return words
+    entry, head = CLUSTERERS.revive(config)
+    words.append(entry.name)
+    for field in fields(head):
+        value = getattr(head, field.name)
+        if value == field.default:
+            continue
+        flag = field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            several = value if isinstance(value, tuple) else (value,)
+            words += [f"--{flag}", *map(str, several)]
+    return words
 
 
 def versions(made: Mapping[Path, dict[str, Any]]) -> list[tuple[str, str]]:

@@ -47,6 +47,15 @@ def centre_distances(
         return np.clip(1 - total / np.outer(length, length), 0, 2)
 
 
+def farthest(distances: np.ndarray | None) -> float:
+    """The largest distance between clusters, above 0: the scale of the table's colours."""
+    import numpy as np
+
+    if distances is None or not np.isfinite(distances).any():
+        return 1.0
+    return max(float(np.nanmax(distances)), 1e-9)
+
+
 def nearest_pairs(distances: np.ndarray, most: int = PAIRS) -> list[tuple[int, int, float]]:
     """The pairs of clusters that lie nearest: (one, other, distance), nearest first."""
     import numpy as np

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Table:
 
 def shown(value: Cell) -> str:
     """A cell as text: whole numbers whole, others with four significant digits."""
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "\N{EN DASH}"
     if isinstance(value, float):
         if abs(value) >= 1000 or value == int(value):

@@ -1,4 +1,4 @@
-"""`report`: the pictures of a run, and the summary that ends it."""
+"""`report`: one page about a run, its pictures, and the summary that ends it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class Report:
-    """Draw a run: the embedding, reconstructions, training; then say how it went."""
+    """Make report.html and pictures of a run, beside other runs if there are; then say how it
+    went."""
 
     out: Path
-    """Folder of the pictures."""
+    """Folder of the page and the pictures."""
     submission: Path | None = None
     """The `submission` artefact, from `submit`; or else --assignment."""
     assignment: Path | None = None
@@ -36,7 +37,7 @@ class Report:
     labels: Path | None = None
     """The `labels` artefact, from `download`; colours points, chooses nothing."""
     embedding: Path | None = None
-    """The two-dimensional `features` artefact to draw."""
+    """The two-dimensional `features` artefact to draw; without it there is no map."""
     own: Path | None = None
     """The embedding of validation images reduced on their own."""
     against: tuple[Path, ...] = field(default=())
@@ -110,6 +111,7 @@ def _summary(cfg: Report) -> None:
     if cfg.scores:
         for line in table(json.loads((cfg.scores / "scores.json").read_text())):
             say(line)
+    say(f"page: {cfg.out / PAGE}")
     say(f"pictures in {cfg.out}: {', '.join(sorted(p.name for p in cfg.out.glob('*.png')))}")
     made = lineage(cfg.out)
     names = {p: doc["kind"] if doc["kind"] == "submission" else p.name for p, doc in made.items()}
