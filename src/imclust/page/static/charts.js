@@ -33,8 +33,8 @@ const finite = (xs, ys) => {
   return [kept.map(([x]) => x), kept.map(([, y]) => y)];
 };
 
-function curve(place, xs, ys, { title, x, y, log = false, mark = null }) {
-  const chart = figure({ y_axis_type: log ? "log" : "linear", x_axis_label: x, y_axis_label: y, ...(title ? { title } : {}) });
+function curve(place, xs, ys, { title, x, y, log = false, mark = null, range = null }) {
+  const chart = figure({ y_axis_type: log ? "log" : "linear", x_axis_label: x, y_axis_label: y, ...(title ? { title } : {}), ...(range ? { y_range: range } : {}) });
   const [at, values] = finite(xs, ys);
   chart.line(at, values, { line_width: 2, line_color: css("--accent") });
   if (mark) chart.scatter([mark[0]], [mark[1]], { size: 9, fill_color: css("--c4"), line_color: null });
@@ -62,7 +62,7 @@ function drawTraining() {
   const plot = $("accuracy-plot");
   if (!plot) return;
   const marks = t.checkpoints;
-  onceNear(plot, () => curve(plot, marks.map((m) => m.epoch), marks.map((m) => m.accuracy), { title: "Accuracy at checkpoints (shown, never used to choose)", x: "epoch", y: "accuracy" }));
+  onceNear(plot, () => curve(plot, marks.map((m) => m.epoch), marks.map((m) => m.accuracy), { title: "Accuracy at checkpoints (shown, never used to choose)", x: "epoch", y: "accuracy", range: [0, 1.02] }));
 }
 
 function drawCount() {

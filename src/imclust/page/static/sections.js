@@ -74,9 +74,10 @@ function movedRows() {
   return rows;
 }
 
+// Clusters of another run go by the names of ours that they match.
 const theirName = (run, cluster) => {
   const same = F.against[run].ours[cluster];
-  return `${F.against[run].names[cluster]}${same < 0 ? "" : ` (ours ${same})`}`;
+  return same < 0 ? `its ${F.against[run].names[cluster]}` : nameOf(same);
 };
 
 function showMoved() {
