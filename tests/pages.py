@@ -6,10 +6,16 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main
+from imclust.artifacts import Order, produce
+from imclust.images import ImageRow, save_index
+from imclust.page.build import write_page
+from imclust.page.sources import Sources
+from imclust.records import Assignment, Features, write_csv
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Names that must be shown as text and do nothing.
@@ -73,6 +79,46 @@ def report(top, name, *more):
         *("--scores", top / "scores", "--labels", top / "raw" / "labels"),
         *("--embedding", top / "flat", *more),
     )
+
+
+def made_up(top, clusters, texts=(), flat=True, side=24):
+    """A report of artefacts that no stage made: of images of random colours, or of texts.
+
+    Args:
+        clusters: (n,) int. texts: one an image, if it shall be texts. flat: with an embedding.
+    """
+    top.mkdir(parents=True, exist_ok=True)
+    n, k, rng = len(clusters), max(clusters) + 1, np.random.default_rng(0)
+    ids, splits = np.array([f"i{i:05}" for i in range(n)]), np.full(n, "train")
+    source = top / ("t.csv" if texts else "x.npy")
+    if texts:
+        write_csv(source, ("text",), ((t,) for t in texts))
+    else:
+        x = rng.integers(0, 256, (n, 1, 1, 3)) + rng.integers(-9, 9, (n, side, side, 3))
+        np.save(source, x.clip(0, 255).astype(np.uint8))
+
+    def index(folder):
+        size = () if texts else (side, side)
+        save_index(
+            folder,
+            [ImageRow(i, "train", str(source), str(r), *size) for r, i in enumerate(ids.tolist())],
+        )
+        return {"challenge": "made up", "content": "texts" if texts else "images"}
+
+    def embedding(folder):
+        xy = rng.standard_normal((n, 2)).astype(np.float32)
+        return {**Features(ids, splits, xy).save(folder), "space": "made up"}
+
+    p = rng.random((n, k)).astype(np.float32) / k
+    p[np.arange(n), clusters] += 1
+    answer = Assignment(ids, splits, p / p.sum(1, keepdims=True))
+    produce(top / "index", Order("index", {}, {}, ()), index)
+    produce(top / "flat", Order("features", {}, {}, ()), embedding)
+    made = Order("assignment", {"method": "none"}, {"index": top / "index"}, ())
+    produce(top / "clusters", made, answer.save)
+    at = Sources(top / "clusters", top / "index", embedding=top / "flat" if flat else None)
+    write_page(at, top, top / "report.html")
+    return top / "report.html"
 
 
 class Seen:

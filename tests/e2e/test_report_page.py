@@ -4,10 +4,11 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from imclust.records import Assignment, read_csv
-from pages import CHROMIUM, CLASSES, LONG, hard_names, make_run, opened
+from pages import CHROMIUM, CLASSES, LONG, hard_names, made_up, make_run, opened
 
 pytestmark = pytest.mark.slow
 
@@ -226,6 +227,38 @@ def test_clusters_are_sorted_and_found(page):
     assert sizes == sorted(sizes, reverse=True)
     page.locator("#cluster-filter").fill("cluster 2")
     assert page.locator("article.cluster:visible").count() == 1
+
+
+def test_of_texts_the_texts_are_shown(browser, tmp_path):
+    texts = ["<b>bold</b> & plain", "long " * 400, "$$x$$", *(f"text {i}" for i in range(27))]
+    file = made_up(tmp_path, np.arange(30) % 3, texts)
+    with opened(browser, file) as (page, seen):
+        page.locator("#cluster-0").scroll_into_view_if_needed()
+        page.locator("#cluster-0 .tile").first.wait_for()
+        shown = page.locator("#cluster-0 .tile .text").all_inner_texts()
+        assert "<b>bold</b> & plain" in shown
+        assert page.locator(".pic").count() == 0
+        assert seen.errors == []
+
+
+def test_three_hundred_clusters_without_an_embedding(browser, tmp_path):
+    clusters = np.concatenate([np.arange(300), np.repeat(np.arange(4), 40)])
+    file = made_up(tmp_path, clusters, flat=False)
+    with opened(browser, file) as (page, seen):
+        assert page.locator("#map").count() == 0
+        page.locator("#cluster-single").check()
+        assert page.locator("article.cluster:visible").count() == 296
+        page.locator("#cluster-single").uncheck()
+        page.locator("#cluster-2 details summary").click()
+        page.locator("#cluster-2 details .tile").nth(40).wait_for()
+        assert page.locator("#cluster-2 details .tile").count() == 41
+        assert seen.errors == []
+
+
+def test_a_page_of_many_images_grows_by_no_more_than_its_share(tmp_path):
+    """60 MB for 100 000 images leave 600 bytes an image; see benchmarks/report_size.py."""
+    small, large = (made_up(tmp_path / str(n), np.arange(n) % 8, side=64) for n in (1000, 4000))
+    assert (large.stat().st_size - small.stat().st_size) / 3000 < 600
 
 
 LOOKS = {

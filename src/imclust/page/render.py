@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import importlib.util
 import json
 from pathlib import Path
@@ -20,6 +21,14 @@ POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 )
+
+
+def look() -> str:
+    """Digest of the templates, styles and scripts: a page is made again when they change."""
+    h = hashlib.sha256()
+    for path in sorted([*HERE.glob("templates/*.j2"), *HERE.glob("static/*")]):
+        h.update(path.name.encode() + path.read_bytes())
+    return h.hexdigest()[:16]
 
 
 def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:

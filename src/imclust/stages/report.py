@@ -12,12 +12,17 @@ from imclust.artifacts import Order, lineage, produce, read_manifest
 from imclust.checks import refusal
 from imclust.log import say
 from imclust.page.build import write_page
+from imclust.page.render import look
 from imclust.page.sources import Sources
 from imclust.records import read_labels
 from imclust.stages._pictures import draw
 from imclust.stages._table import table
 
-CODE = ("plots", "stages.report", "stages._pictures")
+PARTS = (
+    *("build", "compare", "gallery", "labelled", "provenance", "relations", "render", "rows"),
+    *("sources", "sprites", "tables"),
+)
+CODE = ("plots", "stages.report", "stages._pictures", *(f"page.{name}" for name in PARTS))
 PAGE = "report.html"
 
 
@@ -55,7 +60,7 @@ def run(cfg: Report) -> None:
     named |= {"embedding": cfg.embedding, "own": cfg.own}
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
-    order = Order("report", {}, roles, CODE)
+    order = Order("report", {"look": look()}, roles, CODE)
     produce(cfg.out, order, lambda folder: _draw(cfg, answer, folder), force=cfg.force)
     _summary(cfg)
 
