@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 # Side in pixels by number of images: few are shown large, many must fit into one page.
-SIDES = ((1000, 128), (2500, 96), (6000, 64), (12_000, 48), (30_000, 32), (60_000, 24))
-LEAST = 20
+SIDES = ((1000, 128), (2500, 96), (6000, 64), (12_000, 48), (30_000, 36), (60_000, 28))
+LEAST = 24
 BUDGET = 28_000_000  # bytes of all sheets; base64 makes four thirds of it
 QUALITIES = (80, 65, 50, 35, 20)
 SHEET = 2048  # pixels of a sheet's side, at most
