@@ -24,7 +24,7 @@ STAGES = {  # in pipeline order
     "finetune": ("Finetune", "train a classifier on published labels or on confident clusters"),
     "score": ("Score", "measure the answer, against labels where there are some"),
     "submit": ("Submit", "write submission.csv, for two clusters its inverted twin; or check one"),
-    "report": ("Report", "pictures of a run, and the summary that ends it"),
+    "report": ("Report", "one page about a run, its pictures, and the summary that ends it"),
     "plot": ("Plot", "pictures of an answer for papers and slides"),
     "upload": ("Upload", "send a submission to its leaderboard, once, and follow its score"),
     "leaderboard": ("Leaderboard", "show the ledger of submissions, best first"),

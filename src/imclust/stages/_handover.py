@@ -19,6 +19,7 @@ from imclust.stages._handover_facts import facts_of
 
 SOURCE = Path(__file__).parents[1]
 CHECKOUT = SOURCE.parents[1]
+CODE = {".py", ".j2", ".css", ".js"}
 CHECKPOINTS = "checkpoint_*"
 
 
@@ -62,7 +63,7 @@ def _copy_source(folder: Path) -> None:
         )  # fmt: skip
     for name in needed:
         shutil.copyfile(CHECKOUT / name, folder / name)
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted(p for p in SOURCE.rglob("*") if p.suffix in CODE):
         to = folder / "src" / "imclust" / path.relative_to(SOURCE)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)

