@@ -63,23 +63,28 @@ class Count:
         return done + (f", {self.rate:.3g} {self.unit}/s" if self.rate else "")
 
 
+def pace(parts: list[Part]) -> float:
+    """Seconds that this machine takes for each that was expected, drawn to 1 while little was
+    measured."""
+    over = [p for p in parts if p.state == "done"]
+    return (TRUST + sum(p.took for p in over)) / (TRUST + sum(p.expected for p in over))
+
+
 def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) -> float:
     """Seconds until all parts are over.
 
-    What is expected of each, times the pace of this machine: the seconds measured over those
-    expected, drawn to 1 while little was measured. The part at work is measured by its bar.
+    What is expected of each, times the pace of this machine. The part at work is measured by its
+    bar, where that covers it.
 
     Args:
         parts: in order, at most one at work. elapsed: seconds since that one began.
         count: where its bar is.
     """
-    over = [p for p in parts if p.state == "done"]
-    pace = (TRUST + sum(p.took for p in over)) / (TRUST + sum(p.expected for p in over))
-    left = pace * sum(p.expected for p in parts if p.state == "waiting")
+    left = pace(parts) * sum(p.expected for p in parts if p.state == "waiting")
     for part in parts:
         if part.state == "at work":
             known = count.left if count is not None and count.what == part.bar else None
-            late = max(pace * part.expected - elapsed, OVERDUE * elapsed)
+            late = max(pace(parts) * part.expected - elapsed, OVERDUE * elapsed)
             left += late if known is None else known
     return left
 
@@ -109,7 +114,7 @@ class Display:
         from rich.live import Live
 
         console = Console(file=sys.stderr, force_jupyter=False)
-        if console.is_terminal and not console.is_dumb_terminal:
+        if sys.stderr.isatty() and not console.is_dumb_terminal:
             self._live = Live(
                 get_renderable=self._drawn,
                 console=console,
@@ -194,7 +199,7 @@ class Display:
         bar = self._count.text() if self._count else ""
         for part in self.parts:
             details = {
-                "waiting": "",
+                "waiting": f"about {spell(pace(self.parts) * part.expected)}",
                 "at work": f"{spell(now - self._start)}  {bar}",
                 "done": spell(part.took),
                 "up to date": "up to date",

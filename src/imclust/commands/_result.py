@@ -52,6 +52,8 @@ class FolderResult:
     def evidence(self) -> str:
         """One sentence on where K comes from."""
         doc = read_manifest(self.clusters)
+        if doc["config"]["method"] == "place":
+            return f"K = {self.n_clusters}, the clusters of {self.clusters.parents[1] / 'clusters'}"
         if "k_favourites" not in doc:
             return f"K = {self.n_clusters}, as given"
         votes = ", ".join(f"{name} {k}" for name, k in doc["k_favourites"].items())
@@ -86,7 +88,8 @@ class FolderResult:
             return []
         shown = ", ".join(printable(file) for file, _ in aside[:NAMED])
         more = f" and {len(aside) - NAMED} more" if len(aside) > NAMED else ""
-        lines = [f"{len(aside)} files could not be read and are in no cluster: {shown}{more}"]
+        files = f"{len(aside)} file{'s' * (len(aside) != 1)} that cannot be read"
+        lines = [f"set aside, in no cluster: {files}: {shown}{more}"]
         return [*lines, f"why: {self.folder / 'set_aside.csv'}"]
 
     def _repr_html_(self) -> str:

@@ -112,7 +112,7 @@ def cluster_folder(
             seed,
             budget,
             name,
-            Path(workspace),
+            Path(workspace).expanduser(),
         )
     )
 
