@@ -46,6 +46,8 @@ LAYER = {
     "priors": 4,
     "lloyd": 2,
     "contiguity": 2,
+    "corrections": 3,
+    "correcting": 4,
     "links": 2,
     "sizes": 3,
     "texts": 3,

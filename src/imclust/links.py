@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from imclust.checks import refusal
@@ -15,7 +16,9 @@ STEPS = 20_000
 """Steps of the search for cannot-link pairs; exact where a group of them needs no more."""
 
 
-def linked(log_p: np.ndarray, must_link: Pairs, cannot_link: Pairs) -> tuple[np.ndarray, bool]:
+def linked(
+    log_p: np.ndarray, must_link: Pairs, cannot_link: Pairs, names: Sequence[str] | None = None
+) -> tuple[np.ndarray, bool]:
     """Log posteriors under which every row's argmax keeps all pairs.
 
     Rows that must share a cluster, directly or through others, share the product of their
@@ -24,8 +27,9 @@ def linked(log_p: np.ndarray, must_link: Pairs, cannot_link: Pairs) -> tuple[np.
     by branch and bound; each then keeps its posterior but for the clusters of its opponents.
 
     Args:
-        log_p: (n, k) float64, finite.
+        log_p: (n, k) float64; -inf forbids a cluster, one at least is left to every row.
         must_link, cannot_link: pairs of row numbers.
+        names: (n,) what refusals call the rows, unless by their numbers.
 
     Returns:
         (n, k) float64, -inf where forbidden, and whether that assignment is the most probable one
@@ -40,6 +44,7 @@ def linked(log_p: np.ndarray, must_link: Pairs, cannot_link: Pairs) -> tuple[np.
     group = _groups(n, must_link)
     shared = np.zeros((int(group.max()) + 1, k))
     np.add.at(shared, group, log_p)
+    _refuse_impossible(log_p, group, shared, cannot_link, names)
     exact = True
     for members, opponents in _conflicts(group, cannot_link):
         labels, sure = _assignment(shared[members], opponents)
@@ -59,15 +64,44 @@ def _groups(n: int, pairs: Pairs) -> np.ndarray:
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
+def _refuse_impossible(
+    log_p: np.ndarray,
+    group: np.ndarray,
+    shared: np.ndarray,
+    cannot_link: Pairs,
+    names: Sequence[str] | None,
+) -> None:
+    """Refuse what two rows are enough to show: a search would say only that there is no answer."""
+    import numpy as np
+
+    do = "take one of them away"
+    for a, b in cannot_link:
+        if group[a] == group[b]:
+            got = f"{_both(a, b, names)}, which must-link pairs hold together"
+            raise refusal("a cannot-link pair", "of rows that may differ", got, do)
+        open_to = np.isfinite(shared[group[[a, b]]])
+        if open_to.any(0).sum() == 1:
+            got = f"{_both(a, b, names)}, which are fixed to one and the same cluster"
+            raise refusal("a cannot-link pair", "of rows that may differ", got, do)
+    impossible = np.flatnonzero(~np.isfinite(shared).any(1))
+    if len(impossible):
+        rows = np.flatnonzero(group == impossible[0])
+        fixed = rows[np.isfinite(log_p[rows]).sum(1) == 1]
+        at = log_p[fixed].argmax(1)
+        a, b = fixed[0], fixed[int((at != at[0]).argmax())]
+        got = f"{_both(a, b, names)}, which must-link pairs hold together"
+        raise refusal("what is fixed to different clusters", "free to differ", got, do)
+
+
+def _both(a: int, b: int, names: Sequence[str] | None) -> str:
+    return f"rows {a} and {b}" if names is None else f"images {names[a]!r} and {names[b]!r}"
+
+
 def _conflicts(group: np.ndarray, pairs: Pairs) -> list[tuple[np.ndarray, list[list[int]]]]:
     """Sets of groups that pairs connect: their numbers (m,), and of each its opponents' places."""
     import numpy as np
 
     edges = {(int(group[a]), int(group[b])) for a, b in pairs}
-    if any(a == b for a, b in edges):
-        a, b = next((a, b) for a, b in pairs if group[a] == group[b])
-        got = f"rows {a} and {b}, which must-link pairs hold together"
-        raise refusal("a cannot-link pair", "of rows that may differ", got, "take one of them away")
     names = sorted({g for edge in edges for g in edge})
     place = {g: i for i, g in enumerate(names)}
     whole = _groups(len(names), tuple((place[a], place[b]) for a, b in edges))

@@ -89,11 +89,13 @@ class Placed:
         probabilities: (n, k) float32 of the rows that the priors speak of, rows sum to one.
         place: does to posteriors (m, k) of further rows what makes sense for them: the same
             offsets and names, but neither order nor pairs; (m, k) float32.
+        unlinked: (n, k) float64, the same but for the pairs: what further pairs start from.
         facts: what was found, for the manifest: `row_order` always, `priors` where there are some.
     """
 
     probabilities: np.ndarray
     place: Callable[[np.ndarray], np.ndarray]
+    unlinked: np.ndarray
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -126,7 +128,7 @@ def apply(p: np.ndarray, priors: Priors, x: np.ndarray | None = None) -> Placed:
     said = {"significant": signal.significant, "says": signal.sentence}
     facts: dict[str, Any] = {"row_order": _rounded(vars(signal)) | said}
     if priors == Priors():
-        return Placed(p.astype(np.float32), _unmoved, facts)
+        return Placed(p.astype(np.float32), _unmoved, np.asarray(p, np.float64), facts)
     found: dict[str, Any] = {}
     columns = _columns(p, priors.anchors)
     q, b = np.asarray(p, np.float64), np.zeros(k)
@@ -135,6 +137,7 @@ def apply(p: np.ndarray, priors: Priors, x: np.ndarray | None = None) -> Placed:
         q = _moved(q, b)
     if priors.row_order != "ignore":
         q, found["order"] = _in_order(q, priors, x if not b.any() else None)
+    unlinked = q
     if priors.must_link or priors.cannot_link:
         q, found["links"] = _linked(q, priors)
     if priors.anchors:
@@ -147,6 +150,7 @@ def apply(p: np.ndarray, priors: Priors, x: np.ndarray | None = None) -> Placed:
     return Placed(
         softmax(np.log(np.maximum(q, TINY)))[:, columns].astype(np.float32),
         partial(_moved_and_named, b=b, columns=columns),
+        unlinked[:, columns],
         facts | {"priors": found},
     )
 

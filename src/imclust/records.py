@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -187,6 +188,15 @@ class Assignment:
         """The rows of one split, in order."""
         keep = self.splits == split
         return type(self)(self.ids[keep], self.splits[keep], self.probabilities[keep])
+
+
+def cluster_names(doc: Mapping[str, Any]) -> list[str]:
+    """What to call the clusters of an assignment with this manifest, where they are shown.
+
+    That is what corrections called them, else `cluster 0`, `cluster 1`, ...
+    """
+    given = doc.get("names") or [""] * doc["n_clusters"]
+    return [name or f"cluster {c}" for c, name in enumerate(given)]
 
 
 def write_csv(path: Path, header: tuple[str, ...], rows: Any) -> None:

@@ -39,10 +39,10 @@ NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {
     *("--index", "--weights", "--start", "--features", "--assignment", "--published"),
-    *("--data-dir", "--must-link", "--cannot-link", "--anchors"),
+    *("--data-dir", "--must-link", "--cannot-link", "--anchors", "--corrections"),
 }
 EITHER = "--known"  # a file, or the labels themselves
-MANY = {"--features"}  # flags of several values
+MANY = {"--features", "--corrections"}  # flags of several values
 DROPPED = {"--log": 1, "--scores": 1, "--force": 0}  # flag -> its values; they decide no byte
 
 
@@ -268,7 +268,7 @@ def _visit(folder: Path, docs: dict[Path, dict[str, Any]]) -> None:
     doc = read_manifest(folder)
     before = [Path(os.path.normpath(folder / there)) for there in doc["inputs_at"].values()]
     origin = _origin(folder, doc)
-    named = [origin.resolve(word) for _, word, is_path in _parsed(doc["argv"]) if is_path]
+    named = [origin.resolve(word) for _, word, is_path in _parsed(doc) if is_path]
     for path in [*before, *(p for p in named if (p / MANIFEST).is_file())]:
         _visit(path, docs)
     docs[folder] = doc
@@ -280,7 +280,7 @@ def _real_out(folder: Path, doc: dict[str, Any]) -> Path:
 
 def _origin(folder: Path, doc: dict[str, Any]) -> Origin:
     argv = doc["argv"]
-    outs = [word for flag, word, _ in _parsed(argv) if flag == "--out"]
+    outs = [word for flag, word, _ in _parsed(doc) if flag == "--out"]
     if not argv or argv[0] not in REPLAYED or not outs:
         raise Refusal(
             f"{folder} must have been made by a stage on the command line; got one made through "
@@ -290,11 +290,13 @@ def _origin(folder: Path, doc: dict[str, Any]) -> Origin:
     return Origin.of(outs[-1], _real_out(folder, doc))
 
 
-def _parsed(argv: list[str]) -> Iterator[tuple[str, str, bool]]:
-    """(flag it belongs to, word, whether it is a path) of every word of a command.
+def _parsed(doc: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """(flag it belongs to, word, whether it is a path) of every word of a manifest's command.
 
-    A flag itself belongs to none. `--flag=value` comes as two words.
+    A flag itself belongs to none. `--flag=value` comes as two words. The name of the method ends
+    a flag of several values, as it does on the command line.
     """
+    argv, method = doc["argv"], doc["config"].get("method")
     flag, count = "", 0
     for word in argv:
         if word.startswith("--"):
@@ -304,7 +306,7 @@ def _parsed(argv: list[str]) -> Iterator[tuple[str, str, bool]]:
             if not equals:
                 continue
             word = value
-        if flag not in MANY and count:  # a method's name after the last flag's only value
+        if count and (flag not in MANY or word == method):
             flag = ""
         count += 1
         yield flag, word, flag in PATHS
@@ -317,7 +319,7 @@ def _step(
     origin = _origin(paths[0], doc)
     words: list[str] = []
     skip = 0
-    for flag, word, is_path in _parsed(doc["argv"]):
+    for flag, word, is_path in _parsed(doc):
         name = word.replace("_", "-")
         if not flag and name in DROPPED:
             skip = DROPPED[name]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,10 +12,13 @@ from imclust.artifacts import Order, plain, produce, read_manifest
 from imclust.checks import cluster_count, finite, refusal
 from imclust.clusterers import CLUSTERERS
 from imclust.clusterers._base import Clustering, as_input
+from imclust.correcting import Corrected
+from imclust.corrections import Corrections
 from imclust.log import say
-from imclust.priors import apply
-from imclust.records import Assignment, Features, parts_of, write_csv
+from imclust.priors import Priors, apply
+from imclust.records import Assignment, Features, cluster_names, parts_of, write_csv
 from imclust.spaces import beside_units
+from imclust.stages._corrections import classes_of, corrected, read_all
 from imclust.stages._nuisances import nuisances
 from imclust.stages._priors import PriorFlags, as_given, read_priors, tell
 
@@ -31,7 +35,8 @@ HEADS = (
     *("spaces", "graph", "embedding", "batched", "scanning"),
     *("portfolio", "selection", "learnability"),
 )
-TOOLS = (*PRIORS, *HEADS, "agreeing", "cluster_count", "hierarchy")
+AFTER = ("corrections", "correcting")
+TOOLS = (*PRIORS, *HEADS, *AFTER, "agreeing", "cluster_count", "hierarchy")
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class Cluster:
     """Random starts."""
     priors: PriorFlags = field(default_factory=PriorFlags)
     """What is known beforehand: sizes, row order, pairs, names."""
+    corrections: tuple[Path, ...] = ()
+    """What was said of the answer afterwards: files saved from its report. Each corrects the answer
+    after those before it; merged clusters make K smaller."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -73,6 +81,8 @@ def run(cfg: Cluster) -> None:
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
+    said, digests = read_all(cfg.corrections)
+    config |= {"corrections": digests}
     module = entry.method.__module__.removeprefix("imclust.")
     code = (
         module,
@@ -81,13 +91,14 @@ def run(cfg: Cluster) -> None:
         "api",
         "stages.cluster",
         "stages._priors",
+        "stages._corrections",
         *TOOLS,
     )
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
         roles["index"] = cfg.index
     order = Order("assignment", config, roles, code)
-    if produce(cfg.out, order, lambda folder: _cluster(cfg, k, folder), force=cfg.force):
+    if produce(cfg.out, order, lambda folder: _cluster(cfg, k, said, folder), force=cfg.force):
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
 
@@ -99,7 +110,7 @@ def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
     return {"features" if i == 1 else f"features {i}": p for i, p in enumerate(features, 1)}
 
 
-def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
+def _cluster(cfg: Cluster, k: int | str, said: list[Corrections], folder: Path) -> dict[str, Any]:
     import numpy as np
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
@@ -124,14 +135,23 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     if (keep & ~mine).any():
         placed = [np.asarray(x[~mine]) for x in spaces]
         p[~mine] = given.place(found.place(as_input(entry.method, placed)))
-    facts = _save(first, keep, p, beside_units([np.asarray(x[keep]) for x in spaces]), folder)
+    rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
+    z = beside_units([np.asarray(x[keep]) for x in spaces])
+    facts = _save(rows, z, folder)
+    if said:
+        before = _before(rows, np.flatnonzero(mine[keep]), given.unlinked, priors)
+        save = partial(_save_again, rows, z, folder)
+        p, more = corrected(said, before, z, folder, save)
+        rows = replace(rows, probabilities=p)
+        facts |= more | classes_of(names, more["corrections"]["was"])
+    facts |= _tree(rows, z, facts, folder)
     candidates = found.facts.pop("candidates", [])
     if candidates:
-        rows = sorted(candidates, key=lambda row: -row["score"])
-        write_csv(folder / "candidates.csv", tuple(rows[0]), (row.values() for row in rows))
+        ranked = sorted(candidates, key=lambda row: -row["score"])
+        write_csv(folder / "candidates.csv", tuple(ranked[0]), (row.values() for row in ranked))
     tell(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
-    return facts | found.facts | given.facts | names
+    return names | facts | found.facts | given.facts
 
 
 def _count(
@@ -153,20 +173,42 @@ def _count(
     return vote.k, {"k_favourites": vote.favourites, "k_clear": vote.clear}
 
 
-def _save(
-    first: Features, keep: np.ndarray, p: np.ndarray, z: np.ndarray, folder: Path
-) -> dict[str, Any]:
-    """The assignment of the rows that are kept, and the tree over their clusters."""
-    from imclust.hierarchy import merge_order, per_image
+def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
+    """The assignment, with what is told of every image."""
+    from imclust.hierarchy import per_image
+
+    seen = per_image(rows.probabilities, z)
+    return rows.save(folder, (seen.runner_up, seen.distance))
+
+
+def _save_again(rows: Assignment, z: np.ndarray, folder: Path, p: np.ndarray) -> dict[str, Any]:
+    """The assignment with other probabilities (n, k)."""
+    return _save(replace(rows, probabilities=p), z, folder)
+
+
+def _before(
+    rows: Assignment, fitted: np.ndarray, unlinked: np.ndarray, priors: Priors
+) -> Corrected:
+    """The answer that corrections speak of. `fitted`: (m,) the rows that the priors speak of."""
+    import numpy as np
+
+    q = rows.probabilities.astype(np.float64)
+    q[fitted] = unlinked
+    must, cannot = (
+        tuple((int(fitted[a]), int(fitted[b])) for a, b in pairs)
+        for pairs in (priors.must_link, priors.cannot_link)
+    )
+    return Corrected(rows.ids, rows.probabilities, q, must, cannot, tuple(range(q.shape[1])))
+
+
+def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The tree over the clusters."""
+    from imclust.hierarchy import merge_order
     from imclust.plots import dendrogram
 
-    kept = p[keep]
-    seen = per_image(kept, z)
-    assignment = Assignment(first.ids[keep], first.splits[keep], kept)
-    facts = assignment.save(folder, (seen.runner_up, seen.distance))
-    tree = merge_order(kept, z)
-    dendrogram(tree, [f"cluster {c}" for c in range(p.shape[1])], folder / "tree.png")
-    return facts | {"merge_order": tree.round(4).tolist()}
+    tree = merge_order(rows.probabilities, z)
+    dendrogram(tree, cluster_names(facts), folder / "tree.png")
+    return {"merge_order": tree.round(4).tolist()}
 
 
 def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:
