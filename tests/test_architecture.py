@@ -17,6 +17,7 @@ LAYER = {
     "stages": 8,
     "estimators": 8,
     "api": 7,
+    "page": 7,
     "encoders": 6,
     "reducers": 6,
     "clusterers": 6,

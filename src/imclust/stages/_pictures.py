@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from imclust.encoders._base import Encoder
 from imclust.images import load_index
 from imclust.loader import Preprocessing, pixels
 from imclust.log import read_jsonl
+from imclust.page.sources import Sources
 from imclust.records import Assignment, Features, read_csv, write_csv
 
 if TYPE_CHECKING:
@@ -20,26 +20,6 @@ if TYPE_CHECKING:
 
 SIDE = 96  # pixels of an example
 SHOWN = (1, 2, 3, 6, 7, 9)  # rows of trainX that the homework shows
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The artefacts that a report is made from.
-
-    Args:
-        assignment: the answer. index: of its images.
-        weights: the encoder that the answer rests on; None where the answer rests on none.
-        scores, embedding, own: as in the stage's config.
-        labels: id -> class, empty where there are none.
-    """
-
-    assignment: Path
-    index: Path
-    weights: Path | None
-    scores: Path | None
-    embedding: Path | None
-    own: Path | None
-    labels: dict[str, str]
 
 
 def draw(at: Sources, folder: Path) -> None:
@@ -55,19 +35,15 @@ def draw(at: Sources, folder: Path) -> None:
     if (at.weights / "steps.jsonl").is_file():
         steps = read_jsonl(at.weights / "steps.jsonl")
         loss = "mean squared error" if encoder.decodes else "loss"
-        plots.training(steps, checkpoints_of(at.scores), folder / "training.png", loss=loss)
-
-
-def checkpoints_of(scores: Path | None) -> list[dict[str, str]]:
-    """The rows of `checkpoints.csv` beside the scores; none where nothing was measured."""
-    checked = scores / "checkpoints.csv" if scores else None
-    return read_csv(checked) if checked and checked.is_file() else []
+        checkpoints = read_csv(at.checkpoints) if at.checkpoints else []
+        plots.training(steps, checkpoints, folder / "training.png", loss=loss)
 
 
 def _embedding(at: Sources, embedding: Path, path: Path) -> None:
     """Panels: by cluster; by label as placed; validation images on their own by label."""
     import numpy as np
 
+    labels = at.labels or {}
     space = Features.load(embedding)
     mine = Assignment.load(at.assignment).part("train")
     k = mine.probabilities.shape[1]
@@ -78,9 +54,9 @@ def _embedding(at: Sources, embedding: Path, path: Path) -> None:
     if at.own:
         spaces.append(("Validation images on their own, by label", Features.load(at.own)))
     for title, s in spaces:
-        known = np.array([i in at.labels for i in s.ids.tolist()])
+        known = np.array([i in labels for i in s.ids.tolist()])
         if known.any():
-            classes, groups = np.unique([at.labels[i] for i in s.ids[known]], return_inverse=True)
+            classes, groups = np.unique([labels[i] for i in s.ids[known]], return_inverse=True)
             named = [f"label {c}" for c in classes]
             behind = clustered if at.own and s is space else None
             panels.append(plots.Panel(title, np.asarray(s.x[known]), groups, named, behind))

@@ -11,11 +11,14 @@ from typing import Any
 from imclust.artifacts import Order, lineage, produce, read_manifest
 from imclust.checks import refusal
 from imclust.log import say
+from imclust.page.build import write_page
+from imclust.page.sources import Sources
 from imclust.records import read_labels
-from imclust.stages._pictures import Sources, draw
+from imclust.stages._pictures import draw
 from imclust.stages._table import table
 
 CODE = ("plots", "stages.report", "stages._pictures")
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,19 @@ def _draw(cfg: Report, answer: Path, folder: Path) -> dict[str, Any]:
     made = lineage(*filter(None, (answer, cfg.scores)))
     at = {doc["kind"]: path for path, doc in made.items()}
     labels = read_labels(cfg.labels) if cfg.labels else {}
-    weights = at.get("weights")
-    draw(Sources(answer, at["index"], weights, cfg.scores, cfg.embedding, cfg.own, labels), folder)
+    sources = Sources(
+        answer,
+        at["index"],
+        weights=at.get("weights"),
+        submission=cfg.submission,
+        scores=cfg.scores,
+        embedding=cfg.embedding,
+        own=cfg.own,
+        labels=labels,
+        against=tuple(assignment_of(path) for path in cfg.against),
+    )
+    draw(sources, folder)
+    write_page(sources, folder, folder / PAGE)
     return {}
 
 

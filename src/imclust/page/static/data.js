@@ -1,0 +1,66 @@
+// What the page shows: small facts as JSON, a row an image in columns.
+const $ = (id) => document.getElementById(id);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const F = JSON.parse($("facts").textContent);
+const NONE = 0xffff;
+const R = { n: F.n };
+
+function bytes(text) {
+  const raw = atob(text);
+  const out = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
+  return out;
+}
+
+function numbers(text) {
+  const view = new DataView(bytes(text).buffer);
+  const out = new Uint16Array(view.byteLength / 2);
+  for (let i = 0; i < out.length; i++) out[i] = view.getUint16(2 * i, true);
+  return out;
+}
+
+async function readRows() {
+  const packed = new Blob([bytes($("rows").textContent)]);
+  $("rows").textContent = "";
+  const stream = packed.stream().pipeThrough(new DecompressionStream("gzip"));
+  const read = JSON.parse(await new Response(stream).text());
+  for (const [name, value] of Object.entries(read)) {
+    if (name === "others") R.others = value.map(numbers);
+    else R[name] = typeof value === "string" ? numbers(value) : value;
+  }
+  R.place = new Map(R.id.map((id, row) => [id, row]));
+}
+
+const confidence = (row) => R.confidence[row] / 65535;
+const called = (row) => (R.file && R.file[row]) || R.id[row];
+const labelOf = (row) => (R.label[row] === NONE ? null : F.classes[R.label[row]]);
+const nameOf = (cluster) => state.names[cluster] || F.names[cluster];
+
+// An element with properties, attributes (where the name has a dash or is one of these) and children.
+function make(tag, settings = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(settings)) {
+    if (name.includes("-") || ["role", "for", "title"].includes(name)) element.setAttribute(name, value);
+    else if (name === "data") Object.assign(element.dataset, value);
+    else element[name] = value;
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const SHAPES = ["circle", "square", "triangle", "diamond", "inverted_triangle", "hex"];
+const COLOURS = 8;
+const shapeOf = (number) => Math.floor(number / COLOURS) % SHAPES.length;
+const colourOf = (number) => `var(--c${number % COLOURS})`;
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function paintMark(mark, number) {
+  mark.style.setProperty("--mark", colourOf(number));
+  mark.dataset.shape = shapeOf(number);
+}
+
+function markOf(number) {
+  const mark = make("span", { className: "mark", "aria-hidden": "true" });
+  paintMark(mark, number);
+  return mark;
+}
