@@ -22,6 +22,8 @@
 # encoder's name unless that is conv-ae), NAME the data set, WORKSPACE another place for data/ and
 # submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. A second run redoes only
 # what a changed setting or file touches.
+# `python -m imclust cluster-folder` and `run` are the short way, without the walkthroughs' settings:
+# src/imclust/pipeline.py has their order, and the folders are the same.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -23,7 +23,7 @@ LAYER = {
     "clusterers": 6,
     "challenges": 6,
     "piles": 4,
-    "gallery": 4,
+    "notebook": 4,
     "answers": 3,
     "display": 1,
     "clients": 5,

@@ -49,7 +49,7 @@ class Result:
     def _repr_html_(self) -> str:
         import numpy as np
 
-        from imclust.gallery import table
+        from imclust.notebook import table
 
         k = self.probabilities.shape[1]
         caption = f"{len(self.labels)} rows, K = {k}, {self.method}, score {self.score:.3f}"

@@ -154,11 +154,14 @@ def index_step(to: Path, source: list[str], flags: Iterable[str], title: str = "
     return Step(title, (("download", "--out", str(to), *flags, *source),))
 
 
-def learn_steps(at: Places, n_clusters: str | None, budget: str) -> Iterator[Step]:
+def learn_steps(
+    at: Places, n_clusters: str | None, budget: str, corrections: Iterable[Path] = ()
+) -> Iterator[Step]:
     """From the index to clusters, and a map of them to look at.
 
     Args:
         n_clusters: a number, `auto`, or None for what the challenge says.
+        budget: of `auto`. corrections: files saved from the page, in order.
     """
     index, encoded, seed = str(at.raw / "index"), at.encoded(), ("--seed", str(at.seed))
     flags = {"timm": SPREAD, "conv-ae": ("--recipe", "fast"), "text": ()}[at.encoder]
@@ -177,6 +180,8 @@ def learn_steps(at: Places, n_clusters: str | None, budget: str) -> Iterator[Ste
         encode = ("encode", "--index", index, "--weights", weights, "--out", spaces[-1])
         yield Step("pixels", (train, encode))
     count = ("--n-clusters", n_clusters) if n_clusters else ()
+    said = [str(path) for path in corrections]
+    count = (*count, "--corrections", *said) if said else count
     fit = ("--split", "train", *seed)
     out = ("--index", index, "--out", str(at.clusters), *fit, *count)
     yield Step("clusters", (("cluster", "--features", *spaces, *out, "auto", "--budget", budget),))

@@ -1,6 +1,7 @@
 """A stranger's folder in one command; and everything that a stranger does to it."""
 
 import csv
+import json
 import os
 import pty
 import re
@@ -19,7 +20,7 @@ from PIL import Image
 
 from helpers import environment, refused, two_kinds
 from imclust import cluster_folder
-from imclust.artifacts import lineage, read_manifest
+from imclust.artifacts import file_digest, lineage, read_manifest
 from imclust.checks import Refusal
 
 ODD = (
@@ -177,6 +178,35 @@ def test_every_artefact_names_the_stage_that_makes_it_again(place):
     status, out, err = call(at, "reproduce", "submissions/pictures/one")
     assert status == 0, err
     assert "same bytes: submission.csv" in out
+
+
+def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path):
+    at, _, _ = place
+    shutil.copytree(at / "data", tmp_path / "data")
+    (tmp_path / "pictures").symlink_to(at / "pictures")
+    clusters = tmp_path / RUN / "clusters"
+    old = table(tmp_path / RUN / "assignments.csv")
+    moved = ODD[0]
+    to = 1 - int(old[moved]["cluster"])
+    said = {
+        "format": "imclust-corrections-1",
+        "assignment": file_digest(clusters / "assignment.csv"),
+        "names": {str(to): "warm/dark"},
+        "move": {moved: to},
+    }
+    (tmp_path / "said.json").write_text(json.dumps(said))
+    (tmp_path / "later").mkdir()
+    shutil.copy(at / "pictures" / moved, tmp_path / "later" / "copy.png")
+    flags = (*QUICK, "--corrections", "said.json")
+    out = folder(tmp_path, "pictures", *flags, "--links")
+    assert "[warm/dark]" in out
+    new = table(tmp_path / RUN / "assignments.csv")
+    assert int(new[moved]["cluster"]) == to
+    assert [f for f in old if new[f]["cluster"] != old[f]["cluster"]] == [moved]
+    link = tmp_path / RUN / "by-cluster" / f"{to} warm_dark" / moved
+    assert link.resolve() == at / "pictures" / moved
+    folder(tmp_path, "pictures", *flags, "--new", "later")
+    assert table(tmp_path / RUN / "new-later" / "assignments.csv")["copy.png"]["cluster"] == str(to)
 
 
 def test_in_python_and_in_a_notebook(place):

@@ -8,7 +8,7 @@ from pathlib import Path
 from imclust.answers import CENTRAL, Answer, Placed, printable
 from imclust.artifacts import read_manifest
 from imclust.display import spell
-from imclust.gallery import gallery
+from imclust.notebook import gallery
 
 NAMED = 20  # unreadable files that a summary names
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,6 +49,8 @@ class ClusterFolder:
     new: Path | None = None
     """Further images, a folder or zip: give them the clusters that the folder's run has found.
     A finished run is taken as it is."""
+    corrections: tuple[Path, ...] = ()
+    """What you said of the answer: files saved from its page, in order."""
     links: bool = False
     """Also a folder by-cluster/<cluster>/ of links to the images."""
     copy: bool = False
@@ -80,6 +82,7 @@ def cluster_folder(
     n_clusters: int | Literal["auto"] = "auto",
     *,
     new: str | Path | None = None,
+    corrections: Sequence[str | Path] = (),
     links: bool = False,
     copy: bool = False,
     seed: int = 0,
@@ -92,6 +95,7 @@ def cluster_folder(
     Args:
         folder: the images, a folder or zip. n_clusters: K, or `auto` for a vote on it.
         new: further images, that get the clusters of the folder's; the result is about them.
+        corrections: files saved from the page, in order.
         links, copy: also a folder of links, or copies, by cluster.
         seed: of every random choice. budget: time for trying heads, as in 60s.
         name: of the data set. workspace: the folder that data/ goes to.
@@ -107,6 +111,7 @@ def cluster_folder(
             Path(folder),
             n_clusters,
             None if new is None else Path(new),
+            tuple(map(Path, corrections)),
             links,
             copy,
             seed,
@@ -122,7 +127,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     began = time.monotonic()
     data = cfg.folder.expanduser().resolve()
     at = _places(cfg, data)
-    known = cfg.new is not None and (at.clusters / MANIFEST).is_file()
+    known = cfg.new is not None and not cfg.corrections and (at.clusters / MANIFEST).is_file()
     if not known:
         _look_at(data, cfg.workspace)
     titles = [] if known else ["index", "encoder", "latents", "pixels", "clusters", "map"]
@@ -163,7 +168,7 @@ def _steps(cfg: ClusterFolder, at: Places, data: Path) -> Iterator[Step]:
     yield index_step(at.raw, ["folder", "--data-dir", str(data)], flags)
     if auto:
         enough_to_vote(at.raw / "index", "say how many clusters there are: --n-clusters K")
-    yield from learn_steps(at, str(cfg.n_clusters), cfg.budget)
+    yield from learn_steps(at, str(cfg.n_clusters), cfg.budget, cfg.corrections)
     yield from look_steps(at, None)
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from imclust import cluster_latents
 from imclust.answers import Answer, Placed, printable
-from imclust.gallery import A_CLUSTER, CLUSTERS, PICTURES, gallery, spread
 from imclust.images import ImageRow
+from imclust.notebook import A_CLUSTER, CLUSTERS, PICTURES, gallery, spread
 
 EVIL = "<script>alert('x')</script>\"><b>.png"
 
