@@ -24,6 +24,8 @@
 # submissions/; SET_ASIDE_CORRUPT=1 goes on without unreadable images. RECIPE=scratch-best trains
 # encoders that learn from views, as large and as long as BUDGET (20m) allows on this machine, and
 # takes no ENCODER. A second run redoes only what a changed setting or file touches.
+# `python -m imclust cluster-folder` and `run` are the short way, without the walkthroughs' settings:
+# src/imclust/pipeline.py has their order, and the folders are the same.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -10,7 +10,10 @@ from helpers import ROOT
 SRC = ROOT / "src" / "imclust"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYER = {
-    "__main__": 9,
+    "__main__": 12,
+    "commands": 11,
+    "pipeline": 10,
+    "commandline": 9,
     "stages": 8,
     "estimators": 8,
     "api": 7,
@@ -19,6 +22,10 @@ LAYER = {
     "reducers": 6,
     "clusterers": 6,
     "challenges": 6,
+    "piles": 4,
+    "notebook": 4,
+    "answers": 3,
+    "display": 1,
     "clients": 5,
     "handover": 5,
     "replay": 4,
@@ -112,6 +119,12 @@ def test_imports_point_down(path):
 def test_stages_do_not_call_each_other(path):
     for other, *rest in imports(path):
         assert other != "stages" or rest[0].startswith("_")
+
+
+def test_one_command_does_not_call_another():
+    for path in sorted((SRC / "commands").glob("[!_]*.py")):
+        for other, *rest in imports(path):
+            assert other != "commands" or rest[0].startswith("_")
 
 
 def test_only_scoring_and_reporting_read_labels():

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imclust.api import Result as Result
     from imclust.api import cluster_latents as cluster_latents
+    from imclust.commands._result import FolderResult as FolderResult
+    from imclust.commands.cluster_folder import cluster_folder as cluster_folder
     from imclust.estimators import LatentClusterer as LatentClusterer
     from imclust.priors import Priors as Priors
 
@@ -14,6 +16,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "cluster_latents": "api",
     "Result": "api",
+    "cluster_folder": "commands.cluster_folder",
+    "FolderResult": "commands._result",
     "Priors": "priors",
     "LatentClusterer": "estimators",
 }

@@ -46,6 +46,15 @@ class Result:
     members: list[Any] = field(default_factory=list, repr=False)
     compared_rows: np.ndarray | None = field(default=None, repr=False)
 
+    def _repr_html_(self) -> str:
+        import numpy as np
+
+        from imclust.notebook import table
+
+        k = self.probabilities.shape[1]
+        caption = f"{len(self.labels)} rows, K = {k}, {self.method}, score {self.score:.3f}"
+        return table(np.bincount(self.labels, minlength=k).tolist(), caption)
+
 
 def cluster_latents(
     spaces: np.ndarray | Sequence[np.ndarray],

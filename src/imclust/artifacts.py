@@ -14,7 +14,9 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ COMMON = {  # what every manifest holds
     *("inputs_at", "seconds", "cpu_seconds", "peak_mib", "written", "argv"),
     *("versions", "git", "device", "cpus", "variables"),
 }
+_command: ContextVar[list[str] | None] = ContextVar("command", default=None)
 
 
 def file_digest(path: Path) -> str:
@@ -174,7 +177,7 @@ def produce(
             "cpu_seconds": round(time.process_time() - cpu, 3),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "argv": sys.argv[1:],
+            "argv": _command.get() or sys.argv[1:],
             **environment(),
         }
         replace_text(partial / MANIFEST, json.dumps(doc, indent=1, sort_keys=True) + "\n")
@@ -185,6 +188,19 @@ def produce(
 def facts_of(doc: Mapping[str, Any]) -> dict[str, Any]:
     """What the stage itself had to say in a manifest: all but what `produce` puts into each."""
     return {name: value for name, value in doc.items() if name not in COMMON}
+
+
+@contextmanager
+def made_by(argv: Sequence[str]) -> Iterator[None]:
+    """Inside the block, manifests name this command, a stage and its flags, as their maker.
+
+    A command that runs several stages gives each its own, so that each can be made again alone.
+    """
+    before = _command.set(list(argv))
+    try:
+        yield
+    finally:
+        _command.reset(before)
 
 
 def is_current(out: Path, key: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from imclust.checks import finite, refusal, shaped
 from imclust.graph import cut, joint_graph, leading
+from imclust.log import progress
 from imclust.metrics import ari, contingency, cosine_silhouette
 from imclust.spaces import principal as directions
 from imclust.spaces import unit_rows
@@ -144,7 +145,7 @@ def _curves(
     n = len(spaces[0])
     coded = principal(np.hstack(spaces), CODED, 0.0)
     parts, judged = [], []
-    for _ in range(PARTS):
+    for _ in progress(range(PARTS), "vote on K", unit="part", leave=False):
         rows = np.sort(rng.permutation(n)[: min(PART, int(SHARE * n))])
         cuts, curves = _part([z[rows] for z in spaces], coded[rows], ks)
         clusters = np.full((len(ks), n), -1)

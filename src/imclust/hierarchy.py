@@ -106,21 +106,31 @@ def softened(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
     return p / p.sum(1, keepdims=True)
 
 
-def centre_distances(z: np.ndarray, c: np.ndarray, k: int) -> np.ndarray:
+def centre_distances(
+    z: np.ndarray, c: np.ndarray, k: int, new: np.ndarray | None = None
+) -> np.ndarray:
     """(n, k) float64 in [0, 2]: cosine distance of z (n, d) to the centres of clusters c (n,) int.
 
     A centre is the mean of unit rows; of a cluster without images it is as far as the farthest, 2.
+    With further rows `new` (m, d) it is their distances (m, k) to the centres of z.
     """
     import numpy as np
 
-    z = np.asarray(z, np.float64)
-    unit = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
-    centres = np.zeros((k, z.shape[1]))
+    unit = _unit(z)
+    centres = np.zeros((k, unit.shape[1]))
     np.add.at(centres, c, unit)
-    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
-    distances = np.clip(1 - unit @ centres.T, 0, 2)
+    centres = _unit(centres)
+    distances = np.clip(1 - (unit if new is None else _unit(new)) @ centres.T, 0, 2)
     distances[:, np.bincount(c, minlength=k) == 0] = 2
     return distances
+
+
+def _unit(z: np.ndarray) -> np.ndarray:
+    """Rows (n, d) float64 of length 1."""
+    import numpy as np
+
+    z = np.asarray(z, np.float64)
+    return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
 
 
 def names_at(tree: np.ndarray, k: int) -> np.ndarray:

@@ -207,6 +207,8 @@ def inspect(rows: Iterable[ImageRow], total: int) -> list[ImageRow]:
             digest = hashlib.sha256(data).hexdigest()[:16]
         except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as e:
             return replace(row, problem=str(e))
+        except PermissionError:
+            return replace(row, problem="no permission to read it")
         return replace(row, width=width, height=height, digest=digest)
 
     return list(progress(_in_threads(look, rows), "inspect", total=total, unit="img"))

@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+_bars: ContextVar[Callable[..., Any] | None] = ContextVar("bars", default=None)
+_lines: ContextVar[Callable[[str], None] | None] = ContextVar("lines", default=None)
+
 
 def say(text: str) -> None:
-    """One line to the user, at once."""
-    print(text, flush=True)
+    """One line to the user, at once; inside `shown_by`, to whoever shows the run as a whole."""
+    hear = _lines.get()
+    if hear is None:
+        print(text, flush=True)
+    else:
+        hear(text)
 
 
 def progress(items: Iterable[Any] | None, what: str, **settings: Any) -> Any:
     """A tqdm bar with rate and ETA on stderr; silent when stderr is no terminal.
 
-    `settings` go to tqdm (`total`, `initial`, `unit`).
+    Inside `shown_by`, a bar of whoever shows the run as a whole. `settings` go to tqdm (`total`,
+    `initial`, `unit`).
     """
     from tqdm import tqdm
 
+    make = _bars.get()
+    if make is not None:
+        return make(items, what, **settings)
     return tqdm(items, desc=what, disable=None, file=sys.stderr, **settings)
+
+
+@contextmanager
+def shown_by(make: Callable[..., Any] | None, hear: Callable[[str], None] | None) -> Iterator[None]:
+    """Inside the block, `progress(items, what, ...)` is `make(items, what, ...)`, a tqdm, and
+    `say(text)` is `hear(text)`; None for either: as without the block."""
+    bars, lines = _bars.set(make), _lines.set(hear)
+    try:
+        yield
+    finally:
+        _bars.reset(bars)
+        _lines.reset(lines)
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

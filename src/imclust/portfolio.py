@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -31,6 +31,7 @@ from imclust.spaces import Preparation, prepare
 T = TypeVar("T", int, str)
 ALONE: tuple[Preparation, ...] = ("unit", "power", "white")
 JOINED: tuple[Preparation, ...] = ("power", "white")
+HOW: tuple[Preparation, ...] = get_args(Preparation)
 MANY = 3  # spaces; more of them are looked at in one preparation each, to save time
 SCOUTS = 3000
 FINALISTS = 2  # views that are gone into with all rows
@@ -66,6 +67,12 @@ class View:
     def name(self) -> str:
         """Such as `1+3 white`."""
         return "+".join(str(p + 1) for p in self.parts) + " " + self.how
+
+    @staticmethod
+    def named(name: str) -> tuple[tuple[int, ...], Preparation]:
+        """The parts and the preparation of the view of that name."""
+        parts, _, how = name.partition(" ")
+        return tuple(int(p) - 1 for p in parts.split("+")), next(h for h in HOW if h == how)
 
     @property
     def rows(self) -> np.ndarray:

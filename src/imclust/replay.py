@@ -24,7 +24,17 @@ from imclust.repro import VARIABLES
 from imclust.staging import RECORD
 
 WORK, USER = "${WORK}", "${USER}"
-REPLAYED = ("download", "train", "encode", "gather", "reduce", "cluster", "finetune", "submit")
+REPLAYED = (
+    "download",
+    "train",
+    "encode",
+    "gather",
+    "reduce",
+    "cluster",
+    "place",
+    "finetune",
+    "submit",
+)
 NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {

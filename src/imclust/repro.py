@@ -71,6 +71,12 @@ def pick_device(wish: str = "auto") -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def threads() -> int:
+    """How many a library may start: OMP_NUM_THREADS, else one a core."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(first) if first.isdigit() and int(first) else os.cpu_count() or 1
+
+
 def has_fast_bf16(device: str) -> bool:
     """Whether bfloat16 is native: Ampere and later GPUs, CPUs with AVX512-BF16 or AMX."""
     import torch

@@ -88,7 +88,7 @@ def test_one_image_and_an_empty_folder(imclust, tmp_path):
     Image.fromarray(two_kinds(1)[0][0]).save(folder / "a.png")
     refused(download(imclust, folder, challenge="folder"), "at least two images", "1 images")
     np.save(folder / "trainX.npy", two_kinds(1)[0])
-    refused(download(imclust, folder), "at least two images", "got 1")
+    refused(download(imclust, folder), "readable images", "at least 2", "got 1")
 
 
 def test_corrupt_images_are_listed_then_refused(imclust, tmp_path):

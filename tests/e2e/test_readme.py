@@ -20,8 +20,16 @@ from standin import AICROWD_KEY, KAGGLE_TOKEN
 from topics import make_table
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.S)
-LINES = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line]
+TOUR = (ROOT / "docs" / "tour.md").read_text()
+
+
+def commands(page):
+    """The lines of its bash blocks, continued ones as one."""
+    blocks = re.findall(r"```bash\n(.*?)```", page, re.S)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line]
+
+
+LINES = commands(README)
 SCRIPT = [line for line in LINES if "bash run_baseline.sh" in line]
 STAGES = [line for line in LINES if line.startswith("python -m imclust")]
 LEARNS = {"bash run_baseline.sh"}
@@ -43,6 +51,11 @@ def place(tmp_path):
     my = tmp_path / "my"
     for i, (x, y) in enumerate(zip(*two_kinds(24), strict=True)):
         for at in (my / "images", my / "tree" / "ab"[y]):
+            at.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(x).save(at / f"{i}.png")
+    for name, n, seed in (("photos", 100, 2), ("later", 3, 3)):
+        for i, x in enumerate(two_kinds(n, seed)[0]):
+            at = my / name / f"{i % 3}"
             at.mkdir(parents=True, exist_ok=True)
             Image.fromarray(x).save(at / f"{i}.png")
     (my / "blitz7").mkdir()
@@ -136,11 +149,11 @@ def test_the_stages_one_by_one(place, standin):
     assert standin.unknown == []
 
 
-def test_the_python_lines_work(tmp_path):
-    for code in re.findall(r"```python\n(.*?)```", README, re.S):
+def python(page, place):
+    for code in re.findall(r"```python\n(.*?)```", page, re.S):
         done = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=tmp_path,
+            cwd=place,
             env=environment(),
             capture_output=True,
             text=True,
@@ -148,9 +161,27 @@ def test_the_python_lines_work(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+def test_the_python_lines_work(place):
+    python(README, place)
+
+
+def test_the_tour(place):
+    lines = commands(TOUR)
+    assert len(lines) >= 4
+    for line in lines:
+        done = shell(line, place)
+        assert done.returncode == 0, f"{line}\n{done.stderr[-2000:]}"
+    assert "K = " in done.stdout
+    python(TOUR, place)
+    runs = place / "data" / "runs" / "folder-photos"
+    assert {p.name for p in runs.glob("*-seed0")} == {"timm-auto-seed0", "timm-k2-seed0"}
+    assert (runs / "timm-k2-seed0" / "new-later" / "assignments.csv").is_file()
+
+
 def test_links_and_files_that_the_readme_names_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page, home in ((README, ROOT), (TOUR, ROOT / "docs")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page):
+            assert (home / target).exists(), target
     for name in re.findall(
         r"`((?:src|tests|benchmarks|data|submissions|scripts)/[\w./-]+)`", README
     ):

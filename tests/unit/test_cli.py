@@ -5,12 +5,12 @@ import sys
 import pytest
 
 from helpers import environment, refused
-from imclust.__main__ import STAGES, _disk_sentence, main
+from imclust.__main__ import COMMANDS, STAGES, _disk_sentence, main
 
 HEAVY = {"torch", "numpy", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
 
 
-@pytest.mark.parametrize("stage", ["", *STAGES])
+@pytest.mark.parametrize("stage", ["", *STAGES, *COMMANDS])
 def test_help_explains_itself_without_loading_anything_heavy(stage):
     code = (
         "import sys\nfrom imclust.__main__ import main\n"
@@ -32,6 +32,7 @@ def test_help_explains_itself_without_loading_anything_heavy(stage):
         "encoders",
         "upload",
         "leaderboard",
+        *COMMANDS,
     }:  # no artefact is theirs
         assert "--out" in done.stdout
 

@@ -50,6 +50,7 @@ class Challenge:
         pairs: (id, id of one image, id of the other) where the answer is whether the two are of
             the same kind; empty where every image is asked for.
         content: `texts` when a row is a sentence in a table instead of an image.
+        least: so many images must be there, and be readable; fewer are refused.
         published: id -> class of the labels that the task gives away for learning, if any; none
             of them is in `labels`, so that what is scored was never learned from.
     """
@@ -62,6 +63,7 @@ class Challenge:
     pairs: list[tuple[str, str, str]] = field(default_factory=list)
     content: Literal["images", "texts"] = "images"
     published: dict[str, str] = field(default_factory=dict)
+    least: int = 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class LocalData:
         """The user's files; when one changes, everything made from it is out of date."""
         if not self.data_dir.exists():
             raise refusal(
-                "DATA_DIR (--data-dir)",
+                "the data (DATA_DIR, --data-dir)",
                 "an existing folder or archive",
                 f"{self.data_dir}, which does not exist",
                 "check the path",
@@ -166,27 +168,52 @@ def array_rows(path: Path, split: str) -> list[ImageRow]:
     ]
 
 
-def image_files(data: Path) -> list[tuple[Path, str]]:
-    """Every image below a folder or in a zip, as (file, member), by path.
+def image_files(data: Path, least: int = 2) -> list[tuple[Path, str]]:
+    """Every image below a folder or in a zip, as (file, member), by path; hidden ones are not.
 
     A folder without images of its own is searched for zip archives.
+
+    Raises:
+        Refusal: fewer than `least`, or a name that is no text.
     """
     import zipfile
 
     if data.is_file():
-        return [(data, m) for m in _members(data)]
-    files = sorted(p for p in data.rglob("*") if p.is_file() and not p.name.startswith("."))
-    found = [(p, "") for p in files if p.suffix.lower() in SUFFIXES]
-    if not found:
-        found = [(p, m) for p in files if zipfile.is_zipfile(p) for m in _members(p)]
-    if len(found) < 2:
+        found = [(data, m) for m in _members(data)]
+    else:
+        files = sorted(p for p in data.rglob("*") if p.is_file() and not _hidden(p, data))
+        found = [(p, "") for p in files if p.suffix.lower() in SUFFIXES]
+        if not found:
+            found = [(p, m) for p in files if zipfile.is_zipfile(p) for m in _members(p)]
+    if len(found) < least:
         raise refusal(
             str(data),
-            f"a folder or zip with at least two images ({', '.join(SUFFIXES)})",
+            f"a folder or zip with at least {_images(least)} ({', '.join(SUFFIXES)})",
             f"{len(found)} images",
-            "check DATA_DIR",
+            "check the path",
         )
+    odd = [p for p, _ in found if not _is_text(str(p))]
+    if odd:
+        got = f"{len(odd)} in another encoding, the first {odd[0].name!a}"
+        raise refusal("names of images", "in UTF-8", got, "rename them")
     return found
+
+
+def _images(n: int) -> str:
+    return {1: "one image", 2: "two images"}.get(n, f"{n} images")
+
+
+def _hidden(path: Path, data: Path) -> bool:
+    """Whether a name on the way from the data to the file begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(data).parts)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _members(path: Path) -> list[str]:

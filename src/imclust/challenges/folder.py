@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from imclust.challenges import CHALLENGES
 from imclust.challenges._base import Challenge, LocalData, image_files
-from imclust.checks import refusal
+from imclust.checks import in_range, refusal
 from imclust.images import ImageRow
 from imclust.log import say
 from imclust.submission import SAMPLE, read_sample
@@ -17,6 +17,12 @@ from imclust.submission import SAMPLE, read_sample
 @dataclass(frozen=True)
 class FolderConfig(LocalData):
     """Images in a folder (also nested) or a zip. You say how many clusters: K=<n>."""
+
+    least: int = 2
+    """So many images must be there; 1 will do where they are placed among others."""
+
+    def __post_init__(self) -> None:
+        in_range("folder", "least", self.least, 1, float("inf"))
 
 
 @CHALLENGES.register("folder", FolderConfig, paper="anybody's images")
@@ -27,16 +33,17 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
     ids are the paths below the folder.
     """
     data = cfg.data_dir.resolve()
-    found = image_files(data)
+    least = cfg.least if isinstance(cfg, FolderConfig) else 2
+    found = image_files(data, least)
     path = (data if data.is_dir() else data.parent) / SAMPLE
     if not path.is_file():
-        return Challenge([image_row(image_name(data, f), f) for f in found])
+        return Challenge([image_row(image_name(data, f), f) for f in found], least=least)
     sample = read_sample(path)
     by_id = find(sample.ids, data, found, f"id of {SAMPLE}")
     if len(found) > len(by_id):
         say(f"{len(found) - len(by_id)} of {len(found)} images are not in {SAMPLE}: left out")
     rows = [image_row(i, by_id[i]) for i in sample.ids]
-    return Challenge(rows, columns=sample.names, sample=path)
+    return Challenge(rows, columns=sample.names, sample=path, least=least)
 
 
 def find(

@@ -75,16 +75,23 @@ def by_neighbours(
     share /= share.sum(1, keepdims=True)
     p = np.where(known[:, None], OWN_SHARE * hot + (1 - OWN_SHARE) * share, share)
     p = p.astype(np.float32)
-    return Clustering(p, partial(_shepard, apply=apply, rows=rows, p=p, voters=voters), facts)
+    return Clustering(p, partial(from_neighbours, apply=apply, rows=rows, p=p), facts)
 
 
-def _shepard(
-    new: Rows, apply: Callable[[Any], Any], rows: np.ndarray, p: np.ndarray, voters: int
+def from_neighbours(
+    new: Rows, apply: Callable[[Any], Any], rows: np.ndarray, p: np.ndarray
 ) -> np.ndarray:
+    """Posteriors (m, k) float32 of further rows: the mean of their nearest fitted rows', weighted
+    by the inverse of the squared distance (Shepard 1968).
+
+    Args:
+        new: (m, d), or a list of spaces. apply: prepares them as the fitted rows were.
+        rows: (n, d') the fitted rows, prepared. p: (n, k) their posteriors.
+    """
     import numpy as np
 
     queries = beside(apply(new))
-    near, _ = nearest(queries, rows, voters)
+    near, _ = nearest(queries, rows, min(VOTERS, len(rows) - 1))
     out = np.empty((len(queries), p.shape[1]), np.float32)
     for a in range(0, len(queries), 1024):
         mine = near[a : a + 1024]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,12 +10,14 @@ from imclust.log import progress
 from imclust.neighbors import nearest
 from imclust.reducers import REDUCERS
 from imclust.reducers._base import Reduction
+from imclust.repro import threads
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 EARLY = 250  # steps of early exaggeration
+FEW = 500  # rows below which threads wait for each other longer than they work
 FFT_FROM = 4000  # rows from which interpolation beats the Barnes-Hut tree
 
 
@@ -83,7 +84,7 @@ def _fast(x: np.ndarray, perplexity: float, cfg: TSNEConfig, seed: int) -> np.nd
         negative_gradient_method="fft" if n >= FFT_FROM else "bh",
         # Coarser than openTSNE's own 1.0: a third of the grid, trustworthiness unchanged.
         ints_in_interval=1.5,
-        n_jobs=os.cpu_count(),
+        n_jobs=1 if n < FEW else threads(),
         random_state=seed,
     )
     rate = max(200.0, n / 12)

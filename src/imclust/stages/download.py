@@ -65,8 +65,10 @@ def run(cfg: Download) -> None:
 
     def write_index(folder: Path) -> dict[str, Any]:
         rows = _inspected(challenge().rows, cfg.set_aside_corrupt, challenge().content)
-        if len(rows) < 2:
-            raise refusal("a challenge", "at least two images", len(rows), "add images")
+        readable = sum(not r.problem for r in rows)
+        if readable < challenge().least:
+            allowed = f"at least {challenge().least}"
+            raise refusal("readable images", allowed, f"{readable} of {len(rows)}", "add images")
         save_index(folder, rows)
         _save_answer(folder, challenge())
         splits = [r.split for r in rows]

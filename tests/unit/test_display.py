@@ -1,0 +1,103 @@
+import io
+import sys
+import time
+
+import pytest
+
+from imclust import display as module
+from imclust.display import TRUST, Count, Display, Part, pace, seconds_left, spell
+from imclust.log import progress, say
+
+
+def parts(*states):
+    return [Part(str(i), 10.0, "bar", state, 20.0) for i, state in enumerate(states)]
+
+
+def test_the_pace_is_drawn_to_one_while_little_was_measured():
+    assert pace(parts("waiting", "waiting")) == 1
+    assert pace(parts("done")) == (TRUST + 20) / (TRUST + 10)
+    assert pace(parts(*["done"] * 1000)) == pytest.approx(2, abs=0.01)
+    assert pace(parts("up to date", "waiting")) == 1  # nothing was measured there
+
+
+def test_what_is_left_is_what_is_expected_at_this_pace():
+    assert seconds_left(parts("waiting", "waiting"), 0) == 20
+    assert seconds_left(parts("at work", "waiting"), 4) == 16
+    assert seconds_left(parts("done", "up to date"), 0) == 0
+    slow = parts("done", "waiting")
+    assert seconds_left(slow, 0) == pytest.approx(10 * pace(slow))
+
+
+def test_a_late_step_is_never_about_to_end():
+    work = parts("at work")
+    left = [seconds_left(work, elapsed) for elapsed in (9, 20, 200)]
+    assert left[0] == pytest.approx(1.35)
+    assert left[2] > left[1] > 0
+
+
+def test_the_bar_that_covers_a_step_measures_it():
+    work = parts("at work", "waiting")
+    assert seconds_left(work, 50, Count("bar", 25, 100, 5, "img")) == 15 + 10
+    other = seconds_left(work, 4, Count("another", 25, 100, 5, "img"))
+    assert other == seconds_left(work, 4)
+    assert seconds_left(work, 4, Count("bar", 0, 100, 0, "img")) == other
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")],
+)
+def test_times_are_spelled(seconds, text):
+    assert spell(seconds) == text
+
+
+def test_counts_are_spelled():
+    assert Count("encode", 30, 120, 15, "img").text() == "encode 30/120 img, 25%, 15 img/s"
+    assert Count("fetch", 30, 0, 15, "B").text() == "fetch 30 B"
+
+
+def test_off_a_terminal_it_is_lines(capsys, monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    with Display([Part("one", 5.0, "look"), Part("two", 5.0), Part("three", 0.0)]) as shown:
+        with shown.step("one"):
+            say("something")
+            say("index x is up to date")
+            for _ in progress(range(4), "look", mininterval=0, unit="img"):
+                time.sleep(0.01)
+        with shown.step("two") as nothing:
+            nothing()
+        with shown.step("three", quiet=True):
+            say("hush")
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "  something"
+    assert any(line.startswith("[0/3] look ") and "/4 img" in line for line in out)
+    assert "[1/3] one: 0 s; about" in " ".join(out)
+    assert out[-2].startswith("[2/3] two: up to date")
+    assert out[-1] == "[3/3] three: 0 s"
+    assert not any("hush" in line or line.endswith("x is up to date") for line in out)
+    assert [p.state for p in shown.parts] == ["done", "up to date", "done"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_it_is_a_list_with_rates_and_time_left(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with Display([Part("one", 5.0, "look"), Part("two", 90.0)]) as shown, shown.step("one"):
+        for _ in progress(range(40), "look", mininterval=0, unit="img"):
+            time.sleep(0.02)
+    drawn = screen.getvalue()
+    assert "look" in drawn
+    assert "/40 img" in drawn
+    assert "img/s" in drawn
+    assert "about 1 min" in drawn  # what the second step is expected to take
+    assert "so far, about" in drawn
+
+
+def test_a_bar_outside_of_a_display_is_as_before(capsys):
+    assert list(progress(range(3), "look")) == [0, 1, 2]
+    assert capsys.readouterr().out == ""
