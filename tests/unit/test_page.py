@@ -17,7 +17,7 @@ from imclust.checks import Refusal
 from imclust.images import ImageRow
 from imclust.page import gallery, labelled, relations, sprites
 from imclust.page.compare import compared
-from imclust.page.provenance import corrected_command
+from imclust.page.provenance import corrected_command, new_file
 from imclust.page.render import PLOTTING, POLICY, _plotting, squeezed
 from imclust.page.rows import NONE, Rows, packed
 from imclust.page.sources import Sources
@@ -233,11 +233,18 @@ def test_a_cell_is_a_number_where_it_is_one():
     assert (table.numeric(0), table.numeric(1)) == (True, False)
 
 
-def test_the_command_names_the_new_corrections_before_the_head():
+def test_the_command_names_the_new_corrections_behind_the_old_ones_and_before_the_head():
     at = Sources(Path("run/clusters"), Path("raw/index"))
-    argv = ["cluster", "--corrections", "old.json", "--features", "my x", "--out", "c", "kmeans"]
-    assert corrected_command(at, {"argv": argv}, "new.json") == (
-        "python -m imclust cluster --corrections new.json --features 'my x' --out c kmeans"
+    argv = ["cluster", "--features", "my x", "--out", "c", "kmeans"]
+    assert new_file({"argv": argv}) == "corrections.json"
+    assert corrected_command(at, {"argv": argv}, "a.json") == (
+        "python -m imclust cluster --corrections a.json --features 'my x' --out c kmeans"
+    )
+    argv[1:1] = ["--corrections", "a.json", "b.json"]
+    assert new_file({"argv": argv}) == "corrections-3.json"
+    assert corrected_command(at, {"argv": argv}, "c.json") == (
+        "python -m imclust cluster --corrections a.json b.json c.json --features 'my x' --out c "
+        "kmeans"
     )
 
 

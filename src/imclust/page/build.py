@@ -20,7 +20,6 @@ from imclust.page.tables import Table, csv_table, curves, pair_table, score_tabl
 
 LARGE = 112  # pixels of the images that stand for clusters, where those of the map are smaller
 LARGE_BUDGET = 8_000_000
-CORRECTIONS = "corrections.json"
 
 
 def write_page(at: Sources, pictures: Path, path: Path) -> None:
@@ -57,7 +56,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "against": [{k: v for k, v in other.items() if k != "cluster"} for other in others],
         "assignment": answer["files"]["assignment.csv"][1],
         "space": read_manifest(at.embedding)["space"] if at.embedding else None,
-        "corrections": CORRECTIONS,
+        "corrections": provenance.new_file(answer),
     }
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
     context = _summary(at, rows, index, answer) | _sections(at, rows, names, labelled, others)
@@ -150,7 +149,7 @@ def _summary(
         "scores": score_table(scores) if scores else None,
         "files": sorted(map(str, at.submission.glob("*.csv"))) if at.submission else [],
         "commands": _commands(at, answer, submission),
-        "corrected": provenance.corrected_command(at, answer, CORRECTIONS),
+        "corrected": provenance.corrected_command(at, answer, provenance.new_file(answer)),
         "corrections": answer.get("corrections"),
         "steps": provenance.steps(made),
         "versions": provenance.versions(made),

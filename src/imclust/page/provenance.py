@@ -47,11 +47,21 @@ def command(argv: list[str]) -> str:
     return shlex.join(["python", "-m", "imclust", *argv])
 
 
-def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
-    """The command that makes an answer again with a file of corrections.
+def new_file(doc: dict[str, Any]) -> str:
+    """Name of the next file of corrections, which speaks of the answer as it is shown.
 
-    That of the manifest, in which a file of corrections that it named is replaced; of an answer
-    that was made through Python, or inside another command, the one that says the same.
+    The answer was made with the files before it, so these stay: `corrections.json`, then
+    `corrections-2.json`, ...
+    """
+    files = len(_split(list(doc["argv"]))[0])
+    return f"corrections-{files + 1}.json" if files else "corrections.json"
+
+
+def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
+    """The command that makes an answer again with one more file of corrections.
+
+    That of the manifest, with the file behind those that it named; of an answer that was made
+    through Python, or inside another command, the one that says the same.
 
     Args:
         at: where the answer and its index are. doc: the answer's manifest.
@@ -59,10 +69,18 @@ def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
     words = list(doc["argv"])
     if words[:1] != ["cluster"]:
         words = ["cluster", *_as_flags(at, doc)]
-    while CORRECTIONS in words:
-        where = words.index(CORRECTIONS)
-        del words[where : where + 2]
-    return command([words[0], CORRECTIONS, file, *words[1:]])
+    files, rest = _split(words)
+    return command([rest[0], CORRECTIONS, *files, file, *rest[1:]])
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The files of corrections that a command names, and its other words."""
+    files, rest, inside = list[str](), list[str](), False
+    for word in words:
+        inside = word == CORRECTIONS or (inside and not word.startswith("--"))
+        if word != CORRECTIONS:
+            (files if inside else rest).append(word)
+    return files, rest
 
 
 def _as_flags(at: Sources, doc: dict[str, Any]) -> list[str]:
