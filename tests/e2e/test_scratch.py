@@ -1,0 +1,63 @@
+"""RECIPE=scratch-best by the shell script: planned, killed, gone on with, answered in time."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from helpers import ROOT, environment, make_arrays
+
+RUN = "data/runs/arrays-tiny/scratch-best-seed0"
+
+
+def start(workspace, data, **more):
+    settings = {"RECIPE": "scratch-best", "BUDGET": "24s", "CHALLENGE": "arrays"} | more
+    return subprocess.Popen(
+        ["bash", str(ROOT / "run_baseline.sh")],
+        env=environment(DATA_DIR=str(data), WORKSPACE=str(workspace), **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
+    data = make_arrays(tmp_path / "tiny")
+    process = start(tmp_path, data)
+    resume = tmp_path / RUN / ".simclr.partial" / "resume.pt"
+    waited = time.monotonic()
+    while not resume.is_file() and time.monotonic() - waited < 120:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert resume.is_file()
+    process = start(tmp_path, data)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed[-2000:]
+    assert "plan for 24s: 32 px" in printed
+    plan = (tmp_path / RUN / "plan/plan.txt").read_text().split()
+    for name, seconds in (("simclr", float(plan[2])), ("vicreg", float(plan[3]))):
+        doc = json.loads((tmp_path / RUN / name / "manifest.json").read_text())
+        assert doc["plan"]["seconds"] == pytest.approx(seconds)
+        assert doc["track"] == "scratch"
+        assert doc["seconds"] < 2 * seconds + 10  # reading and writing come on top
+    clusters = json.loads((tmp_path / RUN / "clusters/manifest.json").read_text())
+    assert {"features", "features 2"} <= set(clusters["inputs_at"])
+    assert clusters["config"]["method"] == "auto"
+    scores = json.loads((tmp_path / RUN / "scores/scores.json").read_text())
+    assert scores["val_through"]["hungarian"] > 0.9  # two kinds that are far apart
+    submission = tmp_path / "submissions/arrays-tiny/scratch-best-seed0"
+    assert (submission / "submission_inverted.csv").is_file()
+
+
+def test_it_takes_no_encoder_and_no_texts(tmp_path):
+    data = make_arrays(tmp_path / "tiny")
+    process = start(tmp_path, data, ENCODER="pixels")
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "RECIPE=scratch-best must be without ENCODER" in printed
