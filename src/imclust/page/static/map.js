@@ -45,8 +45,10 @@ function nearest(grid, x, y, rx, ry) {
   return best;
 }
 
+// The end of the scale that the background would swallow is left out.
 const ramp = (share) => {
-  const at = Math.max(0, Math.min(0.9999, share)) * (CIVIDIS.length - 1);
+  const [from, to] = document.documentElement.dataset.theme === "dark" ? [0.3, 1] : [0, 0.85];
+  const at = Math.max(0, Math.min(0.9999, from + (to - from) * share)) * (CIVIDIS.length - 1);
   const [low, high] = [CIVIDIS[Math.floor(at)], CIVIDIS[Math.floor(at) + 1]];
   return `rgb(${low.map((v, i) => Math.round(v + (high[i] - v) * (at % 1))).join(",")})`;
 };
@@ -97,7 +99,7 @@ function legend() {
   };
   if (mode === "confidence") {
     const bar = make("span", { className: "ramp", "aria-hidden": "true" });
-    bar.style.background = `linear-gradient(90deg, ${CIVIDIS.map((c) => `rgb(${c})`).join(",")})`;
+    bar.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(ramp).join(",")})`;
     list.replaceChildren(make("li", {}, make("span", { className: "entry" }, "0", bar, "1")));
   } else if (mode === "label") list.replaceChildren(...F.classes.map((name, i) => entry(i, name)));
   else if (mode.startsWith("moved-")) list.replaceChildren(entry(4, "moved"));
