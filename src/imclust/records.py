@@ -190,12 +190,12 @@ class Assignment:
         return type(self)(self.ids[keep], self.splits[keep], self.probabilities[keep])
 
 
-def cluster_names(doc: Mapping[str, Any]) -> list[str]:
-    """What to call the clusters of an assignment with this manifest, where they are shown.
+def cluster_names(doc: Mapping[str, Any], k: int) -> list[str]:
+    """What to call the k clusters of an assignment with this manifest, where they are shown.
 
-    That is what corrections called them, else `cluster 0`, `cluster 1`, ...
+    That is what corrections or anchors called them, else `cluster 0`, `cluster 1`, ...
     """
-    given = doc.get("names") or [""] * doc["n_clusters"]
+    given = doc.get("names") or doc.get("classes") or [""] * k
     return [name or f"cluster {c}" for c, name in enumerate(given)]
 
 

@@ -17,6 +17,7 @@ from imclust.page.rows import Rows, columns, gather_rows
 from imclust.page.sources import Sources, run_name
 from imclust.page.sprites import Sheets, sheets_of, side_for
 from imclust.page.tables import Table, csv_table, curves, pair_table, score_table
+from imclust.records import cluster_names
 
 LARGE = 112  # pixels of the images that stand for clusters, where those of the map are smaller
 LARGE_BUDGET = 8_000_000
@@ -34,7 +35,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     index = read_manifest(at.index, "index")
     answer = read_manifest(at.assignment, "assignment")
     rows = gather_rows(at.assignment, at.index, at.embedding, at.labels or {})
-    names = names_of(answer, rows.k)
+    names = cluster_names(answer, rows.k)
     clusters = galleries(rows, names)
     labelled = against_labels(rows)
     others = [_other(rows, path) for path in at.against]
@@ -66,12 +67,6 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     render(context, data, path)
 
 
-def names_of(answer: dict[str, Any], k: int) -> list[str]:
-    """What every cluster is called: by the reader, by anchors, or by its number."""
-    given = answer.get("names") or answer.get("classes") or [""] * k
-    return [name or f"cluster {c}" for c, name in enumerate(given)]
-
-
 def data_name(folder: Path, index: dict[str, Any]) -> str:
     """What the images are called: the folder around their `index`, or the challenge."""
     here = folder.resolve()
@@ -80,7 +75,7 @@ def data_name(folder: Path, index: dict[str, Any]) -> str:
 
 def _other(rows: Rows, path: Path) -> dict[str, Any]:
     doc = read_manifest(path, "assignment")
-    return compared(rows, path, run_name(path), names_of(doc, doc["n_clusters"]))
+    return compared(rows, path, run_name(path), cluster_names(doc, doc["n_clusters"]))
 
 
 def _chosen(clusters: list[dict[str, Any]], labelled: dict[str, Any] | None) -> list[int]:

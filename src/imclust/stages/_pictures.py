@@ -13,7 +13,7 @@ from imclust.images import ImageRow, load_index
 from imclust.loader import Preprocessing, pixels
 from imclust.log import read_jsonl
 from imclust.page.sources import Sources
-from imclust.records import Assignment, Features, read_csv, write_csv
+from imclust.records import Assignment, Features, cluster_names, read_csv, write_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def _embedding(at: Sources, embedding: Path, path: Path) -> None:
     space = Features.load(embedding)
     mine = Assignment.load(at.assignment).part("train")
     k = mine.probabilities.shape[1]
-    names = [f"cluster {c}" for c in range(k)]
+    names = cluster_names(read_manifest(at.assignment), k)
     clustered = space.at(mine.ids)
     panels = [plots.Panel("Images by cluster", clustered, mine.clusters, names)]
     spaces = [("Validation images among them, by label" if at.own else "Images by label", space)]
@@ -93,7 +93,10 @@ def _examples(at: Sources, folder: Path) -> None:
         return
     scale = Preprocessing(SIDE)
     images = [np.array([pixels(r, scale) for r in few]) for few in chosen]
-    names = [f"cluster {c}\n{size} image{'s' * (size != 1)}" for c, size in enumerate(sizes)]
+    called = cluster_names(read_manifest(at.assignment), len(sizes))
+    names = [
+        f"{name}\n{size} image{'s' * (size != 1)}" for name, size in zip(called, sizes, strict=True)
+    ]
     plots.examples(images, names, folder / "examples.png")
 
 

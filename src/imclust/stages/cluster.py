@@ -221,7 +221,7 @@ def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) 
     from imclust.plots import dendrogram
 
     tree = merge_order(rows.probabilities, z)
-    dendrogram(tree, cluster_names(facts), folder / "tree.png")
+    dendrogram(tree, cluster_names(facts, facts["n_clusters"]), folder / "tree.png")
     return {"merge_order": tree.round(4).tolist()}
 
 

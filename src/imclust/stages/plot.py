@@ -64,7 +64,7 @@ def _draw(cfg: Plot, folder: Path) -> dict[str, Any]:
 
     sheet = Sheet(folder, cfg.width, cfg.format)
     doc = read_manifest(cfg.assignment, "assignment")
-    names = cluster_names(doc)
+    names = cluster_names(doc, doc["n_clusters"])
     answer = Assignment.load(cfg.assignment).part("train")
     if not len(answer.ids):  # clustered with --split val
         answer = Assignment.load(cfg.assignment)
