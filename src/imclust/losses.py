@@ -121,7 +121,8 @@ class TwoViews(Objective):
         if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
             refuse_collapse(z)
         self._looked += 1
-        return self.loss(*z.chunk(2))
+        with torch.autocast(x.device.type, enabled=False):  # similarities need more than 8 bits
+            return self.loss(*z.float().chunk(2))
 
     def loss(self, a: Tensor, b: Tensor) -> Tensor:
         """Projections (b, p) of both views -> scalar."""

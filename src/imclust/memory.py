@@ -187,7 +187,8 @@ class Prototypes(Objective):
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (2b, 3, s, s), two views of `rows` -> scalar, the mean over tasks."""
         z = functional.normalize(network(x).float(), dim=1)
-        scores = torch.split(z @ self.centres.T / self._temperature, list(self._clusters), 1)
+        with torch.autocast(x.device.type, enabled=False):  # as above
+            scores = torch.split(z @ self.centres.T / self._temperature, list(self._clusters), 1)
         answers = self.labels[:, rows.repeat(2)].long()
         losses = [functional.cross_entropy(s, y) for s, y in zip(scores, answers, strict=True)]
         return torch.stack(losses).mean()

@@ -127,7 +127,8 @@ class ScanTraining(Objective):
         p = network(x).float().log_softmax(1)
         rows = rows.repeat(2)
         if float(self.done) < 1 - self._settings.taught:
-            return neighbour_loss(p, self.memory[self.near[rows]], self._settings.balance)
+            with torch.autocast(x.device.type, enabled=False):
+                return neighbour_loss(p, self.memory[self.near[rows]], self._settings.balance)
         return taught_loss(p, self.memory[rows], self._settings.confidence)
 
     def after_step(self, network: nn.Module, done: float) -> None:
