@@ -195,7 +195,7 @@ def cluster_names(doc: Mapping[str, Any], k: int) -> list[str]:
 
     That is what corrections or anchors called them, else `cluster 0`, `cluster 1`, ...
     """
-    given = doc.get("names") or doc.get("classes") or [""] * k
+    given = next((g for g in (doc.get("names"), doc.get("classes")) if g and len(g) == k), [""] * k)
     return [name or f"cluster {c}" for c, name in enumerate(given)]
 
 

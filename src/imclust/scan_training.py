@@ -52,7 +52,9 @@ class Clustered(nn.Module):
     def __init__(self, backbone: nn.Module, dims: int, k: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.norm = nn.BatchNorm1d(dims, affine=False)
+        # Its averages are those of all codes in evaluation mode, set at the start of each epoch:
+        # averages of a few training batches do not fit a backbone that just began to change.
+        self.norm = nn.BatchNorm1d(dims, affine=False, momentum=0.0)
         self.head = nn.Linear(dims, k)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -89,6 +91,8 @@ class ScanTraining(Objective):
             Refusal: all images have gone to few clusters.
         """
         codes = sweep()[:, : network.norm.num_features]  # type: ignore[union-attr]
+        network.norm.running_mean.copy_(codes.mean(0))  # type: ignore[union-attr,operator]
+        network.norm.running_var.copy_(codes.var(0, unbiased=False))  # type: ignore[union-attr,operator]
         if epoch == 0:
             self._start(network, codes.cpu().numpy())
         was = network.training
@@ -110,9 +114,7 @@ class ScanTraining(Objective):
     @torch.no_grad()
     def _start(self, network: nn.Module, codes: np.ndarray) -> None:
         """Neighbours of the codes (n, d), and the best of several linear heads upon them."""
-        mean, std = codes.mean(0), codes.std(0) + 1e-5
-        network.norm.running_mean.copy_(torch.from_numpy(mean))  # type: ignore[union-attr,operator]
-        network.norm.running_var.copy_(torch.from_numpy(std**2))  # type: ignore[union-attr,operator]
+        mean, std = codes.mean(0), np.sqrt(codes.var(0) + network.norm.eps)  # type: ignore[union-attr]
         rows = unit_rows((codes - mean) / std)
         near = nearest(rows, rows, self.near.shape[1], same=True)[0]
         self.near.copy_(torch.from_numpy(near))

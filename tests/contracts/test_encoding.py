@@ -17,7 +17,9 @@ SETTINGS = {
     "local-aggregation": {"epochs": 1, "centroids": 4},
     "timm": {"size": 64},
     "vgg16": {"size": 32},
-}
+    "scan-net": {"epochs": 1, "n_clusters": 2},
+} | {n: {"epochs": 1, "width": 8} for n in ("simclr", "vicreg", "byol", "prototypes", "masked-ae")}
+BASE = {"local-aggregation": "conv-ae", "scan-net": "simclr"}  # of encoders that refine another
 N = 14
 
 
@@ -42,7 +44,7 @@ def trained(name, index, tmp_path):
         settings["weights"] = tmp_path / "vgg.pth"
     start = None
     if getattr(ENCODERS[name].method, "refines", False):
-        start = trained("conv-ae", index, tmp_path)
+        start = trained(BASE[name], index, tmp_path)
     config = ENCODERS[name].config(**settings)
     train.run(train.Train(encoder=config, index=index, out=tmp_path / name, start=start))
     return tmp_path / name

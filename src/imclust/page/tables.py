@@ -51,7 +51,8 @@ def csv_table(path: Path, id: str, caption: str) -> Table | None:
     rows = read_csv(path) if path.is_file() else []
     if not rows:
         return None
-    return Table(id, caption, list(rows[0]), [[cell(v) for v in r.values()] for r in rows])
+    # A row that ends early has no value there.
+    return Table(id, caption, list(rows[0]), [[cell(v or "") for v in r.values()] for r in rows])
 
 
 def cell(text: str) -> Cell:
