@@ -195,8 +195,8 @@ def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path
         "move": {moved: to},
     }
     (tmp_path / "said.json").write_text(json.dumps(said))
-    (tmp_path / "later").mkdir()
-    shutil.copy(at / "pictures" / moved, tmp_path / "later" / "copy.png")
+    (tmp_path / "more").mkdir()
+    shutil.copy(at / "pictures" / moved, tmp_path / "more" / "copy.png")
     flags = (*QUICK, "--corrections", "said.json")
     out = folder(tmp_path, "pictures", *flags, "--links")
     assert "[warm/dark]" in out
@@ -205,8 +205,8 @@ def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path
     assert [f for f in old if new[f]["cluster"] != old[f]["cluster"]] == [moved]
     link = tmp_path / RUN / "by-cluster" / f"{to} warm_dark" / moved
     assert link.resolve() == at / "pictures" / moved
-    folder(tmp_path, "pictures", *flags, "--new", "later")
-    assert table(tmp_path / RUN / "new-later" / "assignments.csv")["copy.png"]["cluster"] == str(to)
+    folder(tmp_path, "pictures", *flags, "--new", "more")
+    assert table(tmp_path / RUN / "new-more" / "assignments.csv")["copy.png"]["cluster"] == str(to)
 
 
 def test_in_python_and_in_a_notebook(place):
