@@ -1,13 +1,11 @@
 """Fixtures that many tests share."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from helpers import environment, make_arrays
+from helpers import imclust_in, make_arrays
 from standin import KEYS, NOISE, StandIn
 
 for name in (*KEYS, *NOISE):  # nobody's own keys come into a test
@@ -58,14 +56,6 @@ def imclust(tmp_path):
     """Run `python -m imclust ...` in a scratch folder: (status, stdout, stderr)."""
 
     def call(*args, cwd=tmp_path, **env):
-        done = subprocess.run(
-            [sys.executable, "-m", "imclust", *map(str, args)],
-            cwd=cwd,
-            env=environment(**env),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        return done.returncode, done.stdout, done.stderr
+        return imclust_in(cwd, *args, **env)
 
     return call

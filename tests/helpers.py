@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 import zipfile
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imclust.__main__ import main
 from imclust.challenges.hw9 import SHAPES, HW9Config
 from imclust.failures import Failure
 from standin import AICROWD_KEY, KAGGLE_KEY, KAGGLE_TOKEN
@@ -27,6 +29,38 @@ def environment(**more):
         "VIRTUAL_ENV": sys.prefix,
         **more,
     }
+
+
+def imclust_in(folder, *args, **env):
+    """`python -m imclust <args>` in a folder, in a process of its own: (status, stdout, stderr)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "imclust", *map(str, args)],
+        cwd=folder,
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def digits_answer(folder, reduce, cluster):
+    """Digits with an answer `a` in a folder: raw, weights w, latents z, and what is asked for.
+
+    Args:
+        reduce, cluster: the flags of these two stages behind those of their inputs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in (
+            "download --out raw digits",
+            "train --index raw/index --out w pixels",
+            "encode --index raw/index --weights w --out z",
+            f"reduce --features z {reduce}",
+            f"cluster --index raw/index --out a {cluster}",
+        ):
+            assert main(line.split()) == 0
+    return folder
 
 
 def two_kinds(n, seed=0, size=32):

@@ -104,12 +104,28 @@ def spread(z: Tensor) -> Tensor:
     return unit.std(0, unbiased=False).mean() * z.shape[1] ** 0.5
 
 
-class TwoViews(Objective):
-    """An objective upon projections of two views, which notices when all become one."""
+class Watched(Objective):
+    """An objective upon projections, which notices when all become one."""
 
     def __init__(self) -> None:
         super().__init__()
         self._looked = 0
+
+    def project(self, network: nn.Module, x: Tensor) -> Tensor:
+        """What the network makes of x (b, 3, s, s): (b, p); looked at every CHECK_EVERY steps.
+
+        Raises:
+            Refusal: the projections have collapsed.
+        """
+        z: Tensor = network(x)
+        if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
+            refuse_collapse(z)
+        self._looked += 1
+        return z
+
+
+class TwoViews(Watched):
+    """An objective that compares the projections of two views."""
 
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (2b, 3, s, s): first views, then second ones -> scalar.
@@ -117,10 +133,7 @@ class TwoViews(Objective):
         Raises:
             Refusal: the projections have collapsed.
         """
-        z = network(x)
-        if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
-            refuse_collapse(z)
-        self._looked += 1
+        z = self.project(network, x)
         with torch.autocast(x.device.type, enabled=False):  # similarities need more than 8 bits
             return self.loss(*z.float().chunk(2))
 
@@ -165,7 +178,7 @@ class VarianceInvariance(TwoViews):
         return vicreg(a, b, *self.weights)
 
 
-class Bootstrap(Objective):
+class Bootstrap(Watched):
     """BYOL: predict what a slow copy of the network says of the other view.
 
     Args:
@@ -177,7 +190,7 @@ class Bootstrap(Objective):
     def __init__(self, teacher: nn.Module, momentum: float) -> None:
         super().__init__()
         self.teacher = teacher.requires_grad_(requires_grad=False)
-        self._momentum, self._looked = momentum, 0
+        self._momentum = momentum
 
     def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
         """The slow copy starts where the network does."""
@@ -191,10 +204,7 @@ class Bootstrap(Objective):
         Raises:
             Refusal: the predictions have collapsed.
         """
-        told = network(x)
-        if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
-            refuse_collapse(told)
-        self._looked += 1
+        told = self.project(network, x)
         with torch.no_grad():
             first, second = self.teacher(x).chunk(2)
         other = torch.cat([second, first]).float()

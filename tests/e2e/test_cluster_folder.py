@@ -18,7 +18,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from helpers import environment, refused, two_kinds
+from helpers import environment, imclust_in, refused, two_kinds
 from imclust import cluster_folder
 from imclust.artifacts import file_digest, lineage, read_manifest
 from imclust.checks import Refusal
@@ -69,21 +69,9 @@ def place(tmp_path_factory):
 
 def folder(at, *args, **env):
     """Run `python -m imclust cluster-folder`; refuses a status that is not 0."""
-    status, out, err = call(at, "cluster-folder", *args, **env)
+    status, out, err = imclust_in(at, "cluster-folder", *args, **env)
     assert status == 0, err
     return out
-
-
-def call(at, *args, **env):
-    done = subprocess.run(
-        [sys.executable, "-m", "imclust", *map(str, args)],
-        cwd=at,
-        env=environment(**env),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_every_readable_image_has_its_row(place):
@@ -174,8 +162,8 @@ def test_every_artefact_names_the_stage_that_makes_it_again(place):
     stages = [doc["argv"][0] for doc in made.values()]
     assert set(stages) == {"download", "train", "encode", "cluster", "reduce", "score", "report"}
     submit = ("--assignment", f"{RUN}/clusters", "--index", "data/raw/folder-pictures/index")
-    assert call(at, "submit", *submit, "--out", "submissions/pictures/one")[0] == 0
-    status, out, err = call(at, "reproduce", "submissions/pictures/one")
+    assert imclust_in(at, "submit", *submit, "--out", "submissions/pictures/one")[0] == 0
+    status, out, err = imclust_in(at, "reproduce", "submissions/pictures/one")
     assert status == 0, err
     assert "same bytes: submission.csv" in out
 
@@ -345,7 +333,7 @@ def test_what_cannot_be_is_one_sentence(tmp_path, make, flags, words):
         Image.fromarray(images[i]).save(x / f"{i}.png")
     if make == "latin":
         os.rename(x / "0.png", os.fsencode(x) + b"/gr\xfcn.png")
-    refused(call(tmp_path, "cluster-folder", "x", *flags), *words)
+    refused(imclust_in(tmp_path, "cluster-folder", "x", *flags), *words)
     assert not list((tmp_path / "data").glob("runs/*/*/*"))
 
 
@@ -363,16 +351,16 @@ def test_run_on_challenges_ends_in_a_submission_that_can_be_made_again(tmp_path)
         (tree / "ab"[y]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(x).save(tree / "ab"[y] / f"{i}.png")
     flags = ("--budget", "0.01s", "imagefolder", "--data-dir", "tree")
-    status, out, err = call(tmp_path, "run", *flags)
+    status, out, err = imclust_in(tmp_path, "run", *flags)
     assert status == 0, err
     assert "[9/9] report" in out
     submission = "submissions/imagefolder-tree/timm-auto-seed0"
     assert f"submission: {submission}/submission_inverted.csv" in out
     scores = tmp_path / "data/runs/imagefolder-tree/timm-auto-seed0/scores/scores.json"
     assert '"hungarian": 1.0' in scores.read_text()
-    again, out, err = call(tmp_path, "reproduce", submission)
+    again, out, err = imclust_in(tmp_path, "reproduce", submission)
     assert again == 0, err
     assert "same bytes" in out
-    status, out, _ = call(tmp_path, "run", *flags)
+    status, out, _ = imclust_in(tmp_path, "run", *flags)
     assert status == 0
     assert "[9/9] report: up to date" in out

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import make_arrays, refused
+from helpers import digits_answer, make_arrays, refused
 from imclust.__main__ import main
 from imclust.artifacts import file_digest, read_manifest
 from imclust.records import Assignment, read_csv, read_labels
@@ -19,17 +19,9 @@ SPACE = ("--features", "pca", "--index", "raw/index")
 def made(tmp_path_factory):
     """A space of the digits, and an answer `a` in it."""
     there = tmp_path_factory.mktemp("digits")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(there)
-        for line in (
-            "download --out raw digits",
-            "train --index raw/index --out w pixels",
-            "encode --index raw/index --weights w --out z",
-            "reduce --features z --out pca pca --components 30",
-            "cluster --features pca --index raw/index --out a kmeans --restarts 2",
-        ):
-            assert main(line.split()) == 0
-    return there
+    return digits_answer(
+        there, "--out pca pca --components 30", "--features pca kmeans --restarts 2"
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import refused
+from helpers import digits_answer, refused
 from imclust.__main__ import main
 from imclust.artifacts import read_manifest
 
@@ -14,17 +14,7 @@ from imclust.artifacts import read_manifest
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     there = tmp_path_factory.mktemp("digits")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(there)
-        for line in (
-            "download --out raw digits",
-            "train --index raw/index --out w pixels",
-            "encode --index raw/index --weights w --out z",
-            "reduce --features z --out two pca --components 2",
-            "cluster --features two --index raw/index --out a minibatch-kmeans",
-        ):
-            assert main(line.split()) == 0
-    return there
+    return digits_answer(there, "--out two pca --components 2", "--features two minibatch-kmeans")
 
 
 @pytest.fixture
