@@ -102,7 +102,7 @@ timm) [ "$recipe" = fast ] && predictor=${PREDICTOR:-auto} || predictor=${PREDIC
 esac
 own_flags=${ENCODER_FLAGS:-}
 if [ "$encoder $predictor" = "timm auto" ] && [ -z "$own_flags" ]; then # several layers to choose from
-    own_flags="--pool spread --layers 4"
+    own_flags="--pool mean_std --layers 4"
     encoder_flags+=($own_flags)
 fi
 case $encoder in conv-ae | vgg-ae | vgg16) encoder_flags=(--recipe "$recipe" "${encoder_flags[@]}") ;; esac
@@ -133,7 +133,7 @@ else
         read -ra start_flags <<<"${START_FLAGS:-}"
         imclust train --index "$raw/index" --out "$run/start" --seed "$seed" "${START:-vgg-ae}" \
             --recipe "$recipe" "${start_flags[@]}"
-        start=(--start "$run/start")
+        start=(--init-weights "$run/start")
     fi
     learn_seed=()
     [ "$encoded" != "$run" ] || learn_seed=(--seed "$seed")
@@ -191,7 +191,7 @@ clusters=$run/clusters
 own_clusters=() own_embedding=()
 if grep -q '^val,' "$raw/index/index.csv"; then # the homework scores valX clustered on its own
     reduce_and_cluster val val-
-    own_clusters=(--own "$run/val-clusters") own_embedding=(--own "$run/val-tsne")
+    own_clusters=(--val-assignment "$run/val-clusters") own_embedding=(--val-embedding "$run/val-tsne")
 fi
 
 # --- result ---------------------------------------------------------------------------------------

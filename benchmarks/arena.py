@@ -38,12 +38,13 @@ from typing import Any, TextIO
 
 from arena_cell import parse_head
 from arena_data import DataSet, encode, find_sets, pick_spaces
-from arena_table import Cell, is_auto, lines, summary, table_rows
-from imclust.artifacts import plain, source_digest
-from imclust.checks import Refusal, refusal
-from imclust.clusterers import CLUSTERERS
-from imclust.log import progress
-from imclust.repro import environment
+from arena_table import Cell, lines, summary, table_rows
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.core.artifacts import plain
+from imclust.core.code_digest import code_digest
+from imclust.core.errors import InputError, input_error
+from imclust.core.log import progress
+from imclust.core.reproducibility import environment
 
 CHILD = Path(__file__).with_name("arena_cell.py")
 LOADING = 60  # seconds that a child may take to import and to read its data
@@ -74,14 +75,8 @@ def head_settings(head: str) -> dict[str, Any]:
     """
     name, options = parse_head(head)
     entry, settings = CLUSTERERS.configured(name, options)
-    modules = [_module(entry), "clusterers._base", "api"]
-    if is_auto(head):
-        modules += ["portfolio", "selection"]
-    return {"method": name, "config": plain(settings), "code": source_digest(*modules)}
-
-
-def _module(entry: Any) -> str:
-    return entry.method.__module__.removeprefix("imclust.")
+    code = code_digest("imclust.api", entry.method.__module__)
+    return {"method": name, "config": plain(settings), "code": code}
 
 
 def every_group(sets: list[DataSet], cfg: argparse.Namespace) -> list[Group]:
@@ -97,7 +92,9 @@ def every_group(sets: list[DataSet], cfg: argparse.Namespace) -> list[Group]:
     ]
     if not groups:
         have = sorted({s for data in sets for s in data.spaces})
-        raise refusal("--spaces", f"some of {', '.join(have)}", " ".join(cfg.spaces), "see --help")
+        raise input_error(
+            "--spaces", f"some of {', '.join(have)}", " ".join(cfg.spaces), "see --help"
+        )
     return groups
 
 
@@ -282,12 +279,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if cfg.tables_only:
             if not cfg.out.is_file():
-                raise refusal(str(cfg.out), "an arena's JSON", "nothing there", "run it first")
+                raise input_error(str(cfg.out), "an arena's JSON", "nothing there", "run it first")
             doc = json.loads(cfg.out.read_text())
         else:
             doc = compute(cfg)
             cfg.out.write_text(json.dumps(doc, indent=1) + "\n")
-    except Refusal as e:
+    except InputError as e:
         print(f"arena: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

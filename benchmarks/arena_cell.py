@@ -21,8 +21,9 @@ import numpy as np
 
 from arena_data import DataSet, Loaded, load
 from imclust.api import Result, cluster_latents
-from imclust.checks import Refusal, cluster_count
-from imclust.metrics import ari, hungarian_accuracy, nmi
+from imclust.clustering.metrics import ari, hungarian_accuracy, nmi
+from imclust.core.checks import cluster_count
+from imclust.core.errors import InputError
 
 
 def parse_head(text: str) -> tuple[str, dict[str, Any]]:
@@ -50,7 +51,7 @@ def answer(
     labels = np.empty(len(data.fit), np.int64)
     labels[data.fit] = found.labels
     if len(others[0]):
-        labels[~data.fit] = found.place(others).argmax(1)
+        labels[~data.fit] = found.predict(others).argmax(1)
     return found, labels
 
 
@@ -116,7 +117,7 @@ def main() -> None:
         for seed in job["seeds"]:
             try:
                 cell = measure(data, name, options, seed)
-            except Refusal as e:
+            except InputError as e:
                 cell = {"seed": seed, "error": str(e)}
             except Exception as e:  # its reason becomes a row of the table
                 cell = {"seed": seed, "error": f"{type(e).__name__}: {e}".splitlines()[0]}

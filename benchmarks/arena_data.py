@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from imclust.artifacts import MANIFEST, file_digest, lineage, read_manifest
-from imclust.checks import refusal
-from imclust.npy import header
-from imclust.records import Features, parts_of, read_labels
+from imclust.core.errors import input_error
+from imclust.core.manifest import MANIFEST, file_digest, lineage, read_manifest
+from imclust.core.npy import header
+from imclust.core.records import Features, parts_of, read_labels
 
 NO_SPACE = {"y", "classes"}
 
@@ -58,12 +58,14 @@ def find_sets(folder: Path) -> list[DataSet]:
         Refusal: there is none, or an .npz has no labels or nothing to cluster.
     """
     if not folder.is_dir():
-        raise refusal("FOLDER", "an existing folder", f"{folder}, which is none", "check the path")
+        raise input_error(
+            "FOLDER", "an existing folder", f"{folder}, which is none", "check the path"
+        )
     sets = [_npz_set(path) for path in sorted(folder.glob("*.npz"))]
     below = [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]
     sets += [_artefact_set(p) for p in below if _features(p)]
     if not sets:
-        raise refusal(
+        raise input_error(
             str(folder), "a folder with .npz files or artefacts", "neither", "check the path"
         )
     return sets
@@ -72,12 +74,14 @@ def find_sets(folder: Path) -> list[DataSet]:
 def _npz_set(path: Path) -> DataSet:
     arrays = _headers(path)
     if "y" not in arrays:
-        raise refusal(str(path), "an .npz with labels y", sorted(arrays), "add y, -1 for unknown")
+        raise input_error(
+            str(path), "an .npz with labels y", sorted(arrays), "add y, -1 for unknown"
+        )
     shape, dtype = arrays.get("x", ((), np.dtype(float)))
     images = len(shape) in (3, 4) and dtype == np.uint8
     spaces = [n for n, (s, t) in arrays.items() if n not in NO_SPACE and _is_space(n, s, t)]
     if not images and not spaces:
-        raise refusal(
+        raise input_error(
             str(path), "an .npz with images x (uint8) or float arrays (N, D)", sorted(arrays),
             "save it again",
         )  # fmt: skip
@@ -101,7 +105,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
                 with z.open(name) as f:
                     found[name.removesuffix(".npy")] = header(path, f)[:2]
     except zipfile.BadZipFile:
-        raise refusal(str(path), "a readable .npz", "another file", "save it again") from None
+        raise input_error(str(path), "a readable .npz", "another file", "save it again") from None
     return found
 
 
@@ -132,7 +136,7 @@ def _labels_folder(folder: Path) -> Path:
     indexes = [path for path, doc in made_from if doc["kind"] == "index"]
     found = [p.parent / "labels" for p in indexes if (p.parent / "labels" / MANIFEST).is_file()]
     if not found:
-        raise refusal(
+        raise input_error(
             str(folder), "a folder with a `labels` artefact, or made from an index with one",
             "neither", "copy the folder `labels` of data/raw/<challenge> into it",
         )  # fmt: skip
@@ -198,7 +202,7 @@ def _load_artefacts(folder: Path, names: list[str], rows: int) -> Loaded:
 def _classes(source: str, y: np.ndarray) -> int:
     k = int(y.max(initial=-1)) + 1
     if k < 2:
-        raise refusal(source, "a set with labels of two classes or more", k, "check the labels")
+        raise input_error(source, "a set with labels of two classes or more", k, "check the labels")
     return k
 
 

@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from imclust.challenges import CHALLENGES
-from imclust.clusterers import CLUSTERERS
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.metrics import best_binary_accuracy
+from imclust.clustering.neighbors import trustworthiness
+from imclust.clustering.reducers import REDUCERS
+from imclust.competitions.challenges import CHALLENGES
+from imclust.core.reproducibility import isolated_seed, pick_device
+from imclust.data.loader import Preprocessing, all_pixels, to_input
 from imclust.encoders import ENCODERS
-from imclust.fit import fit
-from imclust.loader import Preprocessing, all_pixels, to_input
-from imclust.metrics import flip_accuracy
-from imclust.neighbors import trustworthiness
-from imclust.reducers import REDUCERS
-from imclust.repro import isolated_seed, pick_device
+from imclust.training.fit import fit
 
 RECIPES = ("literal", "fast")
 
@@ -94,14 +94,14 @@ def predict(
         began = time.perf_counter()
         reduction = entry.method(x, entry.config(recipe=recipe), seed)
         out[name] = time.perf_counter() - began
-        x, placed = reduction.embedding, reduction.place(placed)
+        x, placed = reduction.embedding, reduction.predict(placed)
     head = CLUSTERERS["minibatch-kmeans"]
     began = time.perf_counter()
     clustering = head.method(x, 2, head.config(recipe=recipe), seed)
     out["k-means"] = time.perf_counter() - began
     out["seconds"] = out["kernel-pca"] + out["tsne"] + out["k-means"]
     out["trustworthiness"] = trustworthiness(z, x)
-    out["accuracy"] = flip_accuracy(truth, clustering.place(placed).argmax(1))
+    out["accuracy"] = best_binary_accuracy(truth, clustering.predict(placed).argmax(1))
     return out
 
 

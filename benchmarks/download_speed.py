@@ -27,8 +27,8 @@ BLOCK = os.urandom(1 << 20)
 OURS = """
 import sys
 from pathlib import Path
-from imclust.staging import Expected
-from imclust.transfer import fetch
+from imclust.competitions.downloads import Expected
+from imclust.competitions.http import fetch
 fetch(sys.argv[1], Path(sys.argv[2]), Expected(size=int(sys.argv[3])))
 """
 

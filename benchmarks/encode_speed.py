@@ -30,13 +30,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from imclust.backends import Backend, Codes, batch_size, least_cosine, pick_backend
-from imclust.challenges._base import image_files
+from imclust.competitions.challenges._base import image_files
+from imclust.core.npy import NpyRows
+from imclust.core.reproducibility import isolated_seed, pick_device
+from imclust.data.images import ImageRow, read_bytes
+from imclust.data.loader import Preprocessing, pixel_batches
 from imclust.encoders import ENCODERS
-from imclust.images import ImageRow, read_bytes
-from imclust.loader import Preprocessing, pixel_batches
-from imclust.npy import NpyRows
-from imclust.repro import isolated_seed, pick_device
+from imclust.training.backends import Backend, Codes, batch_size, least_cosine, pick_backend
 
 CASES = {
     "vgg16": ("vgg16", {}, 24),

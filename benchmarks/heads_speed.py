@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from imclust import cluster_latents
-from imclust.batched import on_device
-from imclust.bilevel import Inner, Labeller, outer_loss
+from imclust.clustering.clusterers.turtle import InnerClassifier, Labeller, outer_loss
+from imclust.clustering.mlp_ensemble import on_device
 
 GROUPS, PLAIN = 10, 6000
 
@@ -37,7 +37,7 @@ def plain_step_seconds(x: np.ndarray, steps: int) -> float:
     generator = torch.Generator().manual_seed(0)
     rows = on_device(x)
     labeller = Labeller([x.shape[1]], 1, GROUPS, generator, str(rows.device))
-    inner = Inner(labeller, generator, rate=1e-3, keep=False, steps=10)
+    inner = InnerClassifier(labeller, generator, rate=1e-3, keep=False, steps=10)
     optimiser = torch.optim.Adam(labeller.parameters, lr=1e-3)
     began = time.perf_counter()
     for _ in range(steps):

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.npy import NpyRows
-from imclust.records import Features, save_rows
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.manifest import read_manifest
+from imclust.core.npy import NpyRows
+from imclust.core.records import Features, save_rows
 
 GROUPS = 10
 
@@ -42,7 +43,7 @@ def make_latents(out: Path, rows: int, dims: int) -> None:
         save_rows(folder, ids, np.full(rows, "train"))
         return {"rows": rows, "dims": dims}
 
-    produce(out, Order("features", {}, {}, ()), write)
+    make_artifact(out, ArtifactSpec("features", {}, {}, ()), write)
 
 
 def main() -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from imclust.artifacts import Order, produce
-from imclust.images import ImageRow, save_index
-from imclust.page.build import write_page
-from imclust.page.sources import Sources
-from imclust.records import Assignment, Features
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.records import Assignment, Features
+from imclust.data.images import ImageRow, save_index
+from imclust.report.page.build import write_page
+from imclust.report.page.sources import Sources
 
 SIDE = 64  # of a stored image
 
@@ -60,11 +60,11 @@ def artefacts(top: Path, n: int, k: int) -> Sources:
     def embedding(folder: Path) -> dict[str, object]:
         return {**Features(ids, splits, xy.astype(np.float32)).save(folder), "space": "made up"}
 
-    produce(top / "index", Order("index", {}, {}, ()), index)
-    produce(top / "xy", Order("features", {}, {}, ()), embedding)
-    made = Order("assignment", {"method": "none", "seed": 0}, {"features": top / "xy"}, ())
+    make_artifact(top / "index", ArtifactSpec("index", {}, {}, ()), index)
+    make_artifact(top / "xy", ArtifactSpec("features", {}, {}, ()), embedding)
+    made = ArtifactSpec("assignment", {"method": "none", "seed": 0}, {"features": top / "xy"}, ())
     answer = Assignment(ids, splits, p)
-    produce(top / "clusters", made, lambda f: {**answer.save(f), "merge_order": []})
+    make_artifact(top / "clusters", made, lambda f: {**answer.save(f), "merge_order": []})
     named = dict(zip(ids.tolist(), map(str, clusters), strict=True))
     return Sources(top / "clusters", top / "index", embedding=top / "xy", labels=named)
 

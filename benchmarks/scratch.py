@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-VIEWS = ("simclr", "vicreg", "byol", "prototypes")
+VIEWS = ("simclr", "vicreg", "byol", "deepcluster-v2")
 ALL = (*VIEWS, "masked-ae", "scan-net")
 BEST = ("simclr", "vicreg")
 EMBEDDED = ("digits", "photos")
@@ -88,7 +88,9 @@ class Bench:
     def refined(self, seed: int, seconds: float) -> None:
         """scan-net for half as long again upon simclr."""
         start = self.folder("simclr", seed, seconds) / "w"
-        self.space("scan-net", seed, seconds / 2, ["scan-net", *map(str, self.k)], "--start", start)
+        self.space(
+            "scan-net", seed, seconds / 2, ["scan-net", *map(str, self.k)], "--init-weights", start
+        )
 
     def judge(
         self, name: str, seed: int, seconds: float, spent: float, there: Path,

@@ -1,6 +1,7 @@
 """Fixtures that many tests share."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from standin import KEYS, NOISE, StandIn
 
 for name in (*KEYS, *NOISE):  # nobody's own keys come into a test
     os.environ.pop(name, None)
+# Kaggle's package makes this folder on import, and fails where another process makes it just then.
+(Path.home() / ".config" / "kaggle").mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(params=[0, 1, 2])

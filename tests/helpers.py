@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from imclust.__main__ import main
-from imclust.challenges.hw9 import SHAPES, HW9Config
-from imclust.failures import Failure
+from imclust.competitions.challenges.hw9 import SHAPES, HW9Config
+from imclust.core.errors import ServiceError
 from standin import AICROWD_KEY, KAGGLE_KEY, KAGGLE_TOKEN
 
 ROOT = Path(__file__).parents[1]
@@ -110,7 +110,7 @@ def refused(result, *words, status=2):
 @contextmanager
 def failed(kind, status, *words):
     """Expect a failure of a kind and status in one sentence that has the words and no key."""
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(ServiceError) as caught:
         yield
     e = caught.value
     assert (e.kind, e.status) == (kind, status), e

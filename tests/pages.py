@@ -11,11 +11,11 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main
-from imclust.artifacts import Order, produce
-from imclust.images import ImageRow, save_index
-from imclust.page.build import write_page
-from imclust.page.sources import Sources
-from imclust.records import Assignment, Features, write_csv
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.records import Assignment, Features, write_csv
+from imclust.data.images import ImageRow, save_index
+from imclust.report.page.build import write_page
+from imclust.report.page.sources import Sources
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Names that must be shown as text and do nothing.
@@ -69,7 +69,7 @@ def make_run(top, n=120):
         *("submit", "--assignment", top / "clusters", "--index", raw / "index"),
         *("--out", top / "submission", "--log", top / "log.csv", "--scores", top / "scores"),
     )
-    report(top, "report", "--against", top / "other")
+    report(top, "report", "--compare-with", top / "other")
     return top
 
 
@@ -112,10 +112,10 @@ def made_up(top, clusters, texts=(), flat=True, side=24):
     p = rng.random((n, k)).astype(np.float32) / k
     p[np.arange(n), clusters] += 1
     answer = Assignment(ids, splits, p / p.sum(1, keepdims=True))
-    produce(top / "index", Order("index", {}, {}, ()), index)
-    produce(top / "flat", Order("features", {}, {}, ()), embedding)
-    made = Order("assignment", {"method": "none"}, {"index": top / "index"}, ())
-    produce(top / "clusters", made, answer.save)
+    make_artifact(top / "index", ArtifactSpec("index", {}, {}, ()), index)
+    make_artifact(top / "flat", ArtifactSpec("features", {}, {}, ()), embedding)
+    made = ArtifactSpec("assignment", {"method": "none"}, {"index": top / "index"}, ())
+    make_artifact(top / "clusters", made, answer.save)
     at = Sources(top / "clusters", top / "index", embedding=top / "flat" if flat else None)
     write_page(at, top, top / "report.html")
     return top / "report.html"

@@ -2,23 +2,23 @@
 
 from typing import TYPE_CHECKING, Any
 
+from imclust._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from imclust.api import Result as Result
     from imclust.api import cluster_latents as cluster_latents
-    from imclust.commands._result import FolderResult as FolderResult
-    from imclust.commands.cluster_folder import cluster_folder as cluster_folder
+    from imclust.cli.cluster_folder import cluster_folder as cluster_folder
+    from imclust.cli.result import FolderResult as FolderResult
+    from imclust.clustering.priors import Priors as Priors
     from imclust.estimators import LatentClusterer as LatentClusterer
-    from imclust.priors import Priors as Priors
-
-__version__ = "0.1.0"
 
 # Where the names that people import are; found when asked for, so that `--help` loads nothing.
 _HOMES = {
     "cluster_latents": "api",
     "Result": "api",
-    "cluster_folder": "commands.cluster_folder",
-    "FolderResult": "commands._result",
-    "Priors": "priors",
+    "cluster_folder": "cli.cluster_folder",
+    "FolderResult": "cli.result",
+    "Priors": "clustering.priors",
     "LatentClusterer": "estimators",
 }
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import sys
 
-from imclust import __version__
-from imclust.checks import Refusal
-from imclust.commandline import COMMANDS, STAGES, parse
+from imclust._version import __version__
+from imclust.cli.parser import COMMANDS, STAGES, parse
+from imclust.core.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run, cfg = parse(argv)
         run(cfg)
-    except Refusal as e:
+    except InputError as e:
         return _fail(argv[0], str(e), e.status)
     except KeyboardInterrupt:
         return _fail(argv[0], "interrupted; the same command goes on where it stopped.", 130)

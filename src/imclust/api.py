@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from imclust.checks import cluster_count, finite, refusal, shaped
-from imclust.cluster_count import KVote, estimate_k
-from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering, as_input
-from imclust.priors import Priors, apply
-from imclust.selection import judge
-from imclust.spaces import beside_units
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.clusterers._base import clusterer_input, run_head
+from imclust.clustering.n_clusters import KVote, estimate_k
+from imclust.clustering.preprocessing import concatenate_unit_rows
+from imclust.clustering.priors import Priors, apply_priors
+from imclust.clustering.selection import label_free_score
+from imclust.core.checks import cluster_count, finite, shaped
+from imclust.core.errors import input_error
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,13 @@ class Result:
     candidates: list[dict[str, Any]]
     facts: dict[str, Any]
     vote: KVote | None
-    place: Callable[[Any], np.ndarray] = field(repr=False)
+    predict: Callable[[Any], np.ndarray] = field(repr=False)
     members: list[Any] = field(default_factory=list, repr=False)
     compared_rows: np.ndarray | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
-        import numpy as np
 
-        from imclust.notebook import table
+        from imclust.report.notebook import table
 
         k = self.probabilities.shape[1]
         caption = f"{len(self.labels)} rows, K = {k}, {self.method}, score {self.score:.3f}"
@@ -87,26 +86,26 @@ def cluster_latents(
     vote = estimate_k(views, seed) if n_clusters == "auto" else None
     k = vote.k if vote else n_clusters
     if not isinstance(k, Integral):
-        raise refusal("n_clusters", "a whole number or auto", repr(k), "give one of these")
+        raise input_error("n_clusters", "a whole number or auto", repr(k), "give one of these")
     cluster_count(k, len(views[0]))
     known = _values(nuisances or {}, len(views[0]))
     found = run_head(entry.method, views, k, config, seed, known)
-    z = beside_units(views)
-    given = apply(found.probabilities, priors or Priors(), z)
+    z = concatenate_unit_rows(views)
+    given = apply_priors(found.probabilities, priors or Priors(), z)
     labels = given.probabilities.argmax(1)
     facts = {**found.facts, **given.facts}
     rows = sorted(facts.pop("candidates", []), key=lambda row: -row["score"])
     widths = tuple(view.shape[1] for view in views)
-    place = _Placer(entry.method, widths, found.place, given.place)
-    score = judge(labels, views, k, seed)
+    predict = _Predictor(entry.method, widths, found.predict, given.predict)
+    score = label_free_score(labels, views, k, seed)
     return Result(
-        labels, given.probabilities, score, method, rows, facts, vote, place,
+        labels, given.probabilities, score, method, rows, facts, vote, predict,
         found.candidates, found.compared_rows,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Placer:
+class _Predictor:
     """Places further rows as the fitted ones were; can be pickled.
 
     Args:
@@ -124,34 +123,15 @@ class _Placer:
         if widths != self.widths:
             got = f"{len(widths)} of widths {list(widths)}"
             allowed = f"like the {len(self.widths)} fitted ones, of widths {list(self.widths)}"
-            raise refusal("the spaces to place", allowed, got, "encode the rows as those were")
-        return self.given(self.found(as_input(self.method, views)))
-
-
-def run_head(
-    method: Any,
-    views: list[np.ndarray],
-    k: int,
-    config: Any,
-    seed: int,
-    nuisances: Mapping[str, np.ndarray] | None = None,
-) -> Clustering:
-    """A clusterer on one space or several, whether or not it takes several."""
-    more = {"nuisances": dict(nuisances)} if nuisances and looks_at_nuisances(method) else {}
-    return method(as_input(method, views), k, config, seed, **more)
-
-
-def looks_at_nuisances(method: Any) -> bool:
-    """Whether a clusterer is marked `@takes_nuisances`."""
-    return getattr(method, "takes_nuisances", False)
+            raise input_error("the spaces to place", allowed, got, "encode the rows as those were")
+        return self.given(self.found(clusterer_input(self.method, views)))
 
 
 def _checked(spaces: Sequence[Any]) -> list[np.ndarray]:
     """Every space (n, d_v) as float32, or a refusal."""
-    import numpy as np
 
     if not len(spaces):
-        raise refusal("the spaces to cluster", "at least one array (n, d)", "none", "give one")
+        raise input_error("the spaces to cluster", "at least one array (n, d)", "none", "give one")
     views = [np.asarray(s, np.float32) for s in spaces]
     for view in views:
         shaped("every space to cluster", view, "n d", n=len(views[0]))
@@ -161,7 +141,6 @@ def _checked(spaces: Sequence[Any]) -> list[np.ndarray]:
 
 def _values(nuisances: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
     """Every nuisance (n,) as float64, or a refusal."""
-    import numpy as np
 
     values = {name: np.asarray(v, np.float64) for name, v in nuisances.items()}
     for name, v in values.items():

@@ -16,8 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imclust.api import Result, cluster_latents
-from imclust.checks import Refusal, refusal
-from imclust.clusterers import CLUSTERERS
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.core.errors import InputError, input_error
 
 
 class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -60,19 +60,19 @@ class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             found = _cluster(
                 z, self.n_clusters, self.method, self.method_options or {}, self._seed()
             )
-        except Refusal as e:
+        except InputError as e:
             raise ValueError(str(e)) from e
         self.probabilities_ = found.probabilities
         self.labels_ = found.labels
         self.facts_ = found.facts
-        self._place = found.place
+        self._predict = found.predict
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (m, K) float32 of rows X (m, d), fitted ones or new."""
         check_is_fitted(self)
         z = validate_data(self, X, dtype=np.float32, order="C", reset=False)
-        return self._place(z)
+        return self._predict(z)
 
     def predict(self, X: Any) -> np.ndarray:
         """Clusters (m,) int64 of rows X (m, d), fitted ones or new."""
@@ -93,7 +93,7 @@ def _cluster(
         Refusal: a setting, or K.
     """
     if not isinstance(n_clusters, Integral):
-        raise refusal("n_clusters", "a whole number", repr(n_clusters), "round it")
+        raise input_error("n_clusters", "a whole number", repr(n_clusters), "round it")
     if n_clusters == 1:  # what a loop over K asks for and no method is needed for
         CLUSTERERS.configured(method, options)
         everything = _all_in_one(z)

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from helpers import make_arrays, make_pairs, two_kinds
-from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Home, home_of
-from imclust.checks import Refusal
-from imclust.images import inspect
-from imclust.loader import Preprocessing, all_pixels
-from imclust.submission import read_sample
-from imclust.texts import read_texts
+from imclust.competitions.challenges import CHALLENGES
+from imclust.competitions.challenges._base import Home, home_of
+from imclust.competitions.submission import read_sample
+from imclust.core.errors import InputError
+from imclust.data.images import inspect
+from imclust.data.loader import Preprocessing, all_pixels
+from imclust.data.texts import read_texts
 from topics import make_table
 
 NETWORK = {"hw9", "online"}  # tested against a stand-in server in tests/e2e
@@ -176,7 +176,7 @@ def test_an_unreadable_image_is_never_published(tmp_path):
 
 @pytest.mark.parametrize("share", [-0.1, 1, float("nan")])
 def test_an_impossible_share_of_labels_is_refused(tmp_path, share):
-    with pytest.raises(Refusal, match=r"share in \[0, 1\)"):
+    with pytest.raises(InputError, match=r"share in \[0, 1\)"):
         published(tree(tmp_path), share, tmp_path)
 
 
@@ -227,7 +227,7 @@ def test_a_sample_beside_arrays_has_their_row_numbers(arrays_dir, tmp_path):
     challenge = opened("arrays", arrays_dir, tmp_path)
     assert (challenge.sample, challenge.columns) == (sample, ("ID", "cluster"))
     sample.write_text("ID,cluster\n1,0\n60,0\n")
-    with pytest.raises(Refusal, match=r"got 59 missing and 1 others, first '0'"):
+    with pytest.raises(InputError, match=r"got 59 missing and 1 others, first '0'"):
         opened("arrays", arrays_dir, tmp_path)
 
 
@@ -263,7 +263,7 @@ def test_the_sample_of_pairs_must_have_their_ids(tmp_path):
     challenge = opened("pairs", data, tmp_path)
     assert (challenge.sample, challenge.columns) == (sample, ("id", "same"))
     sample.write_text("id,same\n0,0\n")
-    with pytest.raises(Refusal, match=r"the ids of test_case\.csv; got 4 missing"):
+    with pytest.raises(InputError, match=r"the ids of test_case\.csv; got 4 missing"):
         opened("pairs", data, tmp_path)
 
 
@@ -296,20 +296,20 @@ def test_wrong_pairs_are_refused(tmp_path, text, why):
     (data / "test_case.csv").unlink()
     if text is not None:
         (data / "test_case.csv").write_text(text)
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(InputError, match=why):
         opened("pairs", data, tmp_path)
 
 
 def test_wrong_arrays_of_pairs_are_refused(tmp_path):
     (tmp_path / "test_case.csv").write_text("id,a,b\n0,1,2\n1,6,x\n")
     np.save(tmp_path / "image.npy", np.arange(6 * 784, dtype=np.int64).reshape(6, 784) % 7)
-    with pytest.raises(Refusal, match="uint8 images"):
+    with pytest.raises(InputError, match="uint8 images"):
         opened("pairs", tmp_path, tmp_path)
     np.save(tmp_path / "image.npy", np.arange(6 * 783).reshape(6, 783).astype(np.uint8))
-    with pytest.raises(Refusal, match=r"a square has, such as 784; got \[6, 783\]"):
+    with pytest.raises(InputError, match=r"a square has, such as 784; got \[6, 783\]"):
         opened("pairs", tmp_path, tmp_path)
     np.save(tmp_path / "image.npy", np.arange(6 * 784).reshape(6, 784).astype(np.uint8))
-    with pytest.raises(Refusal, match="from 0 to 5; got 2 others, first '6'"):
+    with pytest.raises(InputError, match="from 0 to 5; got 2 others, first '6'"):
         opened("pairs", tmp_path, tmp_path)
 
 
@@ -323,7 +323,7 @@ def test_blitz7_is_the_samples_order_five_stages_and_its_header(tmp_path):
 
 def test_blitz7_without_its_sample_is_refused(tmp_path):
     (stage_frames(tmp_path) / "sample_submission.csv").unlink()
-    with pytest.raises(Refusal, match=r"no sample_submission\.csv in it; download both"):
+    with pytest.raises(InputError, match=r"no sample_submission\.csv in it; download both"):
         opened("blitz7", tmp_path / "frames", tmp_path)
 
 
@@ -349,7 +349,7 @@ SAMPLES = {
 def test_a_wrong_sample_is_refused(tmp_path, text, why):
     data = tree(tmp_path)
     (data / "sample_submission.csv").write_text(text)
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(InputError, match=why):
         opened("folder", data, tmp_path)
 
 
@@ -357,19 +357,19 @@ def test_one_id_for_two_images_is_refused(tmp_path):
     data = tree(tmp_path)
     (data / "warm" / "1.png").write_bytes((data / "cold" / "1.png").read_bytes())
     (data / "sample_submission.csv").write_text("id,label\n1,0\n")
-    with pytest.raises(Refusal, match=r"which fits cold/1\.png and warm/1\.png"):
+    with pytest.raises(InputError, match=r"which fits cold/1\.png and warm/1\.png"):
         opened("folder", data, tmp_path)
 
 
 def test_empty_folder_web_page_and_flat_tree_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Refusal, match="got 0 images"):
+    with pytest.raises(InputError, match="got 0 images"):
         opened("folder", tmp_path / "empty", tmp_path)
     (tmp_path / "page.zip").write_text("<html>")
-    with pytest.raises(Refusal, match="a zip archive or a folder"):
+    with pytest.raises(InputError, match="a zip archive or a folder"):
         opened("folder", tmp_path / "page.zip", tmp_path)
     flat = tree(tmp_path) / "warm"
-    with pytest.raises(Refusal, match="use CHALLENGE=folder"):
+    with pytest.raises(InputError, match="use CHALLENGE=folder"):
         opened("imagefolder", flat, tmp_path)
 
 
@@ -379,7 +379,7 @@ def test_an_npz_of_x_and_y(tmp_path):
     challenge = opened("arrays", tmp_path / "a.npz", tmp_path)
     assert len(challenge.rows) == len(challenge.labels) == 10
     np.savez(tmp_path / "b.npz", images=x)
-    with pytest.raises(Refusal, match="an array x"):
+    with pytest.raises(InputError, match="an array x"):
         opened("arrays", tmp_path / "b.npz", tmp_path)
 
 
@@ -401,7 +401,7 @@ ARRAYS = {
 def test_wrong_arrays_are_refused(arrays_dir, tmp_path, name, spoil, why):
     path = arrays_dir / f"{name}.npy"
     np.save(path, spoil(np.load(path)))
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(InputError, match=why):
         opened("arrays", arrays_dir, tmp_path)
 
 
@@ -415,5 +415,5 @@ def test_grey_arrays_are_taken(arrays_dir, tmp_path):
 
 def test_labels_without_images_are_refused(arrays_dir, tmp_path):
     (arrays_dir / "valX.npy").unlink()
-    with pytest.raises(Refusal, match=r"valX\.npy must be there"):
+    with pytest.raises(InputError, match=r"valX\.npy must be there"):
         opened("arrays", arrays_dir, tmp_path)

@@ -8,9 +8,9 @@ import pytest
 
 from helpers import QUICK, quick
 from imclust.api import cluster_latents
-from imclust.checks import Refusal
-from imclust.clusterers import CLUSTERERS
-from imclust.metrics import hungarian_accuracy
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.metrics import hungarian_accuracy
+from imclust.core.errors import InputError
 
 ALL = list(CLUSTERERS)
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -94,16 +94,16 @@ def test_groups_are_found_only_where_there_are_some(entry, seed):
 def test_new_rows_join_their_group(entry, seed):
     z, _ = blobs(seed)
     a = fitted(entry.name, seed)
-    np.testing.assert_allclose(a.place(z), a.probabilities, atol=1e-4)
-    assert (a.place(z + 0.01).argmax(1) == a.labels).mean() > 0.95
+    np.testing.assert_allclose(a.predict(z), a.probabilities, atol=1e-4)
+    assert (a.predict(z + 0.01).argmax(1) == a.labels).mean() > 0.95
 
 
 @each_case
 def test_a_fitted_one_survives_pickling(entry, seed):
     z, _ = blobs(seed)
     a = fitted(entry.name, seed)
-    place = pickle.loads(pickle.dumps(a.place))
-    np.testing.assert_array_equal(place(z + 0.01), a.place(z + 0.01))
+    predict = pickle.loads(pickle.dumps(a.predict))
+    np.testing.assert_array_equal(predict(z + 0.01), a.predict(z + 0.01))
 
 
 @each_case
@@ -164,7 +164,7 @@ def test_numbers_of_other_widths(entry, dtype):
 def test_what_cannot_be_clustered_is_refused_in_one_sentence(entry, bad, k, words):
     z = np.arange(12, dtype=np.float32).reshape(6, 2)
     z[3, 1] += bad
-    with pytest.raises(Refusal, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         cluster_latents(z, k, method=entry.name)
     sentence = str(caught.value)
     assert sentence.endswith(".")

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from helpers import two_kinds
+from imclust.core.reproducibility import isolated_seed
+from imclust.data.loader import to_input
 from imclust.encoders import ENCODERS
-from imclust.fit import fit, load_weights, save_weights
-from imclust.loader import to_input
-from imclust.repro import isolated_seed
+from imclust.training.fit import fit, load_weights, save_weights
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
 SETTINGS = {
@@ -17,7 +17,7 @@ SETTINGS = {
     "timm": {"size": 64},
     "local-aggregation": {"augmentation": "none"},
     "scan-net": {"n_clusters": 2, "lr": 2e-3},
-} | {name: {"width": 8} for name in ("simclr", "vicreg", "byol", "prototypes", "masked-ae")}
+} | {name: {"width": 8} for name in ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae")}
 EPOCHS = {"vgg-ae": 3}  # where eight take long
 BASE = {"local-aggregation": "conv-ae", "scan-net": "simclr"}  # of encoders that refine another
 

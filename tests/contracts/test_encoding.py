@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from helpers import two_kinds
+from imclust.core.records import Features
 from imclust.encoders import ENCODERS
-from imclust.records import Features
 from imclust.stages import download, encode, train
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
@@ -18,7 +18,10 @@ SETTINGS = {
     "timm": {"size": 64},
     "vgg16": {"size": 32},
     "scan-net": {"epochs": 1, "n_clusters": 2},
-} | {n: {"epochs": 1, "width": 8} for n in ("simclr", "vicreg", "byol", "prototypes", "masked-ae")}
+} | {
+    n: {"epochs": 1, "width": 8}
+    for n in ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae")
+}
 BASE = {"local-aggregation": "conv-ae", "scan-net": "simclr"}  # of encoders that refine another
 N = 14
 
@@ -29,7 +32,7 @@ def index(tmp_path):
     (tmp_path / "images").mkdir()
     for i, x in enumerate(two_kinds(N, size=40)[0]):
         Image.fromarray(x).save(tmp_path / "images" / f"{(5 * i) % N:02}.png")
-    from imclust.challenges import CHALLENGES
+    from imclust.competitions.challenges import CHALLENGES
 
     folder = CHALLENGES["folder"].config(data_dir=tmp_path / "images")
     download.run(download.Download(challenge=folder, out=tmp_path / "raw"))

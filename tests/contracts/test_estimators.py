@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from helpers import QUICK, quick
-from imclust.clusterers import CLUSTERERS
+from imclust.clustering.clusterers import CLUSTERERS
 from imclust.estimators import LatentClusterer
 
 ALL = [entry.name for entry in CLUSTERERS]
@@ -41,7 +41,7 @@ def test_it_is_the_registered_method(name, groups):
     got = LatentClusterer(3, method=name, method_options=options, random_state=7).fit(z)
     np.testing.assert_array_equal(got.probabilities_, want.probabilities.astype(np.float32))
     np.testing.assert_array_equal(got.labels_, want.labels)
-    placed = want.place(z + 0.1).astype(np.float32)
+    placed = want.predict(z + 0.1).astype(np.float32)
     np.testing.assert_array_equal(got.predict_proba(z + 0.1), placed)
     told = {name: fact for name, fact in want.facts.items() if name != "candidates"}
     assert told.items() <= got.facts_.items()

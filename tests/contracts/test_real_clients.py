@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from helpers import environment
-from imclust.clients import connect
-from imclust.staging import Expected
+from imclust.competitions.clients import connect
+from imclust.competitions.downloads import Expected
 from standin import AICROWD_KEY, KAGGLE_TOKEN, mark
 
 SLUG = "demo-challenge"

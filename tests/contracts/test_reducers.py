@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imclust.reducers import REDUCERS
+from imclust.clustering.reducers import REDUCERS
 
 ALL = list(REDUCERS)
 
@@ -15,7 +15,7 @@ def test_shape_dtype_seed_and_order(entry, blobs, rng):
     assert a.embedding.dtype == np.float32
     assert a.embedding.shape[0] == 90
     assert np.isfinite(a.embedding).all()
-    assert a.place(x[:7]).shape == (7, a.embedding.shape[1])
+    assert a.predict(x[:7]).shape == (7, a.embedding.shape[1])
     np.testing.assert_array_equal(a.embedding, entry.method(x, entry.config(), 0).embedding)
     assert entry.paper
 

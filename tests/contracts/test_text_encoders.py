@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from imclust.checks import Refusal
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed
 from imclust.encoders import ENCODERS
 from imclust.encoders.text import Text, TextConfig
-from imclust.fit import load_weights, save_weights
-from imclust.repro import isolated_seed
+from imclust.training.fit import load_weights, save_weights
 from topics import TOPICS
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "texts"]
@@ -83,7 +83,7 @@ def test_weights_survive_a_round_trip(trained, tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     """A tiny BERT as its first files were written: old names, a prefix, heads of pretraining."""
-    from imclust.foreign import vision
+    from imclust.training.pretrained import vision
 
     transformers = vision("transformers")
     at = tmp_path / "tiny"
@@ -146,7 +146,7 @@ def test_positions_of_roberta_begin_behind_its_padding(folder):
     doc = {"model_type": "roberta", "pad_token_id": 1, "max_position_embeddings": 130}
     (at / "config.json").write_text(json.dumps(doc))
     assert Text(TextConfig(model=str(at))).input_facts()["max_length"] == 128
-    with pytest.raises(Refusal, match="--max-length must be at most 128"):
+    with pytest.raises(InputError, match="--max-length must be at most 128"):
         Text(TextConfig(model=str(at), max_length=129)).input_facts()
 
 
@@ -154,7 +154,7 @@ def test_a_folder_that_lacks_something_is_refused(folder):
     at, _ = folder
     for name in ("model.safetensors", "config.json"):
         (at / name).unlink()
-        with pytest.raises(Refusal, match=f"without .*{name}.*put them there"):
+        with pytest.raises(InputError, match=f"without .*{name}.*put them there"):
             Text(TextConfig(model=str(at))).network()
 
 
@@ -163,7 +163,7 @@ def test_weights_of_another_network_are_refused(folder):
     state = load_file(at / "model.safetensors")
     state.pop("bert.encoder.layer.1.output.dense.bias")
     save_file(state, at / "model.safetensors")
-    with pytest.raises(Refusal, match=r"1 keys missing, first encoder\.layer\.1\.output"):
+    with pytest.raises(InputError, match=r"1 keys missing, first encoder\.layer\.1\.output"):
         ready(Text(TextConfig(model=str(at))))
 
 
@@ -171,13 +171,13 @@ def test_a_config_of_something_else_is_refused(folder):
     at, _ = folder
     for doc in ('{"model_type": "no-such-thing"}', '{"model_type": "t5"}', "{"):
         (at / "config.json").write_text(doc)
-        with pytest.raises(Refusal, match=r"config\.json must be") as caught:
+        with pytest.raises(InputError, match=r"config\.json must be") as caught:
             Text(TextConfig(model=str(at))).network()
         assert "\n" not in str(caught.value)
 
 
 def test_a_model_that_cannot_be_had_is_refused_with_the_remedy():
-    with pytest.raises(Refusal, match=r"put them into one folder and give it as --model FOLDER"):
+    with pytest.raises(InputError, match=r"put them into one folder and give it as --model FOLDER"):
         Text(TextConfig(model="imclust-tests/no-such-model")).network()
-    with pytest.raises(Refusal, match="--model must be a folder with"):
+    with pytest.raises(InputError, match="--model must be a folder with"):
         Text(TextConfig(model="./no/such/folder")).network()

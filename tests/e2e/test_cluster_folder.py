@@ -20,8 +20,8 @@ from PIL import Image
 
 from helpers import environment, imclust_in, refused, two_kinds
 from imclust import cluster_folder
-from imclust.artifacts import file_digest, lineage, read_manifest
-from imclust.checks import Refusal
+from imclust.core.errors import InputError
+from imclust.core.manifest import file_digest, lineage, read_manifest
 
 ODD = (
     'it\'s "quoted" 🌧.png',
@@ -113,7 +113,7 @@ def test_a_second_run_is_up_to_date_and_writes_the_table_again(place):
 
 def test_links_by_cluster(place):
     at, kinds, _ = place
-    out = folder(at, "pictures", *QUICK, "--links")
+    out = folder(at, "pictures", *QUICK, "--symlinks")
     piles = at / RUN / "by-cluster"
     assert f"images by cluster: {RUN}/by-cluster" in out
     links = [p for p in piles.rglob("*") if p.is_symlink()]
@@ -186,7 +186,7 @@ def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path
     (tmp_path / "more").mkdir()
     shutil.copy(at / "pictures" / moved, tmp_path / "more" / "copy.png")
     flags = (*QUICK, "--corrections", "said.json")
-    out = folder(tmp_path, "pictures", *flags, "--links")
+    out = folder(tmp_path, "pictures", *flags, "--symlinks")
     assert "[warm/dark]" in out
     new = table(tmp_path / RUN / "assignments.csv")
     assert int(new[moved]["cluster"]) == to
@@ -338,9 +338,9 @@ def test_what_cannot_be_is_one_sentence(tmp_path, make, flags, words):
 
 
 def test_python_refuses_in_the_same_sentences(tmp_path):
-    with pytest.raises(Refusal, match="does not exist"):
+    with pytest.raises(InputError, match="does not exist"):
         cluster_folder(tmp_path / "nowhere", workspace=tmp_path)
-    with pytest.raises(Refusal, match="at least 2, or auto; got 1"):
+    with pytest.raises(InputError, match="at least 2, or auto; got 1"):
         cluster_folder(tmp_path, 1)
 
 

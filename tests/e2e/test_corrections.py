@@ -9,8 +9,8 @@ import pytest
 
 from helpers import digits_answer, make_arrays, refused
 from imclust.__main__ import main
-from imclust.artifacts import file_digest, read_manifest
-from imclust.records import Assignment, read_csv, read_labels
+from imclust.core.manifest import file_digest, read_manifest
+from imclust.core.records import Assignment, read_csv, read_labels
 
 SPACE = ("--features", "pca", "--index", "raw/index")
 

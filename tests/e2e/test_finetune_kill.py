@@ -7,8 +7,8 @@ import sys
 import time
 
 from helpers import environment, make_arrays
-from imclust.artifacts import Order, produce
-from imclust.records import write_csv
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.records import write_csv
 
 STEPS = ("probe: learning", "last 1 block: learning", "last 3 blocks: learning")
 
@@ -28,7 +28,7 @@ def test_kills_end_in_the_same_bytes(imclust, tmp_path):
         write_csv(folder / "labels.csv", ("id", "label"), table)
         return {}
 
-    produce(tmp_path / "given", Order("published", {}, {}, ()), write)
+    make_artifact(tmp_path / "given", ArtifactSpec("published", {}, {}, ()), write)
     command = [
         *(sys.executable, "-m", "imclust", "finetune", "--index", "raw/index", "--weights", "w"),
         *("--published", "given", "--stages", "0", "1", "all", "--epochs", "12", "--device", "cpu"),

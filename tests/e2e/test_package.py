@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers import ROOT, environment, make_arrays, refused
-from imclust.ledger import change, read
+from imclust.competitions.ledger import change, read
 
 KEYS = {"AICROWD_API_KEY": "planted-aicrowd-key", "KAGGLE_KEY": "planted-kaggle-key"}
 

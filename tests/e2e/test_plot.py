@@ -8,7 +8,7 @@ from PIL import Image
 
 from helpers import digits_answer, refused
 from imclust.__main__ import main
-from imclust.artifacts import read_manifest
+from imclust.core.manifest import read_manifest
 
 
 @pytest.fixture(scope="module")

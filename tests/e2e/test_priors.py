@@ -8,8 +8,8 @@ import pytest
 
 from helpers import make_arrays, refused
 from imclust.__main__ import main
-from imclust.artifacts import Order, produce
-from imclust.records import Features
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.records import Features
 
 K = 3
 Y = np.repeat([0, 1, 2], [40, 90, 70])
@@ -29,7 +29,7 @@ def space(tmp_path, monkeypatch):
     ids = np.array([f"i{i}" for i in range(220)])
     splits = np.array(["train"] * 200 + ["val"] * 20)
     features = Features(ids, splits, x.astype(np.float32))
-    produce(tmp_path / "z", Order("features", {}, {}, ("records",)), features.save)
+    make_artifact(tmp_path / "z", ArtifactSpec("features", {}, {}, ("records",)), features.save)
     return tmp_path
 
 

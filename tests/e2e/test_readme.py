@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from helpers import ROOT, environment, homework, make_arrays, make_pairs, two_kinds
-from imclust.artifacts import file_digest
-from imclust.corrections import FORMAT
+from imclust.clustering.corrections import FORMAT
+from imclust.core.manifest import file_digest
 from imclust.encoders.timm import Timm, TimmConfig
 from imclust.encoders.vgg16 import VGG16, VGG16Config
 from standin import AICROWD_KEY, KAGGLE_TOKEN

@@ -15,7 +15,17 @@ def test_local_aggregation_starts_from_an_autoencoder(imclust, tmp_path):
     chain = [
         ("download", "--out", "raw", "arrays", "--data-dir", "data"),
         ("train", *index, "--out", "ae", "conv-ae", "--epochs", "1"),
-        ("train", *index, "--out", "la", "--start", "ae", "local-aggregation", "--epochs", "1"),
+        (
+            "train",
+            *index,
+            "--out",
+            "la",
+            "--init-weights",
+            "ae",
+            "local-aggregation",
+            "--epochs",
+            "1",
+        ),
         ("encode", *index, "--weights", "la", "--out", "z"),
     ]
     for line in chain:
@@ -29,10 +39,10 @@ def test_local_aggregation_starts_from_an_autoencoder(imclust, tmp_path):
     assert doc["track"] == "scratch"
 
     last = ("train", *index, "--out", "x")
-    refused(imclust(*last, "local-aggregation"), "--start", "given")
-    refused(imclust(*last, "--start", "ae", "conv-ae"), "--start", "left out")
+    refused(imclust(*last, "local-aggregation"), "--init-weights", "given")
+    refused(imclust(*last, "--init-weights", "ae", "conv-ae"), "--init-weights", "left out")
     assert imclust("train", *index, "--out", "p", "pixels")[0] == 0
-    refused(imclust(*last, "--start", "p", "local-aggregation"), "can be trained")
+    refused(imclust(*last, "--init-weights", "p", "local-aggregation"), "can be trained")
 
 
 def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
@@ -66,7 +76,7 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
         assert a == b
 
     more = ("scan-net", "--n-clusters", "2", "--epochs", "2")
-    assert imclust("train", *index, "--out", "s", "--start", "w", *more)[0] == 0
+    assert imclust("train", *index, "--out", "s", "--init-weights", "w", *more)[0] == 0
     assert imclust("encode", *index, "--weights", "s", "--out", "z")[0] == 0
     assert json.loads((tmp_path / "z/manifest.json").read_text())["parts"] == [64, 2]
 
@@ -79,6 +89,8 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
         refused(imclust("train", *index, "--out", "x", *wrong, "simclr"), *words)
     refused(imclust("train", *index, "--out", "x", "--budget", "5m", "simclr", "--epochs", "3"),
             "--epochs and --budget")  # fmt: skip
-    refused(imclust("train", *index, "--out", "x", "--start", "raw/index", "scan-net"), "weights")
+    refused(
+        imclust("train", *index, "--out", "x", "--init-weights", "raw/index", "scan-net"), "weights"
+    )
     refused(imclust("plan", *index, "--out", "p", "--encoder", "pixels"), "--encoder", "simclr")
     refused(imclust("plan", *index, "--out", "p", "--shares", "1", "0"), "--shares", "above 0")

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from imclust.records import Assignment, read_csv
+from imclust.core.records import Assignment, read_csv
 from pages import CHROMIUM, CLASSES, LONG, hard_names, made_up, make_run, opened
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from helpers import environment, refused
-from imclust.artifacts import file_digest
-from imclust.ledger import read
+from imclust.competitions.ledger import read
+from imclust.core.manifest import file_digest
 
 STAGES = (
     "download --out data/raw arrays --data-dir data/mine",

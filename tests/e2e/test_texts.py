@@ -8,7 +8,7 @@ from PIL import Image
 
 from helpers import refused
 from imclust.__main__ import main
-from imclust.records import Features
+from imclust.core.records import Features
 from topics import ITEMS, TOPICS, make_table
 
 

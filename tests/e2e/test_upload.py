@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from helpers import environment, make_arrays, refused
-from imclust import ledger
 from imclust.__main__ import main
+from imclust.competitions import ledger
 from standin import (
     AICROWD_KEY,
     KAGGLE_KEY,

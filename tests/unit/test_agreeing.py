@@ -7,9 +7,15 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from imclust.agreeing import SHRINKAGE, aligned, retrained, shared_groups, votes
-from imclust.metrics import ari
-from imclust.spaces import unit_rows
+from imclust.clustering.ensembles import (
+    SHRINKAGE,
+    align_labels,
+    coassociation_consensus,
+    lda_self_training,
+    vote_shares,
+)
+from imclust.clustering.metrics import ari
+from imclust.clustering.preprocessing import unit_rows
 
 
 def noisy_runs(rng, n=90, k=3, runs=9, wrong=0.2):
@@ -39,7 +45,7 @@ def literal(runs, k, seed):
 @pytest.mark.parametrize("k", [2, 3, 5])
 def test_shared_groups_are_what_most_runs_share(rng, k):
     y, runs = noisy_runs(rng, k=k)
-    found = shared_groups(runs, k, 0)
+    found = coassociation_consensus(runs, k, 0)
     assert ari(y, found) > 0.95
     assert ari(y, found) > max(ari(y, run) for run in runs)
     assert found.dtype == np.int64
@@ -49,7 +55,7 @@ def test_shared_groups_are_what_most_runs_share(rng, k):
 def test_shared_groups_equal_spectral_clustering_of_the_co_association(rng, k):
     _, runs = noisy_runs(rng, 48, k, 6, 0.15)
     runs.append(runs[0] // 2)
-    assert ari(shared_groups(runs, k, 1), literal(runs, k, 1)) == pytest.approx(1)
+    assert ari(coassociation_consensus(runs, k, 1), literal(runs, k, 1)) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("k", [2, 4, 12])
@@ -57,13 +63,13 @@ def test_shared_groups_equal_spectral_clustering_of_the_co_association(rng, k):
 def test_runs_that_agree_throughout_give_what_they_say(rng, k, count):
     y = rng.permutation(np.arange(240) % k)
     runs = [rng.permutation(k)[y] for _ in range(count)]
-    assert ari(y, shared_groups(runs, k, 0)) == 1
+    assert ari(y, coassociation_consensus(runs, k, 0)) == 1
 
 
 def test_a_small_group_counts_as_much_as_a_large_one(rng):
     y = np.repeat([0, 1, 2], [80, 6, 6])
     runs = [np.where(y == 0, rng.integers(0, 2, 92), y + 1) for _ in range(5)]
-    found = shared_groups(runs, 3, 0)
+    found = coassociation_consensus(runs, 3, 0)
     assert ari(y, found) == 1
     assert ari(found, literal(runs, 3, 0)) == 1
 
@@ -71,25 +77,25 @@ def test_a_small_group_counts_as_much_as_a_large_one(rng):
 def test_groups_of_finer_runs_are_the_coarse_ones(rng):
     y = np.arange(120) % 3
     runs = [y * 2 + rng.integers(0, 2, 120) for _ in range(6)]
-    assert ari(y, shared_groups(runs, 3, 0)) == 1
+    assert ari(y, coassociation_consensus(runs, 3, 0)) == 1
 
 
 def test_alignment_equals_trying_every_naming(rng):
     reference, labels = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
     best = max((np.array(p)[labels] == reference).mean() for p in permutations(range(4)))
-    found = aligned(labels, reference, 4)
+    found = align_labels(labels, reference, 4)
     assert (found == reference).mean() == pytest.approx(best)
     assert ari(found, labels) == pytest.approx(1)
     for p in permutations(range(4)):
-        np.testing.assert_array_equal(aligned(np.array(p)[reference], reference, 4), reference)
+        np.testing.assert_array_equal(align_labels(np.array(p)[reference], reference, 4), reference)
 
 
 def test_votes_are_shares_of_the_runs(rng):
     y, runs = noisy_runs(rng)
-    share = votes(runs, y, 3)
+    share = vote_shares(runs, y, 3)
     want = np.zeros((90, 3))
     for run in runs:
-        for i, c in enumerate(aligned(run, y, 3)):
+        for i, c in enumerate(align_labels(run, y, 3)):
             want[i, c] += 1 / len(runs)
     np.testing.assert_allclose(share, want)
     np.testing.assert_allclose(share.sum(1), 1)
@@ -114,29 +120,29 @@ def test_retraining_mends_wrong_labels_of_blobs(rng, trusted):
     x, y = corners(rng)
     labels = with_errors(rng, y)
     trust = (labels == y).astype(float) if trusted else None
-    np.testing.assert_array_equal(retrained(x, labels, 3, trust), y)
+    np.testing.assert_array_equal(lda_self_training(x, labels, 3, trust), y)
 
 
 @pytest.mark.parametrize("k", [3, 5, 8])
 def test_retraining_keeps_right_labels(rng, k):
     x, y = corners(rng, k)
-    np.testing.assert_array_equal(retrained(x, y, k), y)
+    np.testing.assert_array_equal(lda_self_training(x, y, k), y)
 
 
 def test_retraining_mends_two_clusters_in_one_direction(rng):
     y = np.arange(80) % 2
     x = rng.standard_normal((80, 5)) + 6 * y[:, None]
-    np.testing.assert_array_equal(retrained(x, with_errors(rng, y), 2), y)
+    np.testing.assert_array_equal(lda_self_training(x, with_errors(rng, y), 2), y)
 
 
 def test_too_few_rows_are_left_alone(rng):
     labels = np.arange(9) % 3
-    assert retrained(rng.standard_normal((9, 4)), labels, 3) is labels
+    assert lda_self_training(rng.standard_normal((9, 4)), labels, 3) is labels
 
 
 def test_retraining_never_loses_a_cluster(rng):
     labels = rng.permutation(np.arange(60) % 5)
-    assert len(set(retrained(rng.standard_normal((60, 4)), labels, 5).tolist())) == 5
+    assert len(set(lda_self_training(rng.standard_normal((60, 4)), labels, 5).tolist())) == 5
 
 
 def literal_retrained(rows, labels, k):
@@ -158,4 +164,4 @@ def test_fewer_rows_than_columns_learn_the_same(rng, k):
     y = np.arange(50) % k
     x = rng.standard_normal((50, 120)) + 0.6 * rng.standard_normal((k, 120))[y]
     labels = with_errors(rng, y, 12)
-    np.testing.assert_array_equal(retrained(x, labels, k), literal_retrained(x, labels, k))
+    np.testing.assert_array_equal(lda_self_training(x, labels, k), literal_retrained(x, labels, k))

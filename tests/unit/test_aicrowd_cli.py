@@ -5,9 +5,9 @@ import subprocess
 import pytest
 
 from helpers import failed
-from imclust.clients._aicrowd_key import config
-from imclust.clients.aicrowd_cli import AIcrowdCli
-from imclust.staging import Expected
+from imclust.competitions.clients._aicrowd_key import config
+from imclust.competitions.clients.aicrowd_cli import AIcrowdCli
+from imclust.competitions.downloads import Expected
 from standin import AICROWD_KEY, Cut, Html, NoAnswer, NoLength, Stall, Status
 
 pytest.importorskip("aicrowd")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imclust.clients._aicrowd_key import config, key
+from imclust.competitions.clients._aicrowd_key import config, key
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 
 from helpers import environment
 from imclust import Priors, cluster_latents
-from imclust.checks import Refusal
-from imclust.metrics import ari, hungarian_accuracy
+from imclust.clustering.metrics import ari, hungarian_accuracy
+from imclust.core.errors import InputError
 
 
 def clear_groups(seed=0, n=120, new=20, dims=(8, 5)):
@@ -49,12 +49,12 @@ def test_any_method_takes_one_space_or_several(method, spaces):
 def test_new_rows_are_placed_with_their_groups(method, several):
     spaces, new = (SPACES, NEW) if several else (SPACES[0], NEW[0])
     found = cluster_latents(spaces, 4, method)
-    placed = found.place(new)
+    placed = found.predict(new)
     assert placed.shape == (20, 4)
     both = np.concatenate([found.labels, placed.argmax(1)])
     assert hungarian_accuracy(np.concatenate([Y, Y_NEW]), both) > 0.95
-    np.testing.assert_array_equal(found.place(spaces).argmax(1), found.labels)
-    again = pickle.loads(pickle.dumps(found.place))
+    np.testing.assert_array_equal(found.predict(spaces).argmax(1), found.labels)
+    again = pickle.loads(pickle.dumps(found.predict))
     np.testing.assert_array_equal(again(new), placed)
 
 
@@ -132,7 +132,7 @@ def test_priors_change_sizes_and_names():
     anchors = tuple((i, (int(Y[i]) + 1) % 4) for i in range(8))
     named = cluster_latents(SPACES, 4, "kmeans", priors=Priors(anchors=anchors))
     np.testing.assert_array_equal(named.labels, (Y + 1) % 4)
-    np.testing.assert_array_equal(named.place(NEW).argmax(1), (Y_NEW + 1) % 4)
+    np.testing.assert_array_equal(named.predict(NEW).argmax(1), (Y_NEW + 1) % 4)
 
 
 def test_pairs_hold():
@@ -167,15 +167,15 @@ HOLE = np.where(np.arange(120)[:, None] == 7, np.nan, SPACES[0])
     ],
 )
 def test_refuses_in_one_sentence(spaces, k, more, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(InputError, match=words):
         cluster_latents(spaces, k, **{"method": "kmeans" if "budget" not in more else "auto"}
                         | more)  # fmt: skip
 
 
 def test_new_rows_are_checked_as_fitted_ones():
     found = cluster_latents(SPACES[0], 4, "kmeans")
-    with pytest.raises(Refusal, match="finite"):
-        found.place(HOLE)
+    with pytest.raises(InputError, match="finite"):
+        found.predict(HOLE)
 
 
 @pytest.mark.parametrize("k", [2, 3, 5, 20])
@@ -210,8 +210,8 @@ def test_an_unknown_name_is_an_attribute_error():
 @pytest.mark.parametrize("wrong", [0, 1, 2])
 def test_rows_of_other_spaces_than_the_fitted_are_refused(blobs, wrong):
     z, _ = blobs
-    placed = cluster_latents([z, z[:, :3]], 3, method="kmeans").place
+    placed = cluster_latents([z, z[:, :3]], 3, method="kmeans").predict
     assert placed([z, z[:, :3]]).shape == (90, 3)
     spaces = [[z], [z[:, :3], z], [z, z[:, :2]]][wrong]
-    with pytest.raises(Refusal, match=r"of widths \[8, 3\]; got"):
+    with pytest.raises(InputError, match=r"of widths \[8, 3\]; got"):
         placed(spaces)

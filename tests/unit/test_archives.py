@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from imclust import archives
-from imclust.archives import unzip
-from imclust.failures import Failure
+from imclust.competitions import archives
+from imclust.competitions.archives import unzip
+from imclust.core.errors import ServiceError
 
 
 def packed(path, members, compression=zipfile.ZIP_DEFLATED):
@@ -51,7 +51,7 @@ EVIL = {
 @pytest.mark.parametrize("name", EVIL)
 def test_what_leads_astray_is_refused_whole(tmp_path, name):
     path = packed(tmp_path / "a.zip", EVIL[name])
-    with pytest.raises(Failure, match=r"a\.zip must be a sound zip") as caught:
+    with pytest.raises(ServiceError, match=r"a\.zip must be a sound zip") as caught:
         unzip(path, tmp_path / "in/out")
     assert caught.value.kind == "corrupt"
     left = {p.name for p in tmp_path.rglob("*")}
@@ -61,21 +61,21 @@ def test_what_leads_astray_is_refused_whole(tmp_path, name):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_duplicate_names_are_refused(tmp_path):
     path = packed(tmp_path / "a.zip", [("a.txt", b"1"), ("a.txt", b"2")])
-    with pytest.raises(Failure, match="two of the same name"):
+    with pytest.raises(ServiceError, match="two of the same name"):
         unzip(path, tmp_path / "out")
 
 
 def test_a_bomb_is_refused_by_its_table(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "SMALL", 1 << 20)
     path = packed(tmp_path / "a.zip", [(f"{i}", bytes(5_000_000)) for i in range(3)])
-    with pytest.raises(Failure, match="3 files, 0 GiB from 0"):
+    with pytest.raises(ServiceError, match="3 files, 0 GiB from 0"):
         unzip(path, tmp_path / "out")
 
 
 def test_a_wrong_checksum_is_refused(tmp_path):
     path = packed(tmp_path / "a.zip", [("a.txt", b"aaaaaaaa")], zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"aaaaaaaa", b"aaaabaaa"))
-    with pytest.raises(Failure, match="damaged"):
+    with pytest.raises(ServiceError, match="damaged"):
         unzip(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -84,7 +84,7 @@ def test_a_wrong_checksum_is_refused(tmp_path):
 def test_a_cut_archive_is_refused(tmp_path, cut):
     path = packed(tmp_path / "a.zip", [("a.txt", np.random.default_rng(0).bytes(1000))])
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(Failure, match="damaged"):
+    with pytest.raises(ServiceError, match="damaged"):
         unzip(path, tmp_path / "out")
 
 
@@ -94,5 +94,5 @@ def test_an_encrypted_member_is_refused(tmp_path):
     at = data.index(b"PK\x01\x02")
     data[at + 8] |= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(Failure, match="encrypted"):
+    with pytest.raises(ServiceError, match="encrypted"):
         unzip(path, tmp_path / "out")

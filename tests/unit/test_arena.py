@@ -21,7 +21,7 @@ from arena_table import (
 )
 from helpers import two_kinds
 from imclust.__main__ import main as imclust
-from imclust.checks import Refusal
+from imclust.core.errors import InputError
 
 
 def cell(data, head, accuracy, seed=0, space="a", **more):
@@ -163,13 +163,13 @@ def test_spaces_of_an_npz(sets):
 )
 def test_an_npz_without_labels_or_vectors_is_refused(arrays, words, tmp_path):
     np.savez(tmp_path / "bad.npz", **arrays)
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(InputError, match=words):
         find_sets(tmp_path)
 
 
 def test_a_file_that_is_no_npz_is_refused(tmp_path):
     (tmp_path / "bad.npz").write_text("<html>")
-    with pytest.raises(Refusal, match=r"a readable \.npz; got another file"):
+    with pytest.raises(InputError, match=r"a readable \.npz; got another file"):
         find_sets(tmp_path)
 
 

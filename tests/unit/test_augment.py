@@ -8,7 +8,9 @@ import torch
 from sklearn.datasets import load_digits, load_sample_image
 
 from helpers import two_kinds
-from imclust.augment import (
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import step_generator
+from imclust.data.augment import (
     FIGURES,
     NOTHING,
     PHOTOGRAPHS,
@@ -19,8 +21,6 @@ from imclust.augment import (
     described,
     suited,
 )
-from imclust.checks import Refusal
-from imclust.repro import step_generator
 
 
 def photographs(n=24, side=32):
@@ -154,7 +154,7 @@ def test_photographs_are_told_from_figures():
 
 def test_values_out_of_range_are_one_sentence():
     for wrong in ({"area": 0.0}, {"jitter": 1.0}, {"hue": 0.6}, {"turn": -1.0}):
-        with pytest.raises(Refusal, match=next(iter(wrong))):
+        with pytest.raises(InputError, match=next(iter(wrong))):
             Augmentation(**wrong)
 
 

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from helpers import two_kinds
-from imclust import backends
-from imclust.backends import Codes, TorchBackend, batch_size, least_cosine, pick_backend
-from imclust.checks import Refusal
-from imclust.loader import Preprocessing
-from imclust.repro import isolated_seed
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed
+from imclust.data.loader import Preprocessing
+from imclust.training import backends
+from imclust.training.backends import Codes, TorchBackend, batch_size, least_cosine, pick_backend
 
 SIZE = Preprocessing(32)
 
@@ -65,7 +65,7 @@ def test_out_of_memory_halves_the_batch_for_good_and_changes_nothing(images, cap
 
 
 def test_an_image_too_large_for_memory_is_refused(images):
-    with pytest.raises(Refusal, match="One image must fit into memory"):
+    with pytest.raises(InputError, match="One image must fit into memory"):
         through(TorchBackend(codes(Tight(0)), "cpu", "auto"), images)
 
 
@@ -103,7 +103,7 @@ def test_few_images_are_not_worth_compiling_for(images):
 def test_features_that_disagree_are_left_to_torch(images, monkeypatch):
     monkeypatch.setattr(backends, "AGREEMENT", 1.5)
     assert picked(images)[0].name == "torch"
-    with pytest.raises(Refusal, match="got cosine"):
+    with pytest.raises(InputError, match="got cosine"):
         picked(images, wish="openvino")
 
 
@@ -117,7 +117,7 @@ def test_an_operator_that_the_engine_lacks_is_left_to_torch(images, capsys):
 
 
 def test_a_gpu_wish_for_openvino_is_refused(images):
-    with pytest.raises(Refusal, match="got device cuda"):
+    with pytest.raises(InputError, match="got device cuda"):
         pick_backend(codes(), images, 10, 8, "cuda", "openvino", "auto")
 
 
@@ -135,7 +135,7 @@ def test_nan_latents_are_refused(images):
         def forward(self, x):
             return super().forward(x) * float("nan")
 
-    with pytest.raises(Refusal, match="latents must be finite"):
+    with pytest.raises(InputError, match="latents must be finite"):
         through(TorchBackend(codes(Broken()), "cpu", "auto"), images)
 
 

@@ -5,13 +5,21 @@ import pytest
 import torch
 from torch import nn
 
-from imclust.batched import Schedule, Stack, batches, in_blocks, linear, mean_entropy, train
+from imclust.clustering.mlp_ensemble import (
+    MLPEnsemble,
+    Schedule,
+    batches,
+    in_blocks,
+    linear,
+    mean_entropy,
+    train,
+)
 
 WIDTHS = (5, 7, 3)
 
 
 def made(heads=4, seed=0):
-    return Stack(heads, WIDTHS, torch.Generator().manual_seed(seed), "cpu")
+    return MLPEnsemble(heads, WIDTHS, torch.Generator().manual_seed(seed), "cpu")
 
 
 def perceptron(stack, head):
@@ -117,7 +125,7 @@ def test_batches_cover_every_row_of_an_epoch_without_repeats():
 
 def test_blocks_do_not_show(rng):
     x = rng.standard_normal((23, 5)).astype(np.float32)
-    stack = Stack(1, WIDTHS, torch.Generator().manual_seed(0), in_device())
+    stack = MLPEnsemble(1, WIDTHS, torch.Generator().manual_seed(0), in_device())
     whole = in_blocks(lambda rows: stack(rows)[0], x)
     np.testing.assert_allclose(in_blocks(lambda rows: stack(rows)[0], x, 7), whole, atol=1e-6)
     assert whole.shape == (23, 3)

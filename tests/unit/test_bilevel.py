@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from imclust.bilevel import Inner, Labeller, outer_loss
+from imclust.clustering.clusterers.turtle import InnerClassifier, Labeller, outer_loss
 
 DIMS, HEADS, K, N = [4, 6], 3, 5, 12
 
@@ -13,7 +13,7 @@ DIMS, HEADS, K, N = [4, 6], 3, 5, 12
 def problem(seed=0, *, keep=True, steps=7):
     g = torch.Generator().manual_seed(seed)
     labeller = Labeller(DIMS, HEADS, K, g, "cpu")
-    inner = Inner(labeller, g, rate=0.01, keep=keep, steps=steps)
+    inner = InnerClassifier(labeller, g, rate=0.01, keep=keep, steps=steps)
     x = [torch.randn(N, d, generator=g) for d in DIMS]
     target = torch.softmax(2 * torch.randn(HEADS, N, K, generator=g), 2)
     return labeller, inner, x, target

@@ -7,15 +7,15 @@ from torch import nn
 from torch.nn import functional
 
 from helpers import two_kinds
-from imclust.classifier import Classifier, ClassLoss, Head, find_blocks, outputs, softmax
+from imclust.core.reproducibility import isolated_seed
+from imclust.data.loader import Preprocessing, to_input
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
-from imclust.fit import fit
-from imclust.loader import Preprocessing, to_input
-from imclust.plans import Plan
-from imclust.repro import isolated_seed
+from imclust.training.classifier import Classifier, ClassLoss, Head, find_blocks, outputs, softmax
+from imclust.training.fit import fit
+from imclust.training.plan import TrainConfig
 
 SIZE = Preprocessing(16)
-PLAN = Plan(3, 8, 1e-2, 0, "adamw", "constant", "float32")
+PLAN = TrainConfig(3, 8, 1e-2, 0, "adamw", "constant", "float32")
 
 
 class Net(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 from helpers import environment, refused
 from imclust.__main__ import COMMANDS, STAGES, _disk_sentence, main
 
-HEAVY = {"torch", "numpy", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
+HEAVY = {"torch", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
 
 
 @pytest.mark.parametrize("stage", ["", *STAGES, *COMMANDS])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from imclust.checks import Refusal
-from imclust.clients import SERVICES, board_of, client_class, connect
-from imclust.clients._base import ChallengeClient
+from imclust.competitions.clients import SERVICES, board_of, client_class, connect
+from imclust.competitions.clients._base import ChallengeClient
+from imclust.core.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ def test_a_board_is_a_service_and_a_name(text, service, slug):
 
 @pytest.mark.parametrize("text", ["titanic", "kaggle:", "", "codalab:x", "https://example.org/c/x"])
 def test_what_is_no_board_is_one_sentence(text):
-    with pytest.raises(Refusal, match="must be"):
+    with pytest.raises(InputError, match="must be"):
         connect(text)
 
 
 def test_another_client_is_named_by_via():
-    with pytest.raises(Refusal, match="--via of kaggle"):
+    with pytest.raises(InputError, match="--via of kaggle"):
         client_class("kaggle", "cli")
     for service, clients in SERVICES.items():
         for via in clients:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from imclust.artifacts import Order, made_by, produce, read_manifest
-from imclust.challenges import CHALLENGES
-from imclust.clusterers import CLUSTERERS
-from imclust.commandline import COMMANDS, STAGES, parse, words
+from imclust.cli.parser import COMMANDS, STAGES, config_flags, parse
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.competitions.challenges import CHALLENGES
+from imclust.core.artifacts import ArtifactSpec, make_artifact, recorded_command
+from imclust.core.manifest import read_manifest
 from imclust.encoders import ENCODERS
 
 
@@ -41,8 +42,8 @@ def test_the_words_of_a_config_make_that_config(stage, registry):
     for entry in registry:
         needs = {k: v for k, v in REQUIRED.items() if k in entry.config.__dataclass_fields__}
         config = entry.config(**needs)
-        assert parsed(stage, entry.name, words(config)) == config
-        assert parsed(stage, entry.name, words(changed(config))) == changed(config)
+        assert parsed(stage, entry.name, config_flags(config)) == config
+        assert parsed(stage, entry.name, config_flags(changed(config))) == changed(config)
 
 
 def test_commands_and_stages_have_names_of_their_own():
@@ -51,9 +52,9 @@ def test_commands_and_stages_have_names_of_their_own():
 
 def test_a_manifest_names_the_command_that_is_said_to_make_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["imclust", "cluster-folder", "x"])
-    order = Order("features", {}, {}, ("checks",))
-    with made_by(["reduce", "--out", "a"]):
-        produce(tmp_path / "a", order, lambda folder: {})
-    produce(tmp_path / "b", order, lambda folder: {})
+    order = ArtifactSpec("features", {}, {}, ("checks",))
+    with recorded_command(["reduce", "--out", "a"]):
+        make_artifact(tmp_path / "a", order, lambda folder: {})
+    make_artifact(tmp_path / "b", order, lambda folder: {})
     assert read_manifest(tmp_path / "a")["argv"] == ["reduce", "--out", "a"]
     assert read_manifest(tmp_path / "b")["argv"] == ["cluster-folder", "x"]

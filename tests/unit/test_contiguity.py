@@ -3,9 +3,9 @@ from itertools import combinations, pairwise, permutations, product
 import numpy as np
 import pytest
 
-from imclust import contiguity
-from imclust.checks import Refusal
-from imclust.contiguity import feature_segments, order_signal, sceptical, segments, smooth
+from imclust.clustering import row_order as contiguity
+from imclust.clustering.row_order import feature_segments, order_signal, sceptical, segments, smooth
+from imclust.core.errors import InputError
 
 
 def blocks(sizes):
@@ -107,9 +107,9 @@ def test_long_inputs_are_cut_between_blocks(rng, monkeypatch):
 
 
 def test_more_segments_than_rows_are_refused():
-    with pytest.raises(Refusal, match="at least as many as segments"):
+    with pytest.raises(InputError, match="at least as many as segments"):
         segments(np.zeros((2, 3)))
-    with pytest.raises(Refusal, match="at least as many as segments"):
+    with pytest.raises(InputError, match="at least as many as segments"):
         feature_segments(np.zeros((2, 3)), 3)
 
 

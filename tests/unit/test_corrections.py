@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from imclust.checks import Refusal
-from imclust.correcting import REACH, Corrected, followed, merged_numbers
-from imclust.corrections import FORMAT, read_corrections
-from imclust.graph import joint_graph
-from imclust.sizes import softmax
-from imclust.spaces import prepare
+from imclust.clustering.apply_corrections import REACH, Corrected, followed, merged_numbers
+from imclust.clustering.corrections import FORMAT, read_corrections
+from imclust.clustering.neighbor_graph import joint_graph
+from imclust.clustering.preprocessing import prepare
+from imclust.clustering.size_constraints import softmax
+from imclust.core.errors import InputError
 
 DIGEST = "0123456789abcdef" * 4
 N, K = 60, 4
@@ -151,7 +151,7 @@ def test_a_later_file_speaks_of_the_answer_after_the_earlier_one(answer, tmp_pat
     ],
 )
 def test_what_does_not_fit_the_answer(answer, tmp_path, parts, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(InputError, match=words):
         answer[0].after(said(tmp_path, **parts))
 
 
@@ -175,7 +175,7 @@ def test_what_does_not_fit_the_answer(answer, tmp_path, parts, words):
     ],
 )
 def test_contradictions_name_the_images(answer, tmp_path, parts, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(InputError, match=words):
         answer[0].after(said(tmp_path, **parts)).answer(answer[1])
 
 
@@ -202,7 +202,7 @@ def test_contradictions_name_the_images(answer, tmp_path, parts, words):
 def test_what_is_no_such_file(tmp_path, text, words):
     path = tmp_path / "c.json"
     path.write_bytes(text)
-    with pytest.raises(Refusal, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         read_corrections(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
@@ -240,7 +240,7 @@ def test_what_is_no_such_file(tmp_path, text, words):
 def test_what_is_wrong_in_it(tmp_path, parts, words):
     path = tmp_path / "c.json"
     path.write_text(f'{{"format": "{FORMAT}", "assignment": "{DIGEST}", {parts}}}')
-    with pytest.raises(Refusal, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         read_corrections(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500

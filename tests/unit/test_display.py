@@ -4,9 +4,17 @@ import time
 
 import pytest
 
-from imclust import display as module
-from imclust.display import TRUST, Count, Display, Part, pace, seconds_left, spell
-from imclust.log import progress, say
+from imclust.cli import progress_display as module
+from imclust.cli.progress_display import (
+    TRUST,
+    Count,
+    Display,
+    Part,
+    format_duration,
+    pace,
+    seconds_left,
+)
+from imclust.core.log import progress, say
 
 
 def parts(*states):
@@ -48,7 +56,7 @@ def test_the_bar_that_covers_a_step_measures_it():
     [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")],
 )
 def test_times_are_spelled(seconds, text):
-    assert spell(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_counts_are_spelled():

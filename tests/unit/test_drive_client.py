@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from helpers import failed, npy
-from imclust.checks import Refusal
-from imclust.clients.drive import Drive
-from imclust.staging import Expected
+from imclust.competitions.clients.drive import Drive
+from imclust.competitions.downloads import Expected
+from imclust.core.errors import InputError
 from standin import Cut, Html, IgnoreRange, NoAnswer, Stall, Status
 from standin_services import QUOTA_PAGE, SIGNIN_PAGE
 
@@ -127,5 +127,5 @@ def test_the_size_of_a_listing_counts(get):
 
 def test_it_takes_no_submissions(drive, tmp_path):
     assert drive.credentials() == "none needed"
-    with pytest.raises(Refusal, match="takes submissions"):
+    with pytest.raises(InputError, match="takes submissions"):
         drive.submit(tmp_path / "a.csv", "", lambda: None)

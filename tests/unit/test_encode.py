@@ -9,8 +9,8 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import parse
-from imclust.checks import Refusal
-from imclust.records import Features
+from imclust.core.errors import InputError
+from imclust.core.records import Features
 from imclust.stages import encode as stage
 
 
@@ -101,10 +101,10 @@ def test_shards_are_gathered_in_the_order_of_the_index(place):
     got = Features.load(place / "g")
     assert got.ids.tolist() == whole.ids.tolist()
     np.testing.assert_allclose(got.x, whole.x, rtol=1e-4, atol=1e-5)
-    with pytest.raises(Refusal, match="once each; got 27 rows of 40"):
+    with pytest.raises(InputError, match="once each; got 27 rows of 40"):
         call(*gather, place / "h", "--features", *shards[:2])
     encoded(place, "flipped", "--shard", "1/3", "--flip")
-    with pytest.raises(Refusal, match="of one encoding"):
+    with pytest.raises(InputError, match="of one encoding"):
         call(*gather, place / "h", "--features", *shards[:2], place / "flipped")
 
 
@@ -112,7 +112,7 @@ def test_no_room_is_refused_before_the_work(place, monkeypatch):
     from types import SimpleNamespace
 
     monkeypatch.setattr("shutil.disk_usage", lambda p: SimpleNamespace(free=1000))
-    with pytest.raises(Refusal, match="free space for"):
+    with pytest.raises(InputError, match="free space for"):
         encoded(place, "a")
     assert not (place / "a").exists()
 
@@ -131,12 +131,12 @@ def test_wrong_flags_are_refused(place, case):
     if why is None:
         assert len(encoded(place, "a", *flags).ids) == 1
         why, flags = "at least one image; got none", ["--shard", "0/61"]
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(InputError, match=why):
         encoded(place, "b", *flags)
 
 
 def test_an_image_that_went_bad_since_is_one_sentence(place):
     broken = Path(place / "images/05.png")
     broken.write_bytes(broken.read_bytes()[:50])
-    with pytest.raises(Refusal, match=r"05\.png .*run download again"):
+    with pytest.raises(InputError, match=r"05\.png .*run download again"):
         encoded(place, "a")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imclust.figures import DOTS, ROWS, Sheet, examples, look_of, scatter, shown, sizes_of
+from imclust.report.figures import DOTS, ROWS, Sheet, examples, look_of, scatter, shown, sizes_of
 
 FORMATS = ("png", "svg", "pdf")
 ODD = ["cats & $x_1$ dogs", "_hidden", "</text><script>", "👩\u200d🚀", "n" * 300]

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from helpers import make_arrays, two_kinds
-from imclust import classifier as heads
-from imclust import fit as fitting
 from imclust.__main__ import parse
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.checks import Refusal
-from imclust.metrics import hungarian_accuracy
-from imclust.records import Assignment, read_csv, write_csv
-from imclust.selflabels import effective_clusters
+from imclust.clustering.metrics import effective_clusters, hungarian_accuracy
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Assignment, read_csv, write_csv
+from imclust.training import classifier as heads
+from imclust.training import fit as fitting
 
 N = 40
 
@@ -72,7 +72,7 @@ def noisy(here, wrong=0.2, name="start", k=2, ids=None):
     p[np.arange(N), 1 - (y ^ flip)] = 1 - sure
     ids = np.array([r["id"] for r in rows]) if ids is None else ids
     assignment = Assignment(ids, np.array(["train"] * N), p)
-    produce(here / name, Order("assignment", {}, {}, ()), assignment.save)
+    make_artifact(here / name, ArtifactSpec("assignment", {}, {}, ()), assignment.save)
     return here / name, y
 
 
@@ -174,7 +174,7 @@ def test_validation_images_are_never_learned_from(tmp_path):
         write_csv(folder / "labels.csv", ("id", "label"), given.items())
         return {}
 
-    produce(tmp_path / "given", Order("published", {}, {}, ()), write)
+    make_artifact(tmp_path / "given", ArtifactSpec("published", {}, {}, ()), write)
     stage("finetune", "--index", tmp_path / "raw/index", "--weights", tmp_path / "w", "--out",
           tmp_path / "ft", "--published", tmp_path / "given", "--epochs", 2)  # fmt: skip
     assert read_manifest(tmp_path / "ft/weights")["images_learned"] == [60]
@@ -290,7 +290,7 @@ WRONG = {
 @pytest.mark.parametrize(("flags", "why"), WRONG.values(), ids=WRONG)
 def test_wrong_settings_are_refused(here, flags, why):
     flags = [here / f if "/" in f or f == "raw" else f for f in flags]
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(InputError, match=why):
         finetune(here, *flags)
 
 
@@ -301,22 +301,22 @@ def test_labels_of_fewer_classes_than_the_challenge_has_are_refused(here):
         write_csv(folder / "labels.csv", ("id", "label"), few)
         return {}
 
-    produce(here / "few", Order("published", {}, {}, ()), write)
-    with pytest.raises(Refusal, match=r"of 2 classes.*got labels of 1"):
+    make_artifact(here / "few", ArtifactSpec("published", {}, {}, ()), write)
+    with pytest.raises(InputError, match=r"of 2 classes.*got labels of 1"):
         finetune(here, "--published", here / "few")
 
 
 def test_ids_of_another_challenge_are_refused(here):
     start, _ = noisy(here, ids=np.array([f"other-{i}" for i in range(N)]))
-    with pytest.raises(Refusal, match="40 of 40 unknown"):
+    with pytest.raises(InputError, match="40 of 40 unknown"):
         finetune(here, "--assignment", start)
 
     def write(folder):
         write_csv(folder / "labels.csv", ("id", "label"), [("other-1", "a"), ("other-2", "b")])
         return {}
 
-    produce(here / "given", Order("published", {}, {}, ()), write)
-    with pytest.raises(Refusal, match="2 of 2 unknown"):
+    make_artifact(here / "given", ArtifactSpec("published", {}, {}, ()), write)
+    with pytest.raises(InputError, match="2 of 2 unknown"):
         finetune(here, "--published", here / "given")
 
 
@@ -327,7 +327,7 @@ def test_uneven_clusters_are_held_to_their_own_number_and_not_to_k(here):
     p[0], p[1] = [0, 1, 0], [0, 0, 1]
     ids = np.array([r["id"] for r in rows])
     save = Assignment(ids, np.array(["train"] * N), p).save
-    produce(here / "one", Order("assignment", {}, {}, ()), save)
+    make_artifact(here / "one", ArtifactSpec("assignment", {}, {}, ()), save)
     out = finetune(here, "--assignment", here / "one", "--stages", "0")
     own = effective_clusters(p.argmax(1), 3)
     assert own < 0.6 * 3
@@ -341,6 +341,6 @@ def test_a_probe_that_finds_one_cluster_is_refused(here, monkeypatch):
 
     start, _ = noisy(here)
     monkeypatch.setattr(heads, "ClassLoss", Blind)
-    with pytest.raises(Refusal, match=r"spread over the clusters; got 1\.00 effective"):
+    with pytest.raises(InputError, match=r"spread over the clusters; got 1\.00 effective"):
         finetune(here, "--assignment", start, "--confident", 1)
     assert not (here / "ft/weights").exists()

@@ -10,18 +10,18 @@ import torch
 from torch import nn
 
 from helpers import two_kinds
-from imclust import fit as fitting
-from imclust.augment import PRESETS
-from imclust.checks import Refusal
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed
+from imclust.data.augment import PRESETS
+from imclust.data.loader import Preprocessing
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
-from imclust.fit import fit, load_weights, save_weights
-from imclust.loader import Preprocessing
-from imclust.losses import mean_squared_error
-from imclust.networks import parameter_count
-from imclust.plans import Objective, Plan
-from imclust.repro import isolated_seed
+from imclust.training import fit as fitting
+from imclust.training.fit import fit, load_weights, save_weights
+from imclust.training.losses import mean_squared_error
+from imclust.training.networks import parameter_count
+from imclust.training.plan import Objective, TrainConfig
 
-PLAN = Plan(3, 16, 1e-3, 1e-5, "adamw", "one-cycle", "float32", checkpoints=(1, 2))
+PLAN = TrainConfig(3, 16, 1e-3, 1e-5, "adamw", "one-cycle", "float32", checkpoints=(1, 2))
 
 
 def small_network():
@@ -102,11 +102,11 @@ def test_seed_decides_and_repeats(tmp_path):
 
 
 def test_loss_falls_on_images_and_diverging_is_refused(tmp_path):
-    plan = Plan(20, 16, 1e-2, 0, "adam", "constant", "float32")
+    plan = TrainConfig(20, 16, 1e-2, 0, "adam", "constant", "float32")
     _, log = train(tmp_path, plan=plan)
     assert log[-1]["loss"] < 0.3 * log[0]["loss"]
-    wild = Plan(40, 16, 1e18, 0, "adam", "constant", "float32")
-    with pytest.raises(Refusal, match=r"finite; got .*lower the learning rate"):
+    wild = TrainConfig(40, 16, 1e18, 0, "adam", "constant", "float32")
+    with pytest.raises(InputError, match=r"finite; got .*lower the learning rate"):
         train(tmp_path, plan=wild)
 
 
@@ -143,13 +143,13 @@ def test_weights_round_trip_with_their_facts(tmp_path):
 
 
 def test_wrong_weights_are_one_sentence(tmp_path):
-    with pytest.raises(Refusal, match="nothing there"):
+    with pytest.raises(InputError, match="nothing there"):
         load_weights(tmp_path / "w.safetensors", small_network())
     save_weights(tmp_path / "w.safetensors", nn.Linear(2, 2), {})
-    with pytest.raises(Refusal, match=r"4 keys missing, first 0\.bias; 2 unknown, first bias"):
+    with pytest.raises(InputError, match=r"4 keys missing, first 0\.bias; 2 unknown, first bias"):
         load_weights(tmp_path / "w.safetensors", small_network())
     (tmp_path / "w.safetensors").write_text("<html>")
-    with pytest.raises(Refusal, match="weights of this network"):
+    with pytest.raises(InputError, match="weights of this network"):
         load_weights(tmp_path / "w.safetensors", small_network())
 
 
@@ -190,7 +190,7 @@ def test_the_literal_recipe_is_the_homeworks():
 def test_literal_training_equals_a_loop_written_out(tmp_path):
     """The homework's loop, as anybody would write it, beside ours: the same weights."""
     images = two_kinds(20)[0]
-    plan = Plan(2, 8, 1e-3, 1e-2, "adam", "constant", "float32")
+    plan = TrainConfig(2, 8, 1e-3, 1e-2, "adam", "constant", "float32")
     ours, _ = train(tmp_path, plan=plan, images=images)
     theirs = small_network()
     optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, weight_decay=1e-2)

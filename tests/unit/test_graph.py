@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from imclust.graph import cut, diffused, joint_graph, leading
-from imclust.metrics import ari
-from imclust.neighbors import nearest
+from imclust.clustering.metrics import ari
+from imclust.clustering.neighbor_graph import (
+    joint_graph,
+    smooth_features,
+    spectral_labels,
+    top_eigenvectors,
+)
+from imclust.clustering.neighbors import nearest_neighbors
 
 
 def two_blobs(rng, n=80, dims=5):
@@ -31,21 +36,21 @@ def test_diffused_equals_a_dense_loop(rng, steps, share):
     a = rng.random((15, 15)) * (rng.random((15, 15)) < 0.4) + np.eye(15)
     x = rng.standard_normal((15, 3))
     want = literal_diffusion(a + a.T, x, steps, share)
-    got = diffused(csr_array(a + a.T), x, steps, share)
+    got = smooth_features(csr_array(a + a.T), x, steps, share)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 def test_no_steps_change_nothing_but_the_length(rng):
     x, _ = two_blobs(rng)
-    same = diffused(joint_graph([x]), x, 0)
+    same = smooth_features(joint_graph([x]), x, 0)
     np.testing.assert_allclose(same, x / np.linalg.norm(x, axis=1, keepdims=True), atol=1e-6)
 
 
 def test_rows_of_a_blob_draw_together_and_blobs_stay_apart(rng):
     x, y = two_blobs(rng)
     graph = joint_graph([x], 10)
-    before, after = diffused(graph, x, 0), diffused(graph, x)
+    before, after = smooth_features(graph, x, 0), smooth_features(graph, x)
 
     def widths(z):
         return [float(z[y == c].std(0).mean()) for c in (0, 1)]
@@ -61,7 +66,7 @@ def test_rows_of_a_blob_draw_together_and_blobs_stay_apart(rng):
 def test_a_row_is_never_its_own_neighbour(rng, chunk):
     x = rng.standard_normal((40, 4)).astype(np.float32)
     x = np.vstack([x, x, x[:20]])  # every row comes again
-    index, distance = nearest(x, x, 6, same=True, chunk=chunk)
+    index, distance = nearest_neighbors(x, x, 6, same=True, chunk=chunk)
     assert (index != np.arange(100)[:, None]).all()
     assert all(len(set(row)) == 6 for row in index.tolist())
     np.testing.assert_allclose(distance[:, 0], 0, atol=2e-3)
@@ -69,7 +74,7 @@ def test_a_row_is_never_its_own_neighbour(rng, chunk):
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
 def test_of_rows_all_alike_each_has_all_others(chunk):
-    index, _ = nearest(np.ones((9, 2)), np.ones((9, 2)), 8, same=True, chunk=chunk)
+    index, _ = nearest_neighbors(np.ones((9, 2)), np.ones((9, 2)), 8, same=True, chunk=chunk)
     for i, row in enumerate(index.tolist()):
         assert sorted([*row, i]) == list(range(9))
 
@@ -90,6 +95,9 @@ def test_few_rows_make_a_graph_of_all_pairs(rng):
 def test_cut_names_every_part_once_whatever_the_order(rng):
     x, y = two_blobs(rng)
     order = rng.permutation(80)
-    found = [cut(leading(joint_graph([x[o]]), 2)[1], 2) for o in (np.arange(80), order)]
+    found = [
+        spectral_labels(top_eigenvectors(joint_graph([x[o]]), 2)[1], 2)
+        for o in (np.arange(80), order)
+    ]
     assert ari(y, found[0]) == 1
     assert ari(y[order], found[1]) == 1

@@ -2,10 +2,16 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import is_valid_linkage, leaves_list
 
-from imclust import plots
-from imclust.checks import Refusal
-from imclust.hierarchy import centre_distances, merge_order, names_at, per_image, softened
-from imclust.records import Assignment, read_csv
+from imclust.clustering.dendrogram import (
+    centre_distances,
+    merge_order,
+    names_at,
+    per_image,
+    softened,
+)
+from imclust.core.errors import InputError
+from imclust.core.records import Assignment, read_csv
+from imclust.report import plots
 
 
 def families(rng, n=600):
@@ -81,11 +87,11 @@ def test_empty_cluster_is_merged_first(rng):
 
 def test_refusals(rng):
     z, c = families(rng)
-    with pytest.raises(Refusal, match="at least 2 clusters"):
+    with pytest.raises(InputError, match="at least 2 clusters"):
         merge_order(np.ones((600, 1)), z)
-    with pytest.raises(Refusal, match="n=600"):
+    with pytest.raises(InputError, match="n=600"):
         merge_order(soft(c), z[1:])
-    with pytest.raises(Refusal, match="from 1 to the 6 clusters; got 7"):
+    with pytest.raises(InputError, match="from 1 to the 6 clusters; got 7"):
         names_at(merge_order(soft(c), z), 7)
 
 

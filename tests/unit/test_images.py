@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imclust.images import ImageRow, decode, inspect
-from imclust.loader import Preprocessing, all_pixels, pixels, square, to_input
+from imclust.data.images import ImageRow, decode, inspect
+from imclust.data.loader import Preprocessing, all_pixels, pixels, square, to_input
 
 
 def encoded(image, kind="PNG", **settings):
@@ -98,7 +98,7 @@ def test_a_jpeg_is_never_made_smaller_than_the_input(side, by):
 def test_opencv_and_pillow_agree_on_a_jpeg(monkeypatch):
     data = noisy_jpeg()
     fast = decode(data).astype(int)
-    monkeypatch.setattr("imclust.images._decode_jpeg", lambda data, by: None)
+    monkeypatch.setattr("imclust.data.images._decode_jpeg", lambda data, by: None)
     assert np.abs(decode(data) - fast).mean() < 2
 
 
@@ -174,7 +174,7 @@ def test_images_from_one_to_twenty_thousand_pixels_a_side(tmp_path, kind, size):
 
 
 def test_more_pixels_than_any_photograph_has(tmp_path, monkeypatch):
-    monkeypatch.setattr("imclust.images.MOST_PIXELS", 100)
+    monkeypatch.setattr("imclust.data.images.MOST_PIXELS", 100)
     with pytest.raises(ValueError, match="more pixels than any photograph"):
         decode(encoded(Image.new("RGB", (20, 20))))
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from helpers import failed, zipped
-from imclust.clients.kaggle import Kaggle
-from imclust.staging import Expected
+from imclust.competitions.clients.kaggle import Kaggle
+from imclust.competitions.downloads import Expected
 from standin import (
     EXPIRED,
     KAGGLE_KEY,

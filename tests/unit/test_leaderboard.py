@@ -1,10 +1,9 @@
 import pytest
 
-from imclust.checks import Refusal
-from imclust.clients._base import Standing
-from imclust.failures import Failure
-from imclust.ledger import Row, read, record
-from imclust.records import read_csv
+from imclust.competitions.clients._base import SubmissionStatus
+from imclust.competitions.ledger import Row, read, record
+from imclust.core.errors import InputError, ServiceError
+from imclust.core.records import read_csv
 from imclust.stages import leaderboard
 from imclust.stages.leaderboard import Leaderboard, run
 
@@ -26,8 +25,8 @@ class Service:
     def status(self, ref):
         self.asked.append(ref)
         if ref not in self.answers:
-            raise Failure("server", "Kaggle must answer; got status 503; try again later.")
-        return Standing(ref, **self.answers[ref])
+            raise ServiceError("server", "Kaggle must answer; got status 503; try again later.")
+        return SubmissionStatus(ref, **self.answers[ref])
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_an_empty_log_is_one_sentence_and_an_unknown_challenge_a_refusal(log, ca
     run(Leaderboard(log=log, challenge="photos"))
     assert capsys.readouterr().out.count("\n") == 1
     record(log, row(1))
-    with pytest.raises(Refusal, match="one of photos; got digits"):
+    with pytest.raises(InputError, match="one of photos; got digits"):
         run(Leaderboard(log=log, challenge="digits"))
 
 

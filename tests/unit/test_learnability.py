@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imclust.learnability import FOLDS, RIDGE, learnability
+from imclust.clustering.learnability import FOLDS, RIDGE, learnability
 
 
 def groups(rng, n=120, k=4, dims=6, apart=6.0):

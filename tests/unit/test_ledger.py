@@ -7,10 +7,8 @@ import signal
 
 import pytest
 
-from imclust import ledger
-from imclust.artifacts import Order, produce
-from imclust.checks import Refusal
-from imclust.ledger import (
+from imclust.competitions import ledger
+from imclust.competitions.ledger import (
     COLUMNS,
     Row,
     begin,
@@ -24,6 +22,8 @@ from imclust.ledger import (
     rows_of,
     sendings,
 )
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError
 
 SHA = "0123456789abcdef" * 4
 
@@ -72,7 +72,7 @@ def test_change_sets_also_to_nothing_and_knows_its_row(log):
     key = record(log, row(ref="7")).key
     assert change(log, key, ref="", state="scored", public="0.5").public == "0.5"
     assert read(log)[0].ref == ""
-    with pytest.raises(Refusal, match="record it first"):
+    with pytest.raises(InputError, match="record it first"):
         change(log, ("photos", "", "submission.csv", SHA, "", ""), ref="8")
 
 
@@ -103,7 +103,7 @@ def test_a_damaged_log_is_refused_and_left_alone(log, damage, words):
     text = damage(log.read_text())
     log.write_text(text)
     for act in (read, lambda p: record(p, row(1))):
-        with pytest.raises(Refusal, match=words):
+        with pytest.raises(InputError, match=words):
             act(log)
     assert log.read_text() == text
 
@@ -111,7 +111,7 @@ def test_a_damaged_log_is_refused_and_left_alone(log, damage, words):
 def test_bytes_that_are_no_text_are_refused(log):
     record(log, row())
     log.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(Refusal, match="no text"):
+    with pytest.raises(InputError, match="no text"):
         read(log)
 
 
@@ -198,7 +198,7 @@ def artefact(folder, kind, facts=None, **inputs):
             (at / name).write_text(text)
         return facts or {}
 
-    produce(folder, Order(kind, {}, inputs, CODE), write)
+    make_artifact(folder, ArtifactSpec(kind, {}, inputs, CODE), write)
     return folder
 
 
@@ -246,14 +246,14 @@ def test_rows_without_scores_and_with_those_of_another_assignment(tmp_path, log)
     assert rows_of(submission, log)[0].validation == ""
     other = artefact(tmp_path / "other", "assignment", {"files": {"x": "y"}})
     scores = artefact(tmp_path / "theirs", "scores", assignment=other)
-    with pytest.raises(Refusal, match="another assignment"):
+    with pytest.raises(InputError, match="another assignment"):
         rows_of(submission, log, scores)
 
 
 def test_a_value_that_no_reader_takes_is_never_written(log):
     key = record(log, row()).key
     for values in ({"public": "nan"}, {"state": "done"}):
-        with pytest.raises(Refusal, match="as the ledger has it"):
+        with pytest.raises(InputError, match="as the ledger has it"):
             change(log, key, **values)
     assert ledger.as_text(float("nan")) == ledger.as_text(None) == ""
     assert len(read(log)) == 1

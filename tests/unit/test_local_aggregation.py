@@ -8,19 +8,18 @@ from torch import nn
 from torch.nn import functional
 
 from helpers import two_kinds
-from imclust import fit as fitting
-from imclust.augment import PRESETS
-from imclust.checks import Refusal
+from imclust.clustering.torch_kmeans import kmeans
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed, step_generator
+from imclust.data.augment import PRESETS
+from imclust.data.loader import Preprocessing
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
 from imclust.encoders.local_aggregation import LocalAggregation, LocalAggregationConfig
 from imclust.encoders.pixels import Pixels, PixelsConfig
-from imclust.fit import fit
-from imclust.lloyd import kmeans
-from imclust.loader import Preprocessing
-from imclust.memory import LocalAggregation as Objective
-from imclust.memory import local_aggregation
-from imclust.plans import Plan
-from imclust.repro import isolated_seed, step_generator
+from imclust.training import fit as fitting
+from imclust.training.fit import fit
+from imclust.training.memory_bank import LocalAggregationLoss, local_aggregation
+from imclust.training.plan import TrainConfig
 
 
 def unit(rng, n, d):
@@ -77,7 +76,7 @@ def lloyd_aloud(x, k, start, iterations):
 
 @pytest.mark.parametrize(("k", "copies"), [(2, 1), (7, 1), (12, 3), (40, 1)])
 def test_kmeans_is_lloyds_loop_written_out(rng, k, copies, monkeypatch):
-    monkeypatch.setattr("imclust.lloyd.BLOCK", 3 * k)
+    monkeypatch.setattr("imclust.clustering.torch_kmeans.BLOCK", 3 * k)
     x = rng.standard_normal((60 // copies, 4)).astype(np.float32).repeat(copies, 0)
     start = torch.randperm(60, generator=step_generator(5))[:k].numpy()
     got = kmeans(torch.from_numpy(x), k, step_generator(5), iterations=6)
@@ -105,14 +104,14 @@ def small_codes(network, x):
     return functional.normalize(network(x).float().mean((2, 3)), dim=1)
 
 
-def objective(kind=Objective, start="codes", warmup=0, **more):
+def objective(kind=LocalAggregationLoss, start="codes", warmup=0, **more):
     return kind(
         small_codes, 50, 6, start=start, centroids=5, runs=2, refresh=2, warmup=warmup,
         neighbours=20, temperature=0.07, mixing=0.5, seed=0, **more,
     )  # fmt: skip
 
 
-PLAN = Plan(3, 16, 0.02, 1e-4, "sgd", "one-cycle", "float32", augmentation=PRESETS["crop"])
+PLAN = TrainConfig(3, 16, 0.02, 1e-4, "sgd", "one-cycle", "float32", augmentation=PRESETS["crop"])
 
 
 def train(folder, loss):
@@ -126,7 +125,7 @@ class Killed(Exception):
     pass
 
 
-class Mortal(Objective):
+class Mortal(LocalAggregationLoss):
     steps_left = 0
 
     def forward(self, network, x, rows):
@@ -195,7 +194,7 @@ def test_clusters_come_after_the_warm_up_and_then_by_schedule(rng):
 def test_codes_that_are_all_one_are_refused(rng):
     loss = objective()
     one = torch.from_numpy(unit(rng, 1, 6)).expand(50, 6)
-    with pytest.raises(Refusal, match="different from each other; got one code for all"):
+    with pytest.raises(InputError, match="different from each other; got one code for all"):
         loss.begin_epoch(None, 0, lambda: one)
 
 
@@ -213,10 +212,10 @@ def test_the_vector_is_the_mean_over_positions_of_the_bases_code():
 
 
 def test_what_cannot_be_refined_is_refused():
-    with pytest.raises(Refusal, match="can be trained"):
+    with pytest.raises(InputError, match="can be trained"):
         LocalAggregation(LocalAggregationConfig(), Pixels(PixelsConfig())).network()
     many = LocalAggregation(LocalAggregationConfig(centroids=21), ConvAE(ConvAEConfig()))
-    with pytest.raises(Refusal, match=r"centroids must be in \[2, 20\]"):
+    with pytest.raises(InputError, match=r"centroids must be in \[2, 20\]"):
         many.objective(20, 0)
-    with pytest.raises(Refusal, match="temperature"):
+    with pytest.raises(InputError, match="temperature"):
         LocalAggregationConfig(temperature=0)

@@ -9,19 +9,26 @@ import pytest
 import torch
 from torch import nn
 
-from imclust import fit as fitting
-from imclust import losses
-from imclust.checks import Refusal
+from imclust.clustering.metrics import hungarian_accuracy
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed
+from imclust.data.loader import to_input
 from imclust.encoders import ENCODERS, revive_encoder
-from imclust.fit import fit
-from imclust.loader import to_input
-from imclust.losses import Bootstrap, Contrast, MaskedReconstruction, nt_xent, spread, vicreg
-from imclust.memory import Prototypes
-from imclust.metrics import hungarian_accuracy
-from imclust.repro import isolated_seed
-from imclust.scan_training import neighbour_loss, taught_loss
+from imclust.training import fit as fitting
+from imclust.training import losses
+from imclust.training.fit import fit
+from imclust.training.losses import (
+    BYOLLoss,
+    MaskedReconstruction,
+    NTXentLoss,
+    nt_xent,
+    spread,
+    vicreg,
+)
+from imclust.training.memory_bank import DeepClusterV2Loss
+from imclust.training.scan import neighbour_loss, taught_loss
 
-FROM_VIEWS = ("simclr", "vicreg", "byol", "prototypes")
+FROM_VIEWS = ("simclr", "vicreg", "byol", "deepcluster-v2")
 
 
 @pytest.fixture
@@ -77,7 +84,7 @@ class Linear(nn.Module):
 
 def test_bootstrap_is_equation_2_and_its_slow_copy_moves_by_the_momentum(rng):
     student, x = Linear(), torch.tensor(rng.standard_normal((6, 3, 2, 2)), dtype=torch.float32)
-    loss = Bootstrap(Linear(), 0.9)
+    loss = BYOLLoss(Linear(), 0.9)
     loss.begin_epoch(student, 0, lambda: None)
     first = {k: v.clone() for k, v in loss.teacher.state_dict().items()}
     assert all(torch.equal(v, student.state_dict()[k]) for k, v in first.items())
@@ -95,7 +102,7 @@ def test_bootstrap_is_equation_2_and_its_slow_copy_moves_by_the_momentum(rng):
 
 def test_prototypes_tell_every_view_the_cluster_of_its_image(rng):
     x = torch.tensor(rng.standard_normal((40, 3, 2, 2)), dtype=torch.float32)
-    network, loss = Linear(), Prototypes(40, 4, (3, 5), 0.2, seed=1)
+    network, loss = Linear(), DeepClusterV2Loss(40, 4, (3, 5), 0.2, seed=1)
     loss.begin_epoch(network, 0, lambda: x.flatten(1))
     rows = torch.tensor([4, 9, 30])
     both = torch.cat([x[rows], x[rows] + 0.1])
@@ -300,14 +307,14 @@ def test_a_collapse_is_detected_and_said(monkeypatch):
 
     monkeypatch.setattr(losses, "CHECK_EVERY", 1)
     x = torch.rand(8, 3, 4, 4)
-    with pytest.raises(Refusal, match=r"one for all .* the training collapsed; lower"):
-        Contrast(0.2)(One(), x, torch.arange(4))
-    with pytest.raises(Refusal, match="collapsed"):
-        Bootstrap(One(), 0.9)(One(), x, torch.arange(4))
+    with pytest.raises(InputError, match=r"one for all .* the training collapsed; lower"):
+        NTXentLoss(0.2)(One(), x, torch.arange(4))
+    with pytest.raises(InputError, match="collapsed"):
+        BYOLLoss(One(), 0.9)(One(), x, torch.arange(4))
 
 
 def test_scan_net_says_that_its_clusters_collapsed(tmp_path, monkeypatch):
-    from imclust import scan_training
+    from imclust.training import scan as scan_training
 
     images, _ = textures(64)
     encoder = built("scan-net")
@@ -320,7 +327,7 @@ def test_scan_net_says_that_its_clusters_collapsed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(scan_training.ScanTraining, "_start", all_in_one)
     sweep = torch.from_numpy(codes(encoder, network, images))
-    with pytest.raises(Refusal, match="collapsed; raise --balance"):
+    with pytest.raises(InputError, match="collapsed; raise --balance"):
         objective.begin_epoch(network, 0, lambda: sweep)
 
 
@@ -329,9 +336,9 @@ def test_sizes_and_rates_out_of_range_are_one_sentence():
         ("simclr", {"size": 40}, "multiple of 16"),
         ("vicreg", {"size": 16}, "size"),
         ("byol", {"momentum": 2.0}, "momentum"),
-        ("prototypes", {"clusters": ()}, "at least one"),
+        ("deepcluster-v2", {"clusters": ()}, "at least one"),
         ("masked-ae", {"hidden": 1.0}, "hidden"),
         ("scan-net", {"n_clusters": 1}, "n_clusters"),
     ):
-        with pytest.raises(Refusal, match=word):
+        with pytest.raises(InputError, match=word):
             ENCODERS[name].config(**wrong)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import is_valid_linkage, linkage
 
-from imclust.merging import means_and_sizes, merged, ward_tree
-from imclust.metrics import ari
+from imclust.clustering.metrics import ari
+from imclust.clustering.ward import means_and_sizes, merge_to_k, ward_tree
 
 
 @pytest.mark.parametrize("shape", [(2, 1), (3, 2), (40, 5), (60, 3)])
@@ -35,7 +35,7 @@ def test_means_and_sizes_equal_a_loop(rng):
 @pytest.mark.parametrize("k", [1, 2, 5, 12])
 def test_merging_ends_with_k(rng, k):
     x, labels = rng.standard_normal((90, 3)), np.arange(90) % 12
-    found = merged(labels, x, k)
+    found = merge_to_k(labels, x, k)
     assert found.dtype == np.int64
     assert sorted(set(found.tolist())) == list(range(k))
     pairs = {(a, b) for a, b in zip(labels.tolist(), found.tolist(), strict=True)}
@@ -46,16 +46,16 @@ def test_merging_ends_with_k(rng, k):
 def test_merging_ends_with_k_when_steps_cost_the_same(k):
     grid = np.arange(8, dtype=float)[:, None] * [[1.0, 0.0]]
     labels = np.repeat(np.arange(8), 3)
-    assert len(set(merged(labels, grid[labels], k).tolist())) == k
-    assert len(set(merged(labels, np.zeros((24, 2)), k).tolist())) == k
+    assert len(set(merge_to_k(labels, grid[labels], k).tolist())) == k
+    assert len(set(merge_to_k(labels, np.zeros((24, 2)), k).tolist())) == k
 
 
 def test_fewer_clusters_than_k_are_only_named_anew():
-    np.testing.assert_array_equal(merged(np.array([7, 3, 7, 3]), np.eye(4), 3), [1, 0, 1, 0])
+    np.testing.assert_array_equal(merge_to_k(np.array([7, 3, 7, 3]), np.eye(4), 3), [1, 0, 1, 0])
 
 
 def test_parts_of_a_blob_find_together(rng):
     y = np.arange(300) % 3
     x = 10 * rng.standard_normal((3, 4))[y] + rng.standard_normal((300, 4))
     parts = y * 5 + rng.integers(0, 5, 300)
-    assert ari(merged(parts, x, 3), y) == 1
+    assert ari(merge_to_k(parts, x, 3), y) == 1

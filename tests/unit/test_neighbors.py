@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import manifold
 
-from imclust.neighbors import nearest, trustworthiness
+from imclust.clustering.neighbors import nearest_neighbors, trustworthiness
 
 
 def dense(queries, rows, k, same):
@@ -18,7 +18,7 @@ def dense(queries, rows, k, same):
 def test_chunked_equals_dense(rng, chunk, same):
     rows = rng.standard_normal((50, 6)).astype(np.float32)
     queries = rows if same else rng.standard_normal((23, 6)).astype(np.float32)
-    index, distance = nearest(queries, rows, 5, same=same, chunk=chunk)
+    index, distance = nearest_neighbors(queries, rows, 5, same=same, chunk=chunk)
     want_index, want_distance = dense(queries, rows, 5, same)
     np.testing.assert_array_equal(index, want_index)
     np.testing.assert_allclose(distance, want_distance, rtol=1e-3)

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from imclust import cluster_latents
-from imclust.answers import Answer, Placed, printable
-from imclust.images import ImageRow
-from imclust.notebook import A_CLUSTER, CLUSTERS, PICTURES, gallery, spread
+from imclust.data.images import ImageRow
+from imclust.report.notebook import A_CLUSTER, CLUSTERS, PICTURES, gallery, spread
+from imclust.report.results import AssignedImage, FolderAssignment, printable
 
 EVIL = "<script>alert('x')</script>\"><b>.png"
 
@@ -44,9 +44,9 @@ def answer(folder, clusters, k, names=None, size=(640, 480)):
         file = EVIL.replace("/", "") if i == 0 else f"{i}.png"
         path = folder / f"{i}.png"
         Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).save(path)
-        rows.append(Placed(file, c, 0.9, 0, i / 100))
+        rows.append(AssignedImage(file, c, 0.9, 0, i / 100))
         images.append(ImageRow(file, "train", str(path), ""))
-    return Answer(rows, images, [], names or [""] * k)
+    return FolderAssignment(rows, images, [], names or [""] * k)
 
 
 def test_pictures_of_every_cluster_inside_and_names_escaped(tmp_path):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from imclust.checks import Refusal
-from imclust.npy import NpyRows, open_npy
+from imclust.core.errors import InputError
+from imclust.core.npy import NpyRows, open_npy
 
 
 def test_streamed_blocks_equal_one_save(tmp_path, rng):
@@ -17,7 +17,7 @@ def test_streamed_blocks_equal_one_save(tmp_path, rng):
 
 def test_writer_refuses_too_few_rows(tmp_path):
     with (
-        pytest.raises(Refusal, match="2 of 3 rows"),
+        pytest.raises(InputError, match="2 of 3 rows"),
         NpyRows(tmp_path / "x.npy", (3, 4)) as w,
     ):
         w.write(0, np.zeros((2, 4), np.float32))
@@ -44,7 +44,7 @@ BAD = {
 @pytest.mark.parametrize(("make", "text"), BAD.values(), ids=BAD)
 def test_whatever_is_no_array_is_refused(tmp_path, make, text):
     make(tmp_path / "x.npy")
-    with pytest.raises(Refusal, match=text):
+    with pytest.raises(InputError, match=text):
         open_npy(tmp_path / "x.npy")
 
 
@@ -52,5 +52,5 @@ def test_truncated_array_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((10, 10)))
     whole = (tmp_path / "x.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(whole[:-8])
-    with pytest.raises(Refusal, match="928 bytes as its header says; got 920 bytes"):
+    with pytest.raises(InputError, match="928 bytes as its header says; got 920 bytes"):
         open_npy(tmp_path / "x.npy")

@@ -12,17 +12,17 @@ import pytest
 from PIL import Image
 
 from imclust.__main__ import parse
-from imclust.artifacts import Order, produce
-from imclust.checks import Refusal
-from imclust.images import ImageRow
-from imclust.page import gallery, labelled, relations, sprites
-from imclust.page.compare import compared
-from imclust.page.provenance import corrected_command, new_file
-from imclust.page.render import PLOTTING, POLICY, _plotting, squeezed
-from imclust.page.rows import NONE, Rows, packed
-from imclust.page.sources import Sources
-from imclust.page.tables import Table, cell, shown
-from imclust.records import Assignment, Features
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError
+from imclust.core.records import Assignment, Features
+from imclust.data.images import ImageRow
+from imclust.report.page import gallery, labelled, relations, sprites
+from imclust.report.page.compare import compared
+from imclust.report.page.provenance import corrected_command, new_file
+from imclust.report.page.render import PLOTTING, POLICY, _plotting, squeezed
+from imclust.report.page.rows import NONE, Rows, packed
+from imclust.report.page.sources import Sources
+from imclust.report.page.tables import Table, cell, shown
 from imclust.stages.report import assignment_of
 
 
@@ -132,7 +132,7 @@ def test_many_clusters_share_the_room_of_the_gallery(rng):
 
 
 def save(folder, kind, write):
-    produce(folder, Order(kind, {}, {}, ()), write)
+    make_artifact(folder, ArtifactSpec(kind, {}, {}, ()), write)
     return folder
 
 
@@ -199,7 +199,7 @@ def test_the_same_clusters_by_other_numbers_have_not_moved(tmp_path, rng):
     assert unpacked(found["cluster"]).tolist() == theirs.tolist()
     assert sum(n for _, _, n in found["flows"]) == 4
     strange = Assignment(np.array(["x", "y"]), np.full(2, "train"), soft([0, 1], 2, rng))
-    with pytest.raises(Refusal, match="of the same images"):
+    with pytest.raises(InputError, match="of the same images"):
         compared(rows, save(tmp_path / "b", "assignment", strange.save), "b", ["", ""])
 
 
@@ -213,12 +213,12 @@ def test_an_answer_is_needed_and_two_must_be_one(tmp_path, rng):
         for name in "ab"
     ]
     assert assignment_of(None, folders[0]) == folders[0]
-    with pytest.raises(Refusal, match="told of an answer"):
+    with pytest.raises(InputError, match="told of an answer"):
         assignment_of(None, None)
-    with pytest.raises(Refusal, match="the same answer"):
+    with pytest.raises(InputError, match="the same answer"):
         assignment_of(*folders)
     strange = save(tmp_path / "c", "scores", lambda folder: {})
-    with pytest.raises(Refusal, match="of kind 'assignment'"):
+    with pytest.raises(InputError, match="of kind 'assignment'"):
         assignment_of(strange)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from imclust.metrics import mean_pairwise_ari, pairwise_ari
+from imclust.clustering.metrics import mean_pairwise_ari, pairwise_ari
 
 
 def some_runs(rng, n=50):

@@ -6,10 +6,10 @@ import zipfile
 
 import pytest
 
-from imclust.answers import Answer, Placed
-from imclust.checks import Refusal
-from imclust.images import ImageRow
-from imclust.piles import sort_into
+from imclust.core.errors import InputError
+from imclust.data.images import ImageRow
+from imclust.report.cluster_folders import write_cluster_folders
+from imclust.report.results import AssignedImage, FolderAssignment
 
 FILES = {
     "a.jpg": 0,
@@ -29,9 +29,9 @@ def made(folder, files=None, names=("", "")):
         path = folder / "images" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file)
-        rows.append(Placed(file, cluster, 0.9, 1 - cluster, 0.1))
+        rows.append(AssignedImage(file, cluster, 0.9, 1 - cluster, 0.1))
         images.append(ImageRow(file, "train", str(path), "", 1, 1, file))
-    return Answer(rows, images, [], list(names))
+    return FolderAssignment(rows, images, [], list(names))
 
 
 def contents(folder):
@@ -48,16 +48,16 @@ def wanted(answer):
 @pytest.mark.parametrize("copy", [False, True])
 def test_every_image_is_there_once_under_its_cluster(tmp_path, copy):
     answer = made(tmp_path)
-    assert sort_into(tmp_path / "piles", answer, copy=copy)
+    assert write_cluster_folders(tmp_path / "piles", answer, copy=copy)
     assert contents(tmp_path / "piles") == wanted(answer)
     assert (tmp_path / "piles" / "1" / "b.jpg").is_symlink() is not copy
     assert {len(p.name.encode()) <= 255 for p in tmp_path.rglob("*")} == {True}
-    assert not sort_into(tmp_path / "piles", answer, copy=copy)  # it is there already
+    assert not write_cluster_folders(tmp_path / "piles", answer, copy=copy)  # it is there already
 
 
 def test_names_of_clusters_become_names_of_folders(tmp_path):
     answer = made(tmp_path, names=("cats/dogs:", ""))
-    sort_into(tmp_path / "piles", answer, copy=False)
+    write_cluster_folders(tmp_path / "piles", answer, copy=False)
     assert sorted(p.name for p in (tmp_path / "piles").iterdir() if p.is_dir()) == [
         "0 cats_dogs_",
         "1",
@@ -65,9 +65,9 @@ def test_names_of_clusters_become_names_of_folders(tmp_path):
 
 
 def test_another_answer_takes_the_place_of_an_older_one(tmp_path):
-    sort_into(tmp_path / "piles", made(tmp_path), copy=False)
+    write_cluster_folders(tmp_path / "piles", made(tmp_path), copy=False)
     other = made(tmp_path, {file: 1 - c for file, c in FILES.items()})
-    assert sort_into(tmp_path / "piles", other, copy=True)
+    assert write_cluster_folders(tmp_path / "piles", other, copy=True)
     assert contents(tmp_path / "piles") == wanted(other)
     assert [p.name for p in tmp_path.iterdir() if "piles" in p.name] == ["piles"]
 
@@ -75,7 +75,7 @@ def test_another_answer_takes_the_place_of_an_older_one(tmp_path):
 @pytest.mark.parametrize("change", ["add", "folder", "edit", "replace", "remove", "foreign"])
 def test_what_somebody_put_there_is_kept(tmp_path, change, capsys):
     piles = tmp_path / "piles"
-    sort_into(piles, made(tmp_path), copy=True)
+    write_cluster_folders(piles, made(tmp_path), copy=True)
     if change == "add":
         (piles / "0" / "mine.txt").write_text("mine")
     elif change == "folder":
@@ -93,13 +93,13 @@ def test_what_somebody_put_there_is_kept(tmp_path, change, capsys):
         (piles / "mine.txt").write_text("mine")
     before = sorted((p.name, os.path.lexists(p)) for p in piles.rglob("*"))
     answer = made(tmp_path, {file: 1 - c for file, c in FILES.items()})
-    assert sort_into(piles, answer, copy=False)
+    assert write_cluster_folders(piles, answer, copy=False)
     kept = tmp_path / "piles (1)"
     assert sorted((p.name, os.path.lexists(p)) for p in kept.rglob("*")) == before
     assert contents(piles) == wanted(answer)
     assert "kept as" in capsys.readouterr().out
     (piles / "again").mkdir()
-    sort_into(piles, made(tmp_path), copy=False)
+    write_cluster_folders(piles, made(tmp_path), copy=False)
     assert (tmp_path / "piles (2)" / "again").is_dir()
 
 
@@ -107,11 +107,11 @@ def test_images_in_an_archive_are_copied_and_never_linked(tmp_path):
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as z:
         z.writestr("s/a.jpg", "first")
         z.writestr("t/a.jpg", "second")
-    rows = [Placed(f"{s}/a.jpg", 0, 1.0, 1, 0.0) for s in "st"]
+    rows = [AssignedImage(f"{s}/a.jpg", 0, 1.0, 1, 0.0) for s in "st"]
     images = [ImageRow(r.file, "train", str(tmp_path / "images.zip"), r.file) for r in rows]
-    answer = Answer(rows, images, [], ["", ""])
-    with pytest.raises(Refusal, match=r"files of their own; got images in .*; add --copy"):
-        sort_into(tmp_path / "piles", answer, copy=False)
+    answer = FolderAssignment(rows, images, [], ["", ""])
+    with pytest.raises(InputError, match=r"files of their own; got images in .*; add --copy"):
+        write_cluster_folders(tmp_path / "piles", answer, copy=False)
     assert [p.name for p in tmp_path.iterdir()] == ["images.zip"]  # nothing half-written
-    sort_into(tmp_path / "piles", answer, copy=True)
+    write_cluster_folders(tmp_path / "piles", answer, copy=True)
     assert contents(tmp_path / "piles") == {"0": ["first", "second"]}

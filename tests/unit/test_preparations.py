@@ -5,7 +5,13 @@ import pickle
 import numpy as np
 import pytest
 
-from imclust.spaces import beside_units, power_rows, prepare, principal, unit_rows
+from imclust.clustering.preprocessing import (
+    concatenate_unit_rows,
+    power_rows,
+    prepare,
+    principal,
+    unit_rows,
+)
 
 SHAPES = [(80, 6), (20, 50), (30, 30)]
 PREPARED = ("unit", "pca", "power", "white")
@@ -87,6 +93,6 @@ def test_rows_all_alike_stay_finite():
 
 def test_one_space_stays_and_several_stand_side_by_side(rng):
     a, b = lopsided(rng, 9, 3), lopsided(rng, 9, 2)
-    assert beside_units([a]) is a
-    both = beside_units([a, 100 * b])
+    assert concatenate_unit_rows([a]) is a
+    both = concatenate_unit_rows([a, 100 * b])
     np.testing.assert_allclose(both, np.hstack([unit_rows(a), unit_rows(b)]), atol=1e-6)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from imclust.checks import Refusal
-from imclust.clusterers._base import centre_probabilities
-from imclust.priors import Priors, apply
-from imclust.selflabels import effective_clusters
-from imclust.sizes import matched, offsets, spread_to, whole
+from imclust.clustering.clusterers._base import centre_probabilities
+from imclust.clustering.metrics import effective_clusters
+from imclust.clustering.priors import Priors, apply_priors
+from imclust.clustering.size_constraints import matched, offsets, spread_to, whole
+from imclust.core.errors import InputError
 
 
 def softmax(s):
@@ -40,9 +40,9 @@ def unequal(rng, shares=(0.8, 0.2), n=1000, apart=2.0):
 
 def test_no_priors_change_nothing(rng):
     p = posterior(rng).astype(np.float32)
-    found = apply(p, Priors())
+    found = apply_priors(p, Priors())
     np.testing.assert_array_equal(found.probabilities, p)
-    np.testing.assert_array_equal(found.place(p[:7]), p[:7])
+    np.testing.assert_array_equal(found.predict(p[:7]), p[:7])
     assert set(found.facts) == {"row_order"}
     assert found.facts["row_order"]["significant"] is False
 
@@ -53,7 +53,7 @@ def test_no_priors_change_nothing(rng):
 @pytest.mark.parametrize("given", [(0.8, 0.2), (20, 80)])
 def test_given_sizes_recover_groups_that_the_head_splits_wrongly(rng, given):
     p, y = unequal(rng)
-    found = apply(p, Priors(given))
+    found = apply_priors(p, Priors(given))
     assert sorted(sizes(found.probabilities)) == [200, 800]
     before, after = (np.mean(q.argmax(1) == y) for q in (p, found.probabilities))
     assert before < 0.78
@@ -77,10 +77,10 @@ def test_sizes_are_exact_and_the_assignment_is_the_best_of_its_sizes(rng, sharp,
 
 def test_the_order_of_rows_does_not_matter_and_new_rows_are_treated_alike(rng):
     p, order = posterior(rng, 300, 4), rng.permutation(300)
-    found = apply(p, Priors((5, 3, 1, 1)))
-    shuffled = apply(p[order], Priors((5, 3, 1, 1)))
+    found = apply_priors(p, Priors((5, 3, 1, 1)))
+    shuffled = apply_priors(p[order], Priors((5, 3, 1, 1)))
     np.testing.assert_allclose(shuffled.probabilities, found.probabilities[order], atol=1e-5)
-    np.testing.assert_array_equal(found.place(p), found.probabilities)
+    np.testing.assert_array_equal(found.predict(p), found.probabilities)
 
 
 def test_certain_rows_move_in_the_order_of_how_certain_they_are(rng):
@@ -89,18 +89,18 @@ def test_certain_rows_move_in_the_order_of_how_certain_they_are(rng):
     distances = np.stack([np.abs(x + 1), np.abs(x - 1)], 1) * 10
     p = centre_probabilities(distances, 4000, 1.0)
     assert (p.astype(np.float32).max(1) == 1).mean() > 0.9
-    c = apply(p, Priors((0.9, 0.1))).probabilities.argmax(1)
+    c = apply_priors(p, Priors((0.9, 0.1))).probabilities.argmax(1)
     assert sorted(np.bincount(c)) == [40, 360]
     assert (np.diff(c) != 0).sum() == 1  # one cut along x
 
 
 def test_rows_that_nothing_tells_apart_stay_together():
     hard = np.eye(2)[np.repeat([0, 1], [60, 40])]
-    found = apply(hard, Priors((0.2, 0.8)))
+    found = apply_priors(hard, Priors((0.2, 0.8)))
     np.testing.assert_array_equal(found.probabilities, hard)
     assert found.facts["priors"]["sizes"]["reached"] == [60, 40]
     tied = np.where(hard == 1, 0.9, 0.1)
-    found = apply(tied, Priors((0.2, 0.8)))
+    found = apply_priors(tied, Priors((0.2, 0.8)))
     np.testing.assert_array_equal(found.probabilities.argmax(1), hard.argmax(1))
 
 
@@ -116,15 +116,15 @@ def test_uniform_and_effective_number(rng):
     p = posterior(rng, 300, 3)
     p = p * [1, 20, 200]
     p /= p.sum(1, keepdims=True)
-    assert sizes(apply(p, Priors("uniform")).probabilities).tolist() == [100] * 3
+    assert sizes(apply_priors(p, Priors("uniform")).probabilities).tolist() == [100] * 3
     had = effective_clusters(p.argmax(1), 3)
     assert had < 2
     for wanted in (1.0, 2.5, 3.0):
-        q = apply(p, Priors(min_effective=wanted)).probabilities
+        q = apply_priors(p, Priors(min_effective=wanted)).probabilities
         got = effective_clusters(q.argmax(1), 3)
         assert max(had, wanted) - 1e-9 <= got <= max(had, wanted) + 0.05
     np.testing.assert_array_equal(
-        apply(p, Priors(min_effective=1.0)).probabilities, p.astype(np.float32)
+        apply_priors(p, Priors(min_effective=1.0)).probabilities, p.astype(np.float32)
     )
 
 
@@ -146,7 +146,7 @@ def test_equal_sizes_are_mixed_in_as_little_as_it_takes():
 def test_row_order_repairs_what_single_rows_get_wrong(rng, how):
     y = np.repeat([2, 0, 1], [120, 50, 230])
     p = softmax(1.2 * np.eye(3)[y] + rng.standard_normal((400, 3)))
-    found = apply(p, Priors(row_order=how))
+    found = apply_priors(p, Priors(row_order=how))
     assert np.mean(p.argmax(1) == y) < 0.85
     assert np.mean(found.probabilities.argmax(1) == y) > 0.96
     assert found.facts["row_order"]["significant"] is True
@@ -156,7 +156,7 @@ def test_segments_of_features_need_no_head_that_is_right(rng):
     y = np.repeat([2, 0, 1], [120, 50, 230])
     x = 2 * rng.standard_normal((3, 5))[y] + rng.standard_normal((400, 5))
     p = softmax(rng.standard_normal((400, 3)) + 0.3 * np.eye(3)[y])
-    found = apply(p, Priors(row_order="segments"), x)
+    found = apply_priors(p, Priors(row_order="segments"), x)
     assert np.mean(partition(found.probabilities) == (y[:, None] == y)) > 0.98
     order = found.facts["priors"]["order"]
     assert order["of"] == "features"
@@ -169,7 +169,7 @@ def test_segments_of_features_need_no_head_that_is_right(rng):
 
 def test_rows_that_must_be_together_share_the_product_of_their_posteriors(rng):
     p = posterior(rng, 20)
-    q = apply(p, Priors(must_link=((0, 1), (1, 2), (7, 8)))).probabilities
+    q = apply_priors(p, Priors(must_link=((0, 1), (1, 2), (7, 8)))).probabilities
     shared = p[0] * p[1] * p[2]
     np.testing.assert_allclose(q[:3], [shared / shared.sum()] * 3, rtol=1e-4)
     np.testing.assert_allclose(q[3:7], p[3:7], rtol=1e-4)
@@ -178,7 +178,7 @@ def test_rows_that_must_be_together_share_the_product_of_their_posteriors(rng):
 
 def test_certainties_that_contradict_a_link_are_outvoted():
     p = np.eye(3)[[0, 1, 1, 2]]
-    q = apply(p, Priors(must_link=((0, 1), (1, 2)))).probabilities
+    q = apply_priors(p, Priors(must_link=((0, 1), (1, 2)))).probabilities
     assert q.argmax(1).tolist() == [1, 1, 1, 2]
 
 
@@ -187,17 +187,19 @@ def test_cannot_links_are_kept_by_the_most_probable_assignment(rng):
     pairs = tuple({tuple(sorted(rng.choice(7, 2, False).tolist())) for _ in range(7)})
     allowed = [c for c in product(range(3), repeat=7) if not any(c[a] == c[b] for a, b in pairs)]
     if not allowed:
-        with pytest.raises(Refusal, match="cannot-link pairs"):
-            apply(p, Priors(cannot_link=pairs))
+        with pytest.raises(InputError, match="cannot-link pairs"):
+            apply_priors(p, Priors(cannot_link=pairs))
         return
     best = max(allowed, key=lambda c: np.log(p[np.arange(7), c]).sum())
-    found = apply(p, Priors(cannot_link=pairs))
+    found = apply_priors(p, Priors(cannot_link=pairs))
     assert tuple(found.probabilities.argmax(1).tolist()) == best
     assert found.facts["priors"]["links"]["exact"] is True
 
 
 def test_rows_that_tie_are_kept_apart():
-    q = apply(np.full((3, 3), 1 / 3), Priors(cannot_link=((0, 1), (1, 2), (0, 2)))).probabilities
+    q = apply_priors(
+        np.full((3, 3), 1 / 3), Priors(cannot_link=((0, 1), (1, 2), (0, 2)))
+    ).probabilities
     assert sorted(q.argmax(1)) == [0, 1, 2]
 
 
@@ -208,7 +210,7 @@ def test_many_pairs_are_kept_too(rng, k, many):
     a, b = rng.integers(0, 400, (2, many))
     pairs = tuple((int(i), int(j)) for i, j in zip(a, b, strict=True) if y[i] != y[j])
     p = softmax(np.eye(k)[y] + rng.standard_normal((400, k)))
-    found = apply(p, Priors(cannot_link=pairs, must_link=((0, k), (k, 2 * k))))
+    found = apply_priors(p, Priors(cannot_link=pairs, must_link=((0, k), (k, 2 * k))))
     c = found.probabilities.argmax(1)
     assert all(c[i] != c[j] for i, j in pairs)
     assert c[0] == c[k] == c[2 * k]
@@ -222,8 +224,8 @@ def test_contradictions_are_refused():
         (((0, 2),), ((0, 1), (1, 2))),
         (((0, 1), (1, 2), (2, 0)), ()),
     ):
-        with pytest.raises(Refusal, match="cannot-link"):
-            apply(p, Priors(must_link=must, cannot_link=cannot))
+        with pytest.raises(InputError, match="cannot-link"):
+            apply_priors(p, Priors(must_link=must, cannot_link=cannot))
 
 
 # --- names ----------------------------------------------------------------------------------------
@@ -234,22 +236,22 @@ def test_anchors_change_names_and_not_who_is_together(rng):
     c, wanted = p.argmax(1), np.array([2, 3, 1, 0])
     rows = [int(np.flatnonzero(c == j)[0]) for j in range(4)]
     anchors = tuple((r, int(wanted[c[r]])) for r in rows)
-    found = apply(p, Priors(anchors=anchors))
+    found = apply_priors(p, Priors(anchors=anchors))
     np.testing.assert_array_equal(found.probabilities.argmax(1), wanted[c])
     np.testing.assert_allclose(np.sort(found.probabilities, 1), np.sort(p, 1), rtol=1e-5)
-    np.testing.assert_array_equal(found.place(p), found.probabilities)
+    np.testing.assert_array_equal(found.predict(p), found.probabilities)
 
 
 def test_anchors_that_disagree_are_counted_and_the_majority_names(rng):
     p = np.eye(2)[[0, 0, 0, 0, 1, 1]] * 0.8 + 0.1
-    found = apply(p, Priors(anchors=((0, 1), (1, 1), (2, 0), (4, 0))))
+    found = apply_priors(p, Priors(anchors=((0, 1), (1, 1), (2, 0), (4, 0))))
     assert found.probabilities.argmax(1).tolist() == [1, 1, 1, 1, 0, 0]
     assert found.facts["priors"]["anchors"] == {"rows": 4, "agree": 3, "columns": [1, 0]}
 
 
 def test_one_anchor_leaves_the_other_columns_where_they_are():
     p = np.eye(4)[[0, 1, 2, 3]] * 0.8 + 0.05
-    found = apply(p, Priors(anchors=((1, 1),)))
+    found = apply_priors(p, Priors(anchors=((1, 1),)))
     np.testing.assert_allclose(found.probabilities, p, atol=1e-6)
 
 
@@ -257,7 +259,7 @@ def test_with_anchors_the_sizes_have_names(rng):
     p = unequal(rng)[0]
     anchors = ((int(np.flatnonzero(p[:, 0] > 0.9)[0]), 1),)  # the larger group is class 1
     for given in ((0.3, 0.7), (0.7, 0.3)):
-        q = apply(p, Priors(given, anchors=anchors)).probabilities
+        q = apply_priors(p, Priors(given, anchors=anchors)).probabilities
         assert sizes(q).tolist() == [int(1000 * g) for g in given]
         assert q[p[:, 0].argmax()].argmax() == 1
 
@@ -286,5 +288,5 @@ def test_with_anchors_the_sizes_have_names(rng):
     ],
 )
 def test_priors_that_fit_nothing_are_refused(settings, words):
-    with pytest.raises(Refusal, match=words):
-        apply(np.full((10, 3), 1 / 3), Priors(**settings))
+    with pytest.raises(InputError, match=words):
+        apply_priors(np.full((10, 3), 1 / 3), Priors(**settings))

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from sklearn import decomposition
 
-from imclust.checks import Refusal
-from imclust.neighbors import trustworthiness
-from imclust.reducers import kernel_pca as module
-from imclust.reducers._base import fix_signs
-from imclust.reducers.kernel_pca import KernelPCAConfig, kernel_pca, leading_eigenpairs
-from imclust.reducers.tsne import TSNEConfig, tsne
+from imclust.clustering.neighbors import trustworthiness
+from imclust.clustering.reducers import kernel_pca as module
+from imclust.clustering.reducers._base import fix_signs
+from imclust.clustering.reducers.kernel_pca import KernelPCAConfig, kernel_pca, leading_eigenpairs
+from imclust.clustering.reducers.tsne import TSNEConfig, tsne
+from imclust.core.errors import InputError
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_the_fast_kernel_pca_is_scikit_learns(rows):
     np.testing.assert_allclose(fast.embedding, want, atol=5e-3 * np.abs(want).max())
     turn = np.sign((fast.embedding * solver.transform(rows[:600])).sum(0))
     placed = solver.transform(rows[600:]) * turn
-    np.testing.assert_allclose(fast.place(rows[600:]), placed, atol=5e-3 * np.abs(want).max())
+    np.testing.assert_allclose(fast.predict(rows[600:]), placed, atol=5e-3 * np.abs(want).max())
 
 
 @pytest.mark.parametrize("chunk", [7, 100, 5000])
@@ -55,7 +55,7 @@ def test_nystroem_with_every_row_a_landmark_is_exact(rows):
     turn = np.sign((exact.embedding * nystroem.embedding).sum(0))
     np.testing.assert_allclose(nystroem.embedding * turn, exact.embedding, atol=2e-2)
     np.testing.assert_allclose(
-        nystroem.place(rows[400:]) * turn, exact.place(rows[400:]), atol=2e-2
+        nystroem.predict(rows[400:]) * turn, exact.predict(rows[400:]), atol=2e-2
     )
 
 
@@ -66,7 +66,7 @@ def test_past_the_bound_nystroem_takes_over_and_literal_is_refused(rows):
     assert exact.facts["solver"] == "block-krylov"
     same = [abs(np.corrcoef(fast.embedding[:, c], exact.embedding[:, c])[0, 1]) for c in range(3)]
     assert min(same) > 0.98
-    with pytest.raises(Refusal, match="take the fast recipe"):
+    with pytest.raises(InputError, match="take the fast recipe"):
         kernel_pca(rows, KernelPCAConfig(recipe="literal", max_gib=1e-3), 0)
 
 
@@ -74,7 +74,7 @@ def test_constant_rows_do_not_break_it():
     x = np.ones((30, 8), np.float32)
     got = kernel_pca(x, KernelPCAConfig(components=5), 0)
     assert np.isfinite(got.embedding).all()
-    assert np.isfinite(got.place(x)).all()
+    assert np.isfinite(got.predict(x)).all()
 
 
 @pytest.mark.parametrize("recipe", ["fast", "literal"])
@@ -89,14 +89,14 @@ def test_tsne_places_new_rows_beside_their_neighbours(blobs):
     x, y = blobs
     got = tsne(x, TSNEConfig(), 0)
     centres = np.stack([got.embedding[y == g].mean(0) for g in range(3)])
-    placed = got.place(x + 0.01)
+    placed = got.predict(x + 0.01)
     nearest = np.linalg.norm(placed[:, None] - centres[None], axis=2).argmin(1)
     assert (nearest == y).mean() > 0.95
 
 
 @pytest.mark.parametrize("rng", [0], indirect=True)  # takes seconds
 def test_fft_and_tree_agree(rows, monkeypatch):
-    from imclust.reducers import tsne as tsne_module
+    from imclust.clustering.reducers import tsne as tsne_module
 
     tree = tsne(rows, TSNEConfig(), 0)
     monkeypatch.setattr(tsne_module, "FFT_FROM", 0)

@@ -2,9 +2,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from imclust.checks import Refusal
-from imclust.clusterers import CLUSTERERS
-from imclust.registry import Registry
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.core.errors import InputError
+from imclust.core.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class Config:
 
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(
-        Refusal, match=r"clusterer 'kmeen' is unknown; known: .*Did you mean 'kmeans'"
+        InputError, match=r"clusterer 'kmeen' is unknown; known: .*Did you mean 'kmeans'"
     ):
         CLUSTERERS["kmeen"]
 
 
 def test_a_name_is_given_once():
-    registry = Registry("thing", "imclust.clusterers")
+    registry = Registry("thing", "imclust.clustering.clusterers")
     registry.register("a", Config, paper="")(len)
     with pytest.raises(ValueError, match="registered twice"):
         registry.register("a", Config, paper="")(max)
@@ -32,13 +32,15 @@ def test_configs_must_be_frozen():
         size: int = 3
 
     with pytest.raises(TypeError, match="frozen"):
-        Registry("thing", "imclust.clusterers").register("b", Loose, paper="")(len)
+        Registry("thing", "imclust.clustering.clusterers").register("b", Loose, paper="")(len)
 
 
 def test_a_method_is_configured_by_the_names_of_its_fields():
     entry, config = CLUSTERERS.configured("kmeans", {"restarts": 7})
     assert (entry.name, config) == ("kmeans", entry.config(restarts=7))
-    with pytest.raises(Refusal, match=r"options of kmeans must be of restarts, prepare; got a, b"):
+    with pytest.raises(
+        InputError, match=r"options of kmeans must be of restarts, prepare; got a, b"
+    ):
         CLUSTERERS.configured("kmeans", {"b": 1, "a": 2})
 
 
@@ -65,7 +67,7 @@ def test_paths_come_back_from_a_manifest_as_paths(tmp_path):
     import json
     from pathlib import Path
 
-    from imclust.artifacts import plain
+    from imclust.core.artifacts import plain
     from imclust.encoders import ENCODERS
 
     entry = ENCODERS["vgg16"]

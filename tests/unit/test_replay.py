@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from imclust.__main__ import STAGES
-from imclust.artifacts import Order, produce
-from imclust.checks import Refusal
-from imclust.replay import (
+from imclust.competitions.replay import (
     DROPPED,
     MANY,
     PATHS,
@@ -20,6 +18,8 @@ from imclust.replay import (
     differing_files,
     plan_of,
 )
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError
 
 CODE = ("checks",)
 
@@ -72,7 +72,7 @@ def test_where_a_command_was_run_is_told_from_its_result(declared, real, text, f
 
 def test_a_renamed_folder_is_refused():
     for declared in ("data/x", "/ws/data/x"):
-        with pytest.raises(Refusal, match="another name"):
+        with pytest.raises(InputError, match="another name"):
             Origin.of(declared, Path("/ws/data/z"))
 
 
@@ -80,7 +80,7 @@ def artefact(monkeypatch, folder, kind, argv, inputs=None):
     """An artefact as if a command had made it."""
     monkeypatch.setattr("sys.argv", ["imclust", *map(str, argv)])
     write = lambda f: (f / "a.csv").write_text("1\n") and {}  # noqa: E731
-    produce(folder, Order(kind, {"method": "m"}, inputs or {}, CODE), write)
+    make_artifact(folder, ArtifactSpec(kind, {"method": "m"}, inputs or {}, CODE), write)
     return folder
 
 
@@ -150,17 +150,17 @@ def test_a_plan_survives_a_move_of_all(chain, tmp_path):
 
 def test_what_has_gone_is_said_before_anything_runs(chain, tmp_path):
     (tmp_path / "mine" / "anchors.csv").unlink()
-    with pytest.raises(Refusal, match=r"anchors.csv must be there"):
+    with pytest.raises(InputError, match=r"anchors.csv must be there"):
         plan_of(chain)
 
 
 def test_what_python_made_is_refused(tmp_path, monkeypatch):
     made = artefact(monkeypatch, tmp_path / "s", "submission", ["-q", "tests"])
-    with pytest.raises(Refusal, match="made through"):
+    with pytest.raises(InputError, match="made through"):
         plan_of(made)
     monkeypatch.setattr("sys.argv", [""])
     made = artefact(monkeypatch, tmp_path / "t", "submission", [])
-    with pytest.raises(Refusal, match="made through"):
+    with pytest.raises(InputError, match="made through"):
         plan_of(made)
 
 

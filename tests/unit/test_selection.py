@@ -3,18 +3,17 @@
 import numpy as np
 import pytest
 
-from imclust.learnability import learnability
-from imclust.metrics import ari, hungarian_accuracy
-from imclust.selection import (
+from imclust.clustering.learnability import learnability
+from imclust.clustering.metrics import ari, effective_clusters, hungarian_accuracy
+from imclust.clustering.preprocessing import prepare, unit_rows
+from imclust.clustering.selection import (
     Candidate,
     collapse,
     expected_accuracy,
-    judge,
+    label_free_score,
     measure,
-    trivial,
+    reject_nuisance_copies,
 )
-from imclust.selflabels import effective_clusters
-from imclust.spaces import prepare, unit_rows
 
 NUMBERS = ("learnability", "silhouette", "agreement", "within", "evenness")
 
@@ -56,7 +55,7 @@ def test_an_outlier_that_repeats_brightness_is_thrown_out(rng):
     brightness = rng.random(240)
     dark = np.argsort(np.argsort(brightness)) * 4 // 240
     candidates = named(y, with_errors(rng, y), dark, with_errors(rng, y))
-    trivial(candidates, {"brightness": brightness}, 4)
+    reject_nuisance_copies(candidates, {"brightness": brightness}, 4)
     assert thrown_out(candidates) == ["c2"]
     assert candidates[2].reason == "repeats brightness (agreement 1.00)"
 
@@ -64,7 +63,7 @@ def test_an_outlier_that_repeats_brightness_is_thrown_out(rng):
 def test_classes_in_row_order_are_no_reason(rng):
     y = np.sort(groups(rng)[1])
     candidates = named(y, with_errors(rng, y), with_errors(rng, y))
-    trivial(candidates, {"row order": np.arange(240.0)}, 4)
+    reject_nuisance_copies(candidates, {"row order": np.arange(240.0)}, 4)
     assert thrown_out(candidates) == []
     assert ari(y, np.arange(240) * 4 // 240) == 1
 
@@ -75,7 +74,7 @@ def test_unknown_values_are_passed_over(rng):
     dark = np.argsort(np.argsort(brightness)) * 4 // 240
     brightness[rng.permutation(240)[:100]] = np.nan
     candidates = named(y, y, dark)
-    trivial(candidates, {"brightness": brightness, "size": np.full(240, np.nan)}, 4)
+    reject_nuisance_copies(candidates, {"brightness": brightness, "size": np.full(240, np.nan)}, 4)
     assert thrown_out(candidates) == ["c2"]
 
 
@@ -84,10 +83,10 @@ def test_too_few_known_values_say_nothing(rng):
     size = np.full(240, np.nan)
     size[:19] = y[:19]
     candidates = named(rng.permutation(y), rng.permutation(y), y)
-    trivial(candidates, {"size": size}, 4)
+    reject_nuisance_copies(candidates, {"size": size}, 4)
     assert thrown_out(candidates) == []
     size[:20] = y[:20]
-    trivial(candidates, {"size": size}, 4)
+    reject_nuisance_copies(candidates, {"size": size}, 4)
     assert thrown_out(candidates) == ["c2"]
 
 
@@ -95,7 +94,7 @@ def test_the_first_reason_stays(rng):
     dark = np.arange(240) * 4 // 240
     candidates = named(*(rng.permutation(dark) for _ in range(3)), dark)
     candidates[3].reason = "collapsed"
-    trivial(candidates, {"row order": np.arange(240.0)}, 4)
+    reject_nuisance_copies(candidates, {"row order": np.arange(240.0)}, 4)
     assert candidates[3].reason == "collapsed"
 
 
@@ -148,22 +147,22 @@ def test_judge_equals_learnability_times_evenness_in_two_views(rng):
     labels = np.where(rng.random(240) < 0.3, 0, y)
     views = [prepare(s, how).rows for s in (x, z) for how in ("power", "white")]
     want = learnability(views, [labels])[0] * effective_clusters(labels, 4) / 4
-    assert judge(labels, [x, z], 4, 0) == pytest.approx(want)
+    assert label_free_score(labels, [x, z], 4, 0) == pytest.approx(want)
 
 
 def test_judge_prefers_groups_to_noise_and_even_ones_to_one_big(rng):
     x, y = groups(rng)
     lone = np.zeros(240, int)
     lone[:3] = [1, 2, 3]
-    good, noise, big = (judge(c, [x], 4, 0) for c in (y, rng.permutation(y), lone))
+    good, noise, big = (label_free_score(c, [x], 4, 0) for c in (y, rng.permutation(y), lone))
     assert good > 0.95
     assert good > 2 * max(noise, big)
 
 
 def test_judge_looks_at_no_more_rows_than_the_sample(rng, monkeypatch):
     x, y = groups(rng)
-    monkeypatch.setattr("imclust.selection.SAMPLE", 60)
-    assert judge(y, [x], 4, 1) == judge(y, [x], 4, 1) > 0.9
+    monkeypatch.setattr("imclust.clustering.selection.SAMPLE", 60)
+    assert label_free_score(y, [x], 4, 1) == label_free_score(y, [x], 4, 1) > 0.9
 
 
 def test_a_candidates_row_is_rounded_and_says_why():

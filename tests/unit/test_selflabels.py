@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from imclust.checks import Refusal
-from imclust.selflabels import balanced_weights, confident_rows, effective_clusters
+from imclust.clustering.metrics import effective_clusters
+from imclust.core.errors import InputError
+from imclust.training.self_labels import balanced_weights, confident_rows
 
 
 def naive_confident(p, share):
@@ -38,7 +39,7 @@ def test_equal_confidences_are_drawn_by_seed_and_not_by_position():
 
 @pytest.mark.parametrize("share", [0, -1, 1.1, float("nan")])
 def test_an_impossible_share_is_refused(share):
-    with pytest.raises(Refusal, match="share"):
+    with pytest.raises(InputError, match="share"):
         confident_rows(np.eye(2), share, 0)
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from imclust.__main__ import main
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.checks import Refusal
-from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import as_input, unit_rows
-from imclust.metrics import hungarian_accuracy
-from imclust.records import Assignment, Features
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.clusterers._base import clusterer_input, unit_rows
+from imclust.clustering.metrics import hungarian_accuracy
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Assignment, Features
 
 JOINT = ("kmeans", "co-kmeans")
 
@@ -35,7 +36,7 @@ def test_what_each_view_confuses_both_together_tell_apart(name, seed):
     entry = CLUSTERERS[name]
 
     def accuracy(spaces):
-        z = as_input(entry.method, spaces)
+        z = clusterer_input(entry.method, spaces)
         return hungarian_accuracy(y, entry.method(z, 4, entry.config(), seed).labels)
 
     assert max(accuracy([v]) for v in views) < 0.85
@@ -45,12 +46,12 @@ def test_what_each_view_confuses_both_together_tell_apart(name, seed):
 
 def test_spaces_count_the_same_whatever_their_scale_and_width():
     views, _ = two_views()
-    z = as_input(CLUSTERERS["kmeans"].method, views)
+    z = clusterer_input(CLUSTERERS["kmeans"].method, views)
     assert z.dtype == np.float32
     for block in (z[:, :8], z[:, 8:]):
         np.testing.assert_allclose((block**2).sum(1), 0.5, atol=1e-5)
-    assert as_input(CLUSTERERS["kmeans"].method, views[:1]) is views[0]
-    assert as_input(CLUSTERERS["co-kmeans"].method, views) is views
+    assert clusterer_input(CLUSTERERS["kmeans"].method, views[:1]) is views[0]
+    assert clusterer_input(CLUSTERERS["co-kmeans"].method, views) is views
     np.testing.assert_array_equal(unit_rows(np.zeros((2, 3))), np.zeros((2, 3), np.float32))
 
 
@@ -60,8 +61,8 @@ def test_co_kmeans_repeats_places_new_rows_and_takes_three_views():
     entry = CLUSTERERS["co-kmeans"]
     a, b = (entry.method([v[:200] for v in views], 4, entry.config(), 0) for _ in range(2))
     np.testing.assert_array_equal(a.probabilities, b.probabilities)
-    np.testing.assert_allclose(a.place([v[:200] for v in views]), a.probabilities, atol=1e-5)
-    placed = a.place([v[200:] for v in views])
+    np.testing.assert_allclose(a.predict([v[:200] for v in views]), a.probabilities, atol=1e-5)
+    placed = a.predict([v[200:] for v in views])
     np.testing.assert_allclose(placed.sum(1), 1, atol=1e-5)
     assert hungarian_accuracy(y[200:], placed.argmax(1)) > 0.85
     assert -1 <= a.facts["objective"] <= 1
@@ -93,7 +94,7 @@ def test_co_kmeans_with_copies_and_rows_of_zeros():
 
 
 def made(out, kind, write):
-    produce(out, Order(kind, {"out": out.name}, {}, ()), write)
+    make_artifact(out, ArtifactSpec(kind, {"out": out.name}, {}, ()), write)
     return out
 
 
@@ -140,7 +141,7 @@ def test_a_change_of_the_second_space_is_noticed(spaces, tmp_path, capsys):
     assert "is up to date" in capsys.readouterr().out
     old = Features.load(b)
     space = Features(old.ids, old.splits, np.array(old.x[:, ::-1]))
-    produce(b, Order("features", {"other": 1}, {}, ()), space.save)
+    make_artifact(b, ArtifactSpec("features", {"other": 1}, {}, ()), space.save)
     assert clustered(tmp_path / "c", index, (a, b), "kmeans") == 0
     assert "is up to date" not in capsys.readouterr().out
 
@@ -149,7 +150,7 @@ def test_spaces_of_other_ids_and_no_space_are_refused(spaces, tmp_path, capsys):
     a, b, index, _ = spaces
     old = Features.load(b)
     fewer = Features(old.ids[1:], old.splits[1:], np.array(old.x[1:]))
-    produce(b, Order("features", {"fewer": 1}, {}, ()), fewer.save)
+    make_artifact(b, ArtifactSpec("features", {"fewer": 1}, {}, ()), fewer.save)
     for features in ((a, b), (b, a)):
         assert clustered(tmp_path / "c", index, features, "kmeans") == 2
         err = capsys.readouterr().err
@@ -166,7 +167,7 @@ def test_rows_keep_their_place_when_orders_agree(tmp_path):
     one = Features(ids, splits, np.eye(2, dtype=np.float32))
     two = Features(ids, splits, 2 * np.eye(2, dtype=np.float32))
     assert one.alongside(two) is two.x
-    with pytest.raises(Refusal):
+    with pytest.raises(InputError):
         one.alongside(Features(np.array(["a", "c"]), splits, two.x))
 
 

@@ -8,10 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from imclust.checks import Refusal
-from imclust.submission import (
+from imclust.competitions.submission import (
     check,
-    look,
+    check_submission,
     natural,
     plain_sample,
     read_sample,
@@ -20,6 +19,7 @@ from imclust.submission import (
     with_header,
     write,
 )
+from imclust.core.errors import InputError
 
 
 def read(tmp_path, data):
@@ -124,9 +124,9 @@ def test_odd_samples_keep_their_bytes(tmp_path, data):
     ],
 )
 def test_what_is_no_sample_is_refused(tmp_path, data, why):
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(InputError, match=why):
         read(tmp_path, data)
-    with pytest.raises(Refusal, match="nothing there"):
+    with pytest.raises(InputError, match="nothing there"):
         read_sample(tmp_path / "none.csv")
 
 
@@ -160,7 +160,7 @@ def test_ids_with_spaces_of_their_own_are_kept(tmp_path):
 def test_letters_that_the_encoding_has_not_are_refused(tmp_path):
     sample = read(tmp_path, "id,label\nä,0\n".encode("latin-1"))
     for wrong in (lambda: with_header(sample, "編號,label"), lambda: render(sample, ["編"])):
-        with pytest.raises(Refusal, match="of letters that latin-1 has"):
+        with pytest.raises(InputError, match="of letters that latin-1 has"):
             wrong()
 
 
@@ -174,7 +174,7 @@ def test_another_header_changes_the_header_alone(tmp_path):
     other = with_header(sample, "id, label")
     assert render(other, ["1", "0"]) == b"\xef\xbb\xbfid, label\r\n1,1\r\n2,0\r\n"
     for wrong in ("id", "id,label,x", "", "id,\nlabel"):
-        with pytest.raises(Refusal, match="one line of 2 names with commas"):
+        with pytest.raises(InputError, match="one line of 2 names with commas"):
             with_header(sample, wrong)
 
 
@@ -238,7 +238,7 @@ def test_what_does_not_matter_is_left_alone(tmp_path):
     quoted = GOOD.replace("3,1\n", '"3","1"\n')
     for text in (GOOD, GOOD.replace("\n", "\r\n"), GOOD.rstrip(), GOOD + "\n\n", quoted):
         path.write_bytes(text.encode())
-        found = look(path, sample, ("0", "1"))
+        found = check_submission(path, sample, ("0", "1"))
         assert found.problems == []
         assert (found.rows, found.counts) == (10, {"0": 5, "1": 5})
 
@@ -254,7 +254,7 @@ def test_any_bytes_are_looked_at_without_a_traceback(tmp_path, seed):
         assert check(path, read(tmp_path, GOOD), ("0", "1"))
         try:
             sample = read_sample(path)
-        except Refusal:
+        except InputError:
             continue
         if not any('"' in label for label in sample.labels):  # half a quote is mended
             assert render(sample, sample.labels) == head + data

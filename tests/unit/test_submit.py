@@ -7,11 +7,12 @@ import pytest
 
 from helpers import make_arrays, make_pairs, two_kinds
 from imclust.__main__ import main
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.records import Assignment, read_csv
-from imclust.stages._fitting import names_of
-from imclust.stages._orientation import orient
-from imclust.submission import plain_sample, read_sample
+from imclust.competitions.orientation import orient
+from imclust.competitions.submission import plain_sample, read_sample
+from imclust.competitions.submission_check import names_of
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.manifest import read_manifest, write_manifest
+from imclust.core.records import Assignment, read_csv
 
 
 def stage(*args):
@@ -30,8 +31,8 @@ def answered(index, clusters, out, ids=None, k=2, track="scratch", **facts):
         ids = [r["id"] for r in read_csv(index / "index.csv") if r["split"] == "train"]
     p = np.eye(k, dtype=np.float32)[np.asarray(clusters)]
     answer = Assignment(np.array(ids), np.full(len(ids), "train"), p)
-    order = Order("assignment", {"clusters": np.asarray(clusters).tolist()}, {}, ())
-    produce(out, order, lambda folder: answer.save(folder) | {"track": track} | facts)
+    order = ArtifactSpec("assignment", {"clusters": np.asarray(clusters).tolist()}, {}, ())
+    make_artifact(out, order, lambda folder: answer.save(folder) | {"track": track} | facts)
     return out
 
 
@@ -243,7 +244,7 @@ def test_rules_are_obeyed_unless_told_otherwise(tmp_path, arrays_dir, capsys):
     capsys.readouterr()
     assert submit(open_run, tmp_path / "s") == 2
     assert "no pretrained weights; got a run of the open track" in sentence(capsys)
-    assert submit(open_run, tmp_path / "s", "--break-rules") == 0
+    assert submit(open_run, tmp_path / "s", "--allow-rule-violation") == 0
     assert "do not hand it in" in capsys.readouterr().out
     assert read_manifest(tmp_path / "s")["rules_broken"] is True
     assert submit((index, answered(index, y, tmp_path / "c")), tmp_path / "t") == 0
@@ -354,9 +355,9 @@ def test_what_a_check_needs_is_said(job, tmp_path, capsys, monkeypatch):
 
 
 def test_an_index_of_an_older_version_is_refused(job, tmp_path, capsys):
-    doc = json.loads((job[0] / "manifest.json").read_text())
+    doc = read_manifest(job[0])
     del doc["rules"]
-    (job[0] / "manifest.json").write_text(json.dumps(doc))
+    write_manifest(job[0], doc)
     assert submit(job, tmp_path / "s") == 2
     assert "one of an older version; run download again" in sentence(capsys)
 

@@ -4,9 +4,9 @@ import csv
 
 import pytest
 
-from imclust.challenges import CHALLENGES
-from imclust.checks import Refusal
-from imclust.texts import read_table, read_texts
+from imclust.competitions.challenges import CHALLENGES
+from imclust.core.errors import InputError
+from imclust.data.texts import read_table, read_texts
 from topics import ITEMS, make_table
 
 
@@ -79,23 +79,23 @@ REFUSED = {
 def test_what_is_no_table_of_texts_is_refused(tmp_path, content, why):
     path = tmp_path / "t.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(Refusal, match=why) as caught:
+    with pytest.raises(InputError, match=why) as caught:
         opened(path, tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_and_unknown_id_or_label_columns_are_refused(tmp_path):
-    with pytest.raises(Refusal, match="a csv file; got a folder"):
+    with pytest.raises(InputError, match="a csv file; got a folder"):
         opened(tmp_path, tmp_path)
     path = make_table(tmp_path / "t.csv")
     for flag in ("id_column", "label_column"):
-        with pytest.raises(Refusal, match=f"--{flag.replace('_', '-')} of .* got nope"):
+        with pytest.raises(InputError, match=f"--{flag.replace('_', '-')} of .* got nope"):
             opened(path, tmp_path, **{flag: "nope"})
 
 
 def test_a_refused_table_leaves_the_limit_of_csv_alone(tmp_path):
     limit = csv.field_size_limit()
     (tmp_path / "t.csv").write_text('a,"b')
-    with pytest.raises(Refusal):
+    with pytest.raises(InputError):
         read_table(tmp_path / "t.csv")
     assert csv.field_size_limit() == limit

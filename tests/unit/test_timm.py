@@ -3,11 +3,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from imclust.checks import Refusal
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed
+from imclust.data.loader import to_input
 from imclust.encoders.timm import Timm, TimmConfig
-from imclust.foreign import vision
-from imclust.loader import to_input
-from imclust.repro import isolated_seed
+from imclust.training.pretrained import vision
 
 
 def built(**settings):
@@ -101,14 +101,14 @@ def test_a_file_of_another_architecture_says_which_keys_differ(tmp_path):
     other = vision("timm").create_model("resnet34", num_classes=0)
     save_file(other.state_dict(), tmp_path / "w.safetensors")
     encoder, network = built(model="resnet18", weights=tmp_path / "w.safetensors")
-    with pytest.raises(Refusal, match=r"unknown, first layer1\.2\.bn1\.bias"):
+    with pytest.raises(InputError, match=r"unknown, first layer1\.2\.bn1\.bias"):
         encoder.pretrained(network)
 
 
 def test_a_file_under_other_names_is_refused_unless_timm_can_read_it(tmp_path):
     save_file({"stem.weight": torch.ones(2)}, tmp_path / "w.safetensors")
     encoder, network = built(model="resnet18", weights=tmp_path / "w.safetensors")
-    with pytest.raises(Refusal, match=r"keys missing, first bn1\.bias; 1 unknown"):
+    with pytest.raises(InputError, match=r"keys missing, first bn1\.bias; 1 unknown"):
         encoder.pretrained(network)
 
 
@@ -123,14 +123,14 @@ def test_a_wrapped_file_of_another_input_size_goes_through_timms_converter(tmp_p
 
 
 def test_a_typo_gives_the_nearest_names():
-    with pytest.raises(Refusal, match=r"'resnt18'; did you mean resnet18"):
+    with pytest.raises(InputError, match=r"'resnt18'; did you mean resnet18"):
         Timm(TimmConfig(model="resnt18"))
-    with pytest.raises(Refusal, match=r"did you mean vit_base_patch16_clip_224\.openai"):
+    with pytest.raises(InputError, match=r"did you mean vit_base_patch16_clip_224\.openai"):
         Timm(TimmConfig(model="vit_base_patch16_clip_224.opnai"))
 
 
 def test_a_class_token_is_asked_of_a_network_without_one():
-    with pytest.raises(Refusal, match="it has no class token"):
+    with pytest.raises(InputError, match="it has no class token"):
         built(model="resnet18", pool="cls")
 
 
@@ -145,7 +145,7 @@ def test_without_a_network_the_sentence_names_the_file(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     encoder, network = built(model="resnet18.a1_in1k")
     assert encoder.lacks()
-    with pytest.raises(Refusal, match=r"fetch model\.safetensors of timm/resnet18\.a1_in1k"):
+    with pytest.raises(InputError, match=r"fetch model\.safetensors of timm/resnet18\.a1_in1k"):
         encoder.pretrained(network)
 
 

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from helpers import environment, npy
-from imclust.checks import Refusal
-from imclust.failures import Failure
-from imclust.staging import Expected, record
-from imclust.transfer import Limits, fetch
+from imclust.competitions.downloads import Expected, record
+from imclust.competitions.http import Limits, fetch
+from imclust.core.errors import InputError, ServiceError
 from standin import (
     EXPIRED,
     ChangedEtag,
@@ -147,7 +146,7 @@ def test_what_lasts_is_one_sentence_in_time_and_costs_nothing(served, tmp_path, 
     to.write_bytes(old)
     served.faults["GET", PATH] = fault
     began = time.monotonic()
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(InputError) as caught:
         get(served, to, Expected(size=len(DATA)))
     assert time.monotonic() - began < 5
     assert getattr(caught.value, "kind", None) == kind
@@ -160,7 +159,7 @@ def test_what_lasts_is_one_sentence_in_time_and_costs_nothing(served, tmp_path, 
 
 def test_a_retry_after_that_is_long_is_told_not_slept(served, tmp_path):
     served.faults["GET", PATH] = Status(429, headers={"Retry-After": "120"})
-    with pytest.raises(Failure, match="try again in 120 s") as caught:
+    with pytest.raises(ServiceError, match="try again in 120 s") as caught:
         get(served, tmp_path / "images.npy")
     assert caught.value.retry_after == 120
     assert len(served.asked("GET", PATH)) == 1
@@ -168,7 +167,7 @@ def test_a_retry_after_that_is_long_is_told_not_slept(served, tmp_path):
 
 def test_a_page_does_not_cost_what_had_come(served, tmp_path):
     served.faults["GET", PATH] = [Cut(100_000), Html()]
-    with pytest.raises(Failure, match="a web page"):
+    with pytest.raises(ServiceError, match="a web page"):
         get(served, tmp_path / "images.npy")
     assert b"Sign in" in (tmp_path / ".images.npy.rejected").read_bytes()
     get(served, tmp_path / "images.npy")
@@ -187,14 +186,14 @@ def test_a_signed_link_that_ran_out_is_asked_for_again(served, tmp_path):
 
 
 def test_other_bytes_than_listed_are_refused_before_they_are_fetched(served, tmp_path):
-    with pytest.raises(Failure, match=f"of 5 bytes; got {len(DATA)} bytes") as caught:
+    with pytest.raises(ServiceError, match=f"of 5 bytes; got {len(DATA)} bytes") as caught:
         get(served, tmp_path / "images.npy", Expected(size=5))
     assert caught.value.kind == "corrupt"
     assert not (tmp_path / "images.npy").exists()
 
 
 def test_another_hash_is_refused_and_kept_aside(served, tmp_path):
-    with pytest.raises(Failure, match="of sha256 0000"):
+    with pytest.raises(ServiceError, match="of sha256 0000"):
         get(served, tmp_path / "images.npy", Expected(sha256="0" * 64))
     assert (tmp_path / ".images.npy.rejected").read_bytes() == DATA
 
@@ -215,7 +214,7 @@ def test_another_hash_is_refused_and_kept_aside(served, tmp_path):
 )
 def test_first_bytes_tell_what_a_file_is(standin, tmp_path, name, body, words):
     standin.files[name] = body
-    with pytest.raises(Refusal, match="must be") as caught:
+    with pytest.raises(InputError, match="must be") as caught:
         get(standin, tmp_path / name, url=f"{standin.url}/gcs/{name}")
     assert words in str(caught.value)
     assert not (tmp_path / name).exists()
@@ -247,7 +246,7 @@ def test_two_at_once_are_refused(served, tmp_path):
     first.start()
     while not served.asked("GET", PATH):
         time.sleep(0.01)
-    with pytest.raises(Refusal, match="one run at a time"):
+    with pytest.raises(InputError, match="one run at a time"):
         get(served, tmp_path / "images.npy")
     first.join()
     assert (tmp_path / "images.npy").read_bytes() == DATA
@@ -255,7 +254,7 @@ def test_two_at_once_are_refused(served, tmp_path):
 
 def test_a_slow_drip_ends_at_the_deadline_and_is_gone_on_with(served, tmp_path):
     served.faults["GET", PATH] = [Stall(0.3, after=100_000)]
-    with pytest.raises(Failure, match=r"within 0 s; got [1-9]") as caught:
+    with pytest.raises(ServiceError, match=r"within 0 s; got [1-9]") as caught:
         get(served, tmp_path / "images.npy", limits=Limits(connect=2, read=1, deadline=0.2))
     assert caught.value.kind == "timeout"
     get(served, tmp_path / "images.npy")
@@ -265,16 +264,16 @@ def test_a_slow_drip_ends_at_the_deadline_and_is_gone_on_with(served, tmp_path):
 
 def test_a_full_disk_is_told_before_a_byte_is_taken(served, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("imclust.checks.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(Refusal, match="free space for"):
+    monkeypatch.setattr("imclust.core.checks.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(InputError, match="free space for"):
         get(served, tmp_path / "images.npy")
 
 
 KILLED = """
 import sys
 from pathlib import Path
-from imclust.staging import Expected
-from imclust.transfer import Limits, fetch
+from imclust.competitions.downloads import Expected
+from imclust.competitions.http import Limits, fetch
 fetch(sys.argv[1], Path(sys.argv[2]), Expected(), limits=Limits(read=30))
 """
 

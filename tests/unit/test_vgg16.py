@@ -3,10 +3,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from imclust.checks import Refusal
+from imclust.core.errors import InputError
+from imclust.data.loader import to_input
 from imclust.encoders.vgg16 import VGG16, VGG16Config
-from imclust.foreign import vision
-from imclust.loader import to_input
+from imclust.training.pretrained import vision
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,6 @@ def test_missing_weights_name_the_file_and_its_place(monkeypatch, tmp_path):
     encoder = VGG16(VGG16Config())
     place = str(tmp_path / "hub" / "checkpoints" / "vgg16-397923af.pth")
     assert encoder.lacks() == place
-    with pytest.raises(Refusal, match=r"fetch vgg16-397923af\.pth .* put it there") as e:
+    with pytest.raises(InputError, match=r"fetch vgg16-397923af\.pth .* put it there") as e:
         encoder.pretrained(torch.nn.Identity())
     assert place in str(e.value)

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from imclust.checks import Refusal
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed
 from imclust.encoders.vgg_ae import VggAE, VggAEConfig
-from imclust.foreign import vision
-from imclust.networks import Unpool, parameter_count
-from imclust.repro import isolated_seed
+from imclust.training.networks import Unpool, parameter_count
+from imclust.training.pretrained import vision
 
 
 def test_unpooling_by_comparison_is_torchs():
@@ -56,7 +56,7 @@ def test_any_multiple_of_32_and_nothing_else(size):
         z = encoder.encode(network, x)
         assert torch.equal(z.unflatten(1, encoder.code_shape), network(x)[0])
     for wrong in (size + 1, size - 16, 0, -32):
-        with pytest.raises(Refusal, match="multiple of 32"):
+        with pytest.raises(InputError, match="multiple of 32"):
             VggAEConfig(size=wrong)
 
 
@@ -106,5 +106,5 @@ def test_weights_of_another_network_are_refused(vgg, tmp_path):
     del state["features.41.bias"]
     torch.save(state, tmp_path / "w.pth")
     encoder = VggAE(VggAEConfig(size=32, weights=tmp_path / "w.pth"))
-    with pytest.raises(Refusal, match=r"1 keys missing, first 41\.bias; 1 of another"):
+    with pytest.raises(InputError, match=r"1 keys missing, first 41\.bias; 1 of another"):
         encoder.pretrained(encoder.network())

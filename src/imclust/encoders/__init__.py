@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from imclust.core.registry import Registry
 from imclust.encoders._base import Encoder, EncoderType
-from imclust.registry import Registry
 
 ENCODERS: Registry[EncoderType] = Registry("encoder", "imclust.encoders")
 
@@ -16,8 +16,8 @@ def revive_encoder(config: dict[str, Any]) -> Encoder:
     return entry.method(settings)
 
 
-def modules(config: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the imclust modules that decide what such an encoder computes."""
+def method_modules(config: dict[str, Any]) -> tuple[str, ...]:
+    """Full names of the modules that define such an encoder and those that it refines."""
     entry, _ = ENCODERS.revive(config)
-    mine = (entry.method.__module__.removeprefix("imclust."),)
-    return mine + (modules(config["base"]) if "base" in config else ())
+    mine = (entry.method.__module__,)
+    return mine + (method_modules(config["base"]) if "base" in config else ())

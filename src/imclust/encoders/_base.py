@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
+
+from imclust.core.errors import input_error
+from imclust.core.manifest import read_manifest
+
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
-    from imclust.loader import Preprocessing
-    from imclust.plans import Objective, Plan
+    from imclust.data.loader import Preprocessing
+    from imclust.training.plan import Objective, TrainConfig
 
 
 class Encoder:
@@ -61,11 +66,11 @@ class Encoder:
         """What turns stored data into its input, as JSON values; travels in the weights file."""
         return {"preprocessing": asdict(self.preprocessing)}
 
-    def plan(self, n_images: int) -> Plan | None:
+    def plan(self, n_images: int) -> TrainConfig | None:
         """How to train it on so many images; None when there is nothing to train."""
         return None
 
-    def suited(self, plan: Plan, images: np.ndarray) -> Plan:
+    def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
         """The plan once the training images (n, s, s, 3) uint8 are seen."""
         return plan
 
@@ -96,3 +101,12 @@ class Encoder:
 
 
 EncoderType: TypeAlias = Callable[..., Encoder]
+
+
+def needs_content(index: Path, encoder: Encoder, name: str) -> None:
+    """Refuse an index that holds what the encoder cannot read."""
+    holds = read_manifest(index, "index")["content"]
+    if holds != encoder.reads:
+        other = "an image encoder such as timm" if holds == "images" else "the text encoder"
+        got = f"an index of {holds}"
+        raise input_error(f"what {name} encodes", encoder.reads, got, f"take {other}")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from imclust.checks import in_range, refusal
+import numpy as np
+
+from imclust.core.checks import in_range
+from imclust.core.errors import input_error
+from imclust.data.loader import Preprocessing
 from imclust.encoders._base import Encoder
-from imclust.loader import Preprocessing
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
-    from imclust.plans import Plan
+    from imclust.training.plan import TrainConfig
 
 SIZES = (32, 224)
 EPOCHS = 60
@@ -27,14 +29,14 @@ def image_side(encoder: str, size: int) -> None:
     """Refuse a size that a small ResNet cannot take."""
     in_range(encoder, "size", size, *SIZES)
     if size % 16:
-        raise refusal(f"{encoder}.size", "a multiple of 16", size, "round it")
+        raise input_error(f"{encoder}.size", "a multiple of 16", size, "round it")
 
 
-def with_views(plan: Plan, images: np.ndarray, wish: Wish) -> Plan:
+def with_views(plan: TrainConfig, images: np.ndarray, wish: Wish) -> TrainConfig:
     """The plan with the changes that are wished for, or that suit images (n, s, s, 3) uint8."""
     import torch
 
-    from imclust.augment import FIGURES, PHOTOGRAPHS, suited
+    from imclust.data.augment import FIGURES, PHOTOGRAPHS, suited
 
     if wish == "auto":
         return replace(plan, augmentation=suited(torch.from_numpy(images)))
@@ -82,18 +84,18 @@ class ViewsEncoder(Encoder):
 
     def network(self) -> nn.Module:
         """The backbone and its projector."""
-        from imclust.networks import Projected, perceptron, small_resnet
+        from imclust.training.networks import WithProjection, projection_mlp, small_resnet
 
         cfg = self.cfg
-        projector = perceptron(8 * cfg.width, HIDDEN, self.projection)
-        return Projected(small_resnet(cfg.width, cfg.size), projector)
+        projector = projection_mlp(8 * cfg.width, HIDDEN, self.projection)
+        return WithProjection(small_resnet(cfg.width, cfg.size), projector)
 
-    def plan(self, n_images: int) -> Plan:
+    def plan(self, n_images: int) -> TrainConfig:
         """AdamW with two views of every image; batches of at least two images."""
-        from imclust.plans import Plan
+        from imclust.training.plan import TrainConfig
 
         cfg = self.cfg
-        return Plan(
+        return TrainConfig(
             epochs=cfg.epochs or EPOCHS,
             batch=min(cfg.batch, n_images),
             lr=cfg.lr,
@@ -104,7 +106,7 @@ class ViewsEncoder(Encoder):
             views=2,
         )
 
-    def suited(self, plan: Plan, images: np.ndarray) -> Plan:
+    def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
         """The plan with the views that the config names, or that suit the images."""
         return with_views(plan, images, self.cfg.augmentation)
 

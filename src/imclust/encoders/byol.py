@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imclust.checks import in_range
+from imclust.core.checks import in_range
 from imclust.encoders import ENCODERS
 from imclust.encoders._views import HIDDEN, ViewsConfig, ViewsEncoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from imclust.plans import Objective
+    from imclust.training.plan import Objective
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class BYOL(ViewsEncoder):
 
     def network(self) -> nn.Module:
         """Backbone and projector, and the predictor behind them."""
-        from imclust.networks import Predicting, Projected, perceptron
+        from imclust.training.networks import WithPredictor, WithProjection, projection_mlp
 
         plain = super().network()
-        assert isinstance(plain, Projected)
-        predictor = perceptron(self.projection, HIDDEN, self.projection)
-        return Predicting(plain.backbone, plain.projector, predictor)
+        assert isinstance(plain, WithProjection)
+        predictor = projection_mlp(self.projection, HIDDEN, self.projection)
+        return WithPredictor(plain.backbone, plain.projector, predictor)
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """Cosine distance between predictions and the slow copy's projections."""
-        from imclust.losses import Bootstrap
+        from imclust.training.losses import BYOLLoss
 
-        return Bootstrap(super().network(), self.cfg.momentum)
+        return BYOLLoss(super().network(), self.cfg.momentum)

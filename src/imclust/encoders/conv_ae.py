@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+from imclust.data.loader import Preprocessing
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.loader import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.plans import Objective, Plan
+    from imclust.training.plan import Objective, TrainConfig
 
 FAST_STEPS = 1000
 FAST_EPOCHS = (4, 60)
@@ -55,7 +55,7 @@ class ConvAE(Encoder):
         """1 909 251 parameters, PyTorch's default initialisation."""
         from torch import nn
 
-        from imclust.networks import Autoencoder
+        from imclust.training.networks import Autoencoder
 
         encoder, channels = nn.Sequential(), (3, 64, 128, 256)
         for a, b in pairwise(channels):
@@ -70,9 +70,9 @@ class ConvAE(Encoder):
         )
         return Autoencoder(encoder, decoder)
 
-    def plan(self, n_images: int) -> Plan:
+    def plan(self, n_images: int) -> TrainConfig:
         """The recipe with the config's own numbers in place of its own."""
-        from imclust.plans import Plan
+        from imclust.training.plan import TrainConfig
 
         literal = self.cfg.recipe == "literal"
         batch = self.cfg.batch or (64 if literal else 16)
@@ -81,7 +81,7 @@ class ConvAE(Encoder):
         enough = round(FAST_STEPS * batch / n_images)
         epochs = self.cfg.epochs or (100 if literal else min(max(enough, least), most))
         every = 10 if literal else max(1, epochs // 6)
-        return Plan(
+        return TrainConfig(
             epochs=epochs,
             batch=batch,
             lr=self.cfg.lr or (1e-5 if literal else 2e-3),
@@ -94,7 +94,7 @@ class ConvAE(Encoder):
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """Mean squared error of the reconstruction, range -1..1."""
-        from imclust.losses import Reconstruction
+        from imclust.training.losses import Reconstruction
 
         return Reconstruction()
 

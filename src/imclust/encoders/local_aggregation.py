@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from imclust.checks import in_range, refusal
+from imclust.core.checks import in_range
+from imclust.core.errors import input_error
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.plans import Objective, Plan
+    from imclust.training.plan import Objective, TrainConfig
 
 BASE = "the encoder that local-aggregation starts from"
 FAST_STEPS = 400
@@ -25,7 +26,7 @@ FAST_EPOCHS = (15, 50)
 
 @dataclass(frozen=True)
 class LocalAggregationConfig:
-    """Local Aggregation upon another encoder; give its weights with `train --start`."""
+    """Local Aggregation upon another encoder; give its weights with `train --init-weights`."""
 
     epochs: int | None = None
     """Passes over the images; 400 steps or 15 epochs, whichever is more, unless given."""
@@ -71,7 +72,7 @@ class LocalAggregation(Encoder):
     def __init__(self, cfg: LocalAggregationConfig, base: Encoder) -> None:
         self.cfg, self.base = cfg, base
         if base.reads != "images":
-            raise refusal(BASE, "an encoder of images", base.reads,
+            raise input_error(BASE, "an encoder of images", base.reads,
                           "start from another encoder")  # fmt: skip
         self.track, self.preprocessing = base.track, base.preprocessing
 
@@ -83,18 +84,18 @@ class LocalAggregation(Encoder):
         """
         network = self.base.network()
         if not any(p.requires_grad for p in network.parameters()):
-            raise refusal(BASE, "one that can be trained",
+            raise input_error(BASE, "one that can be trained",
                           "nothing to train", "start from another encoder")  # fmt: skip
         return network
 
-    def plan(self, n_images: int) -> Plan:
+    def plan(self, n_images: int) -> TrainConfig:
         """SGD, as in the paper; its steps of the rate are a one-cycle here, for short trainings."""
-        from imclust.augment import PRESETS
-        from imclust.plans import Plan
+        from imclust.data.augment import PRESETS
+        from imclust.training.plan import TrainConfig
 
         least, most = FAST_EPOCHS
         enough = round(FAST_STEPS * self.cfg.batch / n_images)
-        return Plan(
+        return TrainConfig(
             epochs=self.cfg.epochs or min(max(enough, least), most),
             batch=self.cfg.batch,
             lr=self.cfg.lr,
@@ -111,12 +112,12 @@ class LocalAggregation(Encoder):
         Raises:
             Refusal: more centroids than images.
         """
-        from imclust import memory
+        from imclust.training import memory_bank as memory
 
         cfg = self.cfg
         centroids = cfg.centroids or max(2, n_images // 10)
         in_range("local-aggregation", "centroids", centroids, 2, n_images)
-        return memory.LocalAggregation(
+        return memory.LocalAggregationLoss(
             self.encode,
             n_images,
             self._dims(),

@@ -10,17 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imclust.checks import in_range
+import numpy as np
+
+from imclust.core.checks import in_range
+from imclust.data.loader import Preprocessing
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
 from imclust.encoders._views import image_side, with_views
-from imclust.loader import Preprocessing
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
-    from imclust.plans import Objective, Plan
+    from imclust.training.plan import Objective, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,18 @@ class MaskedAE(Encoder):
 
     def network(self) -> nn.Module:
         """A small ResNet down to the latents, and its mirror image back up."""
-        from imclust.networks import Autoencoder, small_resnet, upward
+        from imclust.training.networks import Autoencoder, conv_decoder, small_resnet
 
         cfg = self.cfg
         encoder = small_resnet(cfg.width, cfg.size, latents=cfg.latents)
-        return Autoencoder(encoder, upward(cfg.latents, cfg.width, cfg.size))
+        return Autoencoder(encoder, conv_decoder(cfg.latents, cfg.width, cfg.size))
 
-    def plan(self, n_images: int) -> Plan:
+    def plan(self, n_images: int) -> TrainConfig:
         """AdamW, one-cycle."""
-        from imclust.plans import Plan
+        from imclust.training.plan import TrainConfig
 
         cfg = self.cfg
-        return Plan(
+        return TrainConfig(
             epochs=cfg.epochs or 30,
             batch=min(cfg.batch, n_images),
             lr=cfg.lr,
@@ -87,13 +88,13 @@ class MaskedAE(Encoder):
             precision="auto",
         )
 
-    def suited(self, plan: Plan, images: np.ndarray) -> Plan:
+    def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
         """With crops, flips and colours, or gentler changes, by what the images are."""
         return with_views(plan, images, "auto")
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """Mean squared error of the whole image, range -1..1, from one with holes and noise."""
-        from imclust.losses import MaskedReconstruction
+        from imclust.training.losses import MaskedReconstruction
 
         return MaskedReconstruction(self.cfg.hidden, 2 * self.cfg.noise, seed)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imclust.data.loader import Preprocessing
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.loader import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,21 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from imclust.checks import in_range, refusal
+import numpy as np
+
+from imclust.core.checks import in_range
+from imclust.core.errors import input_error
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
 from imclust.encoders._views import ViewsEncoder
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
-    from imclust.plans import Objective, Plan
+    from imclust.training.plan import Objective, TrainConfig
 
 
 @dataclass(frozen=True)
 class ScanNetConfig:
-    """SCAN upon an encoder that learned from views; give its weights with `train --start`."""
+    """SCAN upon an encoder that learned from views; its weights come by `train --init-weights`."""
 
     n_clusters: int = 10
     """K."""
@@ -58,7 +60,8 @@ class ScanNet(Encoder):
 
     def __init__(self, cfg: ScanNetConfig, base: Encoder) -> None:
         if not isinstance(base, ViewsEncoder):
-            raise refusal("the encoder that scan-net starts from", "one that learned from views",
+            raise input_error(
+                "the encoder that scan-net starts from", "one that learned from views",
                           type(base).__name__, "start from simclr, say")  # fmt: skip
         self.cfg, self.base = cfg, base
         self.track, self.preprocessing = base.track, base.preprocessing
@@ -69,24 +72,24 @@ class ScanNet(Encoder):
 
     def upon(self, base: nn.Module) -> nn.Module:
         """The base's backbone, as it is, under a new head."""
-        from imclust.scan_training import Clustered
+        from imclust.training.scan import Clustered
 
         dims = 8 * self.base.cfg.width
         return Clustered(base.backbone, dims, self.cfg.n_clusters)  # type: ignore[arg-type]
 
-    def plan(self, n_images: int) -> Plan:
+    def plan(self, n_images: int) -> TrainConfig:
         """As the base learned, for fewer epochs at a lower rate."""
         cfg = self.cfg
         plan = self.base.plan(n_images)
         return replace(plan, epochs=cfg.epochs or 20, batch=min(cfg.batch, n_images), lr=cfg.lr)
 
-    def suited(self, plan: Plan, images: np.ndarray) -> Plan:
+    def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
         """With the base's views."""
         return self.base.suited(plan, images)
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """Agreement with neighbours, then with sure answers."""
-        from imclust.scan_training import ScanSettings, ScanTraining
+        from imclust.training.scan import ScanSettings, ScanTraining
 
         cfg = self.cfg
         settings = ScanSettings(

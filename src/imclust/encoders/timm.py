@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.checks import in_range, refusal
+from imclust.core.checks import in_range
+from imclust.core.errors import input_error
+from imclust.data.loader import Preprocessing
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.loader import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,11 +34,11 @@ class TimmConfig:
     weights: Path | None = None
     """File of its weights (.safetensors, .pth, .bin); found in a package, in the hub's cache or
     on the hub unless given."""
-    pool: Literal["auto", "cls", "mean", "max", "spread"] = "auto"
+    pool: Literal["auto", "cls", "mean", "max", "mean_std"] = "auto"
     """How a map of features becomes a vector: as the network's own config has it, its class
-    token, or the mean or maximum over positions. `spread`: the network's own vector, and for every
-    layer the mean and the standard deviation over positions; each a space of its own, which
-    `cluster` tells apart."""
+    token, or the mean or maximum over positions. `mean_std`: the network's own vector, and for
+    layer the mean and standard deviation over positions; each a space of its own, which `cluster`
+    tells apart."""
     layers: int = 1
     """So many last stages (or blocks) side by side, each pooled."""
     crops: Literal[1, 5] = 1
@@ -80,13 +81,13 @@ class Timm(Encoder):
         return self._create()
 
     def _create(self, **settings: Any) -> nn.Module:
-        from imclust.foreign import vision
+        from imclust.training.pretrained import vision
 
         if self._about.fixed_input_size and self._size != max(self._about.input_size[1:]):
             settings["img_size"] = self._size
         network: nn.Module = vision("timm").create_model(self.cfg.model, num_classes=0, **settings)
         if self.cfg.pool == "cls" and getattr(network, "cls_token", None) is None:
-            raise refusal(
+            raise input_error(
                 "--pool of " + self.cfg.model, "auto, mean or max", "cls: it has no class token",
                 "choose another",
             )  # fmt: skip
@@ -99,7 +100,7 @@ class Timm(Encoder):
             return {"weights_from": self.cfg.weights.name}
         packaged = _packaged(self.cfg.model)
         if packaged is not None:
-            from imclust.foreign import load_state, read_state
+            from imclust.training.pretrained import load_state, read_state
 
             load_state(network, _timm_names(read_state(packaged)), str(packaged))
             return {"weights_from": packaged.name}
@@ -113,7 +114,7 @@ class Timm(Encoder):
 
     def _from_file(self, network: nn.Module, path: Path) -> None:
         """timm's own files as they are; other publishers' through timm's converters."""
-        from imclust.foreign import load_state, read_state
+        from imclust.training.pretrained import load_state, read_state
 
         heads = self._about.classifier or ()
         heads = tuple(f"{h}." for h in ((heads,) if isinstance(heads, str) else heads))
@@ -130,7 +131,7 @@ class Timm(Encoder):
         """
         import torch
 
-        from imclust.repro import isolated_seed
+        from imclust.core.reproducibility import isolated_seed
 
         states = []
         for seed in (0, 1):
@@ -146,11 +147,11 @@ class Timm(Encoder):
         )
 
     def _from_hub(self, network: nn.Module) -> str:
-        from imclust.foreign import in_hub_cache, reach_hub
+        from imclust.training.pretrained import in_hub_cache, reach_hub
 
         hub = self._about.hf_hub_id or self._about.url or ""
         if not hub:
-            raise refusal(
+            raise input_error(
                 f"weights of {self.cfg.model}", "published or given", "none published",
                 "give a file (--weights FILE)",
             )  # fmt: skip
@@ -159,7 +160,7 @@ class Timm(Encoder):
                 reach_hub()
             network.load_state_dict(self._create(pretrained=True).state_dict())
         except Exception as e:
-            raise refusal(
+            raise input_error(
                 f"weights of {self.cfg.model}",
                 f"in the cache or on the hub ({hub})",
                 f"neither ({type(e).__name__})",
@@ -178,21 +179,21 @@ class Timm(Encoder):
         return sum(vectors[1:], vectors[0]) / FIVE
 
     def parts(self, network: nn.Module) -> list[int] | None:
-        """With `spread`: the network's own vector, then one space a layer."""
+        """With `mean_std`: the network's own vector, then one space a layer."""
         import torch
 
-        if self.cfg.pool != "spread":
+        if self.cfg.pool != "mean_std":
             return None
         device = next(network.parameters()).device
         with torch.no_grad():
             blank = torch.zeros(1, 3, self._size, self._size, device=device)
-            return [part.shape[1] for part in _spread(network.eval(), blank, self.cfg.layers)]
+            return [part.shape[1] for part in _mean_std(network.eval(), blank, self.cfg.layers)]
 
     def _vector(self, network: Any, x: Tensor) -> Tensor:
         import torch
 
-        if self.cfg.pool == "spread":
-            return torch.cat(_spread(network, x, self.cfg.layers), 1)
+        if self.cfg.pool == "mean_std":
+            return torch.cat(_mean_std(network, x, self.cfg.layers), 1)
         if self.cfg.pool == "auto" and self.cfg.layers == 1:
             return network(x)
         settings = {"indices": self.cfg.layers, "intermediates_only": True, "output_fmt": "NCHW"}
@@ -209,7 +210,7 @@ class Timm(Encoder):
         return torch.cat([_pooled(m, tokens, pool) for m, tokens in maps], 1)
 
 
-def _spread(network: Any, x: Tensor, layers: int) -> list[Tensor]:
+def _mean_std(network: Any, x: Tensor, layers: int) -> list[Tensor]:
     """The network's vector (b, d) and, for each of the last layers, mean and deviation (b, 2 c)."""
     import torch
 
@@ -231,18 +232,20 @@ def _about(name: str) -> Any:
     Raises:
         Refusal: no network or no weights of that name; the nearest names are given.
     """
-    from imclust.foreign import nearest_names, vision
+    from imclust.training.pretrained import nearest_names, vision
 
     timm = vision("timm")
     base = name.partition(".")[0]
     if not timm.is_model(base):
         near = nearest_names(name, timm.list_models())
-        raise refusal("--model", "a network that timm knows", repr(name), near)
+        raise input_error("--model", "a network that timm knows", repr(name), near)
     try:
         about = timm.get_pretrained_cfg(name)
     except RuntimeError:
         near = nearest_names(name, timm.list_pretrained(f"{base}*"))
-        raise refusal("--model", "a network with weights of that tag", repr(name), near) from None
+        raise input_error(
+            "--model", "a network with weights of that tag", repr(name), near
+        ) from None
     return about if about is not None else timm.models.PretrainedCfg()
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from imclust.data.loader import IMAGENET, Preprocessing
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.loader import IMAGENET, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -67,7 +67,7 @@ class VGG16(Encoder):
 
     def pretrained(self, network: nn.Module) -> dict[str, Any]:
         """torchvision's ImageNet weights, without the layers after the first Linear."""
-        from imclust.foreign import fetched, load_state, read_state
+        from imclust.training.pretrained import fetched, load_state, read_state
 
         path = self.cfg.weights or fetched(URL, "vgg16")
         unused = ("classifier.3.", "classifier.6.")
@@ -77,7 +77,7 @@ class VGG16(Encoder):
 
     def lacks(self) -> str:
         """The file that is not there yet, or nothing."""
-        from imclust.foreign import cached
+        from imclust.training.pretrained import cached
 
         path = self.cfg.weights or cached(URL)
         return "" if path.is_file() else str(path)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.checks import refusal
+from imclust.core.errors import input_error
+from imclust.data.loader import IMAGENET, Preprocessing
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.loader import IMAGENET, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from imclust.plans import Objective, Plan
+    from imclust.training.plan import Objective, TrainConfig
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 FAST_STEPS = 300
@@ -50,7 +50,7 @@ class VggAEConfig:
 
     def __post_init__(self) -> None:
         if self.size is not None and (self.size < 32 or self.size % 32):
-            raise refusal(
+            raise input_error(
                 "vgg-ae.size", "a multiple of 32", self.size, "five poolings halve it, so round it"
             )
 
@@ -89,7 +89,7 @@ class VggAE(Encoder):
         """
         from torch import nn
 
-        from imclust.networks import SegNet, Unpool
+        from imclust.training.networks import SegNet, Unpool
 
         encoder, mirrored, before = nn.Sequential(), list[nn.Module](), 3
         for stage in STAGES:
@@ -115,7 +115,7 @@ class VggAE(Encoder):
         """
         if self.cfg.weights is None:
             return {}
-        from imclust.foreign import load_state, read_state
+        from imclust.training.pretrained import load_state, read_state
 
         path = self.cfg.weights
         state = read_state(path)
@@ -125,15 +125,15 @@ class VggAE(Encoder):
         load_state(network.encoder, features, str(path))  # type: ignore[arg-type]
         return {"weights_from": path.name}
 
-    def plan(self, n_images: int) -> Plan:
+    def plan(self, n_images: int) -> TrainConfig:
         """The recipe with the config's own numbers in place of its own."""
-        from imclust.plans import Plan
+        from imclust.training.plan import TrainConfig
 
         literal = self.literal
         batch = self.cfg.batch or (64 if literal else 32)
         least, most = FAST_EPOCHS
         enough = round(FAST_STEPS * batch / n_images)
-        return Plan(
+        return TrainConfig(
             epochs=self.cfg.epochs or (100 if literal else min(max(enough, least), most)),
             batch=batch,
             lr=self.cfg.lr or (1e-2 if literal else 1e-3),
@@ -145,7 +145,7 @@ class VggAE(Encoder):
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """Mean squared error of the reconstruction, on the normalised scale."""
-        from imclust.losses import Reconstruction
+        from imclust.training.losses import Reconstruction
 
         return Reconstruction()
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imclust.checks import in_range
+from imclust.core.checks import in_range
 from imclust.encoders import ENCODERS
 from imclust.encoders._views import ViewsConfig, ViewsEncoder
 
 if TYPE_CHECKING:
-    from imclust.plans import Objective
+    from imclust.training.plan import Objective
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class VICReg(ViewsEncoder):
 
     def objective(self, n_images: int, seed: int) -> Objective:
         """Invariance, variance and covariance of the projections of both views."""
-        from imclust.losses import VarianceInvariance
+        from imclust.training.losses import VICRegLoss
 
         cfg = self.cfg
-        return VarianceInvariance(cfg.invariance, cfg.variance, cfg.covariance)
+        return VICRegLoss(cfg.invariance, cfg.variance, cfg.covariance)

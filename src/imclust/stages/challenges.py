@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from imclust.artifacts import MANIFEST
-from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Home
-from imclust.checks import Refusal
-from imclust.clients import client_class, connect
-from imclust.log import say
-from imclust.registry import Entry
+from imclust.competitions.challenges import CHALLENGES
+from imclust.competitions.challenges._base import Home
+from imclust.competitions.clients import client_class, connect
+from imclust.core.errors import InputError
+from imclust.core.log import say
+from imclust.core.manifest import MANIFEST
+from imclust.core.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,13 @@ def _ask(boards: list[str]) -> None:
     Raises:
         Refusal: the last one that is not ready, after all were asked.
     """
-    refused: Refusal | None = None
+    refused: InputError | None = None
     for board in boards:
         client = connect(board)
         try:
             account, files = client.account(), len(client.list_files())
             allowance = client.allowance()
-        except Refusal as e:
+        except InputError as e:
             say(f"{board}: not ready: {e}")
             refused = e
             continue

@@ -7,43 +7,49 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.api import looks_at_nuisances, run_head
-from imclust.artifacts import Order, facts_of, plain, produce, read_manifest
-from imclust.checks import cluster_count, finite, refusal
-from imclust.clusterers import CLUSTERERS
-from imclust.clusterers._base import Clustering, as_input
-from imclust.correcting import Corrected
-from imclust.corrections import Corrections
-from imclust.log import say
-from imclust.priors import apply
-from imclust.records import Assignment, Features, cluster_names, parts_of, positions, write_csv
-from imclust.spaces import beside_units
-from imclust.stages._corrections import (
-    Before,
+import numpy as np
+
+from imclust.clustering.apply_corrections import Corrected
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.clusterers._base import (
+    Clustering,
+    clusterer_input,
+    looks_at_nuisances,
+    run_head,
+)
+from imclust.clustering.corrections import Corrections
+from imclust.clustering.preprocessing import concatenate_unit_rows
+from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
+from imclust.clustering.priors import apply_priors
+from imclust.clustering.uncorrected import (
+    Uncorrected,
     classes_of,
     of_rows,
     read_all,
     refuse_another,
-    tell_corrections,
+    report_corrections,
 )
-from imclust.stages._nuisances import nuisances
-from imclust.stages._priors import PriorFlags, as_given, read_priors, tell
+from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
+from imclust.core.checks import cluster_count, finite
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import facts_of, read_manifest
+from imclust.core.records import (
+    Assignment,
+    Features,
+    cluster_names,
+    parts_of,
+    rows_of_ids,
+    write_csv,
+)
+from imclust.data.nuisances import nuisances
 
 if TYPE_CHECKING:
-    import numpy as np
-
     Method = Any
 else:
     Method = CLUSTERERS.union()
 
 STABILITY_SEEDS = 5
-PRIORS = ("priors", "sizes", "links", "contiguity", "selflabels")
-HEADS = (
-    *("spaces", "graph", "embedding", "batched", "scanning"),
-    *("portfolio", "selection", "learnability"),
-)
-AFTER = ("corrections", "correcting", "stages._corrections", "graph", "neighbors")
-TOOLS = (*PRIORS, *HEADS, "agreeing", "cluster_count", "hierarchy")
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def run(cfg: Cluster) -> None:
     """Run the stage."""
     k = cfg.n_clusters or read_manifest(cfg.index, "index")["n_clusters"]
     if k is None:
-        raise refusal(
+        raise input_error(
             "the number of clusters K",
             "given: the challenge does not say it",
             "nothing",
@@ -88,26 +94,17 @@ def run(cfg: Cluster) -> None:
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
-    module = entry.method.__module__.removeprefix("imclust.")
-    code = (
-        module,
-        "clusterers._base",
-        "clusterers._partitions",
-        "api",
-        "stages.cluster",
-        "stages._priors",
-        *TOOLS,
-    )
+    modules = (__name__, entry.method.__module__)
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
         roles["index"] = cfg.index
-    order = plain_order = Order("assignment", config, roles, code)
+    spec = plain_spec = ArtifactSpec("assignment", config, roles, modules)
     write = make = partial(_cluster, cfg, k)
     if cfg.corrections:
         files, digests = read_all(cfg.corrections)
-        order = replace(order, config=config | {"corrections": digests}, code=code + AFTER)
-        write = partial(_corrected, cfg, files, Before(plain_order, make, cfg.out))
-    if produce(cfg.out, order, write, force=cfg.force):
+        spec = replace(spec, config=config | {"corrections": digests})
+        write = partial(_corrected, cfg, files, Uncorrected(plain_spec, make, cfg.out))
+    if make_artifact(cfg.out, spec, write, force=cfg.force):
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
 
@@ -115,7 +112,7 @@ def run(cfg: Cluster) -> None:
 def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
     """Names of the inputs: features, features 2, features 3, ..."""
     if not features:
-        raise refusal("--features", "at least one artefact", "none", "name the folder of one")
+        raise input_error("--features", "at least one artefact", "none", "name the folder of one")
     return {"features" if i == 1 else f"features {i}": p for i, p in enumerate(features, 1)}
 
 
@@ -129,7 +126,6 @@ def _spaces(features: tuple[Path, ...]) -> tuple[Features, list[np.ndarray]]:
 
 
 def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
-    import numpy as np
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     first, spaces = _spaces(cfg.features)
@@ -142,37 +138,36 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     priors, names = read_priors(cfg.priors, first.ids[mine], k)
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
     found = run_head(entry.method, fitted, k, cfg.clusterer, cfg.seed, seen)
-    given = apply(found.probabilities, priors, beside_units(fitted))
+    given = apply_priors(found.probabilities, priors, concatenate_unit_rows(fitted))
     keep = mine if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
     p[mine] = given.probabilities
     if (keep & ~mine).any():
         placed = [np.asarray(x[~mine]) for x in spaces]
-        p[~mine] = given.place(found.place(as_input(entry.method, placed)))
+        p[~mine] = given.predict(found.predict(clusterer_input(entry.method, placed)))
     rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
-    z = beside_units([np.asarray(x[keep]) for x in spaces])
+    z = concatenate_unit_rows([np.asarray(x[keep]) for x in spaces])
     facts = _save(rows, z, folder)
     facts |= _tree(rows, z, facts, folder)
     candidates = found.facts.pop("candidates", [])
     if candidates:
         ranked = sorted(candidates, key=lambda row: -row["score"])
         write_csv(folder / "candidates.csv", tuple(ranked[0]), (row.values() for row in ranked))
-    tell(given.facts, priors)
+    report_priors(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
 
 
 def _corrected(
-    cfg: Cluster, files: list[Corrections], before: Before, folder: Path
+    cfg: Cluster, files: list[Corrections], before: Uncorrected, folder: Path
 ) -> dict[str, Any]:
     """The answer of the same settings, and what the user said of it."""
-    import numpy as np
 
     at = before.bring(folder)
     rows, facts = Assignment.load(at), facts_of(read_manifest(at))
     first, spaces = _spaces(cfg.features)
-    there = positions(first.ids, rows.ids)
-    z = beside_units([np.asarray(x[there]) for x in spaces])
+    there = rows_of_ids(first.ids, rows.ids)
+    z = concatenate_unit_rows([np.asarray(x[there]) for x in spaces])
     fitted = np.flatnonzero(rows.splits == cfg.split)
     priors, _ = read_priors(cfg.priors, rows.ids[fitted], facts["n_clusters"])
     pairs = (of_rows(links, fitted) for links in (priors.must_link, priors.cannot_link))
@@ -184,7 +179,7 @@ def _corrected(
         p, said = answer.answer(z)
         rows, shown = replace(rows, probabilities=p), folder
         facts |= _save(rows, z, folder) | said
-    tell_corrections(facts)
+    report_corrections(facts)
     return facts | classes_of(facts) | _tree(rows, z, facts, folder)
 
 
@@ -194,8 +189,8 @@ def _count(
     """K, and how it was voted for where it was; then with a table and a picture."""
     if isinstance(k, int):
         return k, {}
-    from imclust.cluster_count import COUNTED, estimate_k
-    from imclust.plots import k_evidence
+    from imclust.clustering.n_clusters import COUNTED, estimate_k
+    from imclust.report.plots import k_evidence
 
     vote = estimate_k(spaces, seed)
     rows = ([f"{v:.6g}" for v in row.values()] for row in vote.table)
@@ -209,7 +204,7 @@ def _count(
 
 def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
     """The assignment, with what is told of every image."""
-    from imclust.hierarchy import per_image
+    from imclust.clustering.dendrogram import per_image
 
     seen = per_image(rows.probabilities, z)
     return rows.save(folder, (seen.runner_up, seen.distance))
@@ -217,8 +212,8 @@ def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
 
 def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The tree over the clusters."""
-    from imclust.hierarchy import merge_order
-    from imclust.plots import dendrogram
+    from imclust.clustering.dendrogram import merge_order
+    from imclust.report.plots import dendrogram
 
     tree = merge_order(rows.probabilities, z)
     dendrogram(tree, cluster_names(facts, facts["n_clusters"]), folder / "tree.png")
@@ -227,7 +222,7 @@ def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) 
 
 def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:
     """Mean agreement of runs from several seeds; `auto` has compared some already."""
-    from imclust.metrics import mean_pairwise_ari
+    from imclust.clustering.metrics import mean_pairwise_ari
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     runs = [found.labels]

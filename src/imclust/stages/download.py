@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, plain, produce, read_manifest
-from imclust.challenges import CHALLENGES
-from imclust.challenges._base import Challenge, home_of
-from imclust.checks import Refusal, cluster_count, refusal
-from imclust.images import ImageRow, inspect, load_index, save_index
-from imclust.log import say
-from imclust.records import write_csv
+from imclust.competitions.challenges import CHALLENGES
+from imclust.competitions.challenges._base import Challenge, home_of
+from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
+from imclust.core.checks import cluster_count
+from imclust.core.errors import InputError, input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import write_csv
+from imclust.data.images import ImageRow, inspect, load_index, save_index
 
 if TYPE_CHECKING:
     Method = Any
@@ -48,13 +50,7 @@ def run(cfg: Download) -> None:
     stats = [[str(p), (s := p.stat()).st_size, s.st_mtime_ns] for p in sources]
     config = {"challenge": entry.name, **plain(cfg.challenge), "sources": stats}
     config["set_aside_corrupt"] = cfg.set_aside_corrupt
-    modules = (
-        "images",
-        entry.method.__module__.removeprefix("imclust."),
-        "challenges._base",
-        "challenges._fetching",
-        "template",
-    )
+    modules = (__name__, entry.method.__module__)
     opened: list[Any] = []
     home = home_of(cfg.challenge)
 
@@ -68,7 +64,9 @@ def run(cfg: Download) -> None:
         readable = sum(not r.problem for r in rows)
         if readable < challenge().least:
             allowed = f"at least {challenge().least}"
-            raise refusal("readable images", allowed, f"{readable} of {len(rows)}", "add images")
+            raise input_error(
+                "readable images", allowed, f"{readable} of {len(rows)}", "add images"
+            )
         save_index(folder, rows)
         _save_answer(folder, challenge())
         splits = [r.split for r in rows]
@@ -93,10 +91,14 @@ def run(cfg: Download) -> None:
         return {"rows": len(challenge().published)}
 
     again = cfg.force or _gone(cfg.out / "index")
-    produce(cfg.out / "index", Order("index", config, {}, modules), write_index, force=again)
-    produce(cfg.out / "labels", Order("labels", config, {}, modules), write_labels, force=again)
-    order = Order("published", config, {}, modules)
-    produce(cfg.out / "published", order, write_published, force=again)
+    make_artifact(
+        cfg.out / "index", ArtifactSpec("index", config, {}, modules), write_index, force=again
+    )
+    make_artifact(
+        cfg.out / "labels", ArtifactSpec("labels", config, {}, modules), write_labels, force=again
+    )
+    spec = ArtifactSpec("published", config, {}, modules)
+    make_artifact(cfg.out / "published", spec, write_published, force=again)
     rows = load_index(cfg.out / "index")
     train = sum(r.split == "train" for r in rows)
     if cfg.n_clusters is not None:
@@ -119,7 +121,7 @@ def _gone(index: Path) -> bool:
         return False
     try:
         load_index(index)
-    except Refusal:
+    except InputError:
         return True
     return False
 
@@ -134,7 +136,7 @@ def _inspected(rows: list[ImageRow], set_aside: bool, content: str) -> list[Imag
     if len(bad) > 20:
         say(f"... and {len(bad) - 20} more")
     if bad and not set_aside:
-        raise refusal(
+        raise input_error(
             "every image",
             "readable",
             f"{len(bad)} of {len(rows)} that are not (listed above)",

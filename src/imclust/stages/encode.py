@@ -8,21 +8,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imclust.artifacts import Order, produce, read_manifest, replace_text
-from imclust.checks import refusal
-from imclust.encoders import modules, revive_encoder
-from imclust.images import ImageRow, load_index
-from imclust.loader import Preprocessing, pixel_batches
-from imclust.log import progress, say
-from imclust.records import save_rows
-from imclust.repro import BackendName, Precision
-from imclust.stages._content import needs_content
-from imclust.texts import read_texts
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import input_error
+from imclust.core.files import replace_text
+from imclust.core.log import progress, say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import save_rows
+from imclust.core.reproducibility import BackendName, Precision
+from imclust.data.images import ImageRow, load_index
+from imclust.data.loader import Preprocessing, pixel_batches
+from imclust.data.texts import read_texts
+from imclust.encoders import method_modules, revive_encoder
+from imclust.encoders._base import needs_content
 
 DONE = ".done.json"  # how many rows of an unfinished latents file are good
 KEEP_EVERY = 2.0  # seconds between such notes
@@ -65,7 +66,7 @@ class Encode:
         for name in ("batch", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise refusal(f"--{name}", "at least 1", value, "raise it or leave it out")
+                raise input_error(f"--{name}", "at least 1", value, "raise it or leave it out")
 
     def part(self, rows: list[ImageRow]) -> list[ImageRow]:
         """The rows of this shard, side by side in the index."""
@@ -74,7 +75,7 @@ class Encode:
         except ValueError:
             i, n = -1, 0
         if not 0 <= i < n <= SHARDS:
-            raise refusal("--shard", "I/N with 0 <= I < N", self.shard, "write for example 0/4")
+            raise input_error("--shard", "I/N with 0 <= I < N", self.shard, "write for example 0/4")
         return rows[len(rows) * i // n : len(rows) * (i + 1) // n]
 
 
@@ -83,11 +84,11 @@ def run(cfg: Encode) -> None:
     trained = read_manifest(cfg.weights, "weights")["config"]
     names = ("batch", "backend", "precision", "flip", "dedupe", "shard", "device")
     config = {name: getattr(cfg, name) for name in names}
-    code = (*modules(trained), "images", "loader", "networks", "backends", "stages.encode", "texts")
-    order = Order("features", config, {"index": cfg.index, "weights": cfg.weights}, code)
-    made = produce(
+    inputs = {"index": cfg.index, "weights": cfg.weights}
+    spec = ArtifactSpec("features", config, inputs, (__name__, *method_modules(trained)))
+    made = make_artifact(
         cfg.out,
-        order,
+        spec,
         lambda folder: _encode(cfg, trained, folder),
         force=cfg.force,
         keep_partial=True,
@@ -101,13 +102,12 @@ def run(cfg: Encode) -> None:
 
 
 def _encode(cfg: Encode, trained: dict[str, Any], folder: Path) -> dict[str, Any]:
-    import numpy as np
 
     encoder = revive_encoder(trained)
     needs_content(cfg.index, encoder, trained["method"])
     rows = cfg.part([r for r in load_index(cfg.index) if not r.problem])
     if not rows:
-        raise refusal(f"shard {cfg.shard}", "at least one image", "none", "use fewer shards")
+        raise input_error(f"shard {cfg.shard}", "at least one image", "none", "use fewer shards")
     firsts, places = _distinct(rows) if cfg.dedupe else (rows, None)
     stream = _texts if encoder.reads == "texts" else _images
     start, facts = stream(cfg, encoder, firsts)
@@ -130,11 +130,10 @@ Start = Callable[[int], Iterator["np.ndarray"]]
 
 def _images(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dict[str, Any]]:
     """Latents of images from any row on, and what computes them."""
-    import numpy as np
 
-    from imclust.backends import Codes, batch_size, pick_backend
-    from imclust.fit import load_weights
-    from imclust.repro import pick_device
+    from imclust.core.reproducibility import pick_device
+    from imclust.training.backends import Codes, batch_size, pick_backend
+    from imclust.training.fit import load_weights
 
     device = pick_device(cfg.device)
     network = encoder.network()
@@ -157,16 +156,17 @@ def _images(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dic
 
 def _texts(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dict[str, Any]]:
     """Latents of texts from any row on, and what computes them."""
-    import numpy as np
 
-    from imclust.fit import load_weights
-    from imclust.repro import pick_device
+    from imclust.core.reproducibility import pick_device
+    from imclust.training.fit import load_weights
 
     for flag in ("flip", "workers"):
         if getattr(cfg, flag):
-            raise refusal(f"--{flag}", "left out: it is for images", "an index of texts", "drop it")
+            raise input_error(
+                f"--{flag}", "left out: it is for images", "an index of texts", "drop it"
+            )
     if cfg.backend == "openvino":
-        raise refusal("--backend", "torch for texts", cfg.backend, "leave it out")
+        raise input_error("--backend", "torch for texts", cfg.backend, "leave it out")
     device = pick_device(cfg.device)
     network = encoder.network()
     load_weights(cfg.weights / "weights.safetensors", network)
@@ -212,7 +212,7 @@ def _stream_to_disk(
     Returns:
         How many latents an earlier run had left, and the numbers in each.
     """
-    from imclust.npy import NpyRows
+    from imclust.core.npy import NpyRows
 
     note = folder / DONE
     done = json.loads(note.read_text()) if note.is_file() else None

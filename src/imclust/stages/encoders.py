@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imclust.checks import refusal
+from imclust.core.errors import input_error
+from imclust.core.log import say
 from imclust.encoders import ENCODERS
-from imclust.log import say
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ def run(cfg: Encoders) -> None:
     if cfg.first:
         for name in cfg.first:
             if name not in lacking:
-                raise refusal("--first", f"of {', '.join(lacking)}", name, "check the name")
+                raise input_error("--first", f"of {', '.join(lacking)}", name, "check the name")
             if not lacking[name]:
                 say(name)
                 return
-        raise refusal(
+        raise input_error(
             f"weights of one of {', '.join(cfg.first)}",
             "at hand",
             "; ".join(f"{n} lacks {lacking[n]}" for n in cfg.first),

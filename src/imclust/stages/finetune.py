@@ -7,35 +7,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.checks import cluster_count, disk_space, refusal
-from imclust.encoders import modules, revive_encoder
-from imclust.encoders._base import Encoder
-from imclust.images import ImageRow, load_index
-from imclust.loader import Preprocessing, all_pixels, pixel_batches
-from imclust.log import say
-from imclust.records import Assignment, positions, read_published
-from imclust.stages._content import needs_content
-from imclust.stages._unfreezing import Lesson, Step, Unfreezing
+import numpy as np
+
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.checks import cluster_count, disk_space
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Assignment, read_published, rows_of_ids
+from imclust.data.images import ImageRow, load_index
+from imclust.data.loader import Preprocessing, all_pixels, pixel_batches
+from imclust.encoders import method_modules, revive_encoder
+from imclust.encoders._base import Encoder, needs_content
+from imclust.training.unfreezing import Lesson, Step, Unfreezing
 
 if TYPE_CHECKING:
-    from imclust.classifier import Classifier
-    from imclust.plans import Plan
+    from imclust.training.classifier import Classifier
+    from imclust.training.plan import TrainConfig
 
-CODE = (
-    *(
-        "fit",
-        "plans",
-        "augment",
-        "images",
-        "loader",
-        "repro",
-        "backends",
-        "classifier",
-        "selflabels",
-    ),
-    *("metrics", "stages._unfreezing", "stages.finetune"),
-)
 Changes = Literal["none", "flip", "crop"]
 LEARNED = "published labels"
 PROBE_STEPS, PROBE_EPOCHS = 1000, (10, 100)
@@ -91,31 +80,31 @@ class Finetune:
         if (self.published is None) == (self.assignment is None):
             got = "neither" if self.published is None else "both"
             do = "give one of them"
-            raise refusal("what finetune learns from", "--published or --assignment", got, do)
+            raise input_error("what finetune learns from", "--published or --assignment", got, do)
         depths = [float("inf") if s == "all" else s for s in self.stages]
         if not depths or depths[0] != 0 or sorted(set(depths)) != depths:
             allowed = "0, then more and more blocks"
             shown = " ".join(map(str, self.stages)) or "nothing"
-            raise refusal("--stages", allowed, shown, "write for example --stages 0 3 all")
+            raise input_error("--stages", allowed, shown, "write for example --stages 0 3 all")
         own = ("confident", self.confident), ("rounds", self.rounds)
         for name, value in own if self.published else ():
             if value is not None:
-                raise refusal(f"--{name}", "left out with --published", value, "drop it")
+                raise input_error(f"--{name}", "left out with --published", value, "drop it")
         if self.confident is not None and not 0 < self.confident <= 1:
-            raise refusal("--confident", "a share in (0, 1]", self.confident, "choose another")
+            raise input_error("--confident", "a share in (0, 1]", self.confident, "choose another")
         if self.rounds is not None and self.rounds < 1:
-            raise refusal("--rounds", "at least 1", self.rounds, "raise it or leave it out")
+            raise input_error("--rounds", "at least 1", self.rounds, "raise it or leave it out")
 
-    def plan(self, unfrozen: int, n_images: int) -> Plan:
+    def plan(self, unfrozen: int, n_images: int) -> TrainConfig:
         """How to train a stage of so many blocks on so many images."""
-        from imclust.augment import PRESETS
-        from imclust.plans import Plan
+        from imclust.data.augment import PRESETS
+        from imclust.training.plan import TrainConfig
 
         literal = self.recipe == "literal"
         least, most = PROBE_EPOCHS
         enough = min(max(round(PROBE_STEPS * self.batch / n_images), least), most)
         changes: Changes = self.augmentation or ("none" if literal else "flip")
-        return Plan(
+        return TrainConfig(
             epochs=self.epochs or (10 if literal or unfrozen else enough),
             batch=self.batch,
             lr=(self.deep_lr or (self.lr if literal else DEEP * self.lr)) if unfrozen else self.lr,
@@ -134,23 +123,23 @@ def run(cfg: Finetune) -> None:
     names = ("recipe", "stages", "epochs", "batch", "lr", "deep_lr", "augmentation", "confident")
     settings = {n: getattr(cfg, n) for n in (*names, "rounds", "seed", "device")}
     inputs = {"index": cfg.index, "weights": cfg.weights} | source
-    code = (*modules(base), *CODE)
-    order = Order("weights", base | {"finetune": settings}, inputs, code)  # type: ignore[arg-type]
+    code = (__name__, *method_modules(base))
+    spec = ArtifactSpec("weights", base | {"finetune": settings}, inputs, code)  # type: ignore[arg-type]
     weights, clusters = cfg.out / "weights", cfg.out / "clusters"
-    produce(
-        weights, order, lambda folder: _weights(cfg, base, folder), force=cfg.force,
+    make_artifact(
+        weights, spec, lambda folder: _weights(cfg, base, folder), force=cfg.force,
         keep_partial=True,
     )  # fmt: skip
     inputs = {"index": cfg.index, "weights": weights}
     config = {"method": "finetune", "split": "train", "device": cfg.device}
-    order = Order("assignment", config, inputs, code)
-    if produce(clusters, order, lambda folder: _clusters(cfg, base, folder), force=cfg.force):
+    spec = ArtifactSpec("assignment", config, inputs, code)
+    if make_artifact(clusters, spec, lambda folder: _clusters(cfg, base, folder), force=cfg.force):
         say(f"clusters of {read_manifest(clusters)['sizes']} images are in {clusters}")
 
 
 def _weights(cfg: Finetune, base: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from imclust.fit import save_weights
-    from imclust.repro import pick_device
+    from imclust.core.reproducibility import pick_device
+    from imclust.training.fit import save_weights
 
     device = pick_device(cfg.device)
     encoder, rows = _encoder(cfg, base), _readable(cfg.index)
@@ -188,35 +177,33 @@ Source = tuple[list[ImageRow], Any, list[str], dict[str, Any]]
 
 def _published(cfg: Finetune, rows: list[ImageRow]) -> Source:
     """The rows that have a published label, and their lesson."""
-    import numpy as np
 
     assert cfg.published is not None, "checked by the caller"
     given = read_published(cfg.published)
     if not given:
         do = "download with --published SHARE where the challenge has it, or give --assignment"
-        raise refusal(f"the labels in {cfg.published}", "at least one a class", "none", do)
+        raise input_error(f"the labels in {cfg.published}", "at least one a class", "none", do)
     everything = np.array([r.id for r in load_index(cfg.index)])
-    positions(everything, np.array(list(given)))
+    rows_of_ids(everything, np.array(list(given)))
     mine = [r for r in rows if r.id in given]
     classes = sorted({given[r.id] for r in mine}, key=_natural)
     k = read_manifest(cfg.index)["n_clusters"]
     if len(classes) < 2 or (k is not None and len(classes) != k):
         got = f"labels of {len(classes)} classes for images to cluster"
         allowed = f"of {k or 'two or more'} classes, as many as the challenge has"
-        raise refusal("published labels", allowed, got, "publish some of every class")
+        raise input_error("published labels", allowed, got, "publish some of every class")
     y = np.array([classes.index(given[r.id]) for r in mine], np.int64)
     return mine, lambda images: Lesson(images, y, len(classes)), classes, {"learned_from": LEARNED}
 
 
 def _assigned(cfg: Finetune, rows: list[ImageRow]) -> Source:
     """All rows, with the clusters of the assignment."""
-    import numpy as np
 
     assert cfg.assignment is not None, "checked by the caller"
     assignment = Assignment.load(cfg.assignment).part("train")
     known = np.array([r.id for r in rows])
-    positions(known, assignment.ids)  # every row of the assignment is of this index
-    p = assignment.probabilities[positions(assignment.ids, known)]
+    rows_of_ids(known, assignment.ids)  # every row of the assignment is of this index
+    p = assignment.probabilities[rows_of_ids(assignment.ids, known)]
     k = p.shape[1]
     cluster_count(k, len(rows))
     share = 0.5 if cfg.confident is None else cfg.confident
@@ -236,7 +223,7 @@ def _readable(index: Path) -> list[ImageRow]:
 def _encoder(cfg: Finetune, base: dict[str, Any]) -> Encoder:
     encoder = revive_encoder(base)
     if encoder.reads != "images":
-        raise refusal(
+        raise input_error(
             "what finetune trains", "an encoder of images", base["method"], "take another"
         )
     needs_content(cfg.index, encoder, base["method"])
@@ -249,9 +236,9 @@ def _classifier(
     """The encoder with a fresh head; its preprocessing; the facts in its weights file."""
     import torch
 
-    from imclust.classifier import Classifier, Head, find_blocks
-    from imclust.fit import load_weights
-    from imclust.repro import isolated_seed
+    from imclust.core.reproducibility import isolated_seed
+    from imclust.training.classifier import Classifier, Head, find_blocks
+    from imclust.training.fit import load_weights
 
     network = encoder.network()
     header = load_weights(weights / "weights.safetensors", network)
@@ -265,12 +252,11 @@ def _classifier(
 
 
 def _clusters(cfg: Finetune, base: dict[str, Any], folder: Path) -> dict[str, Any]:
-    import numpy as np
 
-    from imclust.backends import batch_size
-    from imclust.classifier import outputs, softmax
-    from imclust.fit import load_weights
-    from imclust.repro import pick_device
+    from imclust.core.reproducibility import pick_device
+    from imclust.training.backends import batch_size
+    from imclust.training.classifier import outputs, softmax
+    from imclust.training.fit import load_weights
 
     device, weights = pick_device(cfg.device), cfg.out / "weights"
     doc = read_manifest(weights)

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.checks import refusal
-from imclust.images import load_index
-from imclust.log import say
-from imclust.records import Features, positions, save_rows
+import numpy as np
+
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Features, rows_of_ids, save_rows
+from imclust.data.images import load_index
 
 
 @dataclass(frozen=True)
@@ -30,31 +33,34 @@ class Gather:
 def run(cfg: Gather) -> None:
     """Run the stage."""
     inputs = {"index": cfg.index} | {f"shard {i}": p for i, p in enumerate(cfg.features)}
-    order = Order("features", {}, inputs, ("stages.gather", "records"))
-    if produce(cfg.out, order, lambda folder: _gather(cfg, folder), force=cfg.force):
+    spec = ArtifactSpec("features", {}, inputs, (__name__,))
+    if make_artifact(cfg.out, spec, lambda folder: _gather(cfg, folder), force=cfg.force):
         say(f"{read_manifest(cfg.out)['rows']} latents are in {cfg.out}")
 
 
 def _gather(cfg: Gather, folder: Path) -> dict[str, Any]:
-    import numpy as np
 
-    from imclust.npy import NpyRows
+    from imclust.core.npy import NpyRows
 
     shards = [Features.load(p) for p in cfg.features]
     made = [_made(p) for p in cfg.features]
     if any(m != made[0] for m in made) or len({s.x.shape[1] for s in shards}) > 1:
-        raise refusal("shards", "of one encoding", "different weights or settings", "encode again")
+        raise input_error(
+            "shards", "of one encoding", "different weights or settings", "encode again"
+        )
     rows = [r for r in load_index(cfg.index) if not r.problem]
     ids = np.array([r.id for r in rows])
     shape = (len(rows), shards[0].x.shape[1])
     if sum(len(s.ids) for s in shards) != len(rows):
         got = f"{sum(len(s.ids) for s in shards)} rows of {len(rows)}"
-        raise refusal("shards", "all rows of the index, once each", got, "give every shard once")
+        raise input_error(
+            "shards", "all rows of the index, once each", got, "give every shard once"
+        )
     with NpyRows(folder / "x.npy", shape) as file:
         for shard in shards:
-            first = int(positions(ids, shard.ids[:1])[0])
+            first = int(rows_of_ids(ids, shard.ids[:1])[0])
             if not np.array_equal(ids[first : first + len(shard.ids)], shard.ids):
-                raise refusal("a shard", "rows side by side", "other rows", "encode it again")
+                raise input_error("a shard", "rows side by side", "other rows", "encode it again")
             for a in range(0, len(shard.ids), 4096):
                 file.write(first + a, shard.x[a : a + 4096])
     save_rows(folder, ids, np.array([r.split for r in rows]))

@@ -7,12 +7,23 @@ import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from imclust.checks import Refusal, refusal
-from imclust.clients import connect
-from imclust.ledger import COLUMNS, LOG, Key, Row, as_text, best, change, folder_of, gains, read
-from imclust.log import say
-from imclust.records import write_csv
-from imclust.stages._standing import news
+from imclust.competitions.clients import connect
+from imclust.competitions.ledger import (
+    COLUMNS,
+    LOG,
+    Key,
+    Row,
+    as_text,
+    best,
+    change,
+    folder_of,
+    gains,
+    read,
+)
+from imclust.competitions.upload_status import status_changes
+from imclust.core.errors import InputError, input_error
+from imclust.core.log import say
+from imclust.core.records import write_csv
 
 SHOWN = (
     *("#", "run", "file", "public", "gain", "private", "rank", "validation", "label-free"),
@@ -41,7 +52,9 @@ def run(cfg: Leaderboard) -> None:
     if not rows:
         known = sorted({n for r in read(cfg.log) for n in (r.challenge, r.board) if n})
         if cfg.challenge and known:
-            raise refusal("--challenge", f"one of {', '.join(known)}", cfg.challenge, "choose one")
+            raise input_error(
+                "--challenge", f"one of {', '.join(known)}", cfg.challenge, "choose one"
+            )
         say(f"no submission is in {cfg.log} yet; run_baseline.sh, or the submit stage, enters one")
         return
     gained = gains(rows)
@@ -71,11 +84,11 @@ def refresh(log: Path, challenge: str | None) -> int:
             continue
         try:
             standing = connect(row.board).status(row.ref)
-        except Refusal as e:
+        except InputError as e:
             failed.add(service)
             say(f"{row.board} was not asked further: {e}")
             continue
-        change(log, row.key, **news(row, standing))
+        change(log, row.key, **status_changes(row, standing))
     return len(rows)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import tyro
 
-from imclust.checks import refusal
-from imclust.ledger import LOG, folder_of, read
-from imclust.log import say
-from imclust.replay import plan_of
-from imclust.stages._handover import build
+from imclust.competitions.handover.build import build
+from imclust.competitions.ledger import LOG, folder_of, read
+from imclust.competitions.replay import plan_of
+from imclust.core.errors import input_error
+from imclust.core.log import say
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 
@@ -43,7 +43,7 @@ def run(cfg: Package) -> None:
     target = out.with_name(out.name + ".zip") if cfg.zip else out
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         got = "something there already"
-        raise refusal(str(target), "a new place", got, "delete it, or set --out")
+        raise input_error(str(target), "a new place", got, "delete it, or set --out")
     home = (plan.base / plan.submission).resolve()
     rows = [r for r in read(cfg.log) if r.submission and folder_of(r, cfg.log).resolve() == home]
     staging = out.parent / f".{out.name}.partial"

@@ -6,18 +6,20 @@ import itertools
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imclust.artifacts import Order, produce, read_manifest, replace_text
-from imclust.checks import refusal, seconds
+import numpy as np
+
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.checks import seconds
+from imclust.core.errors import input_error
+from imclust.core.files import replace_text
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import write_csv
+from imclust.data.images import load_index
+from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS
-from imclust.images import load_index
-from imclust.loader import all_pixels
-from imclust.log import say
-from imclust.records import write_csv
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PLAN = "plan.txt"
 SIDES, WIDTHS = (32, 64, 96, 128), (32, 64)
@@ -28,7 +30,7 @@ SAMPLE = 512  # images that the speed is measured on
 
 
 @dataclass(frozen=True)
-class Plan:
+class BudgetPlan:
     """Choose side and width of the images' network, and divide a budget among its trainings."""
 
     index: Path
@@ -49,20 +51,20 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not self.shares or min(self.shares) <= 0:
-            raise refusal("--shares", "numbers above 0", self.shares, "write for example 2 1")
+            raise input_error("--shares", "numbers above 0", self.shares, "write for example 2 1")
         config = ENCODERS[self.encoder].config
         if not {"size", "width"} <= set(config.__dataclass_fields__):
             allowed = "an encoder with --size and --width"
-            raise refusal("--encoder", allowed, self.encoder, "take simclr")
+            raise input_error("--encoder", allowed, self.encoder, "take simclr")
 
 
-def run(cfg: Plan) -> None:
+def run(cfg: BudgetPlan) -> None:
     """Run the stage. A plan that was made stays, so that a killed run goes on as it began."""
     names = ("budget", "shares", "encoder", "device")
     config = {name: getattr(cfg, name) for name in names}
-    code = ("stages.plan", "fit", "networks", "augment", f"encoders.{cfg.encoder}")
-    order = Order("plan", config, {"index": cfg.index}, code)
-    produce(cfg.out, order, lambda folder: _plan(cfg, folder), force=cfg.force)
+    modules = (__name__, ENCODERS[cfg.encoder].method.__module__)
+    spec = ArtifactSpec("plan", config, {"index": cfg.index}, modules)
+    make_artifact(cfg.out, spec, lambda folder: _plan(cfg, folder), force=cfg.force)
     doc = read_manifest(cfg.out, "plan")
     say(
         f"plan for {cfg.budget}: {doc['side']} px, width {doc['width']}, about {doc['epochs']:.0f} "
@@ -70,8 +72,8 @@ def run(cfg: Plan) -> None:
     )
 
 
-def _plan(cfg: Plan, folder: Path) -> dict[str, Any]:
-    from imclust.repro import pick_device
+def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
+    from imclust.core.reproducibility import pick_device
 
     rows = [r for r in load_index(cfg.index) if r.split == "train" and not r.problem]
     whole = seconds(cfg.budget)
@@ -97,8 +99,8 @@ def _plan(cfg: Plan, folder: Path) -> dict[str, Any]:
 
 def _speed(encoder: str, rows: list[Any], side: int, width: int, device: str) -> float:
     """Images a second that such a network learns from."""
-    from imclust.fit import steps_per_second
-    from imclust.repro import isolated_seed
+    from imclust.core.reproducibility import isolated_seed
+    from imclust.training.fit import steps_per_second
 
     entry = ENCODERS[encoder]
     made = entry.method(entry.config(size=side, width=width))

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imclust import figures
-from imclust.artifacts import Order, lineage, produce, read_manifest
-from imclust.checks import in_range, refusal
-from imclust.figures import Format, Sheet
-from imclust.loader import Preprocessing, all_pixels
-from imclust.log import say
-from imclust.records import Assignment, Features, cluster_names, read_labels
-from imclust.stages._pictures import chosen_examples
+import numpy as np
+
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.checks import in_range
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import lineage, read_manifest
+from imclust.core.records import Assignment, Features, cluster_names, read_labels
+from imclust.data.loader import Preprocessing, all_pixels
+from imclust.report import figures
+from imclust.report.figures import Format, Sheet
+from imclust.report.pictures import chosen_examples
 
 SIDE = 224  # pixels of an example: as many as a print of it can show
 NARROWEST, WIDEST = 2.0, 40.0  # inches
-CODE = ("figures", "plots", "stages.plot", "stages._pictures")
 
 
 @dataclass(frozen=True)
@@ -45,22 +48,21 @@ def run(cfg: Plot) -> None:
     in_range("plot", "width", cfg.width, NARROWEST, WIDEST)
     if not cfg.format or len(set(cfg.format)) < len(cfg.format):
         got = " ".join(cfg.format) or "none"
-        raise refusal("--format", "png, svg or pdf, each once at most", got, "name one of them")
+        raise input_error("--format", "png, svg or pdf, each once at most", got, "name one of them")
     if cfg.labels and not cfg.embedding:
         do = "add --embedding, or leave --labels out"
-        raise refusal("--labels", "given with --embedding", "no --embedding", do)
+        raise input_error("--labels", "given with --embedding", "no --embedding", do)
     roles = {"assignment": cfg.assignment}
     roles |= {"embedding": cfg.embedding} if cfg.embedding else {}
     roles |= {"labels": cfg.labels} if cfg.labels else {}
     config = {"format": cfg.format, "width": cfg.width}
-    order = Order("plots", config, roles, CODE)
-    produce(cfg.out, order, lambda folder: _draw(cfg, folder), force=cfg.force)
+    spec = ArtifactSpec("plots", config, roles, (__name__,))
+    make_artifact(cfg.out, spec, lambda folder: _draw(cfg, folder), force=cfg.force)
     files = sorted(read_manifest(cfg.out)["files"])
     say(f"pictures in {cfg.out}: {', '.join(files)}")
 
 
 def _draw(cfg: Plot, folder: Path) -> dict[str, Any]:
-    import numpy as np
 
     sheet = Sheet(folder, cfg.width, cfg.format)
     doc = read_manifest(cfg.assignment, "assignment")
@@ -87,12 +89,13 @@ def _scatters(
     cfg: Plot, embedding: Path, answer: Assignment, names: list[str], sheet: Sheet
 ) -> None:
     """By cluster, and by label where they are given."""
-    import numpy as np
 
     doc = read_manifest(embedding, "features")
     if doc["dims"] != 2:
         got = f"one of {doc['dims']}"
-        raise refusal("--embedding", "a space of 2 dimensions", got, "reduce it with tsne first")
+        raise input_error(
+            "--embedding", "a space of 2 dimensions", got, "reduce it with tsne first"
+        )
     points = np.asarray(Features.load(embedding).at(answer.ids))
     figures.scatter(sheet, "clusters", points, answer.clusters, names, doc["space"])
     labels = read_labels(cfg.labels) if cfg.labels else {}

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, plain, produce, read_manifest
-from imclust.checks import finite, refusal
-from imclust.log import say
-from imclust.records import Features
-from imclust.reducers import REDUCERS
+import numpy as np
+
+from imclust.clustering.reducers import REDUCERS
+from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
+from imclust.core.checks import finite
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Features
 
 if TYPE_CHECKING:
     Method = Any
@@ -44,22 +48,20 @@ def run(cfg: Reduce) -> None:
     """Run the stage."""
     entry = REDUCERS.for_config(cfg.reducer)
     config = {"method": entry.name, **plain(cfg.reducer), "split": cfg.split, "seed": cfg.seed}
-    module = entry.method.__module__.removeprefix("imclust.")
-    code = (module, "reducers._base", "neighbors", "stages.reduce")
-    order = Order("features", config, {"features": cfg.features}, code)
-    if produce(cfg.out, order, lambda folder: _reduce(cfg, folder), force=cfg.force):
+    modules = (__name__, entry.method.__module__)
+    spec = ArtifactSpec("features", config, {"features": cfg.features}, modules)
+    if make_artifact(cfg.out, spec, lambda folder: _reduce(cfg, folder), force=cfg.force):
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: {doc['rows']} rows of {doc['dims']} numbers are in {cfg.out}")
 
 
 def _reduce(cfg: Reduce, folder: Path) -> dict[str, Any]:
-    import numpy as np
 
     entry = REDUCERS.for_config(cfg.reducer)
     features = Features.load(cfg.features)
     fitted = features.part(cfg.split)
     if len(fitted.ids) < 2:
-        raise refusal(
+        raise input_error(
             f"rows of split {cfg.split!r} in {cfg.features}",
             "at least 2",
             len(fitted.ids),
@@ -71,7 +73,7 @@ def _reduce(cfg: Reduce, folder: Path) -> dict[str, Any]:
     mine = features.splits == cfg.split
     x[mine] = reduction.embedding
     if cfg.split == "train" and not mine.all():
-        x[~mine] = reduction.place(features.x[~mine])
+        x[~mine] = reduction.predict(features.x[~mine])
     keep = np.ones_like(mine) if cfg.split == "train" else mine
     facts = Features(features.ids[keep], features.splits[keep], x[keep]).save(folder)
     return facts | {"space": entry.name, **reduction.facts}

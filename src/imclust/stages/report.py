@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imclust.artifacts import Order, lineage, produce, read_manifest
-from imclust.checks import refusal
-from imclust.log import say
-from imclust.page.build import write_page
-from imclust.page.render import look
-from imclust.page.sources import Sources
-from imclust.records import read_labels
-from imclust.stages._pictures import draw
-from imclust.stages._table import table
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import artifact_file, lineage, read_manifest
+from imclust.core.records import read_labels
+from imclust.report.page.build import write_page
+from imclust.report.page.render import look
+from imclust.report.page.sources import Sources
+from imclust.report.pictures import draw
+from imclust.report.score_table import table
 
 PARTS = (
     *("build", "compare", "gallery", "labelled", "provenance", "relations", "render", "rows"),
     *("sources", "sprites", "tables"),
 )
-CODE = ("plots", "stages.report", "stages._pictures", *(f"page.{name}" for name in PARTS))
 PAGE = "report.html"
 
 
@@ -43,9 +43,9 @@ class Report:
     """The `labels` artefact, from `download`; colours points, chooses nothing."""
     embedding: Path | None = None
     """The two-dimensional `features` artefact to draw; without it there is no map."""
-    own: Path | None = None
+    val_embedding: Path | None = None
     """The embedding of validation images reduced on their own."""
-    against: tuple[Path, ...] = field(default=())
+    compare_with: tuple[Path, ...] = field(default=())
     """Assignments or submissions of other runs of the same images, to compare with."""
     force: bool = False
     """Do it again even if it is up to date."""
@@ -54,14 +54,14 @@ class Report:
 def run(cfg: Report) -> None:
     """Run the stage."""
     answer = assignment_of(cfg.submission, cfg.assignment)
-    others = [assignment_of(path) for path in cfg.against]
+    others = [assignment_of(path) for path in cfg.compare_with]
     roles = {"assignment": answer}
     named = {"submission": cfg.submission, "scores": cfg.scores, "labels": cfg.labels}
-    named |= {"embedding": cfg.embedding, "own": cfg.own}
+    named |= {"embedding": cfg.embedding, "val_embedding": cfg.val_embedding}
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
-    order = Order("report", {"look": look()}, roles, CODE)
-    produce(cfg.out, order, lambda folder: _draw(cfg, answer, folder), force=cfg.force)
+    spec = ArtifactSpec("report", {"look": look()}, roles, (__name__,))
+    make_artifact(cfg.out, spec, lambda folder: _draw(cfg, answer, folder), force=cfg.force)
     _summary(cfg)
 
 
@@ -79,11 +79,11 @@ def assignment_of(*folders: Path | None) -> Path:
         read_manifest(folder, "assignment")
         found.append(folder)
     if not found:
-        raise refusal("report", "told of an answer", "none", "add --submission or --assignment")
+        raise input_error("report", "told of an answer", "none", "add --submission or --assignment")
     if len({path.resolve() for path in found}) > 1:
         do = "leave out one of them"
         got = " and ".join(map(str, found))
-        raise refusal("--submission and --assignment", "the same answer", got, do)
+        raise input_error("--submission and --assignment", "the same answer", got, do)
     return found[0]
 
 
@@ -98,9 +98,9 @@ def _draw(cfg: Report, answer: Path, folder: Path) -> dict[str, Any]:
         submission=cfg.submission,
         scores=cfg.scores,
         embedding=cfg.embedding,
-        own=cfg.own,
+        val_embedding=cfg.val_embedding,
         labels=labels,
-        against=tuple(assignment_of(path) for path in cfg.against),
+        compare_with=tuple(assignment_of(path) for path in cfg.compare_with),
     )
     draw(sources, folder)
     write_page(sources, folder, folder / PAGE)
@@ -114,7 +114,7 @@ def _summary(cfg: Report) -> None:
     for path in sorted(cfg.submission.glob("*.csv")) if cfg.submission else ():
         say(str(path))
     if cfg.scores:
-        for line in table(json.loads((cfg.scores / "scores.json").read_text())):
+        for line in table(json.loads(artifact_file(cfg.scores, "scores.json").read_text())):
             say(line)
     say(f"page: {cfg.out / PAGE}")
     say(f"pictures in {cfg.out}: {', '.join(sorted(p.name for p in cfg.out.glob('*.png')))}")

@@ -9,23 +9,24 @@ from pathlib import Path
 
 import tyro
 
-from imclust.artifacts import read_manifest, replace_text
-from imclust.checks import Refusal, refusal
-from imclust.log import say
-from imclust.replay import (
+from imclust.competitions.replay import (
     Difference,
-    Plan,
+    ReplayPlan,
     changed_environment,
     differing_files,
     first_difference,
     plan_of,
     replay,
 )
+from imclust.core.errors import InputError, input_error
+from imclust.core.files import replace_text
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
 
 NOTE = ".reproduce.json"
 
 
-class Different(Refusal):
+class Different(InputError):
     """The submission came out otherwise."""
 
     status = 1
@@ -77,7 +78,7 @@ def run(cfg: Reproduce) -> None:
     )
 
 
-def _claim(work: Path, plan: Plan) -> None:
+def _claim(work: Path, plan: ReplayPlan) -> None:
     """Make the folder for this plan alone.
 
     Raises:
@@ -89,12 +90,12 @@ def _claim(work: Path, plan: Plan) -> None:
     mine = note.is_file() and note.read_text() == of
     if work.is_dir() and any(work.iterdir()) and not mine:
         got = "one that holds something else"
-        raise refusal(f"{work}", "an empty or a new folder", got, "delete it, or set --out")
+        raise input_error(f"{work}", "an empty or a new folder", got, "delete it, or set --out")
     work.mkdir(parents=True, exist_ok=True)
     replace_text(note, of)
 
 
-def _tell(found: list[Difference], plan: Plan, work: Path) -> None:
+def _tell(found: list[Difference], plan: ReplayPlan, work: Path) -> None:
     """Which files differ, where it began, and what is another than then."""
     for difference in found:
         say(f"{difference.file}: {difference.rows} of {difference.of} rows differ")

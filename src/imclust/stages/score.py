@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.log import say
-from imclust.records import Assignment, Features, read_labels, write_csv
-from imclust.stages._checkpoints import score_checkpoints
-from imclust.stages._table import table
+import numpy as np
+
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.log import say
+from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.records import Assignment, Features, read_labels, write_csv
+from imclust.report.checkpoints import score_checkpoints
+from imclust.report.score_table import table
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Score:
     """The `labels` artefact, from `download`."""
     out: Path
     """Where the numbers go: scores.json, checkpoints.csv."""
-    own: Path | None = None
+    val_assignment: Path | None = None
     """An assignment of validation images clustered on their own (`--split val`)."""
     weights: Path | None = None
     """A `weights` artefact whose checkpoints are to be measured too."""
@@ -39,12 +42,12 @@ class Score:
 def run(cfg: Score) -> None:
     """Run the stage."""
     roles = {"assignment": cfg.assignment, "index": cfg.index, "labels": cfg.labels}
-    roles |= {"own": cfg.own} if cfg.own else {}
+    roles |= {"val_assignment": cfg.val_assignment} if cfg.val_assignment else {}
     roles |= {"weights": cfg.weights} if cfg.weights else {}
     roles |= {f"space {p.name}": p for p in cfg.spaces}
-    order = Order("scores", {}, roles, ("metrics", "stages.score", "stages._checkpoints"))
-    produce(cfg.out, order, lambda folder: _score(cfg, folder), force=cfg.force)
-    for line in table(json.loads((cfg.out / "scores.json").read_text())):
+    spec = ArtifactSpec("scores", {}, roles, (__name__,))
+    make_artifact(cfg.out, spec, lambda folder: _score(cfg, folder), force=cfg.force)
+    for line in table(json.loads(artifact_file(cfg.out, "scores.json").read_text())):
         say(line)
 
 
@@ -57,11 +60,13 @@ def _score(cfg: Score, folder: Path) -> dict[str, Any]:
         "learned_from": doc.get("learned_from"),
         "train": against_labels(assignment.part("train"), labels, classes),
         "val_through": against_labels(assignment.part("val"), labels, classes),
-        "val_own": against_labels(Assignment.load(cfg.own), labels) if cfg.own else None,
+        "val_own": against_labels(Assignment.load(cfg.val_assignment), labels)
+        if cfg.val_assignment
+        else None,
         "label_free": label_free(assignment.part("train"), cfg),
     }
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
-    replayed = cfg.own or cfg.assignment
+    replayed = cfg.val_assignment or cfg.assignment
     # A fine-tuned head's answer was not made from features, so no other features can replay it.
     if cfg.weights and "features" in read_manifest(replayed)["inputs"]:
         records = score_checkpoints(cfg.index, cfg.weights, replayed, labels)
@@ -79,9 +84,8 @@ def against_labels(
         part: of an assignment. labels: id -> class.
         classes: of every cluster, where labels named them; adds `named`, the plain accuracy.
     """
-    import numpy as np
 
-    from imclust.metrics import label_scores
+    from imclust.clustering.metrics import label_scores
 
     known = [r for r, i in enumerate(part.ids.tolist()) if i in labels]
     if not known:
@@ -103,9 +107,8 @@ def against_labels(
 
 def label_free(part: Assignment, cfg: Score) -> dict[str, Any]:
     """Numbers that need no labels: silhouettes, evenness of the sizes, stability over seeds."""
-    import numpy as np
 
-    from imclust.metrics import cosine_silhouette, size_entropy
+    from imclust.clustering.metrics import cosine_silhouette, size_entropy
 
     k = part.probabilities.shape[1]
     out: dict[str, Any] = {

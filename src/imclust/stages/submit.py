@@ -5,32 +5,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imclust.artifacts import Order, produce, read_manifest
-from imclust.checks import Refusal, refusal
-from imclust.images import load_index
-from imclust.ledger import LOG, record, rows_of
-from imclust.log import say
-from imclust.records import Assignment, positions
-from imclust.stages._fitting import (
+import numpy as np
+
+from imclust.competitions.ledger import LOG, record, rows_of
+from imclust.competitions.orientation import Orientation, by_id, orient, read_known
+from imclust.competitions.submission import Sample, check_submission, vocabulary, write
+from imclust.competitions.submission_check import (
     challenge_of,
+    checked_file,
     contents,
     index_of,
-    looked_at,
     names_of,
     pairs_of,
     published,
     rejected,
-    wanted,
+    sample_of,
 )
-from imclust.stages._orientation import Orientation, by_id, orient, read_known
-from imclust.submission import Sample, look, vocabulary, write
-
-if TYPE_CHECKING:
-    import numpy as np
-
-CODE = ("stages.submit", "stages._fitting", "stages._orientation", "submission", "template")
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError, input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Assignment, rows_of_ids
+from imclust.data.images import load_index
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Submit:
     known: str | None = None
     """A few known labels, to tell which cluster is which: those of the first rows, such as
     0,1,0,1,0, or a CSV file with columns id,label. Unless given: those that the task gives away."""
-    break_rules: bool = False
+    allow_rule_violation: bool = False
     """Write it even if the challenge forbids the pretrained weights that the run used."""
     log: Path = LOG
     """The ledger that the files are entered into."""
@@ -72,18 +70,22 @@ def run(cfg: Submit) -> None:
         return
     if cfg.assignment is None or cfg.index is None or cfg.out is None:
         allowed = "given, all three, unless a file is checked (--check)"
-        raise refusal("--assignment, --index and --out", allowed, "fewer", "add the others")
+        raise input_error("--assignment, --index and --out", allowed, "fewer", "add the others")
     if cfg.challenge is not None or cfg.n_clusters is not None:
         do = "leave them out, or add --check FILE"
-        raise refusal("--challenge and --n-clusters", "used with --check", "no --check", do)
+        raise input_error("--challenge and --n-clusters", "used with --check", "no --check", do)
     known = None if cfg.known is None else read_known(cfg.known)
-    config = {"header": cfg.header, "known": known, "break_rules": cfg.break_rules}
+    config = {
+        "header": cfg.header,
+        "known": known,
+        "allow_rule_violation": cfg.allow_rule_violation,
+    }
     roles = {"assignment": cfg.assignment, "index": cfg.index}
     if known is None and published(cfg.index):
         roles["published"] = cfg.index.parent / "published"
-    order = Order("submission", config, roles, CODE)
-    job = _Job(cfg.assignment, cfg.index, cfg.header, known, cfg.break_rules)
-    produce(cfg.out, order, job.write, force=cfg.force)
+    spec = ArtifactSpec("submission", config, roles, (__name__,))
+    job = _Job(cfg.assignment, cfg.index, cfg.header, known, cfg.allow_rule_violation)
+    make_artifact(cfg.out, spec, job.write, force=cfg.force)
     for path in sorted(cfg.out.glob("*.csv")):
         say(f"submission: {path}")
     for row in rows_of(cfg.out, cfg.log, cfg.scores):
@@ -99,13 +101,13 @@ def _check(cfg: Submit, path: Path) -> None:
     given = [f for f in ("assignment", "out", "known") if getattr(cfg, f) is not None]
     if given:
         got, do = f"--{given[0]} too", "leave it out"
-        raise refusal("--check FILE", "with --challenge or --index alone", got, do)
+        raise input_error("--check FILE", "with --challenge or --index alone", got, do)
     if (path / "submission.csv").is_file():
         path = path / "submission.csv"
     index = index_of(cfg.challenge, cfg.index)
     name = cfg.challenge or read_manifest(index, "index")["challenge"]
     say(f"checking header, rows, ids, order and labels of {path} against {index}")
-    found = looked_at(path, index, cfg.header, cfg.n_clusters)
+    found = checked_file(path, index, cfg.header, cfg.n_clusters)
     if found.problems:
         raise rejected(path, name, found.problems)
     say(f"{path} fits {name}: {contents(found)}")
@@ -119,7 +121,7 @@ class _Job:
     index: Path
     header: str | None
     known: list[str] | dict[str, str] | None
-    break_rules: bool
+    allow_rule_violation: bool
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the files; returns the facts for the manifest."""
@@ -127,7 +129,7 @@ class _Job:
         made = read_manifest(self.assignment, "assignment")
         broken = made["track"] == "open" and challenge["rules"] == "scratch"
         self._obey(broken, challenge["challenge"])
-        sample = wanted(self.index, self.header)
+        sample = sample_of(self.index, self.header)
         facts: dict[str, Any] = {}
         ids, clusters, aside = _every_image(self.assignment, self.index)
         if challenge["pairs"]:
@@ -135,7 +137,7 @@ class _Job:
         else:
             given = published(self.index)
             names = names_of(sample, made["n_clusters"], made.get("classes"), given)
-            at = clusters[positions(ids, _array(sample.ids))]
+            at = clusters[rows_of_ids(ids, _array(sample.ids))]
             mapping, facts = self._oriented(sample, at, names, given)
             labels = mapping[at]
         files = {"submission.csv": labels}
@@ -152,33 +154,34 @@ class _Job:
         }
 
     def _obey(self, broken: bool, name: str) -> None:
-        if broken and not self.break_rules:
-            raise Refusal(
+        if broken and not self.allow_rule_violation:
+            raise InputError(
                 f"A submission to {name} must use no pretrained weights; got a run of the open "
-                "track; train an encoder from scratch, or write it all the same with --break-rules."
+                "track; train an encoder from scratch, or write it all the same with "
+                "--allow-rule-violation."
             )
         if broken:
             say(f"the rules of {name} forbid the pretrained weights of this run: do not hand it in")
 
     def _pairs(self, sample: Sample, ids: np.ndarray, clusters: np.ndarray) -> np.ndarray:
         """1 where both images of a pair fell in the same cluster, else 0: (n,) int64."""
-        import numpy as np
 
         if self.known is not None:
             do = "leave it out"
-            raise refusal("--known", "used where clusters have names", "a challenge of pairs", do)
+            raise input_error(
+                "--known", "used where clusters have names", "a challenge of pairs", do
+            )
         cases, *sides = pairs_of(self.index)
-        left, right = (clusters[positions(ids, _array(side))] for side in sides)
+        left, right = (clusters[rows_of_ids(ids, _array(side))] for side in sides)
         same = (left == right).astype(np.int64)
         say(f"{same.sum()} of {len(same)} pairs are of one cluster; which is which does not matter,"
             " so there is no inverted twin")  # fmt: skip
-        return same[positions(_array(cases), _array(sample.ids))]
+        return same[rows_of_ids(_array(cases), _array(sample.ids))]
 
     def _oriented(
         self, sample: Sample, clusters: np.ndarray, names: tuple[str, ...], given: dict[str, str]
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Number of the label of every cluster (k,), and the facts of how it was found."""
-        import numpy as np
 
         stay = np.arange(len(names))
         known = given if self.known is None else by_id(self.known, sample.ids)
@@ -187,11 +190,11 @@ class _Job:
         odd = sorted(set(known.values()) - set(names))[:5]
         if odd and self.known is not None:
             allowed, do = f"labels of the submission ({', '.join(names[:12])})", "correct them"
-            raise refusal("labels of --known", allowed, ", ".join(odd), do)
+            raise input_error("labels of --known", allowed, ", ".join(odd), do)
         if odd:
             say(f"orientation: published labels ({', '.join(odd)}, ...) are none of the submission")
             return stay, {"orientation": None}
-        rows = positions(_array(sample.ids), _array(list(known)))
+        rows = rows_of_ids(_array(sample.ids), _array(list(known)))
         number = {name: n for n, name in enumerate(names)}
         labels = np.array([number[label] for label in known.values()])
         found: Orientation = orient(clusters[rows], labels, len(names))
@@ -205,14 +208,13 @@ def _every_image(assignment: Path, index: Path) -> tuple[np.ndarray, np.ndarray,
 
     Those that were set aside as unreadable get the largest cluster.
     """
-    import numpy as np
 
     answer = Assignment.load(assignment)
     rows = [r for r in load_index(index) if r.split == "train"]
     readable = np.array([not r.problem for r in rows])
     ids = _array([r.id for r in rows])
     clusters = np.empty(len(rows), np.int64)
-    clusters[readable] = answer.clusters[positions(answer.ids, ids[readable])]
+    clusters[readable] = answer.clusters[rows_of_ids(answer.ids, ids[readable])]
     aside = int((~readable).sum())
     if aside:
         largest = int(np.bincount(clusters[readable]).argmax())
@@ -222,7 +224,6 @@ def _every_image(assignment: Path, index: Path) -> tuple[np.ndarray, np.ndarray,
 
 
 def _array(texts: Any) -> np.ndarray:
-    import numpy as np
 
     return np.array(texts, dtype=str)
 
@@ -237,7 +238,7 @@ def _write_and_check(
     """
     write(path, sample, [names[n] for n in numbers.tolist()])
     alone = len(set(numbers.tolist())) == 1  # an answer, if a poor one: said, not refused
-    found = look(path, sample, (names[numbers[0]],) if alone else names)
+    found = check_submission(path, sample, (names[numbers[0]],) if alone else names)
     if found.problems:
         raise rejected(path, challenge, found.problems)
     if alone and len(numbers) > 1:

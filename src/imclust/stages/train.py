@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imclust.artifacts import Order, plain, produce, read_manifest
-from imclust.checks import disk_space, refusal, seconds
-from imclust.encoders import ENCODERS, modules, revive_encoder
-from imclust.images import load_index
-from imclust.loader import all_pixels
-from imclust.log import say
-from imclust.stages._content import needs_content
+from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
+from imclust.core.checks import disk_space, seconds
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.data.images import load_index
+from imclust.data.loader import all_pixels
+from imclust.encoders import ENCODERS, method_modules, revive_encoder
+from imclust.encoders._base import needs_content
 
 if TYPE_CHECKING:
     Method = Any
@@ -21,10 +23,6 @@ else:
 
 
 MOST_EPOCHS = 2000  # under a budget
-CODE = (
-    *("fit", "plans", "augment", "losses", "memory", "lloyd", "networks", "foreign", "images"),
-    *("scan_training", "scanning", "loader", "repro"),
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Train:
     """An `index` artefact, from `download`."""
     out: Path
     """Where the weights go: weights.safetensors, checkpoints, steps.jsonl."""
-    start: Path | None = None
+    init_weights: Path | None = None
     """A `weights` artefact to go on from, for encoders that refine another."""
     budget: str | None = None
     """Time for training, such as 10m: as many epochs as this machine makes in it, by a short
@@ -58,20 +56,24 @@ def run(cfg: Train) -> None:
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
     config |= _length(cfg)
     given = getattr(cfg.encoder, "weights", None)
-    if given is not None and given.is_file():  # another file under the same name is another order
+    if given is not None and given.is_file():  # another file under the same name is another spec
         config["weights_stat"] = [given.stat().st_size, given.stat().st_mtime_ns]
     inputs = {"index": cfg.index}
-    if getattr(entry.method, "refines", False) != (cfg.start is not None):
-        needs = "given" if cfg.start is None else "left out: this encoder starts from nothing"
-        raise refusal(f"--start of {entry.name}", needs, cfg.start, "see train --help")
-    if cfg.start is not None:
-        config["base"] = read_manifest(cfg.start, "weights")["config"]
-        inputs["start"] = cfg.start
-    code = (*modules(config), *CODE)
-    order = Order("weights", config, inputs, code)
-    made = produce(
+    if getattr(entry.method, "refines", False) != (cfg.init_weights is not None):
+        needs = (
+            "given" if cfg.init_weights is None else "left out: this encoder starts from nothing"
+        )
+        raise input_error(
+            f"--init-weights of {entry.name}", needs, cfg.init_weights, "see train --help"
+        )
+    if cfg.init_weights is not None:
+        config["base"] = read_manifest(cfg.init_weights, "weights")["config"]
+        inputs["init_weights"] = cfg.init_weights
+    code = (__name__, *method_modules(config))
+    spec = ArtifactSpec("weights", config, inputs, code)
+    made = make_artifact(
         cfg.out,
-        order,
+        spec,
         lambda folder: _train(cfg, config, folder),
         force=cfg.force,
         keep_partial=True,
@@ -86,18 +88,18 @@ def _length(cfg: Train) -> dict[str, Any]:
     said |= {"--budget": cfg.budget, "--steps": cfg.steps}
     given = {flag: value for flag, value in said.items() if value is not None}
     if len(given) > 1:
-        raise refusal(" and ".join(given), "one of them", "both", "drop one")
+        raise input_error(" and ".join(given), "one of them", "both", "drop one")
     if cfg.steps is not None and cfg.steps < 1:
-        raise refusal("--steps", "at least 1", cfg.steps, "raise it")
+        raise input_error("--steps", "at least 1", cfg.steps, "raise it")
     if cfg.budget is not None:
         return {"budget": seconds(cfg.budget)}
     return {} if cfg.steps is None else {"steps": cfg.steps}
 
 
 def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from imclust.fit import RESUME, fit, load_weights, save_weights
-    from imclust.networks import parameter_count
-    from imclust.repro import isolated_seed, pick_device
+    from imclust.core.reproducibility import isolated_seed, pick_device
+    from imclust.training.fit import RESUME, fit, load_weights, save_weights
+    from imclust.training.networks import parameter_count
 
     name = config["method"]
     encoder = revive_encoder(config)
@@ -109,9 +111,9 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         network = encoder.network()
     facts: dict[str, Any] = {"encoder": name, "parameters": parameter_count(network)}
     facts |= encoder.pretrained(network)
-    if cfg.start is not None:
+    if cfg.init_weights is not None:
         base = revive_encoder(config["base"]).network()
-        load_weights(cfg.start / "weights.safetensors", base)
+        load_weights(cfg.init_weights / "weights.safetensors", base)
         with isolated_seed(cfg.seed, device):
             network = encoder.upon(base)
     say(f"{name}: {facts['parameters']:,} parameters")

@@ -8,15 +8,14 @@ from typing import Annotated
 
 import tyro
 
-from imclust import ledger
-from imclust.checks import refusal
-from imclust.clients import connect
-from imclust.clients._base import ChallengeClient
-from imclust.failures import Failure
-from imclust.locks import held
-from imclust.log import say
-from imclust.stages._parcel import Parcel, parcel, twin
-from imclust.stages._sending import board_of, follow, send
+from imclust.competitions import ledger
+from imclust.competitions.clients import connect
+from imclust.competitions.clients._base import ChallengeClient
+from imclust.competitions.upload import board_of, follow, send
+from imclust.competitions.upload_file import UploadFile, read_upload, twin
+from imclust.core.errors import ServiceError, input_error
+from imclust.core.locks import try_lock
+from imclust.core.log import say
 
 HALF = 0.5  # a two-class grouping under this is the other way round
 
@@ -53,10 +52,10 @@ class Upload:
 
 def run(cfg: Upload) -> None:
     """Run the stage."""
-    mine = parcel(cfg.submission, cfg.index, cfg.log, invert=cfg.invert, note=cfg.note)
+    mine = read_upload(cfg.submission, cfg.index, cfg.log, invert=cfg.invert, note=cfg.note)
     board = cfg.to or mine.board
     if not board:
-        raise refusal(
+        raise input_error(
             f"the board of {mine.challenge}",
             "SERVICE:CHALLENGE, such as kaggle:titanic",
             "none: the challenge has none of its own",
@@ -69,7 +68,7 @@ def run(cfg: Upload) -> None:
         return
     cfg.log.parent.mkdir(parents=True, exist_ok=True)
     lock = cfg.log.parent / f".upload-{client.service}-{client.slug}.lock"
-    with held(lock, f"submissions to {board} must be sent", "wait until it is done"):
+    with try_lock(lock, f"submissions to {board} must be sent", "wait until it is done"):
         row = _through(cfg, mine, client)
         low = row.public and float(row.public) < HALF
         other = twin(mine, cfg.log) if low else None
@@ -83,7 +82,7 @@ def run(cfg: Upload) -> None:
         _through(cfg, other, client)
 
 
-def _show(mine: Parcel, client: ChallengeClient, log: Path) -> None:
+def _show(mine: UploadFile, client: ChallengeClient, log: Path) -> None:
     """What would be sent, and to whom. Asks the service only where there is a key."""
     source = client.credentials()
     say(f"file    {mine.path}")
@@ -100,14 +99,14 @@ def _show(mine: Parcel, client: ChallengeClient, log: Path) -> None:
     try:
         say(f"as      {client.account()} (key from {source})")
         allowance = client.allowance()
-    except Failure as e:
+    except ServiceError as e:
         say(f"        {e}")
         return
     left = "not told" if allowance.left is None else str(allowance.left)
     say(f"left    {left} today{f' ({allowance.words})' if allowance.words else ''}")
 
 
-def _through(cfg: Upload, mine: Parcel, client: ChallengeClient) -> ledger.Row:
+def _through(cfg: Upload, mine: UploadFile, client: ChallengeClient) -> ledger.Row:
     """One file sent unless it was before, and followed; its row in the ledger."""
     try:
         row = send(mine, client, cfg.log, force=cfg.force)

@@ -1,0 +1,224 @@
+"""A run as a whole while it goes: its steps, the rate of the one at work, the time that is left.
+
+On a terminal a list that is drawn in place (rich); elsewhere plain lines, a few a minute.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from imclust.core.log import say, shown_by
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TRUST = 20.0  # seconds of work after which the pace measured counts as much as the one expected
+OVERDUE = 0.15  # share of the time it has taken that a late step is expected to go on
+EVERY = 15.0  # seconds between lines about a step off a terminal
+
+
+@dataclass
+class Part:
+    """One step on the list.
+
+    Args:
+        title: what the user reads. expected: seconds on the machine that was measured.
+        bar: the name of the progress bar that covers most of the step, if one does.
+        state: `waiting`, `at work`, `done` or `up to date`. took: seconds, when over.
+    """
+
+    title: str
+    expected: float
+    bar: str = ""
+    state: str = "waiting"
+    took: float = 0.0
+
+
+@dataclass(frozen=True)
+class Count:
+    """How far a progress bar is. rate: a second, 0 before it is known. total: 0 if unknown."""
+
+    what: str
+    n: float
+    total: float
+    rate: float
+    unit: str
+
+    @property
+    def left(self) -> float | None:
+        """Seconds, None while nobody can tell."""
+        return (self.total - self.n) / self.rate if self.rate and self.total else None
+
+    def text(self) -> str:
+        """`encode 210/3000 img, 7 %, 250 img/s`."""
+        if not self.total:
+            return f"{self.what} {self.n:.0f} {self.unit}"
+        done = f"{self.what} {self.n:.0f}/{self.total:.0f} {self.unit}, {self.n / self.total:.0%}"
+        return done + (f", {self.rate:.3g} {self.unit}/s" if self.rate else "")
+
+
+def pace(parts: list[Part]) -> float:
+    """Seconds that this machine takes for each that was expected, drawn to 1 while little was
+    measured."""
+    over = [p for p in parts if p.state == "done"]
+    return (TRUST + sum(p.took for p in over)) / (TRUST + sum(p.expected for p in over))
+
+
+def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) -> float:
+    """Seconds until all parts are over.
+
+    What is expected of each, times the pace of this machine. The part at work is measured by its
+    bar, where that covers it.
+
+    Args:
+        parts: in order, at most one at work. elapsed: seconds since that one began.
+        count: where its bar is.
+    """
+    left = pace(parts) * sum(p.expected for p in parts if p.state == "waiting")
+    for part in parts:
+        if part.state == "at work":
+            known = count.left if count is not None and count.what == part.bar else None
+            late = max(pace(parts) * part.expected - elapsed, OVERDUE * elapsed)
+            left += late if known is None else known
+    return left
+
+
+def format_duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `1 h 05 min`."""
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60} min {s % 60:02} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60:02} min"
+
+
+class Display:
+    """Shows the parts of a run. Use as a context manager, and `step` for each part in turn."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+        self._began = self._start = time.monotonic()
+        self._count: Count | None = None
+        self._told = 0.0
+        self._quiet = False
+        self._live: Any = None
+
+    def __enter__(self) -> Display:
+        """Start to draw, on a terminal."""
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(file=sys.stderr, force_jupyter=False)
+        if sys.stderr.isatty() and not console.is_dumb_terminal:
+            self._live = Live(
+                get_renderable=self._drawn,
+                console=console,
+                redirect_stdout=sys.stdout.isatty(),  # lines go above the list, unless to a file
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the list as it is."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    @contextmanager
+    def step(self, title: str, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+        """The block does the part of that title; it calls what it gets if nothing was to do.
+
+        Args:
+            quiet: keep the lines that it says to itself.
+        """
+        part = next(p for p in self.parts if p.title == title)
+        part.state, self._start, self._count, self._quiet = "at work", time.monotonic(), None, quiet
+        self._told = self._start
+        idle = False
+
+        def nothing() -> None:
+            nonlocal idle
+            idle = True
+
+        with shown_by(self._bar, self._hear):
+            yield nothing
+        part.took = time.monotonic() - self._start
+        part.state = "up to date" if idle else "done"
+        if self._live is None:
+            self._line(f"{title}: {'up to date' if idle else format_duration(part.took)}")
+
+    def _hear(self, text: str) -> None:
+        if not self._quiet and not text.endswith("is up to date"):
+            say_plainly(f"  {text}")
+
+    def _line(self, text: str) -> None:
+        """A line off a terminal: which step of how many, and what is left."""
+        over = sum(p.state in {"done", "up to date"} for p in self.parts)
+        left = seconds_left(self.parts, time.monotonic() - self._start, self._count)
+        about = "" if over == len(self.parts) else f"; about {format_duration(left)} left"
+        say_plainly(f"[{over}/{len(self.parts)}] {text}{about}")
+
+    def _bar(self, items: Iterable[Any] | None, what: str, **settings: Any) -> Any:
+        from tqdm import tqdm
+
+        display = self
+
+        class Bar(tqdm):  # type: ignore[misc]
+            """Counts and times as tqdm does; shown on the list."""
+
+            def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+                at = self.format_dict
+                unit, total = at["unit"].strip(), float(at["total"] or 0)
+                rate = at["rate"] or 0.0
+                if not rate and at["elapsed"]:
+                    rate = (at["n"] - at["initial"]) / at["elapsed"]
+                display._at(Count(what, float(at["n"]), total, float(rate), unit))
+                return True
+
+        return Bar(items, desc=what, disable=False, file=io.StringIO(), **settings)
+
+    def _at(self, count: Count) -> None:
+        self._count = count
+        if self._live is None and time.monotonic() - self._told > EVERY:
+            self._told = time.monotonic()
+            self._line(count.text())
+
+    def _drawn(self) -> RenderableType:
+        """The list, as rich draws it."""
+        from rich.table import Table
+        from rich.text import Text
+
+        now = time.monotonic()
+        table = Table.grid(padding=(0, 1))
+        marks = {"waiting": "·", "at work": "▶", "done": "✓", "up to date": "✓"}
+        bar = self._count.text() if self._count else ""
+        for part in self.parts:
+            details = {
+                "waiting": f"about {format_duration(pace(self.parts) * part.expected)}",
+                "at work": f"{format_duration(now - self._start)}  {bar}",
+                "done": format_duration(part.took),
+                "up to date": "up to date",
+            }[part.state]
+            style = {"waiting": "dim", "at work": "bold"}.get(part.state, "")
+            row = (Text(t, style, no_wrap=True) for t in (marks[part.state], part.title, details))
+            table.add_row(*row)
+        if any(p.state in {"waiting", "at work"} for p in self.parts):
+            left = seconds_left(self.parts, now - self._start, self._count)
+            text = (
+                f"{format_duration(now - self._began)} so far, about {format_duration(left)} left"
+            )
+        else:
+            text = f"{format_duration(now - self._began)} in all"
+        table.add_row(Text(""), Text(""), Text(text, "cyan", no_wrap=True))
+        return table
+
+
+def say_plainly(text: str) -> None:
+    """A line to the user, whoever listens to `say`."""
+    with shown_by(None, None):
+        say(text)

@@ -1,0 +1,96 @@
+"""What `cluster_folder` gives back: the answer by file, its summary, its gallery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imclust.cli.progress_display import format_duration
+from imclust.core.manifest import read_manifest
+from imclust.report.notebook import gallery
+from imclust.report.results import CENTRAL, AssignedImage, FolderAssignment, printable
+
+NAMED = 20  # unreadable files that a summary names
+
+
+@dataclass(frozen=True)
+class FolderResult:
+    """Every image of a folder with its cluster.
+
+    Args:
+        answer: rows, names of the clusters, what was set aside.
+        folder: of this run, with assignments.csv. clusters: the `assignment` artefact.
+        report: the page to look at; None for images that were placed later.
+        piles: the folder of links or copies by cluster, where one was wanted.
+        took: seconds of each step, 0 where it was up to date. seconds: in all.
+    """
+
+    answer: FolderAssignment
+    folder: Path
+    clusters: Path
+    report: Path | None
+    piles: Path | None
+    took: dict[str, float]
+    seconds: float
+
+    @property
+    def assignments(self) -> list[AssignedImage]:
+        """A row an image: file, cluster, confidence, runner_up, distance."""
+        return self.answer.rows
+
+    @property
+    def n_clusters(self) -> int:
+        """K."""
+        return len(self.answer.names)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Images of every cluster, in their order."""
+        clusters = [row.cluster for row in self.answer.rows]
+        return [clusters.count(c) for c in range(self.n_clusters)]
+
+    def evidence(self) -> str:
+        """One sentence on where K comes from."""
+        doc = read_manifest(self.clusters)
+        if doc["config"]["method"] == "predict":
+            return f"K = {self.n_clusters}, the clusters of {self.clusters.parents[1] / 'clusters'}"
+        if "k_favourites" not in doc:
+            return f"K = {self.n_clusters}, as given"
+        votes = ", ".join(f"{name} {k}" for name, k in doc["k_favourites"].items())
+        doubt = (
+            "" if doc["k_clear"] else "; no K is well supported, so look at the table or set one"
+        )
+        return f"K = {self.n_clusters} by vote ({votes}){doubt}: {self.clusters / 'k.png'}"
+
+    def summary(self) -> list[str]:
+        """What the user wants to know at the end, as lines for a terminal."""
+        lines = ["", "cluster  images  confidence  most central images"]
+        for c, size in enumerate(self.sizes):
+            members = self.answer.members(c)
+            mean = sum(self.answer.rows[i].confidence for i in members) / max(size, 1)
+            shown = ", ".join(printable(self.answer.rows[i].file) for i in members[:CENTRAL])
+            name = f"  [{self.answer.names[c]}]" if self.answer.names[c] else ""
+            lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
+        lines += ["", self.evidence(), *self._aside()]
+        times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
+        lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
+        lines.append(f"{len(self.answer.rows)} images in {format_duration(self.seconds)}")
+        lines.append(f"table: {self.folder / 'assignments.csv'}")
+        if self.piles is not None:
+            lines.append(f"images by cluster: {self.piles}")
+        if self.report is not None:
+            lines.append(f"look at it: python -m webbrowser -t {self.report.resolve().as_uri()}")
+        return lines
+
+    def _aside(self) -> list[str]:
+        aside = self.answer.set_aside
+        if not aside:
+            return []
+        shown = ", ".join(printable(file) for file, _ in aside[:NAMED])
+        more = f" and {len(aside) - NAMED} more" if len(aside) > NAMED else ""
+        files = f"{len(aside)} file{'s' * (len(aside) != 1)} that cannot be read"
+        lines = [f"set aside, in no cluster: {files}: {shown}{more}"]
+        return [*lines, f"why: {self.folder / 'set_aside.csv'}"]
+
+    def _repr_html_(self) -> str:
+        return gallery(self.answer, self.evidence())

@@ -1,0 +1,186 @@
+"""An answer after a user's corrections: merged, renamed, images put where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from imclust.clustering.corrections import Corrections, IdPairs
+from imclust.clustering.neighbor_graph import joint_graph
+from imclust.clustering.pairwise_constraints import Pairs, apply_pairs, must_link_groups
+from imclust.clustering.preprocessing import prepare
+from imclust.clustering.size_constraints import softmax
+
+REACH = 0.8
+"""Share of a move that is handed on from neighbour to neighbour, see `followed`."""
+STEPS = 50
+TINY = 1e-300
+"""What a posterior of 0 counts as where posteriors are multiplied over pairs."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """An answer and all that was said of it so far.
+
+    Args:
+        ids: (n,) str.
+        probabilities: (n, k) float32 before any correction but merging.
+        must_link, cannot_link: pairs of row numbers, those given beforehand too.
+        weights: (n,) float64, how much of its posterior is a row's own: of rows that pairs given
+            beforehand hold together, each has the product of all already.
+        was: (clusters of the first answer,) the number in [0, k) of each by now.
+        fixed: row -> cluster of images that were moved. names: cluster -> its name.
+        links: how many must-link and cannot-link pairs were said afterwards.
+    """
+
+    ids: np.ndarray
+    probabilities: np.ndarray
+    must_link: Pairs
+    cannot_link: Pairs
+    weights: np.ndarray
+    was: tuple[int, ...]
+    fixed: Mapping[int, int] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
+    links: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def first(cls, ids: np.ndarray, p: np.ndarray, must_link: Pairs, cannot_link: Pairs) -> Self:
+        """The answer p (n, k) before any correction, made with these pairs of rows."""
+
+        group = must_link_groups(len(ids), must_link)
+        weights = 1 / np.bincount(group)[group]
+        return cls(ids, p, must_link, cannot_link, weights, tuple(range(p.shape[1])))
+
+    def after(self, said: Corrections) -> Corrected:
+        """The same with one more file of corrections, which speaks of this answer.
+
+        What was said last of an image's place or a cluster's name stands. Of several names of
+        clusters that become one, it is that of the lowest number.
+
+        Raises:
+            Refusal: it names an image or a cluster that the answer has not.
+        """
+        k = self.probabilities.shape[1]
+        said.check(self.ids.tolist(), k)
+        where = {i: r for r, i in enumerate(self.ids.tolist())}
+        to = merged_numbers(said.merge, k)
+        fixed = {**self.fixed, **{where[i]: c for i, c in said.move.items()}}
+        named = {**self.names, **said.names}
+        return replace(
+            self,
+            probabilities=_summed(self.probabilities, to),
+            must_link=self.must_link + _rows(said.must_link, where),
+            cannot_link=self.cannot_link + _rows(said.cannot_link, where),
+            was=tuple(to[c] for c in self.was),
+            fixed={row: to[c] for row, c in fixed.items()},
+            names={to[c]: named[c] for c in sorted(named, reverse=True) if named[c]},
+            links=(self.links[0] + len(said.must_link), self.links[1] + len(said.cannot_link)),
+        )
+
+    def answer(self, z: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        """Probabilities (n, k) float32 that keep everything that was said, and the facts of it.
+
+        Moved images are certain of their cluster; images that are neither moved nor linked nor
+        close to moved ones keep what they had, to the bit.
+
+        Args:
+            z: (n, d) float, in which images are close or not.
+
+        Raises:
+            Refusal: moves and pairs contradict each other.
+        """
+
+        p = np.array(self.probabilities)
+        q, followers = p.astype(np.float64), np.empty(0, np.int64)
+        rows, clusters = np.array(list(self.fixed.items()), np.int64).reshape(-1, 2).T
+        if len(rows):
+            q, followers = followed(q, rows, clusters, z)
+            q[rows] = np.eye(q.shape[1])[clusters]
+            changed = np.union1d(followers, rows)
+            p[changed] = q[changed]
+        pairs = self.must_link + self.cannot_link
+        if pairs:
+            log_q = np.log(np.maximum(q, TINY)) * self.weights[:, None]
+            log_q[rows] = np.where(q[rows] == 1, 0.0, -np.inf)
+            log_q, _ = apply_pairs(log_q, self.must_link, self.cannot_link, self.ids.tolist())
+            touched = np.unique(pairs)
+            p[touched] = softmax(log_q[touched])
+            followers = np.setdiff1d(followers, touched)
+        return p, self._facts(len(followers))
+
+    def _facts(self, followers: int) -> dict[str, Any]:
+        k = self.probabilities.shape[1]
+        must_link_groups = [[c for c, to in enumerate(self.was) if to == new] for new in range(k)]
+        facts: dict[str, Any] = {
+            "merged": [group for group in must_link_groups if len(group) > 1],
+            "moved": len(self.fixed),
+            "followed": followers,
+            "must_link": self.links[0],
+            "cannot_link": self.links[1],
+            "names": {str(c): self.names[c] for c in sorted(self.names)},
+            "was": list(self.was),
+        }
+        named = {"names": [self.names.get(c, "") for c in range(k)]} if self.names else {}
+        return {"corrections": facts, **named}
+
+
+def merged_numbers(must_link_groups: tuple[tuple[int, ...], ...], k: int) -> tuple[int, ...]:
+    """(k,) new number of every cluster: dense, in the order of the lowest that becomes part."""
+    first = {c: min(group) for group in must_link_groups for c in group}
+    heads = [first.get(c, c) for c in range(k)]
+    dense = {head: new for new, head in enumerate(sorted(set(heads)))}
+    return tuple(dense[head] for head in heads)
+
+
+def followed(
+    q: np.ndarray, rows: np.ndarray, clusters: np.ndarray, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posteriors of images that lie among moved ones, moved along.
+
+    What a move changed, one-hot minus posterior, is handed on along the graph of nearest
+    neighbours, REACH of it each time (the first step of Correct and Smooth, Huang et al. 2021).
+    One moved image alone takes hardly any other along; several in one place do. When 5, 20, 60 or
+    150 wrong images of at most 1200 were moved, on seven labelled sets and two heads each, the mean
+    accuracy of the rest (five draws) rose or stayed; with REACH 0.85, or when each of the ten
+    nearest neighbours of a moved image was moved by its closeness alone, it fell on some.
+
+    Args:
+        q: (n, k) float64, rows sum to one.
+        rows, clusters: (m,) int, the moved images and where to.
+        z: (n, d) float.
+
+    Returns:
+        A copy of q in which rows whose largest entry another cluster has now are changed, and the
+        numbers of these, without the moved ones.
+    """
+
+    graph = joint_graph([prepare(z, "pca").rows])
+    change = np.zeros_like(q)
+    change[rows] = np.eye(q.shape[1])[clusters] - q[rows]
+    total = change
+    for _ in range(STEPS):
+        total = change + REACH * (graph @ total)
+    moved = np.maximum(q + total, 0)
+    moved /= moved.sum(1, keepdims=True)
+    others = np.setdiff1d(np.flatnonzero(moved.argmax(1) != q.argmax(1)), rows)
+    q = q.copy()
+    q[others] = moved[others]
+    return q, others
+
+
+def _summed(p: np.ndarray, to: tuple[int, ...]) -> np.ndarray:
+    """(n, k) -> (n, new k): columns of clusters that become one, added."""
+
+    if len(set(to)) == len(to):
+        return p
+    out = np.zeros((len(p), max(to) + 1), p.dtype)
+    for old, new in enumerate(to):
+        out[:, new] += p[:, old]
+    return out
+
+
+def _rows(pairs: IdPairs, where: Mapping[str, int]) -> Pairs:
+    return tuple((where[a], where[b]) for a, b in pairs)

@@ -1,0 +1,159 @@
+"""Many small networks in one tensor program, and the loop that trains them until they stand still.
+
+All tensors have the heads in front: parameters (h, in, out), activations (h, n, out). Sixteen
+heads of a few hundred thousand numbers then cost little more than one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from imclust.core.log import progress
+from imclust.core.reproducibility import pick_device
+
+
+class MLPEnsemble:
+    """`h` perceptrons with GELU between layers, each with weights of its own.
+
+    Args:
+        heads: h. widths: of the layers, input first. generator: of the CPU; decides the weights.
+        device: where they live.
+    """
+
+    def __init__(
+        self, heads: int, widths: tuple[int, ...], generator: torch.Generator, device: str
+    ) -> None:
+        self.weights, self.biases = [], []
+        for a, b in itertools.pairwise(widths):
+            w = torch.randn(heads, a, b, generator=generator) / a**0.5
+            self.weights.append(w.to(device).requires_grad_())
+            self.biases.append(torch.zeros(heads, 1, b, device=device, requires_grad=True))
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All of them, for an optimiser."""
+        return self.weights + self.biases
+
+    def __call__(self, x: Tensor, parameters: list[Tensor] | None = None) -> Tensor:
+        """x (n, in), the same for all heads, or (h, n, in) -> (h, n, out).
+
+        With `parameters` (as from `self.parameters`) those numbers stand in for its own.
+        """
+        every = parameters or self.parameters
+        weights, biases = every[: len(self.weights)], every[len(self.weights) :]
+        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            x = linear(x, w) + b
+            if i + 1 < len(weights):
+                x = functional.gelu(x)
+        return x
+
+
+def linear(x: Tensor, weights: Tensor) -> Tensor:
+    """x (n, a) or (h, n, a) times weights (h, a, b) -> (h, n, b); shared rows in one product."""
+    if x.ndim == 3:
+        return torch.bmm(x, weights)
+    heads, a, b = weights.shape
+    flat = x @ weights.transpose(0, 1).reshape(a, heads * b)
+    return flat.view(len(x), heads, b).transpose(0, 1)
+
+
+def mean_entropy(p: Tensor) -> Tensor:
+    """Entropy (h,) in nats of each head's mean answer; p (h, n, k)."""
+    q = p.mean(1)
+    return -(q * q.clamp_min(1e-8).log()).sum(1)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a training goes on.
+
+    Args:
+        steps: at most. batch: rows a step, all rows if there are fewer.
+        window: steps whose mean loss is compared with that of the window before.
+        tolerance: of the loss, relative to its size; less improvement than that of the best head
+            ends the training.
+    """
+
+    steps: int
+    batch: int
+    window: int = 50
+    tolerance: float = 1e-3
+
+
+def train(
+    n: int,
+    step: Callable[[Tensor, int], Tensor],
+    optimiser: torch.optim.Optimizer,
+    schedule: Schedule,
+    generator: torch.Generator,
+    what: str,
+) -> tuple[np.ndarray, int]:
+    """Run `step` on batches until the loss stands still.
+
+    Args:
+        n: rows. step: (rows (b,) int64, number of the step) -> loss (h,) of every head; their sum
+            is what descends, heads share no parameter.
+        optimiser: over the parameters that `step` uses.
+        generator: of the CPU; decides the batches.
+        what: name on the progress bar.
+
+    Returns:
+        Mean loss (h,) float64 of the last window, and the steps taken.
+    """
+    device = optimiser.param_groups[0]["params"][0].device
+    seen: list[Tensor] = []
+    before: Tensor | None = None
+    bar = progress(None, what, total=schedule.steps, unit="step", leave=False)
+    with bar:
+        for t, rows in zip(range(schedule.steps), batches(n, schedule.batch, generator)):  # noqa: B905
+            loss = step(rows.to(device), t)
+            optimiser.zero_grad(set_to_none=True)
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            seen.append(loss.detach())
+            bar.update()
+            if (t + 1) % schedule.window == 0:
+                now = torch.stack(seen[-schedule.window :]).mean(0)
+                if before is not None and _stands(before, now, schedule.tolerance):
+                    break
+                before = now
+    last = torch.stack(seen[-schedule.window :]).mean(0).double().cpu().numpy()
+    return last, len(seen)
+
+
+def _stands(before: Tensor, now: Tensor, tolerance: float) -> bool:
+    """Whether no head got better by more than the tolerance."""
+    return bool(((before - now) < tolerance * before.abs().clamp_min(1e-6)).all())
+
+
+def batches(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Endless batches (b,) int64 without replacement within an epoch; b = min(batch, n)."""
+    batch = min(batch, n)
+    while True:
+        order = torch.randperm(n, generator=generator)
+        for a in range(0, n - batch + 1, batch):
+            yield order[a : a + batch]
+
+
+def on_device(x: np.ndarray) -> Tensor:
+    """(n, d) float32 on the GPU where there is one."""
+    return torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(pick_device())
+
+
+def softmax_of(x: Tensor, stack: MLPEnsemble, parameters: list[Tensor], scale: float) -> Tensor:
+    """Probabilities (n, k) of one head, `parameters` (1, ...), on rows x (n, d) times `scale`."""
+    return torch.softmax(stack(x * scale, parameters), 2)[0]
+
+
+def in_blocks(forward: Callable[[Tensor], Tensor], x: np.ndarray, block: int = 16384) -> np.ndarray:
+    """`forward` of rows x (n, d) without gradients, so many rows at a time: (n, k) float32."""
+    with torch.no_grad():
+        parts = [forward(on_device(x[a : a + block])).cpu() for a in range(0, len(x), block)]
+    return torch.cat(parts).numpy().astype(np.float32)

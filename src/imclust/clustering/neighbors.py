@@ -1,0 +1,63 @@
+"""Exact nearest neighbours in chunks, and what is measured with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def nearest_neighbors(
+    queries: np.ndarray, rows: np.ndarray, k: int, *, same: bool = False, chunk: int = 1024
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of each query by Euclidean distance, nearest first.
+
+    Args:
+        queries: (m, d) float32. rows: (n, d) float32.
+        k: how many, at most n (n - 1 with `same`).
+        same: queries and rows are the same array; a row is not its own neighbour.
+        chunk: queries at a time; memory is chunk x n.
+
+    Returns:
+        indices (m, k) int64 and distances (m, k) float32; ties go to the lower index.
+    """
+
+    rows = np.asarray(rows, np.float32)
+    square = np.einsum("ij,ij->i", rows, rows)
+    index = np.empty((len(queries), k), np.int64)
+    distance = np.empty((len(queries), k), np.float32)
+    for a in range(0, len(queries), chunk):
+        q = np.asarray(queries[a : a + chunk], np.float32)
+        d = square - 2 * (q @ rows.T)
+        if same:
+            d[np.arange(len(q)), np.arange(a, a + len(q))] = np.inf
+        part = np.sort(np.argpartition(d, k - 1, axis=1)[:, :k], axis=1)
+        near = np.take_along_axis(d, part, 1)
+        order = np.argsort(near, axis=1, kind="stable")
+        index[a : a + chunk] = np.take_along_axis(part, order, 1)
+        near = np.take_along_axis(near, order, 1) + np.einsum("ij,ij->i", q, q)[:, None]
+        distance[a : a + chunk] = np.sqrt(np.maximum(near, 0))
+    return index, distance
+
+
+def trustworthiness(x: np.ndarray, e: np.ndarray, k: int = 12, *, chunk: int = 1024) -> float:
+    """How far neighbours in an embedding are neighbours in the original space, in [0, 1].
+
+    Venna and Kaski 2001, eq. 1, Euclidean; the chunked twin of
+    `sklearn.manifold.trustworthiness`, whose n x n ranks do not fit for large n.
+
+    Args:
+        x: (n, d) original. e: (n, 2) embedding. k: neighbours, below n / 2.
+    """
+
+    n = len(x)
+    x = np.asarray(x, np.float32)
+    near, _ = nearest_neighbors(e, e, k, same=True, chunk=chunk)
+    square = np.einsum("ij,ij->i", x, x)
+    penalty = 0
+    for a in range(0, n, chunk):
+        d = square - 2 * (x[a : a + chunk] @ x.T)
+        d[np.arange(len(d)), np.arange(a, a + len(d))] = -np.inf
+        mine = np.take_along_axis(d, near[a : a + chunk], 1)
+        for j in range(k):
+            rank = (d < mine[:, j : j + 1]).sum(1)
+            penalty += int(np.maximum(rank - k, 0).sum())
+    return 1 - 2 * penalty / (n * k * (2 * n - 3 * k - 1))

@@ -1,0 +1,121 @@
+"""Preparations of a space before it is clustered: centred, shortened, whitened, of unit length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+Preparation = Literal["raw", "unit", "pca", "power", "white"]
+DIMS = 64  # directions that pca, power and white keep
+# Directions of less than this share of the largest spread are rounding; whitening would blow
+# them up to the size of the signal.
+LEAST_SPREAD = 1e-4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A space made ready.
+
+    Args:
+        rows: (n, d') float32.
+        apply: the same for further rows (m, d) -> (m, d').
+    """
+
+    rows: np.ndarray
+    apply: Callable[[np.ndarray], np.ndarray]
+
+
+def unit_rows(z: np.ndarray) -> np.ndarray:
+    """(n, d) float32 with rows of length 1; rows of zeros stay."""
+
+    z = np.asarray(z, np.float32)
+    norm = np.linalg.norm(z, axis=1, keepdims=True)
+    return z / np.where(norm == 0, np.float32(1), norm)
+
+
+def concatenate_unit_rows(spaces: list[np.ndarray]) -> np.ndarray:
+    """Spaces (n, d_v) side by side with unit rows in each; a single one as it is."""
+
+    return spaces[0] if len(spaces) == 1 else np.hstack([unit_rows(s) for s in spaces])
+
+
+def power_rows(z: np.ndarray) -> np.ndarray:
+    """Signed square roots (Perronnin et al. 2010, eq. 5), so that a few loud features no longer
+    decide, in rows of length 1."""
+
+    z = np.asarray(z, np.float32)
+    return unit_rows(np.sign(z) * np.sqrt(np.abs(z)))
+
+
+def prepare(z: np.ndarray, how: Preparation, dims: int = DIMS) -> Prepared:
+    """Bring a space into the shape that distances are taken in.
+
+    - raw: as it is. unit: rows of length 1, so that directions count and lengths do not.
+    - pca: unit, centred, the `dims` widest principal directions, unit again.
+    - power: the signed square root first, then as pca.
+    - white: as power, but every direction brought to the same spread.
+
+    Args:
+        z: (n, d) float.
+        dims: at most min(n - 1, d) are kept.
+
+    Returns:
+        The rows and the function for new ones; float32.
+    """
+
+    if how == "raw":
+        return Prepared(_float32(z), _float32)
+    if how == "unit":
+        return Prepared(unit_rows(z), unit_rows)
+    first = unit_rows if how == "pca" else power_rows
+    rows = first(z)
+    mean, axes, spread = principal(rows, dims)
+    if how == "white":
+        axes = axes / np.maximum(spread, LEAST_SPREAD * spread.max(initial=1e-12))
+    return Prepared(
+        unit_rows((rows - mean) @ axes), partial(_project, first=first, mean=mean, axes=axes)
+    )
+
+
+def _float32(z: np.ndarray) -> np.ndarray:
+
+    return np.asarray(z, np.float32)
+
+
+def _project(
+    z: np.ndarray, first: Callable[[np.ndarray], np.ndarray], mean: np.ndarray, axes: np.ndarray
+) -> np.ndarray:
+    return unit_rows((first(z) - mean) @ axes)
+
+
+def principal(x: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean (d,), the widest principal directions (d, q) and the spread (q,) along each.
+
+    From the covariance, or from the rows' inner products where there are fewer rows than columns;
+    each direction's largest entry is positive, so that the same rows give the same signs.
+
+    Args:
+        x: (n, d) float32. dims: at most; q = min(dims, n - 1, d), at least 1.
+    """
+    from scipy.linalg import eigh
+
+    n, d = x.shape
+    q = max(1, min(dims, n - 1, d))
+    mean = x.mean(0)
+    centred = (x - mean).astype(np.float32)
+    small = n < d
+    gram = (centred @ centred.T if small else centred.T @ centred).astype(np.float64)
+    size = len(gram)
+    values, vectors = eigh(gram, subset_by_index=(size - q, size - 1))
+    spread = np.sqrt(np.maximum(values[::-1], 0) / n)
+    axes = vectors[:, ::-1]
+    if small:
+        axes = centred.T @ axes
+        length = np.linalg.norm(axes, axis=0)
+        axes = axes / np.where(length > 1e-12, length, 1)
+    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(q)])
+    return mean, axes.astype(np.float32), spread.astype(np.float32)

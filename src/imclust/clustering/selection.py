@@ -1,0 +1,167 @@
+"""Which of many clusterings to believe, without a label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from imclust.clustering.learnability import learnability
+from imclust.clustering.metrics import (
+    cosine_silhouette,
+    effective_clusters,
+    hungarian_accuracy,
+    pairwise_ari,
+)
+
+SAMPLE = 3000  # rows that a single answer is judged on
+COLLAPSED = 0.3  # of K: fewer effective clusters are no answer
+TRIVIAL = 0.5  # agreement with brightness, file size or row order that is looked into
+LEAST = 20  # rows of a known nuisance below which nothing is said of it
+AGREEMENT = 0.3  # power of the agreement with the other candidates in the score
+ALONE = 0.01  # least agreement that counts
+ODD_ONE = 3.0  # times the median candidate's agreement: only an outlier is thrown out
+
+
+@dataclass
+class Candidate:
+    """One clustering that could be the answer.
+
+    Args:
+        name: how it was made. view: the space or spaces it was made in.
+        labels: (m,) int64 in [0, k), of the rows that candidates are compared on.
+        whole: (n,) int64 of all rows, for those that could be the answer.
+        repeats: one of several runs of the same head from other seeds.
+        seconds: that it took.
+        numbers: what was measured of it, all in [0, 1] or [-1, 1], high is good.
+        score: in [0, 1]; what candidates are compared by, see `measure`.
+        reason: why it was thrown out; empty for those that were not.
+    """
+
+    name: str
+    view: str
+    labels: np.ndarray
+    whole: np.ndarray | None = None
+    repeats: bool = False
+    seconds: float = 0.0
+    numbers: dict[str, float] = field(default_factory=dict)
+    score: float = 0.0
+    reason: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """What a table of candidates says of it."""
+        numbers = {name: round(value, 4) for name, value in self.numbers.items()}
+        return {
+            "head": self.name,
+            "view": self.view,
+            "score": round(self.score, 4),
+            **numbers,
+            "seconds": round(self.seconds, 2),
+            "thrown out": self.reason,
+        }
+
+
+def collapse(labels: np.ndarray, k: int) -> str:
+    """Why a clustering counts as collapsed, or nothing."""
+
+    used, effective = len(np.unique(labels)), effective_clusters(labels, k)
+    if used < k:
+        return f"only {used} of {k} clusters are used"
+    if effective < max(COLLAPSED * k, 1.05):
+        return f"collapsed: {effective:.2f} effective clusters of {k}"
+    return ""
+
+
+def reject_nuisance_copies(
+    candidates: list[Candidate], nuisances: dict[str, np.ndarray], k: int
+) -> None:
+    """Throw out answers that only repeat a nuisance; sets their `reason`.
+
+    A nuisance (n,), NaN where it is not known, is cut into k parts of equal size. Agreement alone
+    proves nothing: where rows lie class by class, row order agrees with every good answer. Thrown
+    out is therefore what agrees with the nuisance far more than the median candidate does.
+    """
+
+    for name, values in nuisances.items():
+        known = np.flatnonzero(~np.isnan(values))
+        order = np.argsort(values[known], kind="stable")
+        parts = np.empty(len(order), np.int64)
+        parts[order] = np.arange(len(order)) * k // max(len(order), 1)
+        if len(known) < LEAST:
+            continue
+        alike = pairwise_ari([parts, *(c.labels[known] for c in candidates)])[0, 1:]
+        bound = max(TRIVIAL, ODD_ONE * float(np.median(alike)))
+        for candidate, a in zip(candidates, alike, strict=True):
+            if a > bound and not candidate.reason:
+                candidate.reason = f"repeats {name} (agreement {a:.2f})"
+
+
+def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> None:
+    """Measure every candidate in every view; sets `numbers`, and `score`: learnability times
+    evenness times agreement to the power of AGREEMENT. The last decides where nearly every answer
+    is learnable and even, as with two clusters.
+
+    - learnability: how well linear classifiers predict it on rows held out (TURTLE's score).
+    - silhouette: cosine, pooled over the views (the robust default of Zhao and others, ACE 2024).
+    - agreement: mean adjusted Rand index with all others.
+    - within: the same with the others of its own view.
+    - evenness: effective clusters over k.
+
+    Args:
+        views: (n, d_v) unit rows, of all spaces that candidates were made in.
+    """
+
+    labellings = [c.labels for c in candidates]
+    learned = learnability(views, labellings)
+    alike = pairwise_ari(labellings)
+    np.fill_diagonal(alike, np.nan)
+    own = np.array([c.view for c in candidates])
+    for i, c in enumerate(candidates):
+        mates = alike[i][(own == c.view) & (np.arange(len(own)) != i)]
+        evenness = effective_clusters(c.labels, k) / k
+        shared = max(_mean(alike[i]), ALONE) ** AGREEMENT if len(candidates) > 1 else 1.0
+        c.numbers = {
+            "learnability": float(learned[i]),
+            "silhouette": float(np.mean([cosine_silhouette(v, c.labels) for v in views])),
+            "agreement": _mean(alike[i]),
+            "within": _mean(mates),
+            "evenness": evenness,
+        }
+        c.score = float(learned[i]) * evenness * shared
+
+
+def _mean(values: np.ndarray) -> float:
+
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def expected_accuracy(answer: Candidate, candidates: list[Candidate]) -> float:
+    """Mean share of rows on which the better half of the other candidates agrees, best naming.
+
+    Two clusterings that err independently agree about as often as the worse of them is right.
+    """
+
+    others = [c for c in candidates if c is not answer and not c.reason]
+    others = sorted(others, key=lambda c: -c.score)[: max(1, len(others) // 2)]
+    if not others:
+        return 1.0
+    return float(np.mean([hungarian_accuracy(answer.labels, c.labels) for c in others]))
+
+
+def label_free_score(labels: np.ndarray, spaces: list[np.ndarray], k: int, seed: int) -> float:
+    """A number in [0, 1] to compare answers by that were not candidates together: learnability
+    times evenness, on at most SAMPLE random rows, in every space as `power` and `white` views.
+
+    Args:
+        labels: (n,) int64. spaces: (n, d_v) float each.
+    """
+
+    from imclust.clustering.preprocessing import prepare
+
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:SAMPLE])
+    few = labels[rows]
+    views = [prepare(s[rows], how).rows for s in spaces for how in ("power", "white")]
+    learned = float(learnability(views, [few])[0])
+    return learned * effective_clusters(few, k) / k

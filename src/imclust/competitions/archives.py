@@ -1,0 +1,111 @@
+"""Unpacking zip archives that strangers made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from imclust.core.checks import disk_space
+from imclust.core.errors import ServiceError
+from imclust.core.files import replace_text
+from imclust.core.locks import try_lock
+from imclust.core.log import progress
+from imclust.core.manifest import file_digest
+
+MEMBERS = 2_000_000  # more files than that are no data set for one machine
+RATIO, SMALL = 200, 1 << 30  # unpacked bytes a packed one, past the first GiB
+PIECE = 1 << 20
+DONE = ".unpacked.json"
+
+
+def unzip(archive: Path, folder: Path) -> bool:
+    """Unpack `archive` into `folder`, all of it or nothing; returns whether it was done now.
+
+    An archive is refused whole when a single member has an absolute path, climbs out with `..`,
+    is a link, shares its name with another (also but for case), is encrypted or damaged (CRC), or
+    when it is a bomb: more than 200 bytes a packed byte past the first GiB.
+
+    Raises:
+        Failure: of kind corrupt; Refusal: no room on the disk, or another process is at it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.parent / f".{folder.name}.lock"
+    with try_lock(lock, f"{folder} must be unpacked", "wait for it"):
+        digest = file_digest(archive)
+        note = folder / DONE
+        if note.is_file() and json.loads(note.read_text())["archive"] == digest:
+            return False
+        staging = folder.parent / f".{folder.name}.partial"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            _unpack(archive, staging)
+            replace_text(staging / DONE, json.dumps({"archive": digest}) + "\n")
+            shutil.rmtree(folder, ignore_errors=True)
+            os.rename(staging, folder)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+    return True
+
+
+def _unpack(archive: Path, staging: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as z:
+            members = checked(archive, z)
+            total = sum(m.file_size for m in members)
+            disk_space(staging, total)
+            bar = progress(
+                None, f"unpacking {archive.name}", total=total, unit="B", unit_scale=True
+            )
+            with bar:
+                for member in members:
+                    target = staging / PurePosixPath(member.filename)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with z.open(member) as source, target.open("wb") as f:
+                        while piece := source.read(PIECE):
+                            f.write(piece)
+                            bar.update(len(piece))
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as e:
+        raise _bad(archive, f"a damaged one ({e})", "fetch it again") from None
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as e:
+        raise _bad(
+            archive, f"a file where a folder must be ({e.filename})", "pack it again"
+        ) from None
+
+
+def checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The files of an archive that is safe to unpack.
+
+    Raises:
+        Failure: it is not, see `unzip`.
+    """
+    members = [m for m in z.infolist() if not m.is_dir()]
+    for m in z.infolist():
+        path = PurePosixPath(m.filename)
+        drive = len(m.filename) > 1 and m.filename[1] == ":"
+        if path.is_absolute() or drive or ".." in path.parts or "\\" in m.filename:
+            raise _bad(archive, f"{m.filename!r}, which leads out of its folder", "do not trust it")
+        if stat.S_ISLNK(m.external_attr >> 16):
+            raise _bad(archive, f"the link {m.filename!r}", "pack it again without links")
+        if m.flag_bits & 1:
+            raise _bad(archive, f"{m.filename!r}, which is encrypted", "unpack it by hand")
+    folded = [str(PurePosixPath(m.filename)).casefold() for m in members]
+    if len(set(folded)) != len(folded):
+        raise _bad(archive, "two of the same name", "pack it again")
+    total, packed = sum(m.file_size for m in members), archive.stat().st_size
+    if len(members) > MEMBERS or total > max(SMALL, RATIO * packed):
+        got = f"{len(members)} files, {total / 2**30:.0f} GiB from {packed / 2**20:.1f} MiB"
+        raise _bad(archive, got, "unpack it by hand if you trust it")
+    return members
+
+
+def _bad(archive: Path, got: str, do: str) -> ServiceError:
+    return ServiceError(
+        "corrupt", f"{archive.name} must be a sound zip of plain files; got {got}; {do}."
+    )

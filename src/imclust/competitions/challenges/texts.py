@@ -1,0 +1,87 @@
+"""`texts`: one text a row of a csv table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from imclust.competitions.challenges import CHALLENGES
+from imclust.competitions.challenges._base import Challenge, LocalData
+from imclust.core.errors import input_error
+from imclust.core.records import write_csv
+from imclust.data.images import ImageRow
+from imclust.data.texts import COLUMN, read_table
+
+
+@dataclass(frozen=True)
+class TextsConfig(LocalData):
+    """A csv table of texts (--data-dir is the file). You say how many clusters: K=<n>."""
+
+    text_column: str = "text"
+    """Column that holds the texts."""
+    id_column: str | None = None
+    """Column of the ids; unless given `id` where there is one, else rows count from 0."""
+    label_column: str | None = None
+    """Column of true classes, for scoring only; rows where it is empty are not scored."""
+
+
+@CHALLENGES.register("texts", TextsConfig, paper="anybody's texts")
+def texts(cfg: TextsConfig, files: Path) -> Challenge:
+    """Ids and texts are copied to `files`/texts.csv, columns id and text; rows point there.
+
+    Raises:
+        Refusal: no csv table, a column it has not, an empty text, a repeated id, one row.
+    """
+    data = cfg.data_dir
+    if not data.is_file():
+        raise input_error(str(data), "a csv file", "a folder", "set DATA_DIR to the file itself")
+    header, table = read_table(data)
+    if len(table) < 2:
+        raise input_error(str(data), "a table of at least two texts", len(table), "add rows")
+    sentences = _column(data, header, table, cfg.text_column, "--text-column")
+    id_column = cfg.id_column or ("id" if "id" in header else None)
+    ids = [str(i) for i in range(len(table))]
+    if id_column is not None:
+        ids = _column(data, header, table, id_column, "--id-column")
+    _check(ids, sentences, cfg.text_column)
+    labels: dict[str, str] = {}
+    if cfg.label_column is not None:
+        classes = _column(data, header, table, cfg.label_column, "--label-column")
+        labels = {i: c for i, c in zip(ids, classes, strict=True) if c}
+    files.mkdir(parents=True, exist_ok=True)
+    copy = files / "texts.csv"
+    write_csv(copy, ("id", COLUMN), zip(ids, sentences, strict=True))
+    rows = [
+        ImageRow(i, "train", str(copy), str(n), digest=hashlib.sha256(s.encode()).hexdigest()[:16])
+        for n, (i, s) in enumerate(zip(ids, sentences, strict=True))
+    ]
+    return Challenge(rows, labels, columns=(id_column or "id", "label"), content="texts")
+
+
+def _column(
+    data: Path, header: list[str], table: list[list[str]], name: str, flag: str
+) -> list[str]:
+    if name not in header:
+        raise input_error(
+            f"{flag} of {data}", f"one of its columns ({', '.join(header)})", name, "choose one"
+        )
+    at = header.index(name)
+    return [fields[at].strip() for fields in table]
+
+
+def _check(ids: list[str], sentences: list[str], column: str) -> None:
+    empty = [i for i, s in zip(ids, sentences, strict=True) if not s]
+    if empty:
+        raise input_error(
+            f"column {column}",
+            "a text in every row",
+            f"{len(empty)} empty, first that of id {empty[0]!r}",
+            "fill or remove those rows",
+        )
+    repeated = [i for i, n in Counter(ids).items() if n > 1]
+    if repeated:
+        raise input_error(
+            "ids", "unique", f"{repeated[0]!r} more than once", "give another --id-column"
+        )

@@ -1,0 +1,117 @@
+"""Requests to a service: timeouts, repetition where it is harmless, one sentence."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from imclust.competitions.http import AGAIN, Limits, as_given, retry_after
+from imclust.core.errors import ServiceError
+
+if TYPE_CHECKING:
+    from requests import Response
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How a client asks.
+
+    Args:
+        headers: sent with every request; never to another host that one redirects to.
+        limits: timeouts in seconds, tries and pauses.
+    """
+
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    limits: Limits = field(default_factory=lambda: Limits(tries=3))
+
+    def ask(self, method: str, url: str, *, again: bool = True, **content: Any) -> Response:
+        """One answer of any status below 500 but 429, repeating what the service may yet do.
+
+        Args:
+            again: whether the same request may be sent twice. Redirects are not followed.
+            content: handed on to `requests`: params, json, data, files.
+
+        Raises:
+            Failure: kinds timeout, network, server and limit.
+        """
+        failed = 0
+        while True:
+            try:
+                answer = self._once(method, url, content)
+            except ServiceError as e:
+                failed += 1
+                wait = max(e.retry_after or 0, self.limits.wait * 2 ** (failed - 1))
+                if not again or failed >= self.limits.tries or wait > self.limits.longest:
+                    raise
+                time.sleep(wait)
+            else:
+                return answer
+
+    def _once(self, method: str, url: str, content: dict[str, Any]) -> Response:
+        import requests
+
+        host = urlsplit(url).hostname
+        try:
+            with requests.Session() as session:
+                session.auth = as_given
+                answer = session.request(
+                    method,
+                    url,
+                    headers=self.headers,
+                    timeout=(self.limits.connect, self.limits.read),
+                    allow_redirects=False,
+                    **content,
+                )
+        except requests.Timeout as e:
+            raise _unreachable("timeout", host, f"no answer within {self.limits.read:.0f} s") from e
+        except requests.RequestException as e:
+            raise _unreachable("network", host, f"no connection ({type(e).__name__})") from e
+        if answer.status_code in AGAIN:
+            limit = answer.status_code == 429
+            wait = retry_after(answer)
+            when = "later" if wait is None else f"in {wait:.0f} s"
+            got = f"status {answer.status_code}" + (f" ({w})" if (w := words(answer)) else "")
+            raise ServiceError(
+                "limit" if limit else "server",
+                f"{host} must answer; got {got}; "
+                f"{'it asks for fewer requests' if limit else 'the fault is theirs'}: "
+                f"try again {when}.",
+                wait,
+            )
+        return answer
+
+
+def json_of(answer: Response, what: str) -> Any:
+    """The JSON body of a good answer.
+
+    Raises:
+        Failure: of kind wrong-content, where it is a web page or something else.
+    """
+    try:
+        return answer.json()
+    except ValueError:
+        kind = answer.headers.get("Content-Type", "something else")
+        host = urlsplit(answer.url).hostname
+        raise ServiceError(
+            "wrong-content",
+            f"{what} must come from {host} as JSON; got {kind}; the service may have changed or "
+            "be down: look at it in a browser.",
+        ) from None
+
+
+def words(answer: Response) -> str:
+    """The service's own sentence in an answer, cut to 300 characters; "" where there is none."""
+    try:
+        doc = answer.json()
+    except ValueError:
+        return ""
+    text = next((doc[k] for k in ("message", "error", "errors") if doc.get(k)), "") \
+        if isinstance(doc, dict) else ""  # fmt: skip
+    return " ".join(str(text).split())[:300].rstrip(".")
+
+
+def _unreachable(kind: Any, host: str | None, got: str) -> ServiceError:
+    do = "check the network, or their status page, and try again"
+    return ServiceError(kind, f"{host} must be reachable; got {got}; {do}.")

@@ -1,0 +1,137 @@
+"""Files on their way in: staged beside their place, checked, and renamed into it.
+
+A file is staged in `.<name>.partial/`. What was checked is kept in `files.json` of the folder
+(size, sha256, where from), so that a file that is there and right is not fetched again. What came
+but is not the file stays as `.<name>.rejected`; a good file is never replaced by it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imclust.core.errors import InputError, ServiceError
+from imclust.core.file_signatures import mismatch
+from imclust.core.files import replace_text
+from imclust.core.locks import try_lock
+from imclust.core.log import say
+from imclust.core.manifest import file_digest
+
+RECORD = "files.json"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a file must turn out to be; what is None or "" is not checked.
+
+    Args:
+        size: bytes. sha256: hexadecimal.
+        check: further check of the content, raises `InputError`; given the staged path.
+    """
+
+    size: int | None = None
+    sha256: str = ""
+    check: Callable[[Path], None] | None = None
+
+
+@contextmanager
+def stage(to: Path) -> Iterator[Path]:
+    """The staging folder of a file, locked; it stays when the block fails, for the next run."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    lock = to.parent / f".{to.name}.lock"
+    with try_lock(lock, f"{to} must be fetched", "wait for it"):
+        staging = to.parent / f".{to.name}.partial"
+        staging.mkdir(exist_ok=True)
+        try:
+            yield staging
+        except BaseException:
+            if not any(staging.iterdir()):
+                staging.rmdir()
+            raise
+        shutil.rmtree(staging)
+
+
+def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
+    """Check a staged file and put it in its place; one that fails is kept as `.<name>.rejected`.
+
+    Raises:
+        Failure: wrong-content or corrupt. An older file at `to` stays as it was.
+    """
+    try:
+        verify(staged, to.name, expected)
+    except InputError:
+        os.replace(staged, to.with_name(f".{to.name}.rejected"))
+        raise
+    staged.chmod(0o644)
+    facts = {"size": staged.stat().st_size, "sha256": file_digest(staged)}
+    os.replace(staged, to)
+    _remember(to, facts | {"source": source})
+    to.with_name(f".{to.name}.rejected").unlink(missing_ok=True)
+
+
+def verify(path: Path, name: str, expected: Expected) -> None:
+    """Refuse a file that is not what its name and `expected` say.
+
+    Raises:
+        Failure: wrong-content or corrupt; Refusal: what `expected.check` refuses.
+    """
+    if got := mismatch(path, name):
+        raise wrong_content(name, got)
+    size = path.stat().st_size
+    if expected.size is not None and size != expected.size:
+        raise corrupt(name, f"of {expected.size} bytes", f"{size} bytes")
+    if expected.sha256 and (digest := file_digest(path)) != expected.sha256:
+        raise corrupt(name, f"of sha256 {expected.sha256[:16]}...", f"{digest[:16]}...")
+    if Path(name).suffix == ".npy":
+        from imclust.core.npy import open_npy
+
+        open_npy(path)
+    if expected.check is not None:
+        expected.check(path)
+
+
+def is_right(to: Path, expected: Expected) -> bool:
+    """Whether the file is there as it was checked, or, put there by hand, passes the checks now."""
+    if not to.is_file():
+        return False
+    known = record(to.parent).get(to.name)
+    if known is None or to.stat().st_size != known["size"]:
+        try:
+            verify(to, to.name, expected)
+        except InputError as e:
+            say(f"{to.name} is there but is not the file ({e}) and is fetched")
+            return False
+        _remember(to, {"size": to.stat().st_size, "sha256": file_digest(to), "source": "by hand"})
+        return True
+    fits = expected.sha256 in {"", known["sha256"]} and expected.size in {None, known["size"]}
+    return fits and file_digest(to) == known["sha256"]
+
+
+def record(folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> size, sha256 and source of what was fetched into a folder."""
+    path = folder / RECORD
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _remember(to: Path, facts: dict[str, Any]) -> None:
+    known = record(to.parent) | {to.name: facts}
+    replace_text(to.parent / RECORD, json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def wrong_content(name: str, got: str) -> ServiceError:
+    """The failure of a file that is another kind of thing than its name says."""
+    do = "open the challenge in a browser, log in, accept its rules, and try again"
+    kind = Path(name).suffix or "data"
+    return ServiceError("wrong-content", f"{name} must be a {kind} file; got {got}; {do}.")
+
+
+def corrupt(name: str, allowed: str, got: str) -> ServiceError:
+    """The failure of a file of the right kind whose bytes are not those promised."""
+    do = "run the same command again"
+    return ServiceError("corrupt", f"{name} must be {allowed}; got {got}; {do}.")

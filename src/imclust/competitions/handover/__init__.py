@@ -1,0 +1,1 @@
+"""One folder that makes a submission again elsewhere."""

@@ -1,0 +1,395 @@
+"""Running a lineage again: the commands that its manifests hold, in another folder.
+
+A plan is portable: `${WORK}` stands for the folder of all artefacts, `${USER}` before the absolute
+path of what the user brought.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imclust.competitions.downloads import RECORD
+from imclust.core.checks import disk_space
+from imclust.core.errors import InputError, input_error
+from imclust.core.manifest import MANIFEST, file_digest, read_manifest
+from imclust.core.records import read_csv
+from imclust.core.reproducibility import VARIABLES
+
+WORK, USER = "${WORK}", "${USER}"
+REPLAYED = (
+    "download",
+    "train",
+    "encode",
+    "gather",
+    "reduce",
+    "cluster",
+    "predict",
+    "finetune",
+    "submit",
+)
+NESTED = {"download", "finetune"}  # these write several artefacts below --out
+# Flags of these stages and their methods that name a file or folder (a test holds this to them).
+PATHS = {
+    *("--index", "--weights", "--init-weights", "--features", "--assignment", "--published"),
+    *("--data-dir", "--must-link", "--cannot-link", "--anchors", "--corrections"),
+}
+EITHER = "--known"  # a file, or the labels themselves
+MANY = {"--features", "--corrections"}  # flags of several values
+DROPPED = {"--log": 1, "--scores": 1, "--force": 0}  # flag -> its values; they decide no byte
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Args:
+        argv: its words, with `${WORK}` and `${USER}`.
+        out: its folder below `${WORK}`. outputs: folders of the artefacts that are wanted of it.
+        seconds: what it took. variables: environment that decides the last digits.
+    """
+
+    argv: tuple[str, ...]
+    out: str
+    outputs: tuple[str, ...]
+    seconds: float
+    variables: Mapping[str, str | None]
+
+    @property
+    def title(self) -> str:
+        """`train data/runs/photos/fast-seed0/weights`."""
+        return f"{self.argv[0]} {self.outputs[0]}"
+
+    def words(self, work: Path | str, user: str = "") -> list[str]:
+        """The command for a folder of artefacts."""
+        return [w.replace(WORK, str(work)).replace(USER, user) for w in self.argv]
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """The steps that make a submission, first made first.
+
+    Args:
+        base: the folder that holds all artefacts of the original.
+        submission: the submission's folder below it.
+        docs: artefact's folder below `base` -> its manifest.
+        user: absolute paths of what the user brought.
+    """
+
+    base: Path
+    submission: str
+    steps: tuple[Step, ...]
+    docs: Mapping[str, dict[str, Any]]
+    user: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a command was run, told from its --out and from where its result lies now."""
+
+    then: Path
+    now: Path
+    cwd: Path
+
+    @classmethod
+    def of(cls, declared: str, real: Path) -> Origin:
+        """`declared`: the value of --out. `real`: that folder now.
+
+        Raises:
+            Refusal: they end in different names, so that nothing can be told.
+        """
+        path = Path(os.path.normpath(declared))
+        if path.is_absolute():
+            then, now = path, real
+            while then.name and then.name == now.name:
+                then, now = then.parent, now.parent
+            found = cls(then, now, Path.cwd())
+        else:
+            names = [part for part in path.parts if part != ".."]
+            now = real.parents[len(names) - 1] if names else real
+            then = now
+            found = cls(now, now, now.joinpath(*["_"] * (len(path.parts) - len(names))))
+            path = Path(os.path.normpath(found.cwd / path))
+        if (then == path) or (not Path(declared).is_absolute() and path != real):
+            raise input_error(
+                str(real),
+                f"where its manifest says, at the end of a path: {declared}",
+                "another name",
+                "give the folder its old name, or move all folders of the run together",
+            )
+        return found
+
+    def resolve(self, text: str) -> Path:
+        """A path in the command -> where that is now."""
+        path = Path(os.path.normpath(self.cwd / text))
+        if path.is_relative_to(self.then):
+            moved = self.now / path.relative_to(self.then)
+            return moved if moved.exists() or not path.exists() else path
+        return path
+
+
+def plan_of(submission: Path) -> ReplayPlan:
+    """How a submission was made.
+
+    Raises:
+        Refusal: an artefact was made through Python, or something it was made from has gone.
+    """
+    there = Path(os.path.abspath(submission))
+    read_manifest(there, "submission")
+    docs: dict[Path, dict[str, Any]] = {}
+    _visit(there, docs)
+    base = Path(os.path.commonpath([_real_out(p, d) for p, d in docs.items()]))
+    if base in docs:
+        base = base.parent
+    steps: dict[tuple[Path, tuple[str, ...]], list[Path]] = {}
+    for path, doc in docs.items():
+        steps.setdefault((_real_out(path, doc), tuple(doc["argv"])), []).append(path)
+    user: list[str] = []
+    made = [_step(out, paths, docs, base, user) for (out, _), paths in steps.items()]
+    below = {path.relative_to(base).as_posix(): doc for path, doc in docs.items()}
+    return ReplayPlan(
+        base, there.relative_to(base).as_posix(), tuple(made), below, tuple(dict.fromkeys(user))
+    )
+
+
+def replay(
+    steps: tuple[Step, ...],
+    work: Path,
+    say: Callable[[str], None],
+    *,
+    user: str = "",
+    fetched_from: Path | None = None,
+) -> None:
+    """Run steps in the folder `work`; what is up to date there is skipped by the stages.
+
+    Args:
+        steps: of a plan. work: where all artefacts go.
+        say: told one line a step.
+        user: what `${USER}` stands for.
+        fetched_from: a plan's base, whose fetched files are copied instead of fetched again.
+
+    Raises:
+        Refusal: a step failed; it has said why.
+    """
+    began, first_time = time.monotonic(), 0.0
+    total = sum(step.seconds for step in steps)
+    for number, step in enumerate(steps, 1):
+        if fetched_from is not None and step.argv[0] == "download":
+            copy_fetched(fetched_from / step.out / "files", work / step.out / "files")
+        start = time.monotonic()
+        _run(step, work, user)
+        first_time += step.seconds
+        now = time.monotonic()
+        left = (total - first_time) * (now - began) / max(first_time, 1e-3)
+        about = f"; about {left:.0f} s left" if number < len(steps) else ""
+        say(
+            f"[{number}/{len(steps)}] {step.title}: {now - start:.1f} s "
+            f"(first time {step.seconds:.1f} s{about})"
+        )
+
+
+def copy_fetched(files: Path, to: Path) -> None:
+    """Copy the files that the downloader fetched, if it did: the network is asked once.
+
+    Copies, not links: a challenge may unpack or rewrite what lies there.
+    """
+    if not (files / RECORD).is_file() or to.exists():
+        return
+    disk_space(to, sum(p.stat().st_size for p in files.rglob("*") if p.is_file()))
+    partial = to.with_name(f".{to.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(files, partial)
+    partial.rename(to)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that came out otherwise: how many of how many rows, the header among them."""
+
+    file: str
+    rows: int
+    of: int
+
+
+def differing_files(a: Path, b: Path) -> list[Difference]:
+    """CSV files of two submissions whose bytes differ, with the number of rows that do."""
+    names = sorted({p.name for folder in (a, b) for p in folder.glob("*.csv")})
+    found = []
+    for name in names:
+        old, new = (f.read_bytes() if f.is_file() else b"" for f in (a / name, b / name))
+        if old != new:
+            lines = (text.splitlines(keepends=True) for text in (old, new))
+            pairs = list(itertools.zip_longest(*lines))
+            found.append(Difference(name, sum(x != y for x, y in pairs), len(pairs)))
+    return found
+
+
+def first_difference(plan: ReplayPlan, work: Path) -> str | None:
+    """The first artefact of the lineage whose numbers are others than those of the original."""
+    for step in plan.steps:
+        for name in step.outputs:
+            kind = plan.docs[name]["kind"]
+            if _numbers(plan.base / name, kind) != _numbers(work / name, kind):
+                return name
+    return None
+
+
+def changed_environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What is another machine, version or setting between two manifests, one line each."""
+    before, after = (
+        {
+            "commit": doc.get("git"),
+            "device": doc.get("device"),
+            "cores": doc.get("cpus"),
+            **doc.get("versions", {}),
+            **doc.get("variables", {}),
+        }
+        for doc in (old, new)
+    )
+    names = [n for n in before | after if before.get(n) != after.get(n)]
+    return [f"{n}: {_shown(before.get(n))} then, {_shown(after.get(n))} now" for n in names]
+
+
+def _shown(value: object) -> str:
+    return "not known or not set" if value is None else str(value)
+
+
+def _visit(folder: Path, docs: dict[Path, dict[str, Any]]) -> None:
+    """`lineage`, and the artefacts that a command names without being made from them."""
+    if folder in docs:
+        return
+    doc = read_manifest(folder)
+    before = [Path(os.path.normpath(folder / there)) for there in doc["inputs_at"].values()]
+    origin = _origin(folder, doc)
+    named = [origin.resolve(word) for _, word, is_path in _parsed(doc) if is_path]
+    for path in [*before, *(p for p in named if (p / MANIFEST).is_file())]:
+        _visit(path, docs)
+    docs[folder] = doc
+
+
+def _real_out(folder: Path, doc: dict[str, Any]) -> Path:
+    return folder.parent if doc["argv"][0] in NESTED else folder
+
+
+def _origin(folder: Path, doc: dict[str, Any]) -> Origin:
+    argv = doc["argv"]
+    outs = [word for flag, word, _ in _parsed(doc) if flag == "--out"]
+    if not argv or argv[0] not in REPLAYED or not outs:
+        raise InputError(
+            f"{folder} must have been made by a stage on the command line; got one made through "
+            "Python, whose command nobody knows; make it with `python -m imclust`, or run your "
+            "own script again."
+        )
+    return Origin.of(outs[-1], _real_out(folder, doc))
+
+
+def _parsed(doc: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """(flag it belongs to, word, whether it is a path) of every word of a manifest's command.
+
+    A flag itself belongs to none. `--flag=value` comes as two words. The name of the method ends
+    a flag of several values, as it does on the command line.
+    """
+    argv, method = doc["argv"], doc["config"].get("method")
+    flag, count = "", 0
+    for word in argv:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            flag, count = name.replace("_", "-"), 0
+            yield "", name, False
+            if not equals:
+                continue
+            word = value
+        if count and (flag not in MANY or word == method):
+            flag = ""
+        count += 1
+        yield flag, word, flag in PATHS
+
+
+def _step(
+    out: Path, paths: list[Path], docs: dict[Path, dict[str, Any]], base: Path, user: list[str]
+) -> Step:
+    doc = docs[paths[0]]
+    origin = _origin(paths[0], doc)
+    words: list[str] = []
+    skip = 0
+    for flag, word, is_path in _parsed(doc):
+        name = word.replace("_", "-")
+        if not flag and name in DROPPED:
+            skip = DROPPED[name]
+        elif skip and flag in DROPPED:
+            skip -= 1
+        elif flag == "--out":
+            words.append(f"{WORK}/{out.relative_to(base).as_posix()}")
+        elif is_path or (flag == EITHER and origin.resolve(word).is_file()):
+            words.append(_portable(origin.resolve(word), docs, base, user))
+        else:
+            words.append(word)
+    if words[0] == "train":
+        words = _as_long(words, doc)
+    outputs = tuple(p.relative_to(base).as_posix() for p in paths)
+    seconds = sum(docs[p]["seconds"] for p in paths)
+    below = out.relative_to(base).as_posix()
+    return Step(tuple(words), below, outputs, seconds, doc.get("variables", {}))
+
+
+def _as_long(words: list[str], doc: dict[str, Any]) -> list[str]:
+    """A training under a budget, as one of the steps that it took: time differs, steps do not."""
+    if "--budget" not in words or "steps" not in doc:
+        return words
+    at = words.index("--budget")
+    return [*words[:at], "--steps", str(doc["steps"]), *words[at + 2 :]]
+
+
+def _portable(path: Path, artefacts: Iterable[Path], base: Path, user: list[str]) -> str:
+    """A path of a command for another machine."""
+    if any(path.is_relative_to(folder) for folder in artefacts):
+        return f"{WORK}/{path.relative_to(base).as_posix()}"
+    if not path.exists():
+        raise input_error(
+            str(path), "there, as a stage of this run read it", "nothing there", "put it back"
+        )
+    user.append(str(path))
+    return f"{USER}{path}"
+
+
+def _run(step: Step, work: Path, user: str) -> None:
+    """One stage in a process of its own, from this very source."""
+    env = dict(os.environ) | {n: v for n, v in step.variables.items() if v is not None}
+    for name in VARIABLES:
+        if name in step.variables and step.variables[name] is None:
+            env.pop(name, None)
+    source = str(Path(__file__).parents[2])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [source, env.get("PYTHONPATH")]))
+    work.mkdir(parents=True, exist_ok=True)
+    more = ["--log", str(work / "log.csv")] if step.argv[0] == "submit" else []
+    argv = [sys.executable, "-P", "-m", "imclust", *step.words(work, user)]
+    where = argv.index("submit") + 1 if more else len(argv)
+    argv[where:where] = more
+    status = subprocess.run(argv, cwd=work, env=env, stdout=subprocess.DEVNULL).returncode
+    if status:
+        raise InputError(
+            f"Every stage must end well; {step.title} ended with status {status} and said why "
+            "above; mend that, and the same command goes on from there."
+        )
+
+
+def _numbers(folder: Path, kind: str) -> dict[str, str]:
+    """Digests of the files that hold an artefact's numbers; none of logs, pictures and times."""
+    found = {}
+    for path in sorted(folder.glob("*")):
+        if path.suffix in {".npy", ".safetensors"} or (
+            path.suffix == ".csv" and kind in {"submission", "published"}
+        ):
+            found[path.name] = file_digest(path)
+    if kind == "index" and (folder / "index.csv").is_file():  # but for where the images lie
+        rows = read_csv(folder / "index.csv")
+        found["index.csv"] = str([[r["split"], r["id"], r["digest"]] for r in rows])
+    return found

@@ -1,0 +1,145 @@
+"""What an index wants handed in, and whether a file is that."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from imclust.competitions.submission import (
+    Sample,
+    SubmissionCheck,
+    check_submission,
+    natural,
+    plain_sample,
+    read_sample,
+    vocabulary,
+    with_header,
+)
+from imclust.core.errors import ServiceError, input_error
+from imclust.core.log import say
+from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
+from imclust.core.records import read_published
+from imclust.data.images import load_index
+
+DATA = Path("data/raw")
+LISTED = 5  # problems in a refusal
+SHOWN = 12  # labels whose counts are told
+
+
+def challenge_of(index: Path) -> dict[str, Any]:
+    """The manifest of an `index` artefact."""
+    doc = read_manifest(index, "index")
+    if "rules" not in doc:
+        do = "run download again"
+        raise input_error(
+            str(index), "an index that knows the rules", "one of an older version", do
+        )
+    return doc
+
+
+def sample_of(index: Path, header: str | None = None) -> Sample:
+    """The template of the submissions to the challenge of an `index` artefact."""
+    doc = challenge_of(index)
+    if (index / "sample.csv").is_file():
+        sample = read_sample(artifact_file(index, "sample.csv"))
+    else:
+        ids = [r.id for r in load_index(index) if r.split == "train"]
+        if doc["pairs"]:
+            ids = pairs_of(index)[0]
+        sample = plain_sample(ids, (doc["columns"][0], doc["columns"][1]))
+    return sample if header is None else with_header(sample, header)
+
+
+def pairs_of(index: Path) -> tuple[list[str], list[str], list[str]]:
+    """Id, one image and the other of every pair that an index asks about."""
+    ids, left, right = [], [], []
+    with artifact_file(index, "pairs.csv").open(newline="", encoding="utf-8") as f:
+        rows = csv.reader(f)
+        next(rows)
+        for i, a, b in rows:  # a million: as columns, for a list a row takes five times as long
+            ids.append(i)
+            left.append(a)
+            right.append(b)
+    return ids, left, right
+
+
+def published(index: Path) -> dict[str, str]:
+    """The labels beside an index that its challenge gives away; mostly none."""
+    there = index.parent / "published"
+    return read_published(there) if (there / MANIFEST).is_file() else {}
+
+
+def names_of(
+    sample: Sample, n_clusters: int, classes: list[str] | None, given: dict[str, str]
+) -> tuple[str, ...]:
+    """The labels that a submission may hold, that of cluster 0 first.
+
+    Args:
+        classes: names that the clusters have, if any: taken unless the sample has K other labels.
+        given: labels that the challenge gives away; when there are K of them, they are names too.
+    """
+    own = vocabulary(sample, n_clusters)
+    if classes and (len(sample.values) != n_clusters or set(classes) == set(own)):
+        return tuple(classes)
+    if classes:
+        say(f"clusters are named {', '.join(classes)}, but the sample wants {', '.join(own)}")
+    names = natural(set(given.values()))
+    decided = len(sample.values) == n_clusters or set(names) <= set(own)
+    return own if decided or len(names) != n_clusters else names
+
+
+def index_of(challenge: str | None, index: Path | None) -> Path:
+    """The index that is meant: itself, or by the name of the data set."""
+    if index is not None:
+        return index
+    if challenge is None:
+        raise input_error("--check", "with --challenge NAME (or --index)", "neither", "add one")
+    there = DATA / challenge / "index"
+    if not (there / MANIFEST).is_file():
+        known = sorted(p.parent.parent.name for p in DATA.glob(f"*/index/{MANIFEST}"))
+        allowed = f"a data set in {DATA}" + (f" ({', '.join(known)})" if known else "")
+        raise input_error("--challenge", allowed, challenge, "run download first, or give --index")
+    return there
+
+
+def checked_file(
+    path: Path, index: Path, header: str | None, n_clusters: int | None
+) -> SubmissionCheck:
+    """A look at any file as a submission to the challenge of an index.
+
+    Labels are those of the run where the file lies with its manifest, else the challenge's.
+    """
+    sample = sample_of(index, header)
+    k = n_clusters or read_manifest(index)["n_clusters"]
+    labels: tuple[str, ...] = sample.values if len(sample.values) > 1 else ()
+    if (names := _manifest(path).get("labels")) and len(sample.values) != len(names):
+        labels = tuple(names)
+    elif k is not None:
+        labels = names_of(sample, k, None, published(index))
+    return check_submission(path, sample, labels)
+
+
+def contents(found: SubmissionCheck) -> str:
+    """How many rows a file has, and of which label, for the user."""
+    shown = natural(found.counts)[:SHOWN]
+    counts = ", ".join(f"{found.counts[label]} of {label}" for label in shown)
+    more = ", ..." * (len(found.counts) > SHOWN)
+    return f"{found.rows} rows, labels: {counts}{more}"
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the submission that a file is part of; empty for files made elsewhere."""
+    note = path.parent / MANIFEST
+    doc = json.loads(note.read_text()) if note.is_file() else {}
+    return doc if doc.get("kind") == "submission" and path.name in doc["files"] else {}
+
+
+def rejected(path: Path, name: str, problems: list[str]) -> ServiceError:
+    """The refusal of a file with these problems."""
+    shown = "; ".join(f"({i}) {p}" for i, p in enumerate(problems[:LISTED], 1))
+    more = f"; and {len(problems) - LISTED} more" * (len(problems) > LISTED)
+    return ServiceError(
+        "rejected-file", f"{path} must fit {name}; got {shown}{more}; correct it and check again."
+    )

@@ -1,0 +1,1 @@
+"""What everything else stands on: artefacts, records, registries, refusals, seeds, the log."""

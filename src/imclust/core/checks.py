@@ -1,0 +1,86 @@
+"""One sentence for every refusal: what it is, what is allowed, what came, what to do."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imclust.core.errors import input_error
+
+
+def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
+    """Refuse a setting outside [lo, hi]; NaN is outside of everything."""
+    if not lo <= value <= hi:
+        raise input_error(
+            f"{owner}.{name}", f"in [{lo}, {hi}]", repr(value), f"choose another {name}"
+        )
+
+
+def shaped(name: str, a: np.ndarray, dims: str, **sizes: int) -> dict[str, int]:
+    """`shaped("x", x, "n d", n=len(ids))` -> {"n": ..., "d": ...}; refuses another rank or size."""
+    names = dims.split()
+    fits = a.ndim == len(names) and all(
+        sizes.get(d, s) == s for d, s in zip(names, a.shape, strict=True)
+    )
+    if not fits:
+        want = ", ".join(f"{d}={sizes[d]}" if d in sizes else d for d in names)
+        raise input_error(
+            name, f"of shape [{want}]", list(a.shape), "check where the array comes from"
+        )
+    return dict(zip(names, a.shape, strict=True))
+
+
+def finite(name: str, a: Any, do: str = "encode again with finite weights") -> None:
+    """Refuse NaN and infinity. `a`: float array of any shape, memory-mapped or not."""
+
+    bad = sum(int((~np.isfinite(a[i : i + 8192])).sum()) for i in range(0, len(a), 8192))
+    if bad:
+        raise input_error(name, "finite", f"{bad} NaN or infinite values", do)
+
+
+def cluster_count(n_clusters: int, n_rows: int) -> None:
+    """Refuse K < 2 and K > N."""
+    if not 2 <= n_clusters <= n_rows:
+        raise input_error(
+            "the number of clusters K",
+            f"from 2 to the number of images ({n_rows})",
+            n_clusters,
+            "set K (or --n-clusters) to a number in that range, or add images",
+        )
+
+
+def disk_space(folder: Path, needed: int) -> None:
+    """Refuse before writing what cannot fit. `needed`: bytes; `folder` need not exist yet."""
+    there = folder
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        e = input_error(
+            f"free space for {folder}",
+            f"at least {needed / 2**20:.0f} MiB",
+            f"{free / 2**20:.0f} MiB",
+            "free some or choose a folder on another disk",
+        )
+        e.status = 3  # as when the disk fills up under way
+        raise e
+
+
+def seconds(text: str) -> float:
+    """`90s`, `1.5m`, `1h` or a bare number -> seconds.
+
+    Raises:
+        Refusal: anything else.
+    """
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in "smh" else (text, "s")
+    try:
+        value = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise input_error("a budget", "a time such as 60s, 2m or 1h", repr(text), "write it so")
+    return value

@@ -1,0 +1,63 @@
+"""What a file is by its first bytes, whatever its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NPY, ZIP, GZIP = b"\x93NUMPY", b"PK\x03\x04", b"\x1f\x8b"
+MAGIC: dict[str, tuple[bytes, ...]] = {
+    ".npy": (NPY,),
+    ".npz": (ZIP,),
+    ".zip": (ZIP, b"PK\x05\x06"),
+    ".gz": (GZIP,),
+    ".tgz": (GZIP,),
+    ".jpg": (b"\xff\xd8",),
+    ".jpeg": (b"\xff\xd8",),
+    ".png": (b"\x89PNG",),
+}
+TEXT = {".csv", ".tsv", ".txt", ".json", ".md"}
+
+
+def is_web_page(head: bytes) -> bool:
+    """Whether a file that begins so is a web page or an XML answer instead of data."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"<error"))
+
+
+def describe_content(head: bytes) -> str:
+    """What a file that begins so seems to be, for the sentence that refuses it."""
+    if is_web_page(head) or head.lstrip().startswith(b"<"):
+        return "a web page (not logged in, rules not accepted, or a download quota)"
+    if head.startswith(ZIP):
+        return "a zip archive"
+    if head.startswith(NPY):
+        return "a .npy array"
+    if not head:
+        return "an empty file"
+    return f"other content, starting with {head[:8]!r}"
+
+
+def magic_of(name: str) -> tuple[bytes, ...]:
+    """First bytes that a file of this name may have; empty where the name promises none."""
+    return MAGIC.get(Path(name).suffix.lower(), ())
+
+
+def mismatch(path: Path, name: str) -> str:
+    """What is there instead of what the name promises, or "" where the two agree.
+
+    Args:
+        path: the file. name: the name whose suffix says what it should be.
+    """
+    with path.open("rb") as f:
+        head = f.read(512)
+    suffix = Path(name).suffix.lower()
+    if not head:
+        return describe_content(head)
+    if is_web_page(head) and suffix not in {".html", ".xml"}:
+        return describe_content(head)
+    wanted = magic_of(name)
+    if wanted and not head.startswith(wanted):
+        return describe_content(head)
+    if suffix in TEXT and b"\0" in head:
+        return describe_content(head)
+    return ""

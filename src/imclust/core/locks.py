@@ -1,0 +1,50 @@
+"""One process at a time: locks that go with the process, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from imclust.core.errors import InputError
+
+
+@contextmanager
+def wait_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for this process, after whoever holds it now."""
+    with FileLock(path):
+        yield
+
+
+@contextmanager
+def try_lock(path: Path, what: str, do: str) -> Iterator[None]:
+    """Hold the lock file `path` for this process.
+
+    Parameters
+    ----------
+    path : Path
+        Made if need be.
+    what : str
+        What must be done by one run at a time, such as ``data/x must be written``.
+    do : str
+        The rest of the sentence for whoever comes second.
+
+    Raises
+    ------
+    InputError
+        Another process holds it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"{what} by one run at a time; got a second one while another process is at work on "
+            f"it; {do}."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

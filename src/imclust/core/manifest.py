@@ -1,0 +1,182 @@
+"""Manifests: what an artefact is, what it was made from, and whether it is still whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from imclust.core.errors import DamagedArtifactError, input_error
+from imclust.core.files import replace_text
+
+MANIFEST = "manifest.json"
+KEY = ".key.json"  # of work in progress: what it will be
+COMMON = {  # what every manifest holds
+    *("kind", "schema", "config", "inputs", "code", "track", "learned_from", "files", "digest"),
+    *("inputs_at", "seconds", "cpu_seconds", "peak_mib", "written", "argv"),
+    *("versions", "git", "device", "cpus", "variables", "seal"),
+}
+# Files whose bytes this process has found to be right, by what the system says of them.
+_verified: dict[tuple[str, str], tuple[int, int, int]] = {}
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def artifact_file(folder: Path, name: str) -> Path:
+    """The path of a file of an artefact whose bytes are those that were written.
+
+    The file is read once to compare its digest with the manifest's; later calls in this process
+    trust its size, time of change and inode.
+
+    Parameters
+    ----------
+    folder : Path
+        A finished artefact.
+    name : str
+        Of the file, as its manifest lists it.
+
+    Raises
+    ------
+    DamagedArtifactError
+        The file has gone, or holds other bytes.
+    InputError
+        There is no such artefact, or it never had such a file.
+    """
+    files = read_manifest(folder)["files"]
+    if name not in files:
+        raise input_error(str(folder), f"an artefact with {name}", "none", "check the path")
+    _verify(folder, name, files[name])
+    return folder / name
+
+
+def verify_artifact(folder: Path) -> None:
+    """Compare every file of an artefact with its manifest.
+
+    Raises
+    ------
+    DamagedArtifactError
+        One has gone, or holds other bytes than were written.
+    """
+    for name, listed in read_manifest(folder)["files"].items():
+        _verify(folder, name, listed)
+
+
+def _verify(folder: Path, name: str, listed: Sequence[Any]) -> None:
+    """Compare a file with (size, digest) of the manifest, unless this process did so already."""
+    path, (size, digest) = folder / name, listed
+    try:
+        state = path.stat()
+    except OSError:
+        raise _damaged(folder, f"{name} has gone") from None
+    stamp = (state.st_size, state.st_mtime_ns, state.st_ino)
+    if _verified.get((str(path.absolute()), digest)) == stamp:
+        return
+    if state.st_size != size:
+        raise _damaged(folder, f"{name} has {state.st_size} bytes instead of {size}")
+    if file_digest(path) != digest:
+        raise _damaged(folder, f"{name} holds other bytes than were written")
+    _verified[str(path.absolute()), digest] = stamp
+
+
+def _damaged(folder: Path, found: str) -> DamagedArtifactError:
+    return DamagedArtifactError(
+        f"{folder} must be as it was written; got damage: {found}; run the stage that makes it "
+        "again."
+    )
+
+
+def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    """The manifest of a finished artefact.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the artefact.
+    kind : str, optional
+        What the artefact must be, such as ``features``.
+
+    Raises
+    ------
+    DamagedArtifactError
+        The manifest is no manifest, or was changed since it was written.
+    InputError
+        Nothing finished is there, or it is of another kind.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise input_error(
+            str(folder),
+            f"a finished {kind or 'artefact'}",
+            "no manifest.json",
+            "run the stage that writes it first",
+        )
+    doc = parse_json(path)
+    if doc is None or doc.get("seal") != _seal(doc):
+        raise _damaged(folder, f"{MANIFEST} is not as it was written")
+    if kind is not None and doc["kind"] != kind:
+        raise input_error(
+            str(folder), f"an artefact of kind {kind!r}", repr(doc["kind"]), "check path"
+        )
+    return doc
+
+
+def write_manifest(folder: Path, doc: Mapping[str, Any]) -> None:
+    """Write a manifest with its seal, in one step."""
+    whole = dict(doc) | {"seal": _seal(doc)}
+    replace_text(folder / MANIFEST, json.dumps(whole, indent=1, sort_keys=True) + "\n")
+
+
+def lineage(*folders: Path) -> dict[Path, dict[str, Any]]:
+    """Manifests of artefacts and of everything they were made from, first made first."""
+    found: dict[Path, dict[str, Any]] = {}
+
+    def visit(folder: Path) -> None:
+        folder = Path(os.path.normpath(folder))
+        if folder not in found:
+            doc = read_manifest(folder)
+            for there in doc["inputs_at"].values():
+                visit(folder / there)
+            found[folder] = doc
+
+    for folder in folders:
+        visit(folder)
+    return found
+
+
+def facts_of(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stage itself had to say in a manifest: all but what `make_artifact` adds."""
+    return {name: value for name, value in doc.items() if name not in COMMON}
+
+
+def file_sums(folder: Path) -> dict[str, list[Any]]:
+    """Size and digest of every file below a folder, by its path there; no manifest, no note."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != KEY)
+    mine = [p for p in files if p != folder / MANIFEST]
+    return {p.relative_to(folder).as_posix(): [p.stat().st_size, file_digest(p)] for p in mine}
+
+
+def sums_digest(sums: Mapping[str, Any]) -> str:
+    """What an artefact is called by those that are made from it: a digest of its `file_sums`."""
+    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:16]
+
+
+def parse_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none."""
+    try:
+        doc = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return doc if isinstance(doc, dict) else None
+
+
+def _seal(doc: Mapping[str, Any]) -> str:
+    """Digest of a manifest but for its seal."""
+    bare = {name: value for name, value in doc.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,132 @@
+"""Arrays on disk: `.npy` only, never pickled, memory-mapped to read, streamed to write."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+
+from imclust.core.checks import disk_space
+from imclust.core.errors import InputError, input_error
+from imclust.core.file_signatures import NPY, describe_content
+
+
+def open_npy(path: Path) -> np.ndarray:
+    """Memory-map an array, refusing whatever is not one.
+
+    Raises:
+        Refusal: missing file, a web page or anything else under the name `.npy`, pickled objects,
+            or a file shorter than its header promises.
+    """
+    if not path.is_file():
+        raise input_error(
+            str(path), "a .npy file", "nothing there", "check the folder and the name"
+        )
+    with path.open("rb") as f:
+        head = f.read(512)
+        if not head.startswith(NPY):
+            raise input_error(
+                str(path), "a .npy array", describe_content(head), "download or save it again"
+            )
+        shape, dtype, offset = header(path, f)
+    if dtype.hasobject:
+        raise input_error(
+            str(path),
+            "a plain numeric array",
+            "pickled Python objects, which are never loaded because they can run code",
+            "save it again as numbers, for example np.save(path, np.stack(images))",
+        )
+    want = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    have = path.stat().st_size
+    if have < want:
+        raise input_error(
+            str(path), f"{want} bytes as its header says", f"{have} bytes", "download it again"
+        )
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def header(path: Path, f: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and offset of the numbers of the array in `f`; `path` names it to the user.
+
+    Raises:
+        Refusal: there is no readable header.
+    """
+    f.seek(0)
+    try:
+        version = np.lib.format.read_magic(f)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(f)
+    except ValueError as e:
+        raise input_error(
+            str(path), "a readable .npy array", f"a broken header ({e})", "save it again"
+        ) from e
+    return shape, dtype, f.tell()
+
+
+class NpyRows:
+    """Write the rows of an array in any order; its room on the disk is taken at once.
+
+    A disk that is too full is thus refused before the work that would fill it, and a file that
+    an interrupted run left can be gone on with. Plain writes, not a memory map: a full disk is
+    then an error to report instead of a crash.
+
+    Args:
+        path: the file to write. shape: (n, d), float32.
+        kept: rows that are in the file already; None to begin it.
+
+    Raises:
+        Refusal: there is no room; at the end of the `with` block: rows are missing.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], *, kept: int | None = None) -> None:
+        self.shape, self._rows = shape, kept or 0
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            head, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        self._offset, self._row = len(head.getvalue()), 4 * shape[1]
+        size = self._offset + self._row * shape[0]
+        if kept is None:
+            disk_space(path.parent, size)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT)
+        if kept is None:
+            os.posix_fallocate(self._file, 0, size)
+            self._put(head.getvalue(), 0)
+
+    def write(self, row: int, block: np.ndarray) -> None:
+        """Put `block` (m, d) float32 at rows `row`, `row` + 1, ..., each written once."""
+        if block.shape[1:] != self.shape[1:] or block.dtype != np.float32:
+            raise ValueError(f"block {block.shape} {block.dtype} does not fit {self.shape}")
+        self._put(np.ascontiguousarray(block).data.cast("B"), self._offset + row * self._row)
+        self._rows += len(block)
+
+    def _put(self, data: bytes | memoryview, at: int) -> None:
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self._file, view, at)
+            view, at = view[done:], at + done
+
+    def flush(self) -> int:
+        """Have everything written so far on the disk; returns how many rows that is."""
+        os.fsync(self._file)
+        return self._rows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+        if kind is None and self._rows != self.shape[0]:
+            raise InputError(f"{self._rows} of {self.shape[0]} rows were written.")

@@ -1,0 +1,128 @@
+"""Seeds, devices and the record of where a result came from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from imclust._version import __version__
+
+if TYPE_CHECKING:
+    import torch
+
+LIBRARIES = (
+    *("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "transformers"),
+    *("openvino", "openTSNE", "opencv-python-headless", "pillow"),
+)
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE")  # they move the last digits
+BackendName = Literal["auto", "torch", "openvino"]
+Precision = Literal["auto", "float32"]
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions, commit and machine, for a manifest."""
+    versions = {"imclust": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    torch = sys.modules.get("torch")
+    gpu = torch is not None and torch.cuda.is_available()
+    return {
+        "versions": versions,
+        "git": _git(),
+        "device": torch.cuda.get_device_name() if torch is not None and gpu else "cpu",
+        "cpus": os.cpu_count(),
+        "variables": {name: os.environ.get(name) for name in VARIABLES},
+    }
+
+
+def _git() -> str | None:
+    """The commit of this source tree, `+` appended when it has changes; None outside of git."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True
+        )
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") or None
+
+
+def pick_device(wish: str = "auto") -> str:
+    """`auto` -> `cuda` where there is one, else `cpu`; other names pass through."""
+    import torch
+
+    if wish != "auto":
+        return wish
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def threads() -> int:
+    """How many a library may start: OMP_NUM_THREADS, else one a core."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(first) if first.isdigit() and int(first) else os.cpu_count() or 1
+
+
+def has_fast_bf16(device: str) -> bool:
+    """Whether bfloat16 is native: Ampere and later GPUs, CPUs with AVX512-BF16 or AMX."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+@contextmanager
+def isolated_seed(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Torch's generators seeded inside the block and as before outside of it."""
+    import torch
+
+    devices = [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Torch and cuDNN restricted to algorithms that give the same bits every time."""
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    was, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def step_generator(*parts: int) -> torch.Generator:
+    """A generator that depends on its arguments only (say seed and epoch), not on history.
+
+    Stateless streams are what lets a resumed training take the very steps of an unbroken one.
+    """
+    import hashlib
+
+    import torch
+
+    text = ",".join(map(str, parts)).encode()
+    return torch.Generator().manual_seed(
+        int.from_bytes(hashlib.sha256(text).digest()[:7], "little")
+    )

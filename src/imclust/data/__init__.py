@@ -1,0 +1,1 @@
+"""Images and texts: finding, decoding, batching, augmenting."""

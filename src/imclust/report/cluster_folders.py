@@ -1,0 +1,153 @@
+"""Images sorted into one folder a cluster, by links or copies; what others put there stays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from imclust.core.checks import disk_space
+from imclust.core.errors import input_error
+from imclust.core.files import replace_text
+from imclust.core.log import say
+from imclust.data.images import ImageRow, read_bytes, stored_bytes
+from imclust.report.results import FolderAssignment
+
+RECORD = ".imclust.json"  # in such a folder: what was put there
+LONGEST = 255  # bytes of a file's name that file systems take
+
+
+def write_cluster_folders(folder: Path, answer: FolderAssignment, *, copy: bool) -> bool:
+    """Make `folder/<cluster>/<image>` for every image; returns whether it had to be made.
+
+    Built beside the folder and renamed into place. A folder of an earlier answer is replaced when
+    nothing but its own links and copies lies in it; else it is kept, as `folder (1)`, `(2)`, ...
+
+    Args:
+        folder: where; its parent is there.
+        copy: copies of the files instead of symbolic links to them.
+
+    Raises:
+        Refusal: images lie in an archive, or the file system knows no links: copies are needed.
+    """
+    wanted = _plan(answer)
+    order = {"copy": copy, "files": {at: _origin(image) for at, image in wanted.items()}}
+    key = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
+    record = _record(folder)
+    if record.get("key") == key and _untouched(folder, record):
+        return False
+    if copy:
+        disk_space(folder, sum(map(stored_bytes, answer.images)))
+    staging = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        for at, image in wanted.items():
+            (staging / at).parent.mkdir(parents=True, exist_ok=True)
+            _put(image, staging / at, copy=copy)
+        made = {at: _mark(staging / at) for at in wanted}
+        replace_text(staging / RECORD, json.dumps({"key": key, "made": made}))
+        _make_room(folder)
+        os.rename(staging, folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return True
+
+
+def _plan(answer: FolderAssignment) -> dict[str, ImageRow]:
+    """Path below the folder -> image; files of one name in several sub-folders stay apart."""
+    folders = [_folder_name(answer.title(c)) for c in range(len(answer.names))]
+    often = Counter(PurePosixPath(row.file).name.casefold() for row in answer.rows)
+    found = {}
+    for row, image in zip(answer.rows, answer.images, strict=True):
+        name = PurePosixPath(row.file).name
+        if often[name.casefold()] > 1 or name == RECORD:
+            name = _apart(row.file)
+        found[f"{folders[row.cluster]}/{name}"] = image
+    return found
+
+
+def _apart(file: str) -> str:
+    """`a-1f2e3d4c5b.jpg` for `sub/a.jpg`: a name that no other file has."""
+    path = PurePosixPath(file)
+    tail = f"-{hashlib.sha256(file.encode()).hexdigest()[:10]}{path.suffix}"
+    return _shortened(path.stem, LONGEST - len(tail.encode())) + tail
+
+
+def _folder_name(title: str) -> str:
+    """A cluster's title without what file systems refuse."""
+    clean = "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in title)
+    return _shortened(clean, 100).rstrip(". ")
+
+
+def _shortened(text: str, most: int) -> str:
+    return text.encode()[:most].decode(errors="ignore")
+
+
+def _origin(image: ImageRow) -> list[str]:
+    return [image.source, image.member, image.digest]
+
+
+def _put(image: ImageRow, to: Path, *, copy: bool) -> None:
+    if copy:
+        if image.member:
+            to.write_bytes(read_bytes(image))
+        else:
+            shutil.copyfile(image.source, to)
+        return
+    if image.member:
+        do = "add --copy for copies"
+        raise input_error(
+            "images to link to", "files of their own", f"images in {image.source}", do
+        )
+    try:
+        to.symlink_to(image.source)
+    except (OSError, NotImplementedError) as e:
+        do = "add --copy for copies"
+        raise input_error(f"the disk of {to.parents[1]}", "able to hold links", e, do) from None
+
+
+def _mark(path: Path) -> list[str | int]:
+    """What tells a link or copy of ours from anything else."""
+    if path.is_symlink():
+        return [os.readlink(path)]
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _record(folder: Path) -> dict[str, object]:
+    try:
+        doc: dict[str, object] = json.loads((folder / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+    return doc
+
+
+def _untouched(folder: Path, record: dict[str, object]) -> bool:
+    """Whether the folder holds what was put there, all of it, and nothing else."""
+    made = record.get("made")
+    if not isinstance(made, dict):
+        return False
+    here = [p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()]
+    names = {p.relative_to(folder).as_posix(): p for p in here}
+    names.pop(RECORD, None)
+    empty = any(p.is_dir() and not any(p.iterdir()) for p in folder.rglob("*"))
+    same = names.keys() == made.keys() and all(_mark(p) == made[n] for n, p in names.items())
+    return same and not empty
+
+
+def _make_room(folder: Path) -> None:
+    """Take away a folder that is all ours; give another one a new name."""
+    if not os.path.lexists(folder):
+        return
+    if _untouched(folder, _record(folder)):
+        shutil.rmtree(folder)
+        return
+    number = 1
+    while os.path.lexists(kept := folder.with_name(f"{folder.name} ({number})")):
+        number += 1
+    os.rename(folder, kept)
+    say(f"{folder} holds what was changed or put there since: it is kept as {kept}")

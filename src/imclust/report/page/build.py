@@ -1,0 +1,267 @@
+"""The page, section by section, from the artefacts to one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from imclust.core.manifest import lineage, read_manifest
+from imclust.core.records import cluster_names
+from imclust.report.page import provenance, relations
+from imclust.report.page.compare import compared
+from imclust.report.page.gallery import GROUPS, galleries, shown_of
+from imclust.report.page.labelled import against_labels
+from imclust.report.page.render import render
+from imclust.report.page.rows import Rows, columns, gather_rows
+from imclust.report.page.sources import Sources, run_name
+from imclust.report.page.sprites import Sheets, sheets_of, side_for
+from imclust.report.page.tables import Table, csv_table, curves, pair_table, score_table
+
+LARGE = 112  # pixels of the images that stand for clusters, where those of the map are smaller
+LARGE_BUDGET = 8_000_000
+
+
+def write_page(at: Sources, pictures: Path, path: Path) -> None:
+    """Write the page to `path`.
+
+    Args:
+        at: what it is made from. pictures: folder of the PNG pictures that `report` drew.
+
+    Raises:
+        Refusal: an artefact is missing, or others do not belong to the same images.
+    """
+    index = read_manifest(at.index, "index")
+    answer = read_manifest(at.assignment, "assignment")
+    rows = gather_rows(at.assignment, at.index, at.embedding, at.labels or {})
+    names = cluster_names(answer, rows.k)
+    clusters = galleries(rows, names)
+    labelled = against_labels(rows)
+    others = [_other(rows, path) for path in at.compare_with]
+    chosen = _chosen(clusters, labelled)
+    small, large = _thumbnails(rows, chosen, index["content"])
+    facts = {
+        "n": len(rows.ids),
+        "names": names,
+        "classes": rows.classes,
+        "texts": index["content"] == "texts",
+        "clusters": clusters,
+        "mistakes": labelled["mistakes"] if labelled else [],
+        "class_of": labelled["class_of"] if labelled else None,
+        "sprites": _layout(small),
+        "large": {**(_layout(large) or {}), "rows": chosen} if large else None,
+        "tree": relations.tree(answer.get("merge_order", [])),
+        "training": curves(at.weights, at.checkpoints),
+        "k": _k_evidence(at.assignment, answer, rows.k),
+        "against": [{k: v for k, v in other.items() if k != "cluster"} for other in others],
+        "assignment": answer["files"]["assignment.csv"][1],
+        "space": read_manifest(at.embedding)["space"] if at.embedding else None,
+        "corrections": provenance.new_file(answer),
+    }
+    data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
+    context = _summary(at, rows, index, answer) | _sections(at, rows, names, labelled, others)
+    context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
+    context["reconstructions"] = _inline(pictures / "reconstructions.png")
+    context["sheets"] = _named("sheet", small) + _named("large", large)
+    render(context, data, path)
+
+
+def data_name(folder: Path, index: dict[str, Any]) -> str:
+    """What the images are called: the folder around their `index`, or the challenge."""
+    here = folder.resolve()
+    return here.parent.name if here.name == "index" else str(index["challenge"])
+
+
+def _other(rows: Rows, path: Path) -> dict[str, Any]:
+    doc = read_manifest(path, "assignment")
+    return compared(rows, path, run_name(path), cluster_names(doc, doc["n_clusters"]))
+
+
+def _chosen(clusters: list[dict[str, Any]], labelled: dict[str, Any] | None) -> list[int]:
+    """Rows of the images that are shown large, each once."""
+    wanted = shown_of(clusters) + (labelled["mistakes"] if labelled else [])
+    return list(dict.fromkeys(wanted))
+
+
+def _thumbnails(rows: Rows, chosen: list[int], content: str) -> tuple[Sheets | None, Sheets | None]:
+    """Small ones of all images, and larger ones of those that stand for clusters."""
+    if content == "texts":
+        return None, None
+    side = side_for(rows.stored)
+    small = sheets_of(rows.stored, side, "thumbnails")
+    few = [rows.stored[i] for i in chosen]
+    wide = side_for(few, LARGE)
+    if wide <= small.side:
+        return small, None
+    return small, sheets_of(few, wide, "gallery", LARGE_BUDGET)
+
+
+def _layout(sheets: Sheets | None) -> dict[str, int] | None:
+    if sheets is None:
+        return None
+    return {"side": sheets.side, "columns": sheets.columns, "per": sheets.per}
+
+
+def _named(name: str, sheets: Sheets | None) -> list[tuple[str, str]]:
+    return [(f"{name}-{i}", image) for i, image in enumerate(sheets.images)] if sheets else []
+
+
+def _inline(path: Path) -> str | None:
+    """A PNG picture as base64; None where it was not drawn."""
+    return base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
+
+
+def _k_evidence(assignment: Path, answer: dict[str, Any], k: int) -> dict[str, Any] | None:
+    """The curves over K as columns, with each criterion's favourite; None without a vote."""
+    found = csv_table(assignment / "k.csv", "k-table", "Every K that was tried")
+    if found is None:
+        return None
+    values = {name: [row[i] for row in found.rows] for i, name in enumerate(found.columns)}
+    favourites = answer.get("k_favourites", {})
+    return {"columns": values, "favourites": favourites, "clear": answer.get("k_clear"), "k": k}
+
+
+def _summary(
+    at: Sources, rows: Rows, index: dict[str, Any], answer: dict[str, Any]
+) -> dict[str, Any]:
+    """Head of the page: what it is about, the files, the commands."""
+    submission = read_manifest(at.submission, "submission") if at.submission else None
+    scores = json.loads((at.scores / "scores.json").read_text()) if at.scores else {}
+    made = lineage(*filter(None, (at.assignment, at.submission, at.scores, at.embedding)))
+    seconds = sum(doc["seconds"] for doc in made.values())
+    return {
+        "challenge": data_name(at.index, index),
+        "run": run_name(at.submission or at.assignment),
+        "content": index["content"],
+        "n": len(rows.ids),
+        "total": rows.total,
+        "val": int((rows.splits == "val").sum()),
+        "k": rows.k,
+        "method": answer.get("head") or answer["config"].get("method", ""),
+        "answer": answer,
+        "tiles": _numbers(scores, answer, seconds, max(d["peak_mib"] for d in made.values())),
+        "scores": score_table(scores) if scores else None,
+        "files": sorted(map(str, at.submission.glob("*.csv"))) if at.submission else [],
+        "commands": _commands(at, answer, submission),
+        "corrected": provenance.corrected_command(at, answer, provenance.new_file(answer)),
+        "corrections": answer.get("corrections"),
+        "steps": provenance.steps(made),
+        "versions": provenance.versions(made),
+        "settings": provenance.settings(answer),
+        "machine": {
+            "device": answer.get("device"),
+            "cpus": answer.get("cpus"),
+            **answer.get("variables", {}),
+        },
+        "hashes": _hashes(at, answer, submission),
+    }
+
+
+def _numbers(
+    scores: dict[str, Any], answer: dict[str, Any], seconds: float, peak: int
+) -> list[tuple[str, str, str]]:
+    """(value, name, explanation) of the numbers at the head of the page."""
+    out = []
+    for way, of in (
+        ("train", "of the images, against labels"),
+        ("val_through", "of validation images, through the clustering"),
+        ("val_own", "of validation images on their own"),
+    ):
+        if found := scores.get(way):
+            out.append((f"{found['hungarian']:.3f}", "accuracy", of))
+    if "stability" in answer:
+        out.append((f"{answer['stability']:.2f}", "stability", "agreement over seeds"))
+    if "estimated_accuracy" in answer:
+        told = "agreement of candidates: a ceiling"
+        out.append((f"{answer['estimated_accuracy']:.2f}", "estimated accuracy", told))
+    took = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+    out.append((took, "computing", "all stages together"))
+    out.append((f"{peak / 1024:.1f} GiB", "memory", "the most of any stage"))
+    return out
+
+
+def _commands(
+    at: Sources, answer: dict[str, Any], submission: dict[str, Any] | None
+) -> list[tuple[str, str]]:
+    """(what it does, the command)."""
+    out = [("This answer was made by", provenance.command(answer["argv"]))]
+    if at.submission and submission:
+        out.append(("and written for the board by", provenance.command(submission["argv"])))
+        out.append(("Show what would be sent", provenance.command(["upload", str(at.submission)])))
+        out.append(("Make it all again", provenance.command(["reproduce", str(at.submission)])))
+    return out
+
+
+def _hashes(
+    at: Sources, answer: dict[str, Any], submission: dict[str, Any] | None
+) -> list[tuple[str, str]]:
+    """(file, sha256) of what was answered."""
+    docs = [answer, *([submission] if submission else [])]
+    return [
+        (name, digest)
+        for doc in docs
+        for name, (_, digest) in doc["files"].items()
+        if name.endswith(".csv")
+    ]
+
+
+def _sections(
+    at: Sources,
+    rows: Rows,
+    names: list[str],
+    labelled: dict[str, Any] | None,
+    others: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The tables below the galleries."""
+    made_from = lineage(at.assignment)
+    answer = next(reversed(made_from.values()))
+    features = [
+        path
+        for role, path in _inputs(at.assignment, answer)
+        if made_from[path]["kind"] == "features"
+    ]
+    distances = (
+        relations.centre_distances(features, rows.ids, rows.clusters, rows.k) if features else None
+    )
+    return {
+        "farthest": relations.farthest(distances),
+        "distances": distances if rows.k <= relations.WIDEST else None,
+        "pairs": _pairs(distances, names),
+        "confused": _confused(rows, names, labelled),
+        "candidates": csv_table(
+            at.assignment / "candidates.csv", "candidates", "Candidates, the best score first"
+        ),
+        "k_table": csv_table(at.assignment / "k.csv", "k-table", "Every K that was tried"),
+        "comparison": _comparison(others),
+        "others": others,
+    }
+
+
+def _inputs(folder: Path, doc: dict[str, Any]) -> list[tuple[str, Path]]:
+    import os
+
+    return [(r, Path(os.path.normpath(folder / p))) for r, p in doc["inputs_at"].items()]
+
+
+def _pairs(distances: Any, names: list[str]) -> Table | None:
+    if distances is None:
+        return None
+    found = relations.nearest_pairs(distances)
+    caption = "Nearest pairs of clusters"
+    return pair_table("pairs", caption, ["cluster", "and", "distance"], found, names, names)
+
+
+def _confused(rows: Rows, names: list[str], labelled: dict[str, Any] | None) -> Table | None:
+    if not labelled or not labelled["pairs"]:
+        return None
+    head = ["label", "lies in", "images"]
+    return pair_table("confused", "Most confused", head, labelled["pairs"], rows.classes, names)
+
+
+def _comparison(others: list[dict[str, Any]]) -> Table | None:
+    if not others:
+        return None
+    head = ["run", "clusters", "images in both", "ARI", "moved", "share moved"]
+    cells = [[o["name"], o["k"], o["common"], o["ari"], o["moved"], o["share"]] for o in others]
+    return Table("comparison-table", "This answer beside others", head, cells)

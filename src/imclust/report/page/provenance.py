@@ -1,0 +1,133 @@
+"""Where an answer comes from: commands, versions, seeds, hashes, times, memory."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.report.page.sources import Sources
+
+CORRECTIONS = "--corrections"
+
+
+def steps(made: Mapping[Path, dict[str, Any]]) -> list[dict[str, Any]]:
+    """A dict an artefact, first made first: place, kind, method, seconds, memory, commit, hash.
+
+    Args:
+        made: of `artifacts.lineage`.
+    """
+    common = Path(os.path.commonpath(list(made))) if len(made) > 1 else next(iter(made)).parent
+    return [
+        {
+            "place": path.relative_to(common).as_posix(),
+            "kind": doc["kind"],
+            "method": doc["config"].get("method") or doc["config"].get("challenge") or "",
+            "seed": doc["config"].get("seed"),
+            "seconds": doc["seconds"],
+            "cpu_seconds": doc.get("cpu_seconds"),
+            "peak_mib": doc["peak_mib"],
+            "device": doc.get("device") or "",
+            "track": doc.get("track") or "",
+            "git": doc.get("git") or "unknown",
+            "written": doc["written"].replace("T", " ").rstrip("Z"),
+            "digest": doc["digest"],
+            "command": command(doc["argv"]),
+        }
+        for path, doc in made.items()
+    ]
+
+
+def command(argv: list[str]) -> str:
+    """A stage's command as one types it."""
+    return shlex.join(["python", "-m", "imclust", *argv])
+
+
+def new_file(doc: dict[str, Any]) -> str:
+    """Name of the next file of corrections, which speaks of the answer as it is shown.
+
+    The answer was made with the files before it, so these stay: `corrections.json`, then
+    `corrections-2.json`, ...
+    """
+    files = len(_split(list(doc["argv"]))[0])
+    return f"corrections-{files + 1}.json" if files else "corrections.json"
+
+
+def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
+    """The command that makes an answer again with one more file of corrections.
+
+    That of the manifest, with the file behind those that it named; of an answer that was made
+    through Python, or inside another command, the one that says the same.
+
+    Args:
+        at: where the answer and its index are. doc: the answer's manifest.
+    """
+    words = list(doc["argv"])
+    if words[:1] != ["cluster"]:
+        words = ["cluster", *_as_flags(at, doc)]
+    files, rest = _split(words)
+    return command([rest[0], CORRECTIONS, *files, file, *rest[1:]])
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The files of corrections that a command names, and its other words."""
+    files, rest, inside = list[str](), list[str](), False
+    for word in words:
+        inside = word == CORRECTIONS or (inside and not word.startswith("--"))
+        if word != CORRECTIONS:
+            (files if inside else rest).append(word)
+    return files, rest
+
+
+def _as_flags(at: Sources, doc: dict[str, Any]) -> list[str]:
+    """The settings of an answer as flags of `cluster`; of the head, those that are not default."""
+    inputs = doc["inputs_at"].items()
+    features = [
+        os.path.normpath(at.assignment / p) for role, p in inputs if role.startswith("features")
+    ]
+    config = doc["config"]
+    words = ["--features", *features, "--index", str(at.index), "--out", str(at.assignment)]
+    words += ["--n-clusters", str(doc["n_clusters"]), "--seed", str(config.get("seed", 0))]
+    if config.get("method") not in {entry.name for entry in CLUSTERERS}:
+        return words
+    entry, head = CLUSTERERS.revive(config)
+    words.append(entry.name)
+    for field in fields(head):
+        value = getattr(head, field.name)
+        if value == field.default:
+            continue
+        flag = field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            several = value if isinstance(value, tuple) else (value,)
+            words += [f"--{flag}", *map(str, several)]
+    return words
+
+
+def versions(made: Mapping[Path, dict[str, Any]]) -> list[tuple[str, str]]:
+    """(name, version) of Python and the libraries; of several, all that occurred."""
+    found: dict[str, set[str]] = {}
+    for doc in made.values():
+        for name, version in doc.get("versions", {}).items():
+            found.setdefault(name, set()).add(version)
+    return [(name, ", ".join(sorted(seen))) for name, seen in found.items()]
+
+
+def settings(doc: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The settings of an artefact, flat: (`priors.row_order`, `ignore`)."""
+    out: list[tuple[str, str]] = []
+
+    def visit(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                visit(f"{prefix}.{name}" if prefix else name, inner)
+        else:
+            out.append((prefix, "" if value is None else str(value)))
+
+    visit("", doc["config"])
+    return out

@@ -1,0 +1,162 @@
+"""What the page knows of every image: one row each, cluster by cluster."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imclust.core.records import Assignment, Features, read_csv, rows_of_ids
+from imclust.data.images import ImageRow, load_index
+from imclust.data.texts import read_texts
+
+MOST = 100_000  # images on a page; of more, a random part
+TEXT_BUDGET = 20_000_000  # characters of all texts together
+TEXT_LENGTH = 600  # characters of one text, at most
+NONE = 0xFFFF  # where there is no label, or no cluster
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The images of an answer, by cluster and then from the most confident on.
+
+    Args:
+        ids: (n,) str. splits: (n,) str. clusters: (n,) int64.
+        probabilities: (n, k) float32.
+        confidence: (n,) float in [0, 1].
+        runner_up: (n,) int64. distance: (n,) float >= 0, to the centre of the own cluster.
+        labels: (n,) int64, number of the class in `classes`, or -1.
+        classes: names of the labels. xy: (n, 2) float32, or None without an embedding.
+        stored: where each image lies.
+        total: images of the whole answer, of which `ids` may be a part.
+    """
+
+    ids: np.ndarray
+    splits: np.ndarray
+    clusters: np.ndarray
+    probabilities: np.ndarray
+    confidence: np.ndarray
+    runner_up: np.ndarray
+    distance: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+    xy: np.ndarray | None
+    stored: list[ImageRow]
+    total: int
+
+    @property
+    def k(self) -> int:
+        """Number of clusters."""
+        return self.probabilities.shape[1]
+
+
+def gather_rows(
+    assignment: Path, index: Path, embedding: Path | None, labels: dict[str, str], most: int = MOST
+) -> Rows:
+    """Join an answer with its images, its embedding and the labels, by id.
+
+    Args:
+        assignment, index, embedding: artefacts; the embedding's first two columns are drawn.
+        labels: id -> class, of some, all or none. most: images that are shown.
+    """
+
+    answer = Assignment.load(assignment)
+    confidence = answer.probabilities.max(1)
+    clusters = answer.clusters
+    order = np.lexsort((answer.ids, -confidence, clusters))
+    total = len(order)
+    if total > most:
+        keep = np.random.default_rng(0).permutation(total)[:most]
+        order = order[np.sort(keep)]
+    ids = answer.ids[order]
+    p = np.asarray(answer.probabilities[order])
+    runner_up, distance = _evidence(assignment, ids, p)
+    named = [labels.get(i) for i in ids.tolist()]
+    classes = sorted({c for c in named if c is not None})
+    number = {c: n for n, c in enumerate(classes)}
+    where = {r.id: r for r in load_index(index)}
+    space = Features.load(embedding) if embedding else None
+    return Rows(
+        ids,
+        answer.splits[order],
+        clusters[order],
+        p,
+        confidence[order],
+        runner_up,
+        distance,
+        np.array([-1 if c is None else number[c] for c in named], np.int64),
+        classes,
+        np.asarray(space.at(ids)[:, :2], np.float32) if space else None,
+        [where[i] for i in ids.tolist()],
+        total,
+    )
+
+
+def _evidence(assignment: Path, ids: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Second choice and distance of every image, from the table beside the answer.
+
+    Where the table has none: the second most probable cluster, and what confidence lacks of one.
+    """
+
+    table = {r["id"]: r for r in read_csv(assignment / "assignment.csv")}
+    if "distance" in next(iter(table.values()), {}):
+        mine = [table[i] for i in ids.tolist()]
+        runner_up = np.array([int(r["runner_up"]) for r in mine])
+        return runner_up, np.array([float(r["distance"]) for r in mine])
+    return np.argsort(-p, axis=1, kind="stable")[:, 1], 1 - p.max(1)
+
+
+def columns(rows: Rows, content: str) -> dict[str, Any]:
+    """The rows as JSON values: texts as they are, numbers as base64 of little-endian integers.
+
+    `x` and `y` are uint16 over the range of both axes together, so that the aspect stays;
+    `confidence` is uint16 in 65535ths; `cluster`, `runner_up` and `label` are uint16, `NONE`
+    where there is no label.
+    """
+
+    out: dict[str, Any] = {
+        "id": rows.ids.tolist(),
+        "cluster": packed(rows.clusters),
+        "runner_up": packed(rows.runner_up),
+        "confidence": packed(np.round(rows.confidence * 65535)),
+        "label": packed(np.where(rows.labels < 0, NONE, rows.labels)),
+        "val": packed(rows.splits == "val"),
+        "distance": packed(np.round(np.clip(rows.distance, 0, 6.5) * 10_000)),
+    }
+    if rows.xy is not None:
+        low = rows.xy.min(0)
+        span = max(float((rows.xy.max(0) - low).max()), 1e-12)
+        x, y = np.round((rows.xy - low) / span * 65535).T
+        out |= {"x": packed(x), "y": packed(y)}
+    if content == "texts":
+        texts = read_texts(rows.stored)
+        length = max(20, min(TEXT_LENGTH, TEXT_BUDGET // max(1, len(texts))))
+        out["text"] = [t if len(t) <= length else t[: length - 1] + "…" for t in texts]
+    else:
+        out["file"] = [_file(r) for r in rows.stored]
+    return out
+
+
+def _file(row: ImageRow) -> str:
+    """The name that a person knows the image by, where the id is another; else empty."""
+    name = row.member if not row.source.endswith(".npy") else ""
+    name = name or (Path(row.source).name if not row.source.endswith(".npy") else "")
+    return "" if name == row.id else name
+
+
+def packed(values: Any) -> str:
+    """Whole numbers from 0 to 65535, (n,), as base64 of little-endian uint16."""
+
+    return base64.b64encode(np.asarray(values).astype("<u2").tobytes()).decode()
+
+
+def at_ids(rows: Rows, ids: np.ndarray) -> np.ndarray:
+    """Where the page's images lie among `ids`: (n,) int64.
+
+    Raises:
+        Refusal: one is missing.
+    """
+    return rows_of_ids(ids, rows.ids)

@@ -1,0 +1,42 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The artefacts of a run, and what is set beside them.
+
+    Args:
+        assignment: the answer. index: of its images.
+        weights: the encoder that the answer rests on; None where it rests on none.
+        submission, scores, embedding: of the answer, where there are such.
+        own: embedding of validation images reduced on their own.
+        labels: id -> class, empty where there are none.
+        against: answers of other runs.
+    """
+
+    assignment: Path
+    index: Path
+    weights: Path | None = None
+    submission: Path | None = None
+    scores: Path | None = None
+    embedding: Path | None = None
+    val_embedding: Path | None = None
+    labels: dict[str, str] | None = None
+    compare_with: tuple[Path, ...] = ()
+
+    @property
+    def checkpoints(self) -> Path | None:
+        """The table of measured checkpoints, where there is one."""
+        path = self.scores / "checkpoints.csv" if self.scores else None
+        return path if path and path.is_file() else None
+
+
+def run_name(folder: Path) -> str:
+    """What a run is called: the folder around its `clusters`, or its own name."""
+    here = folder.resolve()
+    return here.parent.name if here.name in {"clusters", "assignment"} else here.name

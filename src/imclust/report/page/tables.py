@@ -1,0 +1,114 @@
+"""Tables of the page: sorted and filtered there, formatted here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imclust.core.log import read_jsonl
+from imclust.core.records import read_csv
+
+POINTS = 600  # of a training curve
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: a caption, names of columns, rows of as many cells. None shows as a dash.
+
+    Args:
+        id: of the element, unique on the page. wide: column of long text, which may break anywhere.
+    """
+
+    id: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    wide: str = ""
+
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, which stand to the right."""
+        cells = [row[column] for row in self.rows if row[column] is not None]
+        return bool(cells) and all(isinstance(c, int | float) for c in cells)
+
+
+def shown(value: Cell) -> str:
+    """A cell as text: whole numbers whole, others with four significant digits."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "\N{EN DASH}"
+    if isinstance(value, float):
+        if abs(value) >= 1000 or value == int(value):
+            return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+        return f"{value:.4g}"
+    return str(value)
+
+
+def csv_table(path: Path, id: str, caption: str) -> Table | None:
+    """A CSV file as a table; None where there is no such file, or no row in it."""
+    rows = read_csv(path) if path.is_file() else []
+    if not rows:
+        return None
+    # A row that ends early has no value there.
+    return Table(id, caption, list(rows[0]), [[cell(v or "") for v in r.values()] for r in rows])
+
+
+def cell(text: str) -> Cell:
+    """A number where the text is one, None where it is empty, else the text."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def curves(weights: Path | None, checkpoints: Path | None) -> dict[str, Any] | None:
+    """Training of an encoder as columns: `epoch` and `loss`, thinned evenly to `POINTS`, and the
+    measured checkpoints; None for an encoder that was not trained here."""
+    path = weights / "steps.jsonl" if weights else None
+    if path is None or not path.is_file():
+        return None
+    steps = [s for s in read_jsonl(path) if "epoch" in s and "loss" in s]
+    if not steps:
+        return None
+    every = max(1, len(steps) // POINTS)
+    kept = [*steps[::every], steps[-1]]
+    marks = read_csv(checkpoints) if checkpoints else []
+    return {
+        "epoch": [s["epoch"] for s in kept],
+        "loss": [s["loss"] for s in kept],
+        "checkpoints": [{k: cell(v) for k, v in mark.items()} for mark in marks],
+    }
+
+
+def score_table(scores: dict[str, Any]) -> Table:
+    """`scores.json`, a row a number."""
+    ways = {
+        "train": "images to cluster",
+        "val_own": "validation images on their own",
+        "val_through": "validation images through the clustering",
+        "label_free": "without labels",
+    }
+    rows: list[list[Cell]] = []
+    for way, text in ways.items():
+        for name, value in (scores.get(way) or {}).items():
+            if isinstance(value, int | float):
+                rows.append([text, name, value])
+    return Table("scores", "Scores", ["of", "number", "value"], rows)
+
+
+def pair_table(
+    id: str,
+    caption: str,
+    columns: Sequence[str],
+    pairs: Iterable[tuple[int, int, float]],
+    first: Sequence[str],
+    second: Sequence[str],
+) -> Table:
+    """Numbered pairs with a value, by name."""
+    return Table(id, caption, columns, [[first[a], second[b], v] for a, b, v in pairs])

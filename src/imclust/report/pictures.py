@@ -1,0 +1,125 @@
+"""The PNG pictures of `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from imclust.core.log import read_jsonl
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Assignment, Features, cluster_names, read_csv, write_csv
+from imclust.data.images import ImageRow, load_index
+from imclust.data.loader import Preprocessing, pixels
+from imclust.encoders import revive_encoder
+from imclust.encoders._base import Encoder
+from imclust.report import plots
+from imclust.report.page.sources import Sources
+
+SIDE = 96  # pixels of an example
+SHOWN = (1, 2, 3, 6, 7, 9)  # rows of trainX that the homework shows
+
+
+def draw(at: Sources, folder: Path) -> None:
+    """Write every picture that the artefacts allow."""
+    if at.embedding is not None:
+        _embedding(at, at.embedding, folder / "embedding.png")
+    _examples(at, folder)
+    if at.weights is None:
+        return
+    encoder = revive_encoder(read_manifest(at.weights, "weights")["config"])
+    if encoder.decodes:
+        _reconstructions(encoder, at.index, at.weights, folder / "reconstructions.png")
+    if (at.weights / "steps.jsonl").is_file():
+        steps = read_jsonl(at.weights / "steps.jsonl")
+        loss = "mean squared error" if encoder.decodes else "loss"
+        checkpoints = read_csv(at.checkpoints) if at.checkpoints else []
+        plots.training(steps, checkpoints, folder / "training.png", loss=loss)
+
+
+def _embedding(at: Sources, embedding: Path, path: Path) -> None:
+    """Panels: by cluster; by label as placed; validation images on their own by label."""
+
+    labels = at.labels or {}
+    space = Features.load(embedding)
+    mine = Assignment.load(at.assignment).part("train")
+    k = mine.probabilities.shape[1]
+    names = cluster_names(read_manifest(at.assignment), k)
+    clustered = space.at(mine.ids)
+    panels = [plots.Panel("Images by cluster", clustered, mine.clusters, names)]
+    spaces = [
+        ("Validation images among them, by label" if at.val_embedding else "Images by label", space)
+    ]
+    if at.val_embedding:
+        spaces.append(("Validation images on their own, by label", Features.load(at.val_embedding)))
+    for title, s in spaces:
+        known = np.array([i in labels for i in s.ids.tolist()])
+        if known.any():
+            classes, groups = np.unique([labels[i] for i in s.ids[known]], return_inverse=True)
+            named = [f"label {c}" for c in classes]
+            behind = clustered if at.val_embedding and s is space else None
+            panels.append(plots.Panel(title, np.asarray(s.x[known]), groups, named, behind))
+    plots.scatter(panels, read_manifest(embedding)["space"], path)
+
+
+def chosen_examples(answer: Assignment, index: Path) -> list[list[ImageRow]]:
+    """Up to five images of every cluster, from its most to its least confident, in even steps. The
+    most confident alone would be near copies of each other."""
+
+    by_id = {r.id: r for r in load_index(index)}
+    confidence = answer.probabilities.max(1)
+    chosen = []
+    for cluster in range(answer.probabilities.shape[1]):
+        members = (answer.clusters == cluster).nonzero()[0]
+        ranked = members[np.argsort(-confidence[members], kind="stable")]
+        few = min(len(ranked), plots.PER_ROW)
+        shown = ranked[np.linspace(0, len(ranked) - 1, few).round().astype(int)]
+        chosen.append([by_id[i] for i in answer.ids[shown].tolist()])
+    return chosen
+
+
+def _examples(at: Sources, folder: Path) -> None:
+    """Images of every cluster; of texts, a table."""
+
+    answer = Assignment.load(at.assignment).part("train")
+    chosen = chosen_examples(answer, at.index)
+    sizes = [int((answer.clusters == c).sum()) for c in range(len(chosen))]
+    if read_manifest(at.index, "index")["content"] == "texts":
+        rows = [(c, sizes[c], r.id) for c, few in enumerate(chosen) for r in few]
+        write_csv(folder / "examples.csv", ("cluster", "size", "id"), rows)
+        return
+    scale = Preprocessing(SIDE)
+    images = [np.array([pixels(r, scale) for r in few]) for few in chosen]
+    called = cluster_names(read_manifest(at.assignment), len(sizes))
+    names = [
+        f"{name}\n{size} image{'s' * (size != 1)}" for name, size in zip(called, sizes, strict=True)
+    ]
+    plots.examples(images, names, folder / "examples.png")
+
+
+def _reconstructions(encoder: Encoder, index: Path, weights: Path, path: Path) -> None:
+
+    rows = [r for r in load_index(index) if r.split == "train"]
+    chosen = [i for i in SHOWN if i < len(rows) and not rows[i].problem]
+    if not chosen:
+        return
+    shown = np.stack([pixels(rows[i], encoder.preprocessing) for i in chosen])
+    back = _rebuild(encoder, weights, shown)
+    plots.reconstructions(shown, back, [f"row {i}" for i in chosen], path)
+
+
+def _rebuild(encoder: Encoder, weights: Path, shown: np.ndarray) -> np.ndarray:
+    """Reconstructions (n, s, s, 3) uint8."""
+    import torch
+
+    from imclust.data.loader import to_input
+    from imclust.training.fit import load_weights
+
+    network = encoder.network()
+    facts = load_weights(weights / "weights.safetensors", network)
+    with torch.inference_mode():
+        x = to_input(shown, Preprocessing(**facts["preprocessing"]), "cpu")
+        back = encoder.reconstruct(network.eval(), x)
+    mean, std = (torch.tensor(facts["preprocessing"][k]).view(1, 3, 1, 1) for k in ("mean", "std"))
+    level = ((back * std + mean) * 255).round().clamp(0, 255).byte()
+    return level.permute(0, 2, 3, 1).numpy()

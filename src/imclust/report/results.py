@@ -1,0 +1,113 @@
+"""An answer by file: which image file is in which cluster, for people and for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from imclust.core.files import replace_text
+from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.records import Assignment, read_csv
+from imclust.data.images import ImageRow, indexed
+
+CENTRAL = 3  # files that stand for a cluster in a summary
+
+
+class AssignedImage(NamedTuple):
+    """One image.
+
+    Args:
+        file: its path below the folder (or in the zip), with forward slashes.
+        cluster: from 0. confidence: in [0, 1]. runner_up: the second choice.
+        distance: cosine distance in [0, 2] to the centre of its cluster.
+    """
+
+    file: str
+    cluster: int
+    confidence: float
+    runner_up: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class FolderAssignment:
+    """Every image of a folder with its cluster.
+
+    Args:
+        rows: of the images that could be read, in the order of the index.
+        images: of the index, row i that of `rows[i]`.
+        set_aside: (file, why it cannot be read).
+        names: of the clusters, "" where one has none; K of them.
+    """
+
+    rows: list[AssignedImage]
+    images: list[ImageRow]
+    set_aside: list[tuple[str, str]]
+    names: list[str]
+
+    @classmethod
+    def load(cls, assignment: Path, index: Path) -> FolderAssignment:
+        """The `assignment` artefact of the images of an `index` artefact, joined by id.
+
+        The images themselves need not be there any more.
+        """
+        doc = read_manifest(assignment, Assignment.kind)
+        by_id = {row["id"]: row for row in read_csv(artifact_file(assignment, "assignment.csv"))}
+        rows, images, aside = [], [], []
+        for image, file in indexed(index):
+            if image.problem:
+                aside.append((file, image.problem))
+            elif image.id in by_id:
+                rows.append(_placed(file, by_id[image.id]))
+                images.append(image)
+        return cls(rows, images, aside, doc.get("names") or [""] * doc["n_clusters"])
+
+    def title(self, cluster: int) -> str:
+        """`3`, or `3 cats` when it has a name."""
+        return f"{cluster} {self.names[cluster]}".strip()
+
+    def members(self, cluster: int) -> list[int]:
+        """Numbers of the rows of a cluster, nearest to its centre first."""
+        mine = [i for i, row in enumerate(self.rows) if row.cluster == cluster]
+        return sorted(mine, key=lambda i: (self.rows[i].distance, self.rows[i].file))
+
+    def write(self, folder: Path) -> Path:
+        """`assignments.csv`, and `set_aside.csv` where images were; each in one step."""
+        table = [
+            (r.file, r.cluster, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
+            for r in self.rows
+        ]
+        out = folder / "assignments.csv"
+        replace_text(out, _csv(AssignedImage._fields, table))
+        if self.set_aside:
+            replace_text(folder / "set_aside.csv", _csv(("file", "problem"), self.set_aside))
+        else:
+            (folder / "set_aside.csv").unlink(missing_ok=True)
+        return out
+
+
+def _placed(file: str, row: dict[str, str]) -> AssignedImage:
+    return AssignedImage(
+        file,
+        int(row["cluster"]),
+        float(row["confidence"]),
+        int(row["runner_up"]),
+        float(row["distance"]),
+    )
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    w = csv.writer(out, lineterminator="\n")
+    w.writerow(header)
+    w.writerows(rows)
+    return out.getvalue()
+
+
+def printable(name: str) -> str:
+    """A file's name for a terminal: line ends and control characters as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -1,0 +1,147 @@
+"""`predict`: further images get the clusters of an answer that is there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imclust.clustering.clusterers._partitions import from_neighbours
+from imclust.clustering.preprocessing import Preparation, concatenate_unit_rows, prepare
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.checks import finite
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Assignment, Features, feature_folders, parts_of
+from imclust.data.images import indexed
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Give images that came later the clusters of an answer; the answer stays as it is.
+
+    A new image is placed by the ten clustered images nearest to it, in the view that the answer
+    was found in. The very file of a clustered image gets what that image has.
+    """
+
+    assignment: Path
+    """The `assignment` artefact to go by, from `cluster`."""
+    index: Path
+    """The `index` artefact of the new images, from `download`."""
+    features: tuple[Path, ...]
+    """`features` artefacts of the new images, encoded with the weights of those that the answer
+    rests on, in the same order."""
+    out: Path
+    """Where the assignment of the new images goes."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+
+def run(cfg: Predict) -> None:
+    """Run the stage."""
+    roles = {"assignment": cfg.assignment, "index": cfg.index}
+    roles |= {f"features {i}": path for i, path in enumerate(cfg.features, 1)}
+    spec = ArtifactSpec("assignment", {"method": "predict"}, roles, (__name__,))
+    if make_artifact(cfg.out, spec, lambda folder: _predict(cfg, folder), force=cfg.force):
+        doc = read_manifest(cfg.out)
+        say(f"predict: clusters of {doc['sizes']} images are in {cfg.out}")
+
+
+def _predict(cfg: Predict, folder: Path) -> dict[str, Any]:
+
+    doc = read_manifest(cfg.assignment, Assignment.kind)
+    answer = Assignment.load(cfg.assignment).part(doc["config"].get("split", "train"))
+    old, new, ids = _spaces(cfg, doc, answer.ids)
+    p = _by_neighbours(doc, old, new, answer.probabilities)
+    twins, of = _copies(cfg, ids, answer.ids)
+    p[twins] = answer.probabilities[of]
+    found = Assignment(ids, np.full(len(ids), "train"), p)
+    facts = found.save(folder, _evidence(old, answer, new, p))
+    carried = {name: doc[name] for name in ("names", "classes") if name in doc}
+    return facts | carried | {"copies": len(twins)}
+
+
+def _spaces(
+    cfg: Predict, doc: dict[str, Any], ids: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """Spaces of the clustered images (n, d_v), of the new ones (m, d_v), and the ids of these."""
+
+    before = feature_folders(cfg.assignment)
+    if len(before) != len(cfg.features):
+        do = "encode the new images with the weights of each"
+        raise input_error("--features", f"{len(before)}, as of the answer", len(cfg.features), do)
+    old, new = [], []
+    first = Features.load(cfg.features[0])
+    for was, path in zip(before, cfg.features, strict=True):
+        parts = parts_of(was, Features.load(was).at(ids))
+        further = parts_of(path, first.alongside(Features.load(path)))
+        if [x.shape[1] for x in parts] != [x.shape[1] for x in further]:
+            got = f"{[x.shape[1] for x in further]} numbers in {path}"
+            want = f"{[x.shape[1] for x in parts]} numbers as in {was}"
+            raise input_error("the new features", want, got, "encode them with the same weights")
+        old += parts
+        new += [np.asarray(x) for x in further]
+    for x in new:
+        finite("the rows of the features", x)
+    return old, new, first.ids
+
+
+def _by_neighbours(
+    doc: dict[str, Any], old: list[np.ndarray], new: list[np.ndarray], p: np.ndarray
+) -> np.ndarray:
+    """Posteriors (m, k) in the view that `auto` chose; for other heads, in all spaces as units.
+
+    What `auto` prepared is prepared again from the same rows, which gives the same numbers.
+    """
+    from imclust.clustering.auto_search import View
+    from imclust.clustering.clusterers._base import concatenate_views
+
+    parts: tuple[int, ...] = tuple(range(len(old)))
+    how: Preparation = "unit"
+    if "view" in doc:
+        parts, how = View.named(doc["view"])
+    made = [prepare(old[i], how) for i in parts]
+    apply = partial(_prepared, apply=[m.apply for m in made])
+    rows = concatenate_views([m.rows for m in made])
+    return from_neighbours([new[i] for i in parts], apply, rows, p)
+
+
+def _prepared(new: Any, apply: list[Any]) -> list[np.ndarray]:
+    return [each(x) for each, x in zip(apply, new, strict=True)]
+
+
+def _copies(cfg: Predict, ids: np.ndarray, before: np.ndarray) -> tuple[list[int], list[int]]:
+    """Rows of the new images that are files of clustered images, byte for byte, and whose."""
+    features = feature_folders(cfg.assignment)[0]
+    there = read_manifest(features)["inputs_at"]
+    if "index" not in there:  # reduced features: they do not name their images' index
+        return [], []
+    known = {row.id: row.digest for row, _ in indexed(features / there["index"])}
+    first: dict[str, int] = {}
+    for number, i in enumerate(before.tolist()):
+        first.setdefault(known[i], number)
+    digests = {row.id: row.digest for row, _ in indexed(cfg.index)}
+    pairs = [(row, first[digests[i]]) for row, i in enumerate(ids.tolist()) if digests[i] in first]
+    return [row for row, _ in pairs], [number for _, number in pairs]
+
+
+def _evidence(
+    old: list[np.ndarray], answer: Assignment, new: list[np.ndarray], p: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Second choice (m,) int64 and cosine distance (m,) to the centre of the own cluster."""
+
+    from imclust.clustering.dendrogram import centre_distances
+
+    rows = np.arange(len(p))
+    c = p.argmax(1)
+    others = p.copy()
+    others[rows, c] = -1
+    k = p.shape[1]
+    distance = centre_distances(
+        concatenate_unit_rows(old), answer.clusters, k, concatenate_unit_rows(new)
+    )
+    return others.argmax(1), distance[rows, c]

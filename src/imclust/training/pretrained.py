@@ -1,0 +1,170 @@
+"""Networks and weights that others made: importing their packages, reading their files."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from imclust.core.errors import InputError, input_error
+
+
+@cache
+def vision(name: str) -> Any:
+    """Import torchvision, timm or transformers, also where only torch is a CPU build.
+
+    Such a torchvision fails at its import, because its compiled operators cannot be loaded and two
+    of them are wanted by name. Declaring their schemas first is enough: nothing here calls them.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as e:
+        if "torchvision::nms" not in str(e):
+            raise
+        library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT.append(library)  # the schemas live as long as this object
+        importlib.invalidate_caches()
+        importlib.import_module("torchvision")
+    return importlib.import_module(name)
+
+
+_KEPT: list[Any] = []
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file by name: safetensors, or a torch file of tensors only.
+
+    Raises:
+        Refusal: missing, truncated, something else, or a pickle that would run code.
+    """
+    import pickle
+
+    if not path.is_file():
+        raise input_error(
+            str(path), "a weights file", "nothing there", "check the path of --weights"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        doc = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as e:
+        if "weights_only" in str(e) or "Unsupported" in str(e):
+            raise input_error(
+                str(path),
+                "tensors only",
+                "a pickle with other objects in it, which is never loaded because it can run code",
+                "save it again as safetensors",
+            ) from None
+        raise _damaged(path) from None
+    except Exception:
+        raise _damaged(path) from None
+    for key in ("state_dict", "model"):
+        if isinstance(doc, Mapping) and isinstance(doc.get(key), Mapping):
+            doc = doc[key]
+    if not isinstance(doc, Mapping) or not all(isinstance(v, Tensor) for v in doc.values()):
+        raise input_error(
+            str(path), "a mapping of names to tensors", type(doc).__name__, "check it"
+        )
+    return dict(doc)
+
+
+def _damaged(path: Path) -> InputError:
+    size = path.stat().st_size
+    got = "a file that is damaged, truncated or something else"
+    return input_error(str(path), "safetensors or a torch weights file", f"{got} ({size} bytes)",
+                   "download it again")  # fmt: skip
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load strictly; a mismatch says which keys differ.
+
+    Raises:
+        Refusal: keys or shapes are not the network's.
+    """
+    want = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    have = {k: tuple(v.shape) for k, v in state.items()}
+    lacking, unknown = sorted(want.keys() - have.keys()), sorted(have.keys() - want.keys())
+    lacking = [k for k in lacking if not k.endswith("num_batches_tracked")]
+    other = [k for k in want.keys() & have.keys() if want[k] != have[k]]
+    if lacking or unknown or other:
+        parts = []
+        if lacking:
+            parts.append(f"{len(lacking)} keys missing, first {lacking[0]}")
+        if unknown:
+            parts.append(f"{len(unknown)} unknown, first {unknown[0]}")
+        if other:
+            k = sorted(other)[0]
+            parts.append(f"{len(other)} of another shape, first {k} {have[k]} instead of {want[k]}")
+        raise input_error(
+            source, "weights of this architecture", "; ".join(parts), "give the matching file"
+        )
+    network.load_state_dict(dict(state), strict=False)
+
+
+def nearest_names(name: str, known: list[str], n: int = 3) -> str:
+    """`Did you mean ...?` for a name that is not known, or nothing."""
+    near = difflib.get_close_matches(name, known, n, 0.5)
+    return f"did you mean {', '.join(near)}?" if near else "see the documentation"
+
+
+def cached(url: str) -> Path:
+    """Where torch's cache keeps a published weights file, whether it is there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+
+
+def fetched(url: str, what: str) -> Path:
+    """A published weights file in torch's cache, downloaded if need be and checked by its hash.
+
+    Raises:
+        Refusal: it is neither there nor to be had.
+    """
+    path = cached(url)
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            prefix = path.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
+        except Exception as e:
+            raise input_error(
+                f"weights of {what}",
+                f"at {path} or to be had from {url}",
+                f"neither ({type(e).__name__})",
+                f"fetch {path.name} where there is a network and put it there, or give it with "
+                "--weights FILE",
+            ) from None
+    return path
+
+
+def in_hub_cache(repository: str) -> bool:
+    """Whether the Hugging Face cache holds something of a repository, `owner/name`."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return (Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots").is_dir()
+
+
+def reach_hub() -> None:
+    """Fail at once where there is no hub, instead of after the client's minute of retries.
+
+    Raises:
+        OSError: no connection. Behind a proxy nothing is tried here: the proxy knows better.
+    """
+    import socket
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    from huggingface_hub.constants import ENDPOINT
+
+    if "https" not in getproxies():
+        host = urlsplit(ENDPOINT)
+        port = host.port or (443 if host.scheme == "https" else 80)
+        socket.create_connection((host.hostname or "", port), timeout=5).close()
