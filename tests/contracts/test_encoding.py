@@ -49,7 +49,7 @@ def trained(name, index, tmp_path):
     if getattr(ENCODERS[name].method, "refines", False):
         start = trained(BASE[name], index, tmp_path)
     config = ENCODERS[name].config(**settings)
-    train.run(train.Train(encoder=config, index=index, out=tmp_path / name, start=start))
+    train.run(train.Train(encoder=config, index=index, out=tmp_path / name, init_weights=start))
     return tmp_path / name
 
 
