@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from imclust.core.errors import InputError, input_error, masked
+from imclust.core.files import replaced_file
 from imclust.core.locks import wait_lock
 from imclust.core.manifest import artifact_file, file_digest, lineage, read_manifest
 
@@ -385,9 +386,7 @@ def _write(path: Path, rows: list[Row]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     table.writerows(asdict(row).values() for row in rows)
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("w", encoding="utf-8", newline="") as f:
+    with replaced_file(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as f:
         f.write(text.getvalue())
         f.flush()
         os.fsync(f.fileno())  # what was sent is sent, also after a power cut
-    os.replace(fresh, path)

@@ -15,6 +15,7 @@ from imclust.competitions.challenges._base import (
     checked_labels,
     sample_beside,
 )
+from imclust.competitions.downloads import save_array
 from imclust.competitions.submission import read_sample
 from imclust.core.errors import input_error
 
@@ -72,9 +73,7 @@ def from_npz(archive: Path, files: Path) -> Challenge:
         raise input_error(str(archive), "a readable .npz", e, "save it again") from None
     if x is None:
         raise input_error(str(archive), "an .npz with an array x", names, "rename the array")
-    files.mkdir(parents=True, exist_ok=True)
-    np.save(files / "trainX.npy", x)
-    rows = array_rows(files / "trainX.npy", "train")
+    rows = array_rows(save_array(files / "trainX.npy", x), "train")
     truth = [] if y is None else checked_labels("y", y, len(rows)).tolist()
     labels = {str(i): str(v) for i, v in enumerate(truth)}
     return Challenge(rows, labels, n_clusters=2)

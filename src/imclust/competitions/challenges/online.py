@@ -12,6 +12,7 @@ from imclust.competitions.challenges._fetching import gathered, unpacked
 from imclust.competitions.challenges.arrays import from_folder
 from imclust.competitions.challenges.folder import folder
 from imclust.competitions.challenges.pairs import CASES, pairs
+from imclust.competitions.downloads import made_file
 from imclust.competitions.sample_submission import SAMPLE
 from imclust.core.log import say
 
@@ -45,7 +46,8 @@ def online(cfg: OnlineConfig, files: Path) -> Challenge:
         return pairs(LocalData(cases.parent), files / "images")
     sample = _first(files, SAMPLE, "*ample*ubmission*.csv")
     if sample is not None and sample != files / SAMPLE:
-        (files / SAMPLE).write_bytes(sample.read_bytes())
+        with made_file(files / SAMPLE) as fresh:
+            fresh.write_bytes(sample.read_bytes())
     say(f"{cfg.board}: read as a folder of images" + (f", ids of {sample.name}" if sample else ""))
     return folder(LocalData(files), files)
 

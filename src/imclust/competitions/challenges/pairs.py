@@ -19,6 +19,7 @@ from imclust.competitions.challenges._base import (
     sample_beside,
 )
 from imclust.competitions.challenges.folder import find, image_name, image_row
+from imclust.competitions.downloads import save_array
 from imclust.competitions.submission import SAMPLE, read_sample
 from imclust.core.errors import input_error
 from imclust.data.images import ImageRow
@@ -115,6 +116,4 @@ def _unrolled(path: Path, files: Path) -> Path:
     if side * side != a.shape[1]:
         allowed = "images, or rows of as many bytes as a square has, such as 784"
         raise input_error(path.name, allowed, list(a.shape), "reshape it to (n, height, width)")
-    files.mkdir(parents=True, exist_ok=True)
-    np.save(files / "images.npy", a.reshape(-1, side, side))
-    return files / "images.npy"
+    return save_array(files / "images.npy", a.reshape(-1, side, side))
