@@ -104,6 +104,8 @@ def checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     Raises:
         Failure: it is not, see `unzip`.
     """
+    if not all(m.filename for m in z.infolist()):
+        raise _bad(archive, "a member without a name", "pack it again")
     members = [m for m in z.infolist() if not m.is_dir()]
     for m in z.infolist():
         path = PurePosixPath(m.filename)

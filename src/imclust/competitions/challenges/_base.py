@@ -12,7 +12,9 @@ import numpy as np
 from imclust.competitions.clients import board_of
 from imclust.competitions.submission import SAMPLE, read_sample
 from imclust.core.errors import input_error
-from imclust.data.images import SUFFIXES, ImageRow
+from imclust.core.log import say
+from imclust.data.find_images import find_images
+from imclust.data.images import ImageRow
 
 Track = Literal["open", "scratch"]
 
@@ -129,7 +131,7 @@ def checked_images(name: str, a: np.ndarray) -> np.ndarray:
             f"{a.dtype} {list(a.shape)}",
             "convert it, for example (255 * x).round().astype('uint8') for floats in 0..1",
         )
-    if (a == a.flat[0]).all():
+    if all((part == a.flat[0]).all() for part in a):  # one by one: the array may be of any size
         raise input_error(
             name, "images with content", f"every pixel {a.flat[0]}", "download it again"
         )
@@ -169,43 +171,35 @@ def array_rows(path: Path, split: str) -> list[ImageRow]:
 
 
 def image_files(data: Path, least: int = 2) -> list[tuple[Path, str]]:
-    """Every image below a folder or in a zip, as (file, member), by path; hidden ones are not.
+    """Every image below a folder or in a zip, as (file, member), by path; says what was left out.
 
-    A folder without images of its own is searched for zip archives.
+    Parameters
+    ----------
+    data : Path
+        A folder, searched as `find_images` does, or a zip.
+    least : int
+        So many images must be there.
 
-    Raises:
-        Refusal: fewer than `least`, or a name that is no text.
+    Raises
+    ------
+    InputError
+        Fewer are, or a name is no text.
     """
-    import zipfile
-
-    if data.is_file():
-        found = [(data, m) for m in _members(data)]
-    else:
-        files = sorted(p for p in data.rglob("*") if p.is_file() and not _hidden(p, data))
-        found = [(p, "") for p in files if p.suffix.lower() in SUFFIXES]
-        if not found:
-            found = [(p, m) for p in files if zipfile.is_zipfile(p) for m in _members(p)]
-    if len(found) < least:
-        raise input_error(
-            str(data),
-            f"a folder or zip with at least {_images(least)} ({', '.join(SUFFIXES)})",
-            f"{len(found)} images",
-            "check the path",
-        )
-    odd = [p for p, _ in found if not _is_text(str(p))]
+    found = find_images(data)
+    if found.left_out:
+        say(found.sentence())
+    if len(found.images) < least:
+        allowed = f"a folder or zip with at least {_images(least)}"
+        raise input_error(str(data), allowed, found.sentence(), "check the path")
+    odd = [p for p, _ in found.images if not _is_text(str(p))]
     if odd:
         got = f"{len(odd)} in another encoding, the first {odd[0].name!a}"
         raise input_error("names of images", "in UTF-8", got, "rename them")
-    return found
+    return found.images
 
 
 def _images(n: int) -> str:
     return {1: "one image", 2: "two images"}.get(n, f"{n} images")
-
-
-def _hidden(path: Path, data: Path) -> bool:
-    """Whether a name on the way from the data to the file begins with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(data).parts)
 
 
 def _is_text(name: str) -> bool:
@@ -214,21 +208,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _members(path: Path) -> list[str]:
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as z:
-            names = [i.filename for i in z.infolist() if not i.is_dir()]
-    except zipfile.BadZipFile:
-        raise input_error(
-            str(path), "a zip archive or a folder", "another kind of file", "download it again"
-        ) from None
-    if len(set(names)) != len(names):
-        raise input_error(
-            str(path), "an archive of distinct names", "duplicate names", "pack it again"
-        )
-    wanted = [n for n in names if Path(n).suffix.lower() in SUFFIXES]
-    return sorted(n for n in wanted if not n.startswith("__MACOSX") and Path(n).name[0] != ".")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +18,11 @@ from imclust.competitions.challenges._base import (
     checked_labels,
     sample_beside,
 )
-from imclust.competitions.downloads import save_array
+from imclust.competitions.downloads import made_file
 from imclust.competitions.submission import read_sample
+from imclust.core.checks import disk_space
 from imclust.core.errors import input_error
+from imclust.core.npy import open_npy
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,6 @@ def from_folder(folder: Path) -> Challenge:
     Raises:
         Refusal: a file is missing or is not what it should be.
     """
-    from imclust.core.npy import open_npy
-
     rows = array_rows(folder / "trainX.npy", "train")
     sample = sample_beside(folder, (r.id for r in rows), "the row numbers of trainX.npy from 0")
     val_x, val_y = folder / "valX.npy", folder / "valY.npy"
@@ -60,20 +63,30 @@ def from_folder(folder: Path) -> Challenge:
     return Challenge(rows, labels, n_clusters=2, columns=columns, sample=sample)
 
 
+def _unpack_array(archive: zipfile.ZipFile, name: str, to: Path) -> None:
+    """Copy an array out of an archive piece by piece: it may be larger than the memory."""
+    disk_space(to, archive.getinfo(name).file_size)
+    with made_file(to) as fresh, archive.open(name) as source, fresh.open("wb") as f:
+        shutil.copyfileobj(source, f, 1 << 20)
+
+
 def from_npz(archive: Path, files: Path) -> Challenge:
     """`x` (n, h, w[, c]) uint8 to cluster, and `y` (n,) to score with."""
-    import zipfile
-
+    images = files / "trainX.npy"
     try:
-        with np.load(archive, allow_pickle=False) as z:
-            names = z.files
-            x = z["x"] if "x" in names else None
-            y = z["y"] if "y" in names else None
-    except (ValueError, zipfile.BadZipFile, EOFError) as e:
+        with zipfile.ZipFile(archive) as z:
+            names = [name.removesuffix(".npy") for name in z.namelist()]
+            if "x" in names:
+                _unpack_array(z, "x.npy", images)
+            if "y" in names:
+                _unpack_array(z, "y.npy", files / "trainY.npy")
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as e:
         raise input_error(str(archive), "a readable .npz", e, "save it again") from None
-    if x is None:
+    if "x" not in names:
         raise input_error(str(archive), "an .npz with an array x", names, "rename the array")
-    rows = array_rows(save_array(files / "trainX.npy", x), "train")
-    truth = [] if y is None else checked_labels("y", y, len(rows)).tolist()
+    rows = array_rows(images, "train")
+    truth: list[int] = []
+    if "y" in names:
+        truth = checked_labels("y", np.asarray(open_npy(files / "trainY.npy")), len(rows)).tolist()
     labels = {str(i): str(v) for i, v in enumerate(truth)}
     return Challenge(rows, labels, n_clusters=2)
