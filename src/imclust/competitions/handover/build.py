@@ -21,7 +21,7 @@ from imclust.competitions.handover.run import (
 from imclust.competitions.ledger import Row
 from imclust.competitions.replay import USER, WORK, ReplayPlan
 from imclust.core.errors import input_error
-from imclust.core.files import replaced_file
+from imclust.core.files import MARK, files_below, replaced_file
 from imclust.core.manifest import file_digest, file_sums, sums_digest, write_manifest
 
 SOURCE = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def build(folder: Path, plan: ReplayPlan, rows: list[Row]) -> None:
     pages = {"README.md": texts.README, "entry_points.md": texts.ENTRY_POINTS}
     for name, page in (pages | {"MODEL_SUMMARY.md": texts.SUMMARY}).items():
         _write(folder / name, page.substitute(facts))
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    names = [name for name in files_below(folder) if name != MARK]
     _write(
         folder / "directory_structure.txt", "\n".join([*names, "directory_structure.txt"]) + "\n"
     )
