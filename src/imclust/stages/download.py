@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,7 @@ def run(cfg: Download) -> None:
             "challenge": entry.name,
             "content": challenge().content,
             "columns": challenge().columns,
+            "sample": asdict(challenge().sample_format),
             "n_clusters": challenge().n_clusters,
             "rules": home.track,
             "board": home.board,

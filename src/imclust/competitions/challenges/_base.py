@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from imclust.competitions.challenges._samples import FoundSample, find_sample, sample_candidates
 from imclust.competitions.clients import board_of
-from imclust.competitions.submission import SAMPLE, read_sample
+from imclust.competitions.sample_submission import SampleFormat
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.data.find_images import find_images
@@ -47,6 +48,7 @@ class Challenge:
         columns: of the submission, id and label.
         sample: the file whose bytes a submission must have but for its labels, if there is one;
             its ids are those of `train`, or of the pairs.
+        sample_format: how that file is read.
         pairs: (id, id of one image, id of the other) where the answer is whether the two are of
             the same kind; empty where every image is asked for.
         content: `texts` when a row is a sentence in a table instead of an image.
@@ -60,6 +62,7 @@ class Challenge:
     n_clusters: int | None = None
     columns: tuple[str, str] = ("id", "label")
     sample: Path | None = None
+    sample_format: SampleFormat = field(default_factory=SampleFormat)
     pairs: list[tuple[str, str, str]] = field(default_factory=list)
     content: Literal["images", "texts"] = "images"
     published: dict[str, str] = field(default_factory=dict)
@@ -71,16 +74,26 @@ class LocalData:
     """Base of the configs of challenges that the user brings along."""
 
     home: ClassVar[Home] = Home()
-    beside: ClassVar[tuple[str, ...]] = (SAMPLE,)
+    beside: ClassVar[tuple[str, ...]] = ()
     """Files that count too, next to `data_dir` where that is a file."""
 
     data_dir: Path
     """The data: a folder, or an archive, as the challenge says."""
+    sample: Path | None = None
+    """The sample submission, where its name does not tell or several files may be it."""
+    submission_column: str | None = None
+    """The sample's column that takes the label, where no name tells."""
+    ids_in_row_order: bool = False
+    """Take the sample's ids for the images in their order, row by row, whatever they say."""
     track: Track = "open"
     """What the rules allow: `scratch` forbids pretrained weights."""
 
     def sources(self) -> list[Path]:
         """The user's files; when one changes, everything made from it is out of date."""
+        given = [] if self.sample is None else [self.sample]
+        for path in given:
+            if not path.is_file():
+                raise input_error("--sample", "a file", f"{path}, which is none", "check the path")
         if not self.data_dir.exists():
             raise input_error(
                 "the data (DATA_DIR, --data-dir)",
@@ -89,9 +102,19 @@ class LocalData:
                 "check the path",
             )
         if self.data_dir.is_file():
-            near = (self.data_dir.parent / name for name in self.beside)
-            return [self.data_dir, *(p for p in near if p.is_file())]
-        return sorted(p for p in self.data_dir.rglob("*") if p.is_file())
+            there = self.data_dir.parent
+            near = [there / name for name in self.beside] + sample_candidates(there, deep=False)
+            found = {self.data_dir, *given, *(p for p in near if p.is_file())}
+            return sorted(found)
+        return sorted({*given, *(p for p in self.data_dir.rglob("*") if p.is_file())})
+
+    def find_sample(self, files: Path, known: Iterable[str]) -> FoundSample | None:
+        """The sample submission, if there is one; `known`: what its ids may be."""
+        data = self.data_dir.resolve()
+        return find_sample(
+            data if data.is_dir() else data.parent, files, set(known), deep=data.is_dir(),
+            given=self.sample, label_column=self.submission_column,
+        )  # fmt: skip
 
 
 def home_of(cfg: Any) -> Home:
@@ -101,24 +124,38 @@ def home_of(cfg: Any) -> Home:
     return replace(home, board=":".join(board_of(home.board))) if home.board else home
 
 
-def sample_beside(folder: Path, ids: Iterable[str], what: str) -> Path | None:
-    """The sample submission in a folder, if there is one.
+def ids_of_sample(
+    found: FoundSample, ids: Sequence[str], what: str, *, in_row_order: bool
+) -> list[str]:
+    """What the submission calls every image or pair: (n,), in the order of `ids`.
 
-    Args:
-        ids: those it must have, in any order. what: they are, for the sentence.
+    Parameters
+    ----------
+    found : FoundSample
+        The sample.
+    ids : sequence of str
+        (n,) as they are called here, unique.
+    what : str
+        They are, for the sentence.
+    in_row_order : bool
+        Row i of the sample speaks of `ids[i]`, whatever it is called there.
 
-    Raises:
-        Refusal: it is no table, or of other ids.
+    Raises
+    ------
+    InputError
+        The sample has other ids, or another number of them.
     """
-    path = folder / SAMPLE
-    if not path.is_file():
-        return None
-    mine, theirs = set(ids), set(read_sample(path).ids)
-    if mine != theirs:
-        missing, odd = mine - theirs, theirs - mine
+    theirs = found.sample.ids
+    if in_row_order and len(theirs) == len(ids):
+        return list(theirs)
+    if set(ids) != set(theirs):
+        missing, odd = set(ids) - set(theirs), set(theirs) - set(ids)
         got = f"{len(missing)} missing and {len(odd)} others, first {min(missing | odd)!r}"
-        raise input_error(f"ids of {path}", what, got, "check that both belong together")
-    return path
+        do = "check that both belong together"
+        if len(theirs) == len(ids):
+            do += ", or add --ids-in-row-order (CHALLENGE_FLAGS) if row i speaks of image i"
+        raise input_error(f"ids of {found.path}", what, got, do)
+    return list(ids)
 
 
 def checked_images(name: str, a: np.ndarray) -> np.ndarray:

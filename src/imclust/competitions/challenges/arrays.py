@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ from imclust.competitions.challenges._base import (
     LocalData,
     array_rows,
     checked_labels,
-    sample_beside,
+    ids_of_sample,
 )
 from imclust.competitions.downloads import made_file
-from imclust.competitions.submission import read_sample
+from imclust.competitions.sample_submission import SampleFormat
 from imclust.core.checks import disk_space
 from imclust.core.errors import input_error
 from imclust.core.npy import open_npy
@@ -38,17 +38,24 @@ def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
     """
     if cfg.data_dir.is_file():
         return from_npz(cfg.data_dir, files)
-    return from_folder(cfg.data_dir.resolve())
+    return from_folder(cfg.data_dir.resolve(), files, cfg)
 
 
-def from_folder(folder: Path) -> Challenge:
+def from_folder(folder: Path, files: Path, cfg: LocalData | None = None) -> Challenge:
     """trainX.npy, and both or neither of valX.npy and valY.npy; a sample of its row numbers.
 
     Raises:
         Refusal: a file is missing or is not what it should be.
     """
     rows = array_rows(folder / "trainX.npy", "train")
-    sample = sample_beside(folder, (r.id for r in rows), "the row numbers of trainX.npy from 0")
+    cfg = cfg or LocalData(folder)
+    found = cfg.find_sample(files, (r.id for r in rows))
+    columns, sample, form = ("id", "label"), None, SampleFormat()
+    if found is not None:
+        what = "the row numbers of trainX.npy from 0"
+        ids = ids_of_sample(found, [r.id for r in rows], what, in_row_order=cfg.ids_in_row_order)
+        rows = [replace(r, id=i) for r, i in zip(rows, ids, strict=True)]
+        columns, sample, form = found.sample.names, found.path, found.form
     val_x, val_y = folder / "valX.npy", folder / "valY.npy"
     labels: dict[str, str] = {}
     if val_y.exists() and not val_x.exists():
@@ -59,8 +66,7 @@ def from_folder(folder: Path) -> Challenge:
         if val_y.exists():
             y = checked_labels(val_y.name, open_npy(val_y), len(val))
             labels = {r.id: str(int(v)) for r, v in zip(val, y, strict=True)}
-    columns = read_sample(sample).names if sample else ("id", "label")
-    return Challenge(rows, labels, n_clusters=2, columns=columns, sample=sample)
+    return Challenge(rows, labels, n_clusters=2, columns=columns, sample=sample, sample_format=form)
 
 
 def _unpack_array(archive: zipfile.ZipFile, name: str, to: Path) -> None:
