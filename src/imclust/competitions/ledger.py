@@ -99,6 +99,8 @@ def read(path: Path) -> list[Row]:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return []
+    except IsADirectoryError:
+        raise input_error("--log", "a file", f"{path}, a folder", "name a file in it") from None
     except UnicodeDecodeError:
         raise _damaged(path, "bytes that are no text") from None
     if not text.endswith("\n"):
