@@ -54,8 +54,8 @@ def test_what_is_no_image_is_counted_by_kind(tmp_path):
     found = find_images(tmp_path)
     assert names(found, tmp_path) == ["a.png"]
     assert found.sentence() == (
-        "1 image found, 6 files left out: 1 .pdf, 2 .txt, 1 HEIC (pip install pillow-heif reads "
-        "it), 1 broken link, 1 without a suffix"
+        "1 image found, 6 files left out: 1 .pdf, 2 .txt, 1 HEIC (pip install 'imclust[heic]' "
+        "reads it), 1 broken link, 1 without a suffix"
     )
 
 

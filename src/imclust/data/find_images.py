@@ -163,7 +163,7 @@ def _unread(name: str, file: IO[bytes]) -> str:
     file.seek(0)
     head = file.read(64)
     if head[4:8] == b"ftyp" and head[8:12] in HEIC:
-        return "HEIC (pip install pillow-heif reads it)"
+        return "HEIC (pip install 'imclust[heic]' reads it)"
     return _by_suffix(name)
 
 
