@@ -228,9 +228,7 @@ def test_no_page_names_a_module_that_has_moved():
         for module in re.findall(r"\bimclust((?:\.[a-z_]+)+)\b", page):
             path = ROOT / "src" / "imclust" / Path(*module.strip(".").split("."))
             known = path.is_dir() or path.with_suffix(".py").exists()
-            assert known or hasattr(__import__("imclust"), module.split(".")[1]), (
-                f"{name}: {module}"
-            )
+            assert known or hasattr(imclust, module.split(".")[1]), f"{name}: {module}"
 
 
 def test_parts_made_from_the_code_are_up_to_date():
