@@ -11,11 +11,12 @@ import numpy as np
 
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import clusterer_input, run_head
+from imclust.clustering.feature_spaces import feature_spaces
 from imclust.clustering.n_clusters import KVote, estimate_k
 from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.priors import Priors, apply_priors
 from imclust.clustering.selection import label_free_score
-from imclust.core.checks import cluster_count, finite, shaped
+from imclust.core.checks import cluster_count, shaped
 from imclust.core.errors import input_error
 
 
@@ -80,8 +81,7 @@ def cluster_latents(
     Raises:
         Refusal: shapes, values, K, the method or an option; one sentence each.
     """
-    several = not hasattr(spaces, "ndim")
-    views = _checked(list(spaces) if several else [spaces])
+    views = feature_spaces(spaces)
     entry, config = CLUSTERERS.configured(method, options)
     vote = estimate_k(views, seed) if n_clusters == "auto" else None
     k = vote.k if vote else n_clusters
@@ -118,25 +118,13 @@ class _Predictor:
     given: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, spaces: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        views = _checked([spaces] if hasattr(spaces, "ndim") else list(spaces))
+        views = feature_spaces(spaces)
         widths = tuple(view.shape[1] for view in views)
         if widths != self.widths:
             got = f"{len(widths)} of widths {list(widths)}"
             allowed = f"like the {len(self.widths)} fitted ones, of widths {list(self.widths)}"
             raise input_error("the spaces to place", allowed, got, "encode the rows as those were")
         return self.given(self.found(clusterer_input(self.method, views)))
-
-
-def _checked(spaces: Sequence[Any]) -> list[np.ndarray]:
-    """Every space (n, d_v) as float32, or a refusal."""
-
-    if not len(spaces):
-        raise input_error("the spaces to cluster", "at least one array (n, d)", "none", "give one")
-    views = [np.asarray(s, np.float32) for s in spaces]
-    for view in views:
-        shaped("every space to cluster", view, "n d", n=len(views[0]))
-        finite("the spaces to cluster", view, "take such rows out")
-    return views
 
 
 def _values(nuisances: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:

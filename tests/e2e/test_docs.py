@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import imclust
 from helpers import ROOT, environment, homework, make_arrays, make_pairs, two_kinds
 from imclust.__main__ import main
 from imclust.clustering.corrections import FORMAT
