@@ -15,7 +15,7 @@ from imclust.clustering.n_clusters import KVote, estimate_k
 from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.priors import Priors, apply_priors
 from imclust.clustering.selection import label_free_score
-from imclust.core.checks import cluster_count, finite, shaped
+from imclust.core.checks import cluster_count, finite, shaped, valid_seed
 from imclust.core.errors import input_error
 
 
@@ -80,6 +80,7 @@ def cluster_latents(
     Raises:
         Refusal: shapes, values, K, the method or an option; one sentence each.
     """
+    valid_seed(seed)
     several = not hasattr(spaces, "ndim")
     views = _checked(list(spaces) if several else [spaces])
     entry, config = CLUSTERERS.configured(method, options)

@@ -1,7 +1,6 @@
 import importlib
-import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from imclust.competitions.replay import (
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError
+from imclust.core.registry import Registry
 
 CODE = ("checks",)
 
@@ -27,18 +27,14 @@ CODE = ("checks",)
 def path_fields(config):
     """Flags of a config, and of those in it, that hold paths: name -> whether several."""
     found = {}
-    for f, hint in ((f, typing.get_type_hints(config)[f.name]) for f in fields(config)):
+    for name, hint in typing.get_type_hints(config, include_extras=True).items():
         kinds = {hint, *typing.get_args(hint)}
         if Path in kinds:
-            found["--" + f.name.replace("_", "-")] = typing.get_origin(hint) is tuple
+            found["--" + name.replace("_", "-")] = typing.get_origin(hint) is tuple
         for kind in kinds:
-            inner = (kind, *typing.get_args(kind))
-            if typing.get_origin(kind) in {types.UnionType, typing.Union}:
-                inner = typing.get_args(kind)
-            for each in inner:
-                each = getattr(each, "__origin__", each)
-                if is_dataclass(each):
-                    found |= path_fields(each)
+            configs = [e.config for e in kind] if isinstance(kind, Registry) else [kind]
+            for each in filter(is_dataclass, configs):
+                found |= path_fields(each)
     return found
 
 

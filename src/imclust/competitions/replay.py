@@ -40,7 +40,14 @@ NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {
     *("--index", "--weights", "--init-weights", "--features", "--assignment", "--published"),
-    *("--data-dir", "--must-link", "--cannot-link", "--anchors", "--corrections"),
+    *(
+        "--n-clusters-from",
+        "--data-dir",
+        "--must-link",
+        "--cannot-link",
+        "--anchors",
+        "--corrections",
+    ),
 }
 EITHER = "--known"  # a file, or the labels themselves
 MANY = {"--features", "--corrections"}  # flags of several values

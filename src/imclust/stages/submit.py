@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from imclust.competitions.ledger import LOG, record, rows_of
+from imclust.competitions.ledger import LOG, record
+from imclust.competitions.ledger_rows import rows_of
 from imclust.competitions.orientation import Orientation, by_id, orient, read_known
 from imclust.competitions.submission import Sample, check_submission, vocabulary, write
 from imclust.competitions.submission_check import (

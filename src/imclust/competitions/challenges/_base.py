@@ -99,6 +99,17 @@ def home_of(cfg: Any) -> Home:
     return replace(home, board=":".join(board_of(home.board))) if home.board else home
 
 
+def has_validation(cfg: Any) -> bool | None:
+    """Whether a challenge has images to validate with; None where only its download can tell.
+
+    Parameters
+    ----------
+    cfg : frozen dataclass
+        Config of a challenge; one that says nothing has none.
+    """
+    return getattr(cfg, "has_validation", False)
+
+
 def sample_beside(folder: Path, ids: Iterable[str], what: str) -> Path | None:
     """The sample submission in a folder, if there is one.
 
