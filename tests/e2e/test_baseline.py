@@ -115,14 +115,15 @@ def test_each_of_the_twins_is_scored_in_its_own_orientation(top, capsys):
     assert f", {best}, by its validation accuracy" in capsys.readouterr().out
     for turned in (False, True):
         words = ["upload", str(folder), "--to", "hw9", *log, *(["--invert"] if turned else [])]
-        status = main(words)
-        printed = capsys.readouterr()
-        if "hw9" in printed.err:  # 60 rows are none of the homework's: the name was known
-            assert status == 6
-        else:
-            assert f"{best} fits valY" in printed.out
-            asked = "invert" in printed.out.split("fits valY")[1].splitlines()[0].split(";")[-1]
-            assert asked == (turned != (best != "submission.csv"))
+        assert main(words) == 0  # shows what it would send
+        printed = capsys.readouterr().out
+        assert "ml2020spring-hw9" in printed
+        assert f"{best} fits valY: accuracy" in printed
+        hints = ("add --invert", "leave out --invert")
+        assert [hint in printed for hint in hints] == [
+            best == "submission_inverted.csv" and not turned,
+            best == "submission.csv" and turned,
+        ]
 
 
 def test_a_second_run_does_nothing_but_say_so(top, capsys):
@@ -140,9 +141,11 @@ def test_another_k_has_a_run_of_its_own_that_shares_what_k_does_not_decide(top, 
     first = (top / "submissions" / RUN / "submission.csv").read_bytes()
     ledger = len(read(top / "submissions" / "log.csv"))
     printed = baseline(capsys, top, *arrays(top), "--k", "3")
-    assert {title for title in ("index", "training", "latents") if f"{title}: up to date" in printed} == {"index", "training", "latents"}  # fmt: skip
-    made = [p.parent.name for p in (top / "data/runs/arrays-tiny").glob("conv-ae-homework-k3-seed0/*/manifest.json")]  # fmt: skip
-    assert sorted(made) == ["clusters", "report", "scores", "val-clusters"]
+    for title in ("index", "training", "latents"):
+        assert f"] {title}: up to date" in printed
+    run = top / "data/runs/arrays-tiny/conv-ae-homework-k3-seed0"
+    made = sorted(p.parent.name for p in run.glob("*/manifest.json"))
+    assert made == ["clusters", "report", "scores", "val-clusters"]
     folder = top / "submissions/arrays-tiny/conv-ae-homework-k3-seed0"
     assert not (folder / "submission_inverted.csv").exists()
     assert {r[-1] for r in (folder / "submission.csv").read_text().split()[1:]} == {"0", "1", "2"}

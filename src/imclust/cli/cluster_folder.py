@@ -30,7 +30,6 @@ from imclust.data.images import SUFFIXES
 from imclust.report.cluster_folders import write_cluster_folders
 from imclust.report.results import FolderAssignment
 
-BUDGET = "60s"
 ZIPPED = 1000  # images that are expected of an archive, before it is opened
 
 
@@ -58,7 +57,7 @@ class ClusterFolder:
     """Copies instead of links there."""
     seed: int = 0
     """Random choices."""
-    budget: str = BUDGET
+    budget: str = "60s"
     """Time for trying heads, as in 90s or 2m."""
     name: str | None = None
     """Of the data set, in data/raw and data/runs; after the folder unless given."""
@@ -86,7 +85,7 @@ def cluster_folder(
     symlinks: bool = False,
     copy: bool = False,
     seed: int = 0,
-    budget: str = BUDGET,
+    budget: str = "60s",
     name: str | None = None,
     workspace: str | Path = ".",
 ) -> FolderResult:
@@ -158,8 +157,8 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
     name = cfg.name or data_set_name("folder", cfg.workspace, data)
-    changed = [] if cfg.budget == BUDGET else ["--budget", cfg.budget]
-    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed, flags=changed)
+    # Not after the budget: --new finds the run of a folder whatever it was given.
+    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed)
     return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
 
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import field, fields, make_dataclass
 from functools import lru_cache
-from typing import Any, get_args, get_type_hints
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from imclust.core.errors import InputError, input_error
 from imclust.core.registry import Registry
@@ -41,6 +43,8 @@ COMMANDS = {  # these run the stages, one after another
     "run": ("Run", "a challenge with the encoder and head that do best, up to the same"),
     "cluster-folder": ("ClusterFolder", "a folder of images: clusters, a table, a page to look at"),
 }
+
+METAVARS: dict[Callable[[str], Any], str] = {Path: "PATH", str: "STR", float: "FLOAT"}
 
 
 def parse(argv: Sequence[str]) -> tuple[Callable[[Any], Any], Any]:
@@ -88,7 +92,7 @@ def _config(config: Any, name: str, words: list[str]) -> Any:
     try:
         with redirect_stderr(said):
             found = tyro.cli(
-                _with_methods(config, words),
+                _for_tyro(config, words),
                 args=_joined(words),
                 prog=f"python -m imclust {name}",
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
@@ -112,20 +116,45 @@ def _joined(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _with_methods(config: Any, words: Sequence[str]) -> Any:
-    """The config with every field of `Annotated[Any, registry]` as a union of its methods."""
-    hints = get_type_hints(config, include_extras=True)
-    methods = {
-        name: registry.union(words)
-        for name, hint in hints.items()
-        for registry in get_args(hint)[1:]
-        if isinstance(registry, Registry)
-    }
-    if not methods:
+def _for_tyro(config: Any, words: Sequence[str]) -> Any:
+    """The config with types that tyro reads, and reads fast.
+
+    A field of `Annotated[Any, registry]` becomes a union of the registry's methods. `X | None`
+    becomes `Optional[X]`, and `tuple[X, ...]` a tuple with a reader of its own: tyro checks the
+    defaults of the others with typeguard, whose import takes a third of a `--help`.
+    """
+    types: dict[str, Any] = {}
+    for name, hint in get_type_hints(config, include_extras=True).items():
+        registry = next((a for a in get_args(hint)[1:] if isinstance(a, Registry)), None)
+        if registry is not None:
+            types[name] = registry.union(words)
+        elif isinstance(hint, UnionType):
+            types[name] = Union[get_args(hint)]  # noqa: UP007
+        elif get_origin(hint) is tuple and get_args(hint)[0] in METAVARS:
+            types[name] = _several(get_args(hint)[0])
+    if not types:
         return config
-    changed = [(name, union, field()) for name, union in methods.items()]
+    own = {f.name: f for f in fields(config)}
+    changed = [(n, t, field(default=own[n].default)) for n, t in types.items() if n in own]
     space = {"__doc__": config.__doc__}
     return make_dataclass(config.__name__, changed, bases=(config,), frozen=True, namespace=space)
+
+
+def _several(kind: Callable[[str], Any]) -> Any:
+    """Any number of words as a tuple of that kind."""
+    from tyro.constructors import PrimitiveConstructorSpec
+
+    word = METAVARS[kind]
+    return Annotated[
+        tuple,
+        PrimitiveConstructorSpec(
+            nargs="*",
+            metavar=f"[{word} [{word} ...]]",
+            instance_from_str=lambda words: tuple(map(kind, words)),
+            is_instance=lambda value: isinstance(value, tuple),
+            str_from_instance=lambda value: [str(v) for v in value],
+        ),
+    ]
 
 
 def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
@@ -143,7 +172,8 @@ def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
     flags = [line.split()[0] for line in lines if line.startswith("    --")]
     if odd := re.search(r"Unrecognized options:\s+([^\s,]+)", text):
         commands = re.findall(r"[\w-]+", text.partition("Available subcommands:")[2])
-        do = _near(odd[1], [*flags, *commands]) or asked
+        known = [word for word in (*flags, *commands) if word != odd[1]]
+        do = _near(odd[1], known) or asked
         return input_error(f"the options of {name}", "among those it has", odd[1], do)
     if text.startswith("Missing from"):
         return input_error(f"{' and '.join(flags)} of {name}", "given", "none of it", asked)

@@ -95,8 +95,8 @@ def given_count(n_clusters: Any) -> None:
     >>> given_count("auto")
     """
     if n_clusters is not None and n_clusters != "auto" and n_clusters < 2:
-        do = "choose another number, or auto"
-        raise input_error("the number of clusters K (--n-clusters)", "at least 2", n_clusters, do)
+        allowed, do = "at least 2, or auto", "choose another number"
+        raise input_error("the number of clusters K (--n-clusters)", allowed, n_clusters, do)
 
 
 def disk_space(folder: Path, needed: int) -> None:

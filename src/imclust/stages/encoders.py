@@ -5,22 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imclust.core.log import say
-from imclust.encoders import ENCODERS, first_at_hand, lacking_weights
+from imclust.encoders import ENCODERS, lacking_weights
 
 
 @dataclass(frozen=True)
 class Encoders:
     """List the encoders, their track, and the weights file that each lacks, if any."""
 
-    first: tuple[str, ...] = ()
-    """Print only the first of these names whose weights are at hand."""
-
 
 def run(cfg: Encoders) -> None:
     """Run the stage."""
-    if cfg.first:
-        say(first_at_hand(*cfg.first))
-        return
     for entry in ENCODERS:
         lacking = lacking_weights(entry.name)
         ready = f"lacks {lacking}" if lacking else "ready"
