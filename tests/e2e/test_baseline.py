@@ -186,10 +186,11 @@ def test_the_commands_of_a_dry_run_do_the_same_one_by_one(top, tmp_path, capsys,
     assert again.count(": up to date") == 8
 
 
-def test_a_vote_on_k_is_held_once_for_all_splits(top, capsys):
+def test_a_vote_on_k_is_held_once_for_all_splits(tmp_path, capsys):
+    make_arrays(tmp_path / "tiny", 120, 40)
     flags = ("--encoder", "pixels", "--predictor", "kmeans", "--k", "auto")
-    baseline(capsys, top, *arrays(top), *flags)
-    run = top / "data/runs/arrays-tiny/pixels-kmeans-kauto-seed0"
+    baseline(capsys, tmp_path, *arrays(tmp_path), *flags)
+    run = tmp_path / "data/runs/arrays-tiny/pixels-kmeans-kauto-seed0"
     docs = [
         json.loads((run / n / "manifest.json").read_text()) for n in ("clusters", "val-clusters")
     ]
