@@ -82,9 +82,13 @@ def test_a_flag_beats_the_environment(monkeypatch):
     ("flags", "words"),
     [
         (["--encoder", "pixels", "--weights", "x"], ("WEIGHTS", "ENCODER=pixels")),
-        (["--encoder", "vgg16", "--weights", "/no/file"], ("WEIGHTS", "does not exist")),
+        (
+            ["--challenge", "digits", "--encoder", "vgg16", "--weights", "/no/file"],
+            ("WEIGHTS", "does not exist"),
+        ),
         (["--challenge", "arrays", "--data-dir", "/no/folder"], ("DATA_DIR", "does not exist")),
         (["--challenge", "folder", "--data-dir", "."], ("K (--k)", "K=auto")),
+        (["--encoder", "timm"], ("an encoder that photos allows", "--allow-rule-violation")),
         (["--cluster-flags", "--proporions uniform"], ("cluster", "take --proportions")),
         (["--encoder-flags", "--epochs 0"], ("--epochs", "at least 1")),
         (["--recipe", "scratch-best", "--encoder", "pixels"], ("without ENCODER",)),

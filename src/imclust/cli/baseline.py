@@ -58,6 +58,7 @@ def run(cfg: Baseline) -> None:
         A setting, a command or the data; what can be told beforehand, before any work.
     """
     job = BaselineRun(cfg)
+    job.check_rules()
     steps = list(job.steps(guess=True))
     for step in steps:
         for command in step.commands:
@@ -219,6 +220,24 @@ class BaselineRun:
     def scores(self) -> Path:
         """The numbers of the run."""
         return self.at.folder / "scores"
+
+    def check_rules(self) -> None:
+        """Refuse pretrained weights where the challenge forbids them: `submit` would at the end.
+
+        Raises
+        ------
+        InputError
+            Unless SUBMIT_FLAGS say that it is meant.
+        """
+        method = WAYS[0] if self.encoder == "scratch-best" else self.encoder
+        pretrained = getattr(ENCODERS[method].method, "track", "scratch") == "open"
+        pretrained = pretrained or "--weights" in self.encoder_words
+        allowed = "--allow-rule-violation" in self.cfg.words("submit_flags")
+        if pretrained and not allowed and home_of(self.challenge).track == "scratch":
+            got = f"{self.encoder}, whose weights were trained elsewhere"
+            what = f"an encoder that {self.cfg.challenge} allows"
+            do = "choose another, or add SUBMIT_FLAGS=--allow-rule-violation"
+            raise self.cfg.wrong("encoder", what, got, do)
 
     def steps(self, *, guess: bool = False) -> Iterator[Step]:
         """The steps in their order; each may be asked for when those before it are done.
