@@ -230,8 +230,8 @@ class BaselineRun:
             Unless SUBMIT_FLAGS say that it is meant.
         """
         method = WAYS[0] if self.encoder == "scratch-best" else self.encoder
-        pretrained = getattr(ENCODERS[method].method, "track", "scratch") == "open"
-        pretrained = pretrained or "--weights" in self.encoder_words
+        pretrained = "--weights" in self.encoder_words
+        pretrained |= getattr(ENCODERS[method].method, "track", "scratch") == "open"
         allowed = "--allow-rule-violation" in self.cfg.words("submit_flags")
         if pretrained and not allowed and home_of(self.challenge).track == "scratch":
             got = f"{self.encoder}, whose weights were trained elsewhere"
