@@ -10,6 +10,7 @@ import traceback
 
 from imclust._version import __version__
 from imclust.cli.parser import COMMANDS, STAGES, parse
+from imclust.core.artifacts import recorded_command
 from imclust.core.errors import InputError, masked
 
 
@@ -35,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         run, cfg = parse(argv)
-        run(cfg)
+        with recorded_command(argv):
+            run(cfg)
     except InputError as e:
         return _fail(argv[0], str(e), e.status)
     except KeyboardInterrupt:

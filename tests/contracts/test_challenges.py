@@ -366,7 +366,7 @@ def test_empty_folder_web_page_and_flat_tree_are_refused(tmp_path):
     with pytest.raises(InputError, match="got 0 images"):
         opened("folder", tmp_path / "empty", tmp_path)
     (tmp_path / "page.zip").write_text("<html>")
-    with pytest.raises(InputError, match="a zip archive or a folder"):
+    with pytest.raises(InputError, match="a zip archive that can be read; got a damaged one"):
         opened("folder", tmp_path / "page.zip", tmp_path)
     flat = tree(tmp_path) / "warm"
     with pytest.raises(InputError, match="use CHALLENGE=folder"):

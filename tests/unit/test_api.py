@@ -9,6 +9,7 @@ import pytest
 
 from helpers import environment
 from imclust import Priors, cluster_latents
+from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.metrics import ari, hungarian_accuracy
 from imclust.core.errors import InputError
 
@@ -215,3 +216,20 @@ def test_rows_of_other_spaces_than_the_fitted_are_refused(blobs, wrong):
     spaces = [[z], [z[:, :3], z], [z, z[:, :2]]][wrong]
     with pytest.raises(InputError, match=r"of widths \[8, 3\]; got"):
         placed(spaces)
+
+
+@pytest.mark.parametrize("entry", CLUSTERERS, ids=lambda e: e.name)
+def test_more_clusters_than_different_rows_are_one_sentence_for_every_head(entry):
+    z = np.repeat(np.random.default_rng(0).normal(size=(3, 8)), 12, axis=0)
+    with pytest.raises(InputError, match=r"at most the number of different rows \(3\); got 4"):
+        cluster_latents(z, 4, entry.name)
+    with pytest.raises(InputError, match=r"different rows \(1\); got 2"):
+        cluster_latents(np.ones((40, 8)), 2, entry.name)
+
+
+@pytest.mark.parametrize("method", ["auto", "hdbscan", "kmeans", "umap-ward"])
+def test_as_many_clusters_as_different_rows_are_these_rows(method):
+    kinds = np.repeat(np.arange(5), 12)
+    z = np.random.default_rng(0).normal(size=(5, 8))[kinds]
+    labels = cluster_latents(z, 5, method).labels
+    assert len(set(labels.tolist())) == len({*zip(kinds.tolist(), labels.tolist(), strict=True)})

@@ -1,12 +1,18 @@
 import io
+import subprocess
+import sys
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import environment
+from imclust.competitions.challenges._base import array_rows
+from imclust.core.errors import InputError
 from imclust.data.images import ImageRow, decode, inspect
-from imclust.data.loader import Preprocessing, all_pixels, pixels, square, to_input
+from imclust.data.loader import Preprocessing, _array, all_pixels, pixels, square, to_input
 
 
 def encoded(image, kind="PNG", **settings):
@@ -173,10 +179,65 @@ def test_images_from_one_to_twenty_thousand_pixels_a_side(tmp_path, kind, size):
     assert np.abs(got.astype(int) - 77).max() <= 2
 
 
-def test_more_pixels_than_any_photograph_has(tmp_path, monkeypatch):
-    monkeypatch.setattr("imclust.data.images.MOST_PIXELS", 100)
-    with pytest.raises(ValueError, match="more pixels than any photograph"):
-        decode(encoded(Image.new("RGB", (20, 20))))
+def test_more_pixels_than_are_decoded_are_a_problem_that_names_the_flag(tmp_path):
+    for kind in ("png", "jpeg"):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"a.{kind}")
+    rows = [ImageRow(kind, "train", str(tmp_path / f"a.{kind}"), "") for kind in ("png", "jpeg")]
+    large, small = inspect(rows, 2, max_pixels=1000)
+    assert large.problem == "40 x 30 pixels, more than --max-pixels 1000"
+    assert not small.problem  # a JPEG is decoded smaller than it is
+    assert not [row.problem for row in inspect(rows, 2, max_pixels=1200) if row.problem]
+
+
+def test_a_png_of_400_million_pixels_is_refused_within_the_memory_of_its_file(tmp_path):
+    """5 MiB that would become 1.6 GiB."""
+    code = (
+        "import resource, sys\n"
+        "from imclust.data.images import ImageRow, inspect\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "row, = inspect([ImageRow('a', 'train', sys.argv[1], '')], 1)\n"
+        "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
+        "print(row.problem, grown // 1024)"
+    )
+    header = b"IHDR" + (20_000).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))
+    empty = zlib.compress(bytes(60_001 * 16))
+    chunks = [header, b"IDAT" + empty, b"IEND"]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        (len(c) - 4).to_bytes(4, "big") + c + zlib.crc32(c).to_bytes(4, "big") for c in chunks
+    )
+    (tmp_path / "a.png").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.png"],
+        env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    problem, grown = done.stdout.strip().rsplit(" ", 1)
+    assert "20000 x 20000 pixels" in problem, done.stderr
+    assert int(grown) < 300
+
+
+def test_an_image_that_changed_since_it_was_indexed_is_not_read(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8), "red").save(path)
+    (row,) = inspect([ImageRow("a", "train", str(path), "")], 1)
+    assert pixels(row, Preprocessing(8)).shape == (8, 8, 3)
+    Image.new("RGB", (8, 8), "blue").save(path)
+    with pytest.raises(ValueError, match="other bytes than were indexed"):
+        pixels(row, Preprocessing(8))
+    with pytest.raises(InputError, match=r"a\.png must be the image that was indexed; .* download"):
+        all_pixels([row], Preprocessing(8), "read")
+
+
+def test_a_row_of_an_array_that_changed_is_not_read(tmp_path):
+    x = np.zeros((2, 8, 8, 3), np.uint8)
+    x[:, 0] = 9
+    np.save(tmp_path / "x.npy", x)
+    first, second = array_rows(tmp_path / "x.npy", "train")
+    x[1] += 1
+    np.save(tmp_path / "x.npy", x)
+    _array.cache_clear()
+    assert pixels(first, Preprocessing(8)).shape == (8, 8, 3)
+    with pytest.raises(ValueError, match="other bytes"):
+        pixels(second, Preprocessing(8))
 
 
 def test_an_animation_gives_its_first_frame():

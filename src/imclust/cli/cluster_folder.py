@@ -26,7 +26,7 @@ from imclust.core.checks import given_count, seconds, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
-from imclust.data.images import SUFFIXES
+from imclust.data.find_images import image_suffixes
 from imclust.report.cluster_folders import write_cluster_folders
 from imclust.report.results import FolderAssignment
 
@@ -203,4 +203,4 @@ def _about(data: Path) -> int:
     """How many images there seem to be, by their names."""
     if not data.is_dir():
         return ZIPPED
-    return sum(p.suffix.lower() in SUFFIXES for p in data.rglob("*"))
+    return sum(p.suffix.lower() in image_suffixes() for p in data.rglob("*"))

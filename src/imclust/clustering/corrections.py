@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from imclust.core.errors import InputError, input_error
 
 FORMAT = "imclust-corrections-1"
+MOST_CLUSTERS = 1_000_000_000  # no number of a cluster is larger
 KEYS = ("format", "assignment", "names", "merge", "move", "must_link", "cannot_link")
 LONGEST_NAME = 300  # characters
 IdPairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -118,7 +119,8 @@ def _names(path: Path, given: Any) -> dict[int, str]:
         raise _refused(path, "names", allowed, _short(given))
     found = {}
     for number, name in given.items():
-        if not (number.isascii() and number.isdecimal()) or not _is_name(name):
+        digits = number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_CLUSTERS))
+        if not digits or not _is_name(name):
             raise _refused(path, "names", allowed, _short({number: name}))
         found[int(number)] = name.strip()
     if len(found) < len(given):
@@ -170,7 +172,7 @@ def _pairs(path: Path, what: str, given: Any) -> IdPairs:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST_CLUSTERS
 
 
 def _short(value: Any) -> str:

@@ -86,7 +86,10 @@ def lda_self_training(
         adapter = LinearDiscriminantAnalysis(
             solver="eigen", shrinkage=shrinkage, n_components=min(k - 1, rows.shape[1])
         )
-        projected = adapter.fit(rows[taught], labels[taught]).transform(rows)
+        try:
+            projected = adapter.fit(rows[taught], labels[taught]).transform(rows)
+        except np.linalg.LinAlgError:  # clusters without any width: there is nothing to learn
+            return labels
         if k > 2:  # with one direction, lengths are all there is
             projected = unit_rows(projected)
         means = np.array([projected[labels == c].mean(0) for c in range(k)])

@@ -11,8 +11,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from imclust.core.checks import disk_space
-from imclust.core.errors import ServiceError
-from imclust.core.files import replace_text
+from imclust.core.errors import ServiceError, input_error
+from imclust.core.files import MARK, files_below, new_folder, replace_text
 from imclust.core.locks import try_lock
 from imclust.core.log import progress
 from imclust.core.manifest import file_digest
@@ -20,7 +20,7 @@ from imclust.core.manifest import file_digest
 MEMBERS = 2_000_000  # more files than that are no data set for one machine
 RATIO, SMALL = 200, 1 << 30  # unpacked bytes a packed one, past the first GiB
 PIECE = 1 << 20
-DONE = ".unpacked.json"
+UNPACKED = ".unpacked.json"
 
 
 def unzip(archive: Path, folder: Path) -> bool:
@@ -37,21 +37,40 @@ def unzip(archive: Path, folder: Path) -> bool:
     lock = folder.parent / f".{folder.name}.lock"
     with try_lock(lock, f"{folder} must be unpacked", "wait for it"):
         digest = file_digest(archive)
-        note = folder / DONE
+        note = folder / UNPACKED
         if note.is_file() and json.loads(note.read_text())["archive"] == digest:
             return False
-        staging = folder.parent / f".{folder.name}.partial"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
-            _unpack(archive, staging)
-            replace_text(staging / DONE, json.dumps({"archive": digest}) + "\n")
+        _refuse_to_replace(folder)
+        with new_folder(folder) as fresh:
+            _unpack(archive, fresh)
+            files = [name for name in files_below(fresh) if name != MARK]
+            replace_text(fresh / UNPACKED, json.dumps({"archive": digest, "files": files}) + "\n")
+            _refuse_to_replace(folder)
             shutil.rmtree(folder, ignore_errors=True)
-            os.rename(staging, folder)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
     return True
+
+
+def _refuse_to_replace(folder: Path) -> None:
+    """Refuse a folder that holds anything but what was unpacked into it."""
+    if not os.path.lexists(folder):
+        return
+    if odd := _others(folder):
+        allowed, do = "new, or as it was unpacked", "move it away"
+        raise input_error(f"the folder {folder}", allowed, f"one that holds {odd[0]}", do)
+
+
+def _others(folder: Path) -> list[str]:
+    """What lies in a folder beside what `unzip` put there."""
+    note = folder / UNPACKED
+    ours = {UNPACKED, *json.loads(note.read_text()).get("files", ())} if note.is_file() else set()
+    return sorted(set(files_below(folder)) - ours) if folder.is_dir() else [folder.name]
+
+
+def remove_unpacked(folder: Path) -> None:
+    """Remove a folder that `unzip` filled, if nothing else lies in it."""
+    if not _others(folder):
+        shutil.rmtree(folder)
+        folder.with_name(f".{folder.name}.lock").unlink(missing_ok=True)
 
 
 def _unpack(archive: Path, staging: Path) -> None:
@@ -85,6 +104,8 @@ def checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     Raises:
         Failure: it is not, see `unzip`.
     """
+    if not all(m.filename for m in z.infolist()):
+        raise _bad(archive, "a member without a name", "pack it again")
     members = [m for m in z.infolist() if not m.is_dir()]
     for m in z.infolist():
         path = PurePosixPath(m.filename)

@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imclust.core.errors import InputError, ServiceError
+import numpy as np
+
+from imclust.competitions.archives import UNPACKED, remove_unpacked
+from imclust.core.errors import InputError, ServiceError, input_error
 from imclust.core.file_signatures import mismatch
-from imclust.core.files import replace_text
+from imclust.core.files import MARK, files_below, remove_work, replace_text, replaced_file
 from imclust.core.locks import try_lock
 from imclust.core.log import say
 from imclust.core.manifest import file_digest
 
 RECORD = "files.json"
+MADE = ".made.json"
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,51 @@ def stage(to: Path) -> Iterator[Path]:
     lock = to.parent / f".{to.name}.lock"
     with try_lock(lock, f"{to} must be fetched", "wait for it"):
         staging = to.parent / f".{to.name}.partial"
+        if not (staging / MARK).is_file():
+            remove_work(staging)
         staging.mkdir(exist_ok=True)
+        (staging / MARK).touch()
         try:
             yield staging
         except BaseException:
-            if not any(staging.iterdir()):
-                staging.rmdir()
+            if files_below(staging) == [MARK]:
+                shutil.rmtree(staging)
             raise
         shutil.rmtree(staging)
+
+
+@contextmanager
+def made_file(to: Path) -> Iterator[Path]:
+    """A path to write a file to that imclust makes itself; it becomes `to` when the block ends.
+
+    What was made is kept in `.made.json` of the folder, so that a file of somebody else's under
+    that name is told from an earlier one of ours.
+
+    Raises
+    ------
+    InputError
+        A file that imclust did not make is there, with other bytes.
+    """
+    to.parent.mkdir(parents=True, exist_ok=True)
+    made = _made(to.parent)
+    with replaced_file(to) as fresh:
+        yield fresh
+        digest = file_digest(fresh)
+        if os.path.lexists(to):
+            there = file_digest(to) if to.is_file() else ""
+            if there not in {digest, made.get(to.name)}:
+                do = "move it away, or set --out (NAME) to another folder"
+                raise input_error(str(to), "free for a file that is made here", "another one", do)
+    replace_text(
+        to.parent / MADE, json.dumps(made | {to.name: digest}, indent=1, sort_keys=True) + "\n"
+    )
+
+
+def save_array(to: Path, array: np.ndarray) -> Path:
+    """Write an array that imclust makes itself, as by `made_file`; returns its path."""
+    with made_file(to) as fresh, fresh.open("wb") as f:
+        np.save(f, array, allow_pickle=False)
+    return to
 
 
 def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
@@ -70,9 +111,21 @@ def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
         raise
     staged.chmod(0o644)
     facts = {"size": staged.stat().st_size, "sha256": file_digest(staged)}
+    if os.path.lexists(to) and to.name not in record(to.parent):
+        kept = _free_name(to)
+        os.rename(to, kept)
+        say(f"{to.name} was not fetched by imclust and is kept as {kept.name}")
     os.replace(staged, to)
     _remember(to, facts | {"source": source})
     to.with_name(f".{to.name}.rejected").unlink(missing_ok=True)
+
+
+def _free_name(path: Path) -> Path:
+    """`images (1).zip` for `images.zip`, or the next number that is free."""
+    number = 1
+    while os.path.lexists(kept := path.with_name(f"{path.stem} ({number}){path.suffix}")):
+        number += 1
+    return kept
 
 
 def verify(path: Path, name: str, expected: Expected) -> None:
@@ -122,6 +175,22 @@ def record(folder: Path) -> dict[str, dict[str, Any]]:
 def _remember(to: Path, facts: dict[str, Any]) -> None:
     known = record(to.parent) | {to.name: facts}
     replace_text(to.parent / RECORD, json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def remove_fetched(folder: Path) -> None:
+    """Take the files out of a folder that were fetched, made or unpacked there; others stay."""
+    names = {*record(folder), *_made(folder)}
+    for path in [folder / name for name in names] + [folder / RECORD, folder / MADE]:
+        path.unlink(missing_ok=True)
+        path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
+    for note in sorted(folder.glob(f"*/{UNPACKED}")):
+        remove_unpacked(note.parent)
+
+
+def _made(folder: Path) -> dict[str, str]:
+    """File name -> sha256 of what imclust made in a folder."""
+    note = folder / MADE
+    return json.loads(note.read_text()) if note.is_file() else {}
 
 
 def wrong_content(name: str, got: str) -> ServiceError:

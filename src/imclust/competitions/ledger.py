@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from imclust.core.errors import InputError, input_error, masked
+from imclust.core.files import replaced_file
 from imclust.core.locks import wait_lock
 
 LOG = Path("submissions/log.csv")
@@ -99,6 +100,8 @@ def read(path: Path) -> list[Row]:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return []
+    except IsADirectoryError:
+        raise input_error("--log", "a file", f"{path}, a folder", "name a file in it") from None
     except UnicodeDecodeError:
         raise _damaged(path, "bytes that are no text") from None
     if not text.endswith("\n"):
@@ -306,9 +309,7 @@ def _write(path: Path, rows: list[Row]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     table.writerows(asdict(row).values() for row in rows)
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("w", encoding="utf-8", newline="") as f:
+    with replaced_file(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as f:
         f.write(text.getvalue())
         f.flush()
         os.fsync(f.fileno())  # what was sent is sent, also after a power cut
-    os.replace(fresh, path)

@@ -20,6 +20,7 @@ from typing import Any
 from imclust.competitions.downloads import RECORD
 from imclust.core.checks import disk_space
 from imclust.core.errors import InputError, input_error
+from imclust.core.files import new_folder
 from imclust.core.manifest import MANIFEST, file_digest, read_manifest
 from imclust.core.records import read_csv
 from imclust.core.reproducibility import VARIABLES
@@ -72,7 +73,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """`train data/runs/photos/fast-seed0/weights`."""
+        """`train data/runs/photos/conv-ae-seed0/weights`."""
         return f"{self.argv[0]} {self.outputs[0]}"
 
     def words(self, work: Path | str, user: str = "") -> list[str]:
@@ -211,10 +212,8 @@ def copy_fetched(files: Path, to: Path) -> None:
     if not (files / RECORD).is_file() or to.exists():
         return
     disk_space(to, sum(p.stat().st_size for p in files.rglob("*") if p.is_file()))
-    partial = to.with_name(f".{to.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(files, partial)
-    partial.rename(to)
+    with new_folder(to) as fresh:
+        shutil.copytree(files, fresh, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,28 @@ from imclust.core.errors import input_error
 SAMPLE = "sample_submission.csv"
 BOM = b"\xef\xbb\xbf"
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+LABEL_NAMES = (
+    *("label", "cluster", "clusterid", "class", "category", "prediction", "predicted", "target"),
+    *("identity", "labels", "answer", "same"),
+)
+ID_NAMES = ("id", "imageid", "image", "filename", "file", "name", "rowid", "index")
 PIECE = 1 << 20  # no line is read further at once: csv refuses such a cell anyway
+
+
+@dataclass(frozen=True)
+class SampleFormat:
+    """How a sample submission is read, where its text does not tell.
+
+    Parameters
+    ----------
+    header : bool
+        Whether its first line names the columns.
+    label_column : str, optional
+        Name of the column of labels.
+    """
+
+    header: bool = True
+    label_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,7 @@ class Sample:
         before, after: (n,) bytes of every row on either side of its label; they hold quotes, line
             ends, further columns and whether the file ends in a line end.
         spaced: there are spaces around ids or labels, which then say nothing.
+        has_header: whether the first line names the columns; else `header` is empty.
     """
 
     header: bytes
@@ -46,6 +68,7 @@ class Sample:
     before: tuple[bytes, ...]
     after: tuple[bytes, ...]
     spaced: bool = False
+    has_header: bool = True
 
     @property
     def names(self) -> tuple[str, str]:
@@ -74,16 +97,36 @@ def _numbers(values: Sequence[str]) -> list[float]:
     return numbers if all(map(math.isfinite, numbers)) else []
 
 
+def _is_name(value: str) -> bool:
+    """Whether a label is a word rather than a number, finite or not."""
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
 def vocabulary(sample: Sample, n_clusters: int) -> tuple[str, ...]:
     """The label of every cluster: (n_clusters,) distinct texts.
 
-    The sample's own labels where it has as many; 1..K where it counts up to K from 1; else 0..K-1,
-    as floats where the sample has floats.
+    The sample's own labels where it has as many, and the first K where they are words; 1..K where
+    it counts up to K from 1; else 0..K-1, as floats where the sample has floats.
+
+    Raises
+    ------
+    InputError
+        The sample has several words as labels, but fewer than clusters.
     """
     values = sample.values
     if len(values) == n_clusters:
         return values
     numbers = _numbers(values)
+    if len(values) > 1 and all(map(_is_name, values)):
+        if len(values) < n_clusters:
+            got = f"{len(values)}: {', '.join(values[:12])}"
+            do = f"set K to at most {len(values)}"
+            raise input_error("labels of the sample", f"as many as {n_clusters} clusters", got, do)
+        return values[:n_clusters]
     first = 1 if numbers and min(numbers) >= 1 and max(numbers) == n_clusters else 0
     end = ".0" if numbers and any("." in v for v in values) else ""
     return tuple(f"{n}{end}" for n in range(first, first + n_clusters))
@@ -128,7 +171,8 @@ def render(sample: Sample, labels: Sequence[str]) -> bytes:
         b + (quoted if b.endswith(b'"') else bare)[v] + a
         for b, v, a in zip(sample.before, labels, sample.after, strict=True)
     )
-    return b"".join((sample.header, sample.line_end, *rows))
+    top = (sample.header, sample.line_end) if sample.has_header else ()
+    return b"".join((*top, *rows))
 
 
 def _encoded(text: str, sample: Sample) -> bytes:
@@ -144,11 +188,21 @@ def write(path: Path, sample: Sample, labels: Sequence[str]) -> None:
     path.write_bytes(render(sample, labels))
 
 
-def read_sample(path: Path) -> Sample:
+def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
     """The template in a sample_submission.csv.
 
-    Raises:
-        Refusal: it is no table of at least two columns and one row with unique ids.
+    Parameters
+    ----------
+    path : Path
+        The table.
+    form : SampleFormat
+        How it is read.
+
+    Raises
+    ------
+    InputError
+        It is no table of at least two columns and one row with unique ids, or it does not tell
+        which column holds the label.
     """
     if not path.is_file():
         raise input_error(str(path), "a sample submission", "nothing there", "check the path")
@@ -167,7 +221,10 @@ def read_sample(path: Path) -> Sample:
         )
     header = data[: spans[-1][1]]
     line_end = data[len(header) : end] or b"\n"
-    at_id, at_label = _places(columns)
+    if not form.header:
+        table, header, end = _rows(data, start, delimiter.encode()), b"", start
+        columns = ("id", *(f"column {n}" for n in range(2, len(columns))), "label")
+    at_id, at_label = _places(path, columns, form.label_column)
     ids, labels, before, after = [], [], [], []
     known: dict[str, str] = {}  # one object for all equal labels
     spaced = False
@@ -191,7 +248,7 @@ def read_sample(path: Path) -> Sample:
     after[-1] += data[end:]
     return Sample(
         header, line_end, delimiter, encoding, columns, at_id, at_label,
-        tuple(ids), tuple(labels), tuple(before), tuple(after), spaced,
+        tuple(ids), tuple(labels), tuple(before), tuple(after), spaced, form.header,
     )  # fmt: skip
 
 
@@ -216,12 +273,22 @@ def delimiter_of(text: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def _places(columns: tuple[str, ...]) -> tuple[int, int]:
-    """Of ids and labels: the columns of these names, else the first and the last."""
-    names = [c.lower() for c in columns]
-    label = names.index("label") if "label" in names else len(names) - 1
+def _places(path: Path, columns: tuple[str, ...], wanted: str | None) -> tuple[int, int]:
+    """Of ids and labels: the columns of such names; of two columns, the first and the second."""
+    names = [re.sub(r"[^a-z]", "", c.lower()) for c in columns]
+    if wanted is not None:
+        if wanted not in columns:
+            do = "name one of them"
+            raise input_error("--submission-column", ", ".join(columns), wanted, do)
+        label = columns.index(wanted)
+    else:
+        label = next((names.index(n) for n in LABEL_NAMES if n in names), len(names) - 1)
+        if len(columns) > 2 and names[label] not in LABEL_NAMES:
+            got = f"{len(columns)} columns that may be it: {', '.join(columns[:8])}"
+            do = "name it with --submission-column (CHALLENGE_FLAGS='--submission-column NAME')"
+            raise input_error(f"the label in {path}", "one column", got, do)
     others = [i for i in range(len(names)) if i != label]
-    return (names.index("id") if "id" in names else others[0]), label
+    return next((i for i in others if names[i] in ID_NAMES), others[0]), label
 
 
 def _rows(data: bytes, start: int, delimiter: bytes) -> Iterator[tuple[list[tuple[int, int]], int]]:

@@ -87,6 +87,8 @@ def _named(sample: Sample) -> str:
 
 def _same_columns(head: bytes, sample: Sample, problems: list[str]) -> bool:
     """Whether rows can be compared at all; adds what is wrong with the header."""
+    if not sample.has_header:
+        return True
     if re.match(re.escape(sample.header) + rb"(?:[\r\n]|\Z)", head):
         return True
     raw = re.split(rb"[\r\n]", head.removeprefix(BOM), maxsplit=1)[0]
@@ -137,7 +139,8 @@ def _look_at_rows(
     uneven, empty, wrong = _Tally(), _Tally(), _Tally()
     counts = found.counts
     try:
-        next(reader)
+        if sample.has_header:
+            next(reader)
         for cells in reader:
             if not cells:
                 continue

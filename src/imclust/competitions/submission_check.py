@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from imclust.competitions.sample_submission import SampleFormat
 from imclust.competitions.submission import (
     Sample,
     SubmissionCheck,
@@ -43,7 +44,7 @@ def sample_of(index: Path, header: str | None = None) -> Sample:
     """The template of the submissions to the challenge of an `index` artefact."""
     doc = challenge_of(index)
     if (index / "sample.csv").is_file():
-        sample = read_sample(artifact_file(index, "sample.csv"))
+        sample = read_sample(artifact_file(index, "sample.csv"), SampleFormat(**doc["sample"]))
     else:
         ids = [r.id for r in load_index(index) if r.split == "train"]
         if doc["pairs"]:

@@ -14,7 +14,6 @@ import json
 import os
 import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from typing import Any
 
 from imclust.core.code_digest import code_digest
 from imclust.core.errors import DamagedArtifactError, input_error
-from imclust.core.files import replace_text
+from imclust.core.files import files_below, remove_work, replace_text
 from imclust.core.locks import try_lock
 from imclust.core.log import say
 from imclust.core.manifest import (
@@ -152,7 +151,7 @@ def make_artifact(
             "cpu_seconds": round(time.process_time() - cpu, 3),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "argv": _command.get() or sys.argv[1:],
+            "argv": _command.get() or [],
             **environment(),
         }
         write_manifest(partial, doc)
@@ -183,26 +182,29 @@ def refuse_to_replace(out: Path, kind: str) -> None:
         raise input_error(f"the output {out}", allowed, found, "choose another folder")
 
 
+def is_artifact(folder: Path) -> bool:
+    """Whether imclust made a folder, and no file lies beside those that its manifest lists."""
+    doc = parse_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    return doc is not None and not _not_ours(folder, doc.get("kind", ""))
+
+
 def _not_ours(out: Path, kind: str) -> str:
     """What at `out` would be lost if an artefact went there; empty where nothing would."""
     if not os.path.lexists(out):
         return ""
     if out.is_symlink() or not out.is_dir():
         return "a link" if out.is_symlink() else "a file" if out.is_file() else "a device"
-    here = [p for p in out.rglob("*") if p.is_symlink() or not p.is_dir()]
+    here = files_below(out)
     if not here:
         return ""
     doc = parse_json(out / MANIFEST) if (out / MANIFEST).is_file() else None
     if doc is None or not isinstance(doc.get("files"), dict) or "schema" not in doc:
-        return f"a folder that holds {here[0].relative_to(out)!s} and no manifest of imclust's"
+        return f"a folder that holds {here[0]} and no manifest of imclust's"
     if doc.get("kind") != kind:
         return f"an artefact of another kind ({doc.get('kind')!r})"
-    odd = [p for p in here if p.is_symlink() or not _listed(p.relative_to(out), doc["files"])]
-    return f"a folder that holds {odd[0].relative_to(out)!s} too" if odd else ""
-
-
-def _listed(path: Path, files: Mapping[str, Any]) -> bool:
-    return path.as_posix() in files or path == Path(MANIFEST)
+    ours = {MANIFEST, *doc["files"]}
+    odd = [name for name in here if name not in ours or (out / name).is_symlink()]
+    return f"a folder that holds {odd[0]} too" if odd else ""
 
 
 @contextmanager
@@ -243,33 +245,16 @@ def _staging(out: Path, key: Mapping[str, Any], *, resume: bool) -> Path:
     text = json.dumps(key, sort_keys=True)
     if resume and note.is_file() and note.read_text() == text:
         return partial
-    _remove_own(partial)
+    remove_work(partial, KEY, MANIFEST)
     partial.mkdir()
     replace_text(note, text)
     return partial
 
 
-def _remove_own(folder: Path) -> None:
-    """Remove a folder of work in progress, by the note or the manifest that only imclust writes.
-
-    Raises
-    ------
-    InputError
-        Somebody else's files are there under the name that imclust needs.
-    """
-    if not os.path.lexists(folder):
-        return
-    ours = any(path.is_file() for path in (folder / KEY, folder / MANIFEST))
-    if folder.is_symlink() or not folder.is_dir() or not (ours or not any(folder.iterdir())):
-        do = "move it away"
-        raise input_error(str(folder), "free for work in progress", "somebody's files", do)
-    shutil.rmtree(folder)
-
-
 def _swap(partial: Path, out: Path) -> None:
     """Put a complete staging folder in the place of `out`."""
     old = out.parent / f".{out.name}.old"
-    _remove_own(old)
+    remove_work(old, MANIFEST)
     (partial / KEY).unlink(missing_ok=True)
     if out.exists():
         os.rename(out, old)
@@ -282,7 +267,7 @@ def _recover(out: Path) -> None:
     partial = out.parent / f".{out.name}.partial"
     if (partial / MANIFEST).is_file():
         _swap(partial, out)
-    _remove_own(out.parent / f".{out.name}.old")
+    remove_work(out.parent / f".{out.name}.old", MANIFEST)
 
 
 def plain(config: Any) -> dict[str, Any]:

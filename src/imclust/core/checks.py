@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,36 @@ def given_count(n_clusters: Any) -> None:
     if n_clusters is not None and n_clusters != "auto" and n_clusters < 2:
         allowed, do = "at least 2, or auto", "choose another number"
         raise input_error("the number of clusters K (--n-clusters)", allowed, n_clusters, do)
+
+
+def distinct_rows(spaces: Sequence[np.ndarray]) -> np.ndarray:
+    """Number of the first row that equals each row in every space: (n,) int64.
+
+    Parameters
+    ----------
+    spaces : sequence of np.ndarray
+        (n, d_v) each, row i of the same image.
+
+    Examples
+    --------
+    >>> distinct_rows([np.array([[1.0], [2.0], [1.0]])]).tolist()
+    [0, 1, 0]
+    """
+    first: dict[bytes, int] = {}
+    found = np.empty(len(spaces[0]), np.int64)
+    for i in range(len(found)):
+        row = b"".join(np.asarray(space[i]).tobytes() for space in spaces)
+        found[i] = first.setdefault(hashlib.blake2b(row, digest_size=16).digest(), i)
+    return found
+
+
+def enough_distinct_rows(n_clusters: int, n_distinct: int) -> None:
+    """Refuse more clusters than there are different rows: equal rows share a cluster."""
+    if n_clusters > n_distinct:
+        raise input_error(
+            "the number of clusters K", f"at most the number of different rows ({n_distinct})",
+            n_clusters, "lower K, or look for copies among the images",
+        )  # fmt: skip
 
 
 def disk_space(folder: Path, needed: int) -> None:

@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -200,8 +201,10 @@ def write_csv(path: Path, header: tuple[str, ...], rows: Any) -> None:
     """A CSV table with `\\n` line ends, as leaderboards expect it."""
     with path.open("w", newline="", encoding="utf-8") as f:
         w = csv.writer(f, lineterminator="\n")
-        w.writerow(header)
-        w.writerows(rows)
+        quoted = csv.writer(f, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in chain((header,), rows):
+            # Python before 3.13 leaves a carriage return without the quotes that it needs.
+            (quoted if any("\r" in str(cell) for cell in row) else w).writerow(row)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

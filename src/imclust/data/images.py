@@ -6,6 +6,7 @@ import hashlib
 import io
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,18 +19,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imclust.core.errors import InputError
-from imclust.core.log import progress
+from imclust.core.log import progress, say
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import read_csv, write_csv
+from imclust.data.bit_depth import depth_sentence, eight_bits, with_exif
+from imclust.data.find_images import image_suffixes
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 READERS = 4
 JPEG_END = b"\xff\xd9"
 BIG = 40_000_000  # pixels: 120 MB decoded
-MOST_PIXELS = 20_000 * 20_000  # Pillow warns past it and refuses twice as many
+MOST_PIXELS = 150_000_000  # of an image that is decoded whole: 600 MB in Pillow
+MOST_JPEG_PIXELS = 20_000 * 20_000  # JPEGs are decoded smaller than they are
+MOST_BYTES = 1 << 29  # of a stored file
 _big = threading.Lock()
 
 
@@ -84,10 +88,42 @@ def load_index(folder: Path) -> list[ImageRow]:
 
 def read_bytes(row: ImageRow) -> bytes:
     """The stored bytes of an image that lies in a file or an archive."""
+    if stored_bytes(row) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES >> 20} MiB stored")
     if row.member:
         with _archive(row.source).open(row.member) as f:
             return f.read()
     return Path(row.source).read_bytes()
+
+
+def unchanged_bytes(row: ImageRow) -> bytes:
+    """The stored bytes of an image, which must be those that were indexed.
+
+    Raises
+    ------
+    ValueError
+        They are others.
+    """
+    data = read_bytes(row)
+    refuse_changed(row, data)
+    return data
+
+
+def refuse_changed(row: ImageRow, data: bytes) -> None:
+    """Refuse stored bytes that are not those of the index.
+
+    Raises
+    ------
+    ValueError
+        They are others.
+    """
+    if row.digest and bytes_digest(data) != row.digest:
+        raise ValueError("other bytes than were indexed")
+
+
+def bytes_digest(data: bytes) -> str:
+    """What an index calls stored bytes: 16 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def stored_bytes(row: ImageRow) -> int:
@@ -139,15 +175,14 @@ def open_image(data: bytes) -> Image.Image:
     """
     from PIL import Image, UnidentifiedImageError
 
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+    image_suffixes()  # has every format known
+    Image.MAX_IMAGE_PIXELS = None  # `refuse_large` is asked instead
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise ValueError(
             "a web page" if data.lstrip()[:1] == b"<" else "not an image" if data else "empty file"
         ) from None
-    except Image.DecompressionBombError:
-        raise ValueError("more pixels than any photograph has") from None
     except (OSError, SyntaxError, EOFError, ValueError) as e:
         raise ValueError(f"truncated or damaged ({e})") from None
 
@@ -183,11 +218,10 @@ def _upright_rgb(image: Image.Image) -> np.ndarray:
         image.load()
     except (OSError, SyntaxError, EOFError, ValueError) as e:
         raise ValueError(f"truncated or damaged ({e})") from None
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        deep = np.asarray(image, np.float64)
-        top = 65535 if image.mode.startswith("I") else max(float(deep.max()), 1e-12)
-        image = Image.fromarray(np.clip(deep * 255 / top + 0.5, 0, 255).astype(np.uint8))
+    while image.width * image.height > BIG and image.mode in {"L", "RGB", "RGBA", "CMYK"}:
+        image = image.reduce(2)  # before it is copied
+    deep = eight_bits(image)
+    image = ImageOps.exif_transpose(image if deep is None else with_exif(deep[0], image))
     if image.has_transparency_data:
         over = image.convert("RGBA")
         white = Image.new("RGBA", over.size, "white")
@@ -195,22 +229,62 @@ def _upright_rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def inspect(rows: Iterable[ImageRow], total: int) -> list[ImageRow]:
-    """Decode every image once: fills in size and digest, or the problem."""
+def refuse_large(image: Image.Image, max_pixels: int = MOST_PIXELS) -> None:
+    """Refuse an image whose decoding would take too much memory.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Opened, not decoded.
+    max_pixels : int
+        Width times height of an image that is decoded whole. JPEGs are decoded smaller than
+        they are and may have 400 million.
+
+    Raises
+    ------
+    ValueError
+        It has more.
+    """
+    most = max(max_pixels, MOST_JPEG_PIXELS) if image.format == "JPEG" else max_pixels
+    pixels = image.width * image.height
+    if pixels > most:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than --max-pixels {most}")
+
+
+def inspect(rows: Iterable[ImageRow], total: int, max_pixels: int = MOST_PIXELS) -> list[ImageRow]:
+    """Decode every image once: fills in size and digest, or the problem.
+
+    Parameters
+    ----------
+    rows : iterable of ImageRow
+        Not inspected yet.
+    total : int
+        How many there are, for the progress bar.
+    max_pixels : int
+        As for `refuse_large`.
+    """
+    depths: list[str] = []
 
     def look(row: ImageRow) -> ImageRow:
         try:
             data = read_bytes(row)
+            image = open_image(data)
+            refuse_large(image, max_pixels)
             decode(data, smallest)
-            width, height = open_image(data).size
-            digest = hashlib.sha256(data).hexdigest()[:16]
+            if said := depth_sentence(image):
+                depths.append(said)
+            width, height = image.size
+            digest = bytes_digest(data)
         except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as e:
             return replace(row, problem=str(e))
         except PermissionError:
             return replace(row, problem="no permission to read it")
         return replace(row, width=width, height=height, digest=digest)
 
-    return list(progress(_in_threads(look, rows), "inspect", total=total, unit="img"))
+    found = list(progress(_in_threads(look, rows), "inspect", total=total, unit="img"))
+    for said, count in sorted(Counter(depths).items()):
+        say(f"{count} images are {said}")
+    return found
 
 
 def smallest(width: int, height: int) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from imclust.core.errors import InputError
 from imclust.core.log import progress
-from imclust.data.images import ImageRow, decode, read_bytes
+from imclust.data.images import ImageRow, decode, refuse_changed, unchanged_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +75,7 @@ def pixels(row: ImageRow, preprocessing: Preprocessing) -> np.ndarray:
 
     if row.source.endswith(".npy"):
         stored = np.array(_array(row.source)[int(row.member)])
+        refuse_changed(row, stored.tobytes())
         return square(as_rgb(stored), preprocessing, preprocessing.kept(*stored.shape[1::-1]))
     by = 1
 
@@ -83,7 +84,7 @@ def pixels(row: ImageRow, preprocessing: Preprocessing) -> np.ndarray:
         by = preprocessing.reduction(width, height)
         return by
 
-    rgb = decode(read_bytes(row), reduction)
+    rgb = decode(unchanged_bytes(row), reduction)
     height, width = rgb.shape[:2]
     return square(rgb, preprocessing, preprocessing.kept(width * by, height * by) / by)
 
@@ -133,8 +134,8 @@ def pixel_batches(
             place[:] = pixels(row, preprocessing)
         except (ValueError, OSError) as e:
             raise InputError(
-                f"{row.source} {row.member} must be a readable image; got {e}; "
-                "it was readable before, so run download again."
+                f"{' '.join(filter(None, (row.source, row.member)))} must be the image that was "
+                f"indexed; got {e}; run download again."
             ) from e
 
     def start(part: Sequence[ImageRow]) -> tuple[np.ndarray, list[Future[None]]]:

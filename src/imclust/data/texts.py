@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imclust.core.errors import input_error
-from imclust.data.images import ImageRow
+from imclust.data.images import ImageRow, refuse_changed
 
 COLUMN = "text"  # of the tables that an index points at
 
@@ -59,4 +59,12 @@ def read_texts(rows: Sequence[ImageRow]) -> list[str]:
         header, table = read_table(Path(source))
         at = header.index(COLUMN)
         columns[source] = [fields[at] for fields in table]
-    return [columns[r.source][int(r.member)] for r in rows]
+    texts = [columns[r.source][int(r.member)] for r in rows]
+    for row, text in zip(rows, texts, strict=True):
+        try:
+            refuse_changed(row, text.encode())
+        except ValueError as e:
+            got = f"{e} under id {row.id!r}"
+            allowed, do = "the texts that were indexed", "run download again"
+            raise input_error(row.source, allowed, got, do) from None
+    return texts

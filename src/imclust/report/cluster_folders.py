@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from imclust.core.checks import disk_space
 from imclust.core.errors import input_error
-from imclust.core.files import replace_text
+from imclust.core.files import new_folder, replace_text
 from imclust.core.log import say
 from imclust.data.images import ImageRow, read_bytes, stored_bytes
 from imclust.report.results import FolderAssignment
@@ -41,19 +41,13 @@ def write_cluster_folders(folder: Path, answer: FolderAssignment, *, copy: bool)
         return False
     if copy:
         disk_space(folder, sum(map(stored_bytes, answer.images)))
-    staging = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
+    with new_folder(folder) as fresh:
         for at, image in wanted.items():
-            (staging / at).parent.mkdir(parents=True, exist_ok=True)
-            _put(image, staging / at, copy=copy)
-        made = {at: _mark(staging / at) for at in wanted}
-        replace_text(staging / RECORD, json.dumps({"key": key, "made": made}))
+            (fresh / at).parent.mkdir(parents=True, exist_ok=True)
+            _put(image, fresh / at, copy=copy)
+        made = {at: _mark(fresh / at) for at in wanted}
+        replace_text(fresh / RECORD, json.dumps({"key": key, "made": made}))
         _make_room(folder)
-        os.rename(staging, folder)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     return True
 
 

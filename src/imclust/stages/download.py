@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import write_csv
-from imclust.data.images import ImageRow, inspect, load_index, save_index
+from imclust.data.images import MOST_PIXELS, ImageRow, inspect, load_index, save_index
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Download:
     n_clusters: int | None = None
     """K, if you say it: checked here against the number of images, used by `cluster` unless that
     is told another."""
+    max_pixels: int = MOST_PIXELS
+    """Most pixels of an image that is decoded whole, width times height; larger ones count as
+    unreadable. JPEGs are decoded smaller than they are and may have 400 million."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; the submission still holds their rows."""
     force: bool = False
@@ -48,7 +51,7 @@ def run(cfg: Download) -> None:
     sources = cfg.challenge.sources() if hasattr(cfg.challenge, "sources") else []
     stats = [[str(p), (s := p.stat()).st_size, s.st_mtime_ns] for p in sources]
     config = {"challenge": entry.name, **plain(cfg.challenge), "sources": stats}
-    config["set_aside_corrupt"] = cfg.set_aside_corrupt
+    config |= {"set_aside_corrupt": cfg.set_aside_corrupt, "max_pixels": cfg.max_pixels}
     modules = (__name__, entry.method.__module__)
     opened: list[Any] = []
     home = home_of(cfg.challenge)
@@ -59,7 +62,7 @@ def run(cfg: Download) -> None:
         return opened[0]
 
     def write_index(folder: Path) -> dict[str, Any]:
-        rows = _inspected(challenge().rows, cfg.set_aside_corrupt, challenge().content)
+        rows = _inspected(challenge(), cfg)
         readable = sum(not r.problem for r in rows)
         if readable < challenge().least:
             allowed = f"at least {challenge().least}"
@@ -73,6 +76,7 @@ def run(cfg: Download) -> None:
             "challenge": entry.name,
             "content": challenge().content,
             "columns": challenge().columns,
+            "sample": asdict(challenge().sample_format),
             "n_clusters": cfg.n_clusters or challenge().n_clusters,
             "rules": home.track,
             "board": home.board,
@@ -125,16 +129,17 @@ def _gone(index: Path) -> bool:
     return False
 
 
-def _inspected(rows: list[ImageRow], set_aside: bool, content: str) -> list[ImageRow]:
+def _inspected(challenge: Challenge, cfg: Download) -> list[ImageRow]:
     """Rows with size and digest. Unreadable ones are listed, then refused or set aside."""
+    rows, content = challenge.rows, challenge.content
     known = [r for r in rows if r.digest]
-    rows = known if len(known) == len(rows) else inspect(rows, len(rows))
+    rows = known if len(known) == len(rows) else inspect(rows, len(rows), cfg.max_pixels)
     bad = [r for r in rows if r.problem]
     for r in bad[:20]:
         say(f"cannot read {r.member or r.source}: {r.problem}")
     if len(bad) > 20:
         say(f"... and {len(bad) - 20} more")
-    if bad and not set_aside:
+    if bad and not cfg.set_aside_corrupt:
         raise input_error(
             "every image",
             "readable",

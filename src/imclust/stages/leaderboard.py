@@ -22,6 +22,7 @@ from imclust.competitions.ledger import (
 )
 from imclust.competitions.upload_status import status_changes
 from imclust.core.errors import InputError, input_error
+from imclust.core.files import replaced_file
 from imclust.core.log import say
 from imclust.core.records import write_csv
 
@@ -78,9 +79,12 @@ def run(cfg: Leaderboard) -> None:
         _show(place, there, gained, cfg.log)
     out = cfg.log.with_name("leaderboard.csv")
     table = ([n, *asdict(row).values(), as_text(gained.get(row.key))] for n, row in ranked)
-    fresh = out.with_name(f".{out.name}.new")
-    write_csv(fresh, ("place", *COLUMNS, "gain"), table)
-    os.replace(fresh, out)
+    header = ("place", *COLUMNS, "gain")
+    if out.is_file() and not out.read_bytes().startswith(",".join(header).encode()):
+        do = "move it, or give --log another folder"
+        raise input_error(str(out), "a table that leaderboard wrote", "another file", do)
+    with replaced_file(out) as fresh:
+        write_csv(fresh, header, table)
     say(f"the whole table is in {out}")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import tyro
 
@@ -13,6 +15,7 @@ from imclust.competitions.handover.build import build
 from imclust.competitions.ledger import LOG, folder_of, read
 from imclust.competitions.replay import plan_of
 from imclust.core.errors import input_error
+from imclust.core.files import new_folder, replaced_file
 from imclust.core.log import say
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
@@ -23,7 +26,7 @@ class Package:
     """Put a submission with its source, weights, settings and papers into one folder that runs."""
 
     submission: tyro.conf.Positional[Path]
-    """The `submission` artefact, for example submissions/photos/fast-seed0."""
+    """The `submission` artefact, for example submissions/photos/conv-ae-homework-seed0."""
     out: Path | None = None
     """The new folder; data/packages/<data set>/<run> unless given."""
     zip: bool = False
@@ -41,36 +44,28 @@ def run(cfg: Package) -> None:
     plan = plan_of(cfg.submission)
     out = cfg.out or Path("data/packages", *(plan.base / plan.submission).parts[-2:])
     target = out.with_name(out.name + ".zip") if cfg.zip else out
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         got = "something there already"
         raise input_error(str(target), "a new place", got, "delete it, or set --out")
     home = (plan.base / plan.submission).resolve()
     rows = [r for r in read(cfg.log) if r.submission and folder_of(r, cfg.log).resolve() == home]
-    staging = out.parent / f".{out.name}.partial"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        build(staging, plan, rows)
-        if cfg.zip:
-            _zip(staging, target, out.name)
-        else:
-            if target.is_dir():
-                target.rmdir()
-            staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    if cfg.zip:
+        with TemporaryDirectory() as folder, replaced_file(target) as fresh:
+            build(Path(folder), plan, rows)
+            _zip(Path(folder), fresh, out.name)
+    else:
+        with new_folder(out) as folder:
+            build(folder, plan, rows)
     say(f"package: {target}")
     say("Fill in what MODEL_SUMMARY.md marks with TODO before you hand it over.")
 
 
 def _zip(folder: Path, to: Path, name: str) -> None:
     """Sorted, of fixed times and modes: the same files are the same bytes."""
-    fresh = to.with_name(f".{to.name}.new")
-    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             info = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             with path.open("rb") as source, archive.open(info, "w", force_zip64=True) as f:
                 shutil.copyfileobj(source, f, 1 << 20)
-    fresh.replace(to)

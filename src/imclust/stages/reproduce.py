@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from imclust.competitions.downloads import MADE, RECORD, remove_fetched
 from imclust.competitions.replay import (
     Difference,
     ReplayPlan,
@@ -18,10 +19,11 @@ from imclust.competitions.replay import (
     plan_of,
     replay,
 )
+from imclust.core.artifacts import is_artifact
 from imclust.core.errors import InputError, input_error
 from imclust.core.files import replace_text
 from imclust.core.log import say
-from imclust.core.manifest import read_manifest
+from imclust.core.manifest import MANIFEST, read_manifest
 
 NOTE = ".reproduce.json"
 
@@ -40,7 +42,7 @@ class Reproduce:
     """
 
     submission: tyro.conf.Positional[Path]
-    """The `submission` artefact, for example submissions/photos/fast-seed0."""
+    """The `submission` artefact, for example submissions/photos/conv-ae-homework-seed0."""
     out: Path | None = None
     """Folder to work in; data/reproduced/<data set>/<run> unless given."""
     keep: bool = False
@@ -66,9 +68,9 @@ def run(cfg: Reproduce) -> None:
     if not found:
         say(f"same bytes: {', '.join(sorted(p.name for p in new.glob('*.csv')))}")
         if not cfg.keep:
-            shutil.rmtree(work)
-            return
-        say(f"kept in {work}")
+            _remove_made(work)
+        if work.exists():
+            say(f"kept in {work}")
         return
     _tell(found, plan, work)
     names = ", ".join(d.file for d in found)
@@ -93,6 +95,25 @@ def _claim(work: Path, plan: ReplayPlan) -> None:
         raise input_error(f"{work}", "an empty or a new folder", got, "delete it, or set --out")
     work.mkdir(parents=True, exist_ok=True)
     replace_text(note, of)
+
+
+def _remove_made(work: Path) -> None:
+    """Take away what the replay made; whatever else lies in the folder stays."""
+    for manifest in sorted(work.rglob(MANIFEST)):
+        made = manifest.parent
+        if is_artifact(made):
+            shutil.rmtree(made)
+            made.with_name(f".{made.name}.lock").unlink(missing_ok=True)
+    for note in (RECORD, MADE):
+        for path in sorted(work.rglob(note)):
+            remove_fetched(path.parent)
+    for name in (NOTE, "log.csv", ".log.csv.lock"):
+        (work / name).unlink(missing_ok=True)
+    for folder in sorted((p for p in work.rglob("*") if p.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    if not any(work.iterdir()):
+        work.rmdir()
 
 
 def _tell(found: list[Difference], plan: ReplayPlan, work: Path) -> None:

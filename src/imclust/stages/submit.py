@@ -42,7 +42,7 @@ class Submit:
     index: Path | None = None
     """The `index` artefact; knows ids, order and header."""
     out: Path | None = None
-    """Folder of the submission, for example submissions/photos/fast-seed0."""
+    """Folder of the submission, for example submissions/photos/conv-ae-homework-seed0."""
     check: Path | None = None
     """Write nothing: look at this file, and say whether it fits --challenge (or --index)."""
     challenge: str | None = None

@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from imclust.core.errors import InputError, input_error
+from imclust.core.files import replaced_file
 from imclust.core.log import progress, say, write_jsonl
 from imclust.core.reproducibility import deterministic, has_fast_bf16, step_generator
 from imclust.data.augment import augment
@@ -62,7 +62,6 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write in one step, so that a kill leaves the old state or the new."""
-        fresh = path.with_suffix(".new")
         doc = {
             "network": self.network.state_dict(),
             "objective": self.objective.state_dict(),
@@ -72,8 +71,8 @@ class State:
         # By way of memory: torch's own writer turns a full disk into an error nobody can read.
         buffer = io.BytesIO()
         torch.save(doc, buffer)
-        fresh.write_bytes(buffer.getbuffer())
-        os.replace(fresh, path)
+        with replaced_file(path) as fresh:
+            fresh.write_bytes(buffer.getbuffer())
 
     def load(self, path: Path, device: str) -> None:
         """Go on from what `save` wrote."""
@@ -368,9 +367,8 @@ def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
     from safetensors.torch import save
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(save(tensors, {"imclust": json.dumps(facts, sort_keys=True)}))
-    os.replace(fresh, path)
+    with replaced_file(path) as fresh:
+        fresh.write_bytes(save(tensors, {"imclust": json.dumps(facts, sort_keys=True)}))
 
 
 def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:

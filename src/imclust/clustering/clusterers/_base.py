@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from imclust.clustering.preprocessing import Preparation, Prepared, prepare, unit_rows
+from imclust.core.checks import distinct_rows, enough_distinct_rows
 
 if TYPE_CHECKING:
     from imclust.clustering.selection import Candidate
@@ -190,9 +191,22 @@ def run_head(
     seed: int,
     nuisances: Mapping[str, np.ndarray] | None = None,
 ) -> Clustering:
-    """A clusterer on one space or several, whether or not it takes several."""
+    """A clusterer on one space or several, whether or not it takes several.
+
+    Rows that are equal in every space get equal probabilities.
+
+    Raises
+    ------
+    InputError
+        More clusters are asked for than there are different rows.
+    """
+    first = distinct_rows(views)
+    enough_distinct_rows(k, len(np.unique(first)))
     more = {"nuisances": dict(nuisances)} if nuisances and looks_at_nuisances(method) else {}
-    return method(clusterer_input(method, views), k, config, seed, **more)
+    found: Clustering = method(clusterer_input(method, views), k, config, seed, **more)
+    if (first == np.arange(len(first))).all():
+        return found
+    return replace(found, probabilities=found.probabilities[first])
 
 
 def looks_at_nuisances(method: Any) -> bool:

@@ -12,7 +12,7 @@ from imclust.clustering.clusterers._base import concatenate_views
 from imclust.clustering.clusterers._partitions import partition
 from imclust.clustering.preprocessing import Preparation
 from imclust.clustering.umap_embedding import umap_embedding
-from imclust.core.checks import in_range
+from imclust.core.checks import enough_distinct_rows, in_range
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ def _exactly(groups: np.ndarray, rows: np.ndarray, k: int, seed: int) -> np.ndar
     labels[known] = merge_to_k(labels[known], rows[known], k)
     while (found := int(labels.max()) + 1) < k:
         spread = [_spread(rows[labels == c]) for c in range(found)]
+        if max(spread) == 0:
+            enough_distinct_rows(k, found)
         widest = labels == int(np.argmax(spread))
         halves = KMeans(2, n_init=3, random_state=seed).fit_predict(rows[widest])
         labels[np.flatnonzero(widest)[halves == 1]] = found

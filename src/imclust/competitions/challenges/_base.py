@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from imclust.competitions.challenges._samples import FoundSample, find_sample, sample_candidates
 from imclust.competitions.clients import board_of
-from imclust.competitions.submission import SAMPLE, read_sample
+from imclust.competitions.sample_submission import SampleFormat
 from imclust.core.errors import input_error
-from imclust.data.images import SUFFIXES, ImageRow
+from imclust.core.log import say
+from imclust.data.find_images import find_images
+from imclust.data.images import ImageRow
 
 Track = Literal["open", "scratch"]
 
@@ -45,6 +48,7 @@ class Challenge:
         columns: of the submission, id and label.
         sample: the file whose bytes a submission must have but for its labels, if there is one;
             its ids are those of `train`, or of the pairs.
+        sample_format: how that file is read.
         pairs: (id, id of one image, id of the other) where the answer is whether the two are of
             the same kind; empty where every image is asked for.
         content: `texts` when a row is a sentence in a table instead of an image.
@@ -58,6 +62,7 @@ class Challenge:
     n_clusters: int | None = None
     columns: tuple[str, str] = ("id", "label")
     sample: Path | None = None
+    sample_format: SampleFormat = field(default_factory=SampleFormat)
     pairs: list[tuple[str, str, str]] = field(default_factory=list)
     content: Literal["images", "texts"] = "images"
     published: dict[str, str] = field(default_factory=dict)
@@ -69,16 +74,26 @@ class LocalData:
     """Base of the configs of challenges that the user brings along."""
 
     home: ClassVar[Home] = Home()
-    beside: ClassVar[tuple[str, ...]] = (SAMPLE,)
+    beside: ClassVar[tuple[str, ...]] = ()
     """Files that count too, next to `data_dir` where that is a file."""
 
     data_dir: Path
     """The data: a folder, or an archive, as the challenge says."""
+    sample: Path | None = None
+    """The sample submission, where its name does not tell or several files may be it."""
+    submission_column: str | None = None
+    """The sample's column that takes the label, where no name tells."""
+    ids_in_row_order: bool = False
+    """Take the sample's ids for the images in their order, row by row, whatever they say."""
     track: Track = "open"
     """What the rules allow: `scratch` forbids pretrained weights."""
 
     def sources(self) -> list[Path]:
         """The user's files; when one changes, everything made from it is out of date."""
+        given = [] if self.sample is None else [self.sample]
+        for path in given:
+            if not path.is_file():
+                raise input_error("--sample", "a file", f"{path}, which is none", "check the path")
         if not self.data_dir.exists():
             raise input_error(
                 "the data (DATA_DIR, --data-dir)",
@@ -87,9 +102,19 @@ class LocalData:
                 "check the path",
             )
         if self.data_dir.is_file():
-            near = (self.data_dir.parent / name for name in self.beside)
-            return [self.data_dir, *(p for p in near if p.is_file())]
-        return sorted(p for p in self.data_dir.rglob("*") if p.is_file())
+            there = self.data_dir.parent
+            near = [there / name for name in self.beside] + sample_candidates(there, deep=False)
+            found = {self.data_dir, *given, *(p for p in near if p.is_file())}
+            return sorted(found)
+        return sorted({*given, *(p for p in self.data_dir.rglob("*") if p.is_file())})
+
+    def find_sample(self, files: Path, known: Iterable[str]) -> FoundSample | None:
+        """The sample submission, if there is one; `known`: what its ids may be."""
+        data = self.data_dir.resolve()
+        return find_sample(
+            data if data.is_dir() else data.parent, files, set(known), deep=data.is_dir(),
+            given=self.sample, label_column=self.submission_column,
+        )  # fmt: skip
 
 
 def home_of(cfg: Any) -> Home:
@@ -110,24 +135,38 @@ def has_validation(cfg: Any) -> bool | None:
     return getattr(cfg, "has_validation", False)
 
 
-def sample_beside(folder: Path, ids: Iterable[str], what: str) -> Path | None:
-    """The sample submission in a folder, if there is one.
+def ids_of_sample(
+    found: FoundSample, ids: Sequence[str], what: str, *, in_row_order: bool
+) -> list[str]:
+    """What the submission calls every image or pair: (n,), in the order of `ids`.
 
-    Args:
-        ids: those it must have, in any order. what: they are, for the sentence.
+    Parameters
+    ----------
+    found : FoundSample
+        The sample.
+    ids : sequence of str
+        (n,) as they are called here, unique.
+    what : str
+        They are, for the sentence.
+    in_row_order : bool
+        Row i of the sample speaks of `ids[i]`, whatever it is called there.
 
-    Raises:
-        Refusal: it is no table, or of other ids.
+    Raises
+    ------
+    InputError
+        The sample has other ids, or another number of them.
     """
-    path = folder / SAMPLE
-    if not path.is_file():
-        return None
-    mine, theirs = set(ids), set(read_sample(path).ids)
-    if mine != theirs:
-        missing, odd = mine - theirs, theirs - mine
+    theirs = found.sample.ids
+    if in_row_order and len(theirs) == len(ids):
+        return list(theirs)
+    if set(ids) != set(theirs):
+        missing, odd = set(ids) - set(theirs), set(theirs) - set(ids)
         got = f"{len(missing)} missing and {len(odd)} others, first {min(missing | odd)!r}"
-        raise input_error(f"ids of {path}", what, got, "check that both belong together")
-    return path
+        do = "check that both belong together"
+        if len(theirs) == len(ids):
+            do += ", or add --ids-in-row-order (CHALLENGE_FLAGS) if row i speaks of image i"
+        raise input_error(f"ids of {found.path}", what, got, do)
+    return list(ids)
 
 
 def checked_images(name: str, a: np.ndarray) -> np.ndarray:
@@ -140,7 +179,7 @@ def checked_images(name: str, a: np.ndarray) -> np.ndarray:
             f"{a.dtype} {list(a.shape)}",
             "convert it, for example (255 * x).round().astype('uint8') for floats in 0..1",
         )
-    if (a == a.flat[0]).all():
+    if all((part == a.flat[0]).all() for part in a):  # one by one: the array may be of any size
         raise input_error(
             name, "images with content", f"every pixel {a.flat[0]}", "download it again"
         )
@@ -180,43 +219,35 @@ def array_rows(path: Path, split: str) -> list[ImageRow]:
 
 
 def image_files(data: Path, least: int = 2) -> list[tuple[Path, str]]:
-    """Every image below a folder or in a zip, as (file, member), by path; hidden ones are not.
+    """Every image below a folder or in a zip, as (file, member), by path; says what was left out.
 
-    A folder without images of its own is searched for zip archives.
+    Parameters
+    ----------
+    data : Path
+        A folder, searched as `find_images` does, or a zip.
+    least : int
+        So many images must be there.
 
-    Raises:
-        Refusal: fewer than `least`, or a name that is no text.
+    Raises
+    ------
+    InputError
+        Fewer are, or a name is no text.
     """
-    import zipfile
-
-    if data.is_file():
-        found = [(data, m) for m in _members(data)]
-    else:
-        files = sorted(p for p in data.rglob("*") if p.is_file() and not _hidden(p, data))
-        found = [(p, "") for p in files if p.suffix.lower() in SUFFIXES]
-        if not found:
-            found = [(p, m) for p in files if zipfile.is_zipfile(p) for m in _members(p)]
-    if len(found) < least:
-        raise input_error(
-            str(data),
-            f"a folder or zip with at least {_images(least)} ({', '.join(SUFFIXES)})",
-            f"{len(found)} images",
-            "check the path",
-        )
-    odd = [p for p, _ in found if not _is_text(str(p))]
+    found = find_images(data)
+    if found.left_out:
+        say(found.sentence())
+    if len(found.images) < least:
+        allowed = f"a folder or zip with at least {_images(least)}"
+        raise input_error(str(data), allowed, found.sentence(), "check the path")
+    odd = [p for p, _ in found.images if not _is_text(str(p))]
     if odd:
         got = f"{len(odd)} in another encoding, the first {odd[0].name!a}"
         raise input_error("names of images", "in UTF-8", got, "rename them")
-    return found
+    return found.images
 
 
 def _images(n: int) -> str:
     return {1: "one image", 2: "two images"}.get(n, f"{n} images")
-
-
-def _hidden(path: Path, data: Path) -> bool:
-    """Whether a name on the way from the data to the file begins with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(data).parts)
 
 
 def _is_text(name: str) -> bool:
@@ -225,21 +256,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _members(path: Path) -> list[str]:
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as z:
-            names = [i.filename for i in z.infolist() if not i.is_dir()]
-    except zipfile.BadZipFile:
-        raise input_error(
-            str(path), "a zip archive or a folder", "another kind of file", "download it again"
-        ) from None
-    if len(set(names)) != len(names):
-        raise input_error(
-            str(path), "an archive of distinct names", "duplicate names", "pack it again"
-        )
-    wanted = [n for n in names if Path(n).suffix.lower() in SUFFIXES]
-    return sorted(n for n in wanted if not n.startswith("__MACOSX") and Path(n).name[0] != ".")

@@ -12,7 +12,7 @@ from imclust.competitions.clients._base import ChallengeClient, RemoteFile
 from imclust.competitions.downloads import Expected, is_right
 from imclust.core.errors import InputError, ServiceError, input_error
 from imclust.core.log import say
-from imclust.data.images import SUFFIXES
+from imclust.data.find_images import image_suffixes
 
 Check = Callable[[Path], None]
 
@@ -95,5 +95,5 @@ def unpacked(files: Path) -> None:
             raise InputError(
                 f"{archive} must be a zip; got a damaged one; delete it and run this again."
             ) from None
-        if not all(Path(n).suffix.lower() in SUFFIXES for n in names):
+        if not all(Path(n).suffix.lower() in image_suffixes() for n in names):
             unzip(archive, files / archive.stem)

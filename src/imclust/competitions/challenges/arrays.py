@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +16,13 @@ from imclust.competitions.challenges._base import (
     LocalData,
     array_rows,
     checked_labels,
-    sample_beside,
+    ids_of_sample,
 )
-from imclust.competitions.submission import read_sample
+from imclust.competitions.downloads import made_file
+from imclust.competitions.sample_submission import SampleFormat
+from imclust.core.checks import disk_space
 from imclust.core.errors import input_error
+from imclust.core.npy import open_npy
 
 
 @dataclass(frozen=True)
@@ -37,19 +43,24 @@ def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
     """
     if cfg.data_dir.is_file():
         return from_npz(cfg.data_dir, files)
-    return from_folder(cfg.data_dir.resolve())
+    return from_folder(cfg.data_dir.resolve(), files, cfg)
 
 
-def from_folder(folder: Path) -> Challenge:
+def from_folder(folder: Path, files: Path, cfg: LocalData | None = None) -> Challenge:
     """trainX.npy, and both or neither of valX.npy and valY.npy; a sample of its row numbers.
 
     Raises:
         Refusal: a file is missing or is not what it should be.
     """
-    from imclust.core.npy import open_npy
-
     rows = array_rows(folder / "trainX.npy", "train")
-    sample = sample_beside(folder, (r.id for r in rows), "the row numbers of trainX.npy from 0")
+    cfg = cfg or LocalData(folder)
+    found = cfg.find_sample(files, (r.id for r in rows))
+    columns, sample, form = ("id", "label"), None, SampleFormat()
+    if found is not None:
+        what = "the row numbers of trainX.npy from 0"
+        ids = ids_of_sample(found, [r.id for r in rows], what, in_row_order=cfg.ids_in_row_order)
+        rows = [replace(r, id=i) for r, i in zip(rows, ids, strict=True)]
+        columns, sample, form = found.sample.names, found.path, found.form
     val_x, val_y = folder / "valX.npy", folder / "valY.npy"
     labels: dict[str, str] = {}
     if val_y.exists() and not val_x.exists():
@@ -60,26 +71,33 @@ def from_folder(folder: Path) -> Challenge:
         if val_y.exists():
             y = checked_labels(val_y.name, open_npy(val_y), len(val))
             labels = {r.id: str(int(v)) for r, v in zip(val, y, strict=True)}
-    columns = read_sample(sample).names if sample else ("id", "label")
-    return Challenge(rows, labels, n_clusters=2, columns=columns, sample=sample)
+    return Challenge(rows, labels, n_clusters=2, columns=columns, sample=sample, sample_format=form)
+
+
+def _unpack_array(archive: zipfile.ZipFile, name: str, to: Path) -> None:
+    """Copy an array out of an archive piece by piece: it may be larger than the memory."""
+    disk_space(to, archive.getinfo(name).file_size)
+    with made_file(to) as fresh, archive.open(name) as source, fresh.open("wb") as f:
+        shutil.copyfileobj(source, f, 1 << 20)
 
 
 def from_npz(archive: Path, files: Path) -> Challenge:
     """`x` (n, h, w[, c]) uint8 to cluster, and `y` (n,) to score with."""
-    import zipfile
-
+    images = files / "trainX.npy"
     try:
-        with np.load(archive, allow_pickle=False) as z:
-            names = z.files
-            x = z["x"] if "x" in names else None
-            y = z["y"] if "y" in names else None
-    except (ValueError, zipfile.BadZipFile, EOFError) as e:
+        with zipfile.ZipFile(archive) as z:
+            names = [name.removesuffix(".npy") for name in z.namelist()]
+            if "x" in names:
+                _unpack_array(z, "x.npy", images)
+            if "y" in names:
+                _unpack_array(z, "y.npy", files / "trainY.npy")
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as e:
         raise input_error(str(archive), "a readable .npz", e, "save it again") from None
-    if x is None:
+    if "x" not in names:
         raise input_error(str(archive), "an .npz with an array x", names, "rename the array")
-    files.mkdir(parents=True, exist_ok=True)
-    np.save(files / "trainX.npy", x)
-    rows = array_rows(files / "trainX.npy", "train")
-    truth = [] if y is None else checked_labels("y", y, len(rows)).tolist()
+    rows = array_rows(images, "train")
+    truth: list[int] = []
+    if "y" in names:
+        truth = checked_labels("y", np.asarray(open_npy(files / "trainY.npy")), len(rows)).tolist()
     labels = {str(i): str(v) for i, v in enumerate(truth)}
     return Challenge(rows, labels, n_clusters=2)

@@ -10,6 +10,7 @@ import numpy as np
 
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, Home, array_rows
+from imclust.competitions.downloads import save_array
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,7 @@ def digits(cfg: DigitsConfig, files: Path) -> Challenge:
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    files.mkdir(parents=True, exist_ok=True)
-    path = files / "trainX.npy"
-    np.save(path, (data.images * (255 / 16) + 0.5).astype(np.uint8))
+    images = (data.images * (255 / 16) + 0.5).astype(np.uint8)
+    path = save_array(files / "trainX.npy", images)
     labels = {str(i): str(y) for i, y in enumerate(data.target)}
     return Challenge(array_rows(path, "train"), labels, n_clusters=10)

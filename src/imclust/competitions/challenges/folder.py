@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, LocalData, image_files
-from imclust.competitions.submission import SAMPLE, read_sample
 from imclust.core.checks import in_range
 from imclust.core.errors import input_error
 from imclust.core.log import say
@@ -36,41 +36,50 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
     data = cfg.data_dir.resolve()
     least = cfg.least if isinstance(cfg, FolderConfig) else 2
     found = image_files(data, least)
-    path = (data if data.is_dir() else data.parent) / SAMPLE
-    if not path.is_file():
-        return Challenge([image_row(image_name(data, f), f) for f in found], least=least)
-    sample = read_sample(path)
-    by_id = find(sample.ids, data, found, f"id of {SAMPLE}")
+    names = [image_name(data, f) for f in found]
+    there = cfg.find_sample(files, _spellings(names))
+    if there is None:
+        rows = [image_row(name, f) for name, f in zip(names, found, strict=True)]
+        return Challenge(rows, least=least)
+    sample, name = there.sample, there.path.name
+    if cfg.ids_in_row_order and len(sample.ids) == len(found):
+        by_id = dict(zip(sample.ids, found, strict=True))
+    else:
+        by_id = find(sample.ids, data, found, f"id of {name}")
+        _one_image_each(by_id, data, name)
     if len(found) > len(by_id):
-        say(f"{len(found) - len(by_id)} of {len(found)} images are not in {SAMPLE}: left out")
+        say(f"{len(found) - len(by_id)} of {len(found)} images are not in {name}: left out")
     rows = [image_row(i, by_id[i]) for i in sample.ids]
-    return Challenge(rows, columns=sample.names, sample=path, least=least)
+    return Challenge(
+        rows, columns=sample.names, sample=there.path, sample_format=there.form, least=least
+    )
 
 
 def find(
-    ids: Sequence[str], data: Path, found: list[tuple[Path, str]], what: str
+    named: Sequence[str], data: Path, found: list[tuple[Path, str]], what: str
 ) -> dict[str, tuple[Path, str]]:
     """The one image of each id: its path, its name, or either without its suffix.
 
     Args:
-        ids: unique. data: folder or zip that holds them. found: `image_files` of it.
+        named: ids, unique. data: folder or zip that holds them. found: `image_files` of it.
         what: an id is, for the sentence.
 
     Raises:
         Refusal: an id that is no image's, or more than one's.
     """
-    spellings: dict[str, list[tuple[Path, str]]] = {}
-    for f in found:
-        path = PurePosixPath(image_name(data, f))
-        for spelling in {str(path), path.name, str(path.with_suffix("")), path.stem}:
-            spellings.setdefault(spelling, []).append(f)
+    numbers = _spellings([image_name(data, f) for f in found])
+    spellings = {spelling: [found[n] for n in at] for spelling, at in numbers.items()}
+    ids = [unicodedata.normalize("NFC", i) for i in named]
     missing = [i for i in ids if i not in spellings]
     if missing:
+        do = "check that DATA_DIR holds all images"
+        if len(ids) == len(found):
+            do += ", or add --ids-in-row-order (CHALLENGE_FLAGS) if row i speaks of image i by path"
         raise input_error(
             f"every {what}",
             "the name of an image",
             f"{len(missing)} without one, first {missing[0]!r}",
-            "check that DATA_DIR holds all images",
+            do,
         )
     doubtful = [i for i in ids if len(spellings[i]) > 1]
     if doubtful:
@@ -81,7 +90,31 @@ def find(
             f"{doubtful[0]!r}, which fits {a} and {b}",
             "remove one of them",
         )
-    return {i: spellings[i][0] for i in ids}
+    return {name: spellings[i][0] for name, i in zip(named, ids, strict=True)}
+
+
+def _one_image_each(by_id: dict[str, tuple[Path, str]], data: Path, sample: str) -> None:
+    """Refuse a sample of which two ids name one image, such as `0` and `0.jpg`."""
+    first: dict[tuple[Path, str], str] = {}
+    for name, image in by_id.items():
+        if (other := first.setdefault(image, name)) != name:
+            got = f"{other!r} and {name!r}, which both name {image_name(data, image)}"
+            do = "correct one of them"
+            raise input_error(f"every id of {sample}", "of an image of its own", got, do)
+
+
+def _spellings(names: Sequence[str]) -> dict[str, list[int]]:
+    """What an image may be called -> numbers of the images so called.
+
+    Its path, its name, or either without its suffix; composed letters (NFC), however the file
+    system has them.
+    """
+    found: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        path = PurePosixPath(unicodedata.normalize("NFC", name))
+        for spelling in {str(path), path.name, str(path.with_suffix("")), path.stem}:
+            found.setdefault(spelling, []).append(number)
+    return found
 
 
 def image_name(data: Path, f: tuple[Path, str]) -> str:

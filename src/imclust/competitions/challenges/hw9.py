@@ -37,7 +37,7 @@ class HW9Config:
 def hw9(cfg: HW9Config, files: Path) -> Challenge:
     """The three files of the homework, fetched once and checked by shape, type and content."""
     gathered(cfg.home, files, {name: partial(_shaped, shape) for name, shape in SHAPES.items()})
-    challenge = from_folder(files)
+    challenge = from_folder(files, files)
     if set(challenge.labels.values()) != {"0", "1"}:
         raise input_error(
             "valY.npy", "labels 0 and 1", set(challenge.labels.values()), "fetch again"

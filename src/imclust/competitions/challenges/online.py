@@ -12,7 +12,6 @@ from imclust.competitions.challenges._fetching import gathered, unpacked
 from imclust.competitions.challenges.arrays import from_folder
 from imclust.competitions.challenges.folder import folder
 from imclust.competitions.challenges.pairs import CASES, pairs
-from imclust.competitions.sample_submission import SAMPLE
 from imclust.core.log import say
 
 
@@ -40,14 +39,11 @@ def online(cfg: OnlineConfig, files: Path) -> Challenge:
     unpacked(files)
     if array := _first(files, "trainX.npy"):
         say(f"{cfg.board}: read as arrays, from {array.parent}")
-        return from_folder(array.parent)
+        return from_folder(array.parent, files)
     if cases := _first(files, CASES):
         say(f"{cfg.board}: read as pairs, from {cases.parent}")
         return pairs(LocalData(cases.parent), files / "images")
-    sample = _first(files, SAMPLE, "*ample*ubmission*.csv")
-    if sample is not None and sample != files / SAMPLE:
-        (files / SAMPLE).write_bytes(sample.read_bytes())
-    say(f"{cfg.board}: read as a folder of images" + (f", ids of {sample.name}" if sample else ""))
+    say(f"{cfg.board}: read as a folder of images")
     return folder(LocalData(files), files)
 
 

@@ -15,11 +15,11 @@ from imclust.competitions.challenges._base import (
     Challenge,
     LocalData,
     array_rows,
+    ids_of_sample,
     image_files,
-    sample_beside,
 )
 from imclust.competitions.challenges.folder import find, image_name, image_row
-from imclust.competitions.submission import SAMPLE, read_sample
+from imclust.competitions.downloads import save_array
 from imclust.core.errors import input_error
 from imclust.data.images import ImageRow
 from imclust.data.texts import read_table
@@ -32,11 +32,11 @@ ARRAYS = ("image.npy", "images.npy", "trainX.npy")
 class PairsConfig(LocalData):
     """Images (a folder, a zip, or image.npy) and test_case.csv: id, first, second. K is 2."""
 
-    beside: ClassVar[tuple[str, ...]] = (SAMPLE, CASES)
+    beside: ClassVar[tuple[str, ...]] = (CASES,)
 
 
 @CHALLENGES.register("pairs", PairsConfig, paper="NTU ML2018 homework 4 and ML2019 homework 7")
-def pairs(cfg: PairsConfig, files: Path) -> Challenge:
+def pairs(cfg: LocalData, files: Path) -> Challenge:
     """Every image is clustered, in a pair or not; the answers are in the order of the pairs.
 
     The two of a pair are names of images, with or without suffix, or rows of the array.
@@ -55,12 +55,16 @@ def pairs(cfg: PairsConfig, files: Path) -> Challenge:
     else:
         rows, known = _of_files(data, names)
     found = [(i, known[a], known[b]) for i, a, b in zip(ids, first, second, strict=True)]
-    sample = sample_beside(folder, ids, f"the ids of {CASES}")
+    sample = cfg.find_sample(files, ids)
     if sample is None:
         return Challenge(rows, n_clusters=2, pairs=found)
+    what = f"the ids of {CASES}"
+    called = ids_of_sample(sample, ids, what, in_row_order=cfg.ids_in_row_order)
+    found = [(i, a, b) for i, (_, a, b) in zip(called, found, strict=True)]
     return Challenge(
-        rows, n_clusters=2, columns=read_sample(sample).names, sample=sample, pairs=found
-    )
+        rows, n_clusters=2, columns=sample.sample.names, sample=sample.path,
+        sample_format=sample.form, pairs=found,
+    )  # fmt: skip
 
 
 def _cases(path: Path) -> tuple[list[str], list[str], list[str]]:
@@ -115,6 +119,4 @@ def _unrolled(path: Path, files: Path) -> Path:
     if side * side != a.shape[1]:
         allowed = "images, or rows of as many bytes as a square has, such as 784"
         raise input_error(path.name, allowed, list(a.shape), "reshape it to (n, height, width)")
-    files.mkdir(parents=True, exist_ok=True)
-    np.save(files / "images.npy", a.reshape(-1, side, side))
-    return files / "images.npy"
+    return save_array(files / "images.npy", a.reshape(-1, side, side))

@@ -10,6 +10,7 @@ import numpy as np
 
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, Home, array_rows
+from imclust.competitions.downloads import save_array
 from imclust.core.checks import valid_seed
 
 SIDE, SIZE, VAL_LEFT = 96, 32, 480
@@ -49,9 +50,7 @@ def photos(cfg: PhotosConfig, files: Path) -> Challenge:
     ):
         x = np.concatenate([_crops(p[:, columns], each, rng) for p in pictures])
         order = rng.permutation(len(x))
-        path = files / f"{split}X.npy"
-        np.save(path, x[order])
-        rows += array_rows(path, split)
+        rows += array_rows(save_array(files / f"{split}X.npy", x[order]), split)
         if split == "val":
             truth = np.repeat([0, 1], each)[order]
             labels = {f"val-{i}": str(y) for i, y in enumerate(truth)}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, LocalData
+from imclust.competitions.downloads import made_file
 from imclust.core.errors import input_error
 from imclust.core.records import write_csv
 from imclust.data.images import ImageRow
@@ -50,9 +51,9 @@ def texts(cfg: TextsConfig, files: Path) -> Challenge:
     if cfg.label_column is not None:
         classes = _column(data, header, table, cfg.label_column, "--label-column")
         labels = {i: c for i, c in zip(ids, classes, strict=True) if c}
-    files.mkdir(parents=True, exist_ok=True)
     copy = files / "texts.csv"
-    write_csv(copy, ("id", COLUMN), zip(ids, sentences, strict=True))
+    with made_file(copy) as fresh:
+        write_csv(fresh, ("id", COLUMN), zip(ids, sentences, strict=True))
     rows = [
         ImageRow(i, "train", str(copy), str(n), digest=hashlib.sha256(s.encode()).hexdigest()[:16])
         for n, (i, s) in enumerate(zip(ids, sentences, strict=True))

@@ -161,7 +161,7 @@ class AIcrowdCli(AIcrowd):
                 ) from None
         out = (done.stderr + b"\n" + done.stdout).decode(errors="replace")
         if "No module named 'aicrowd'" in out:
-            raise input_error("aicrowd-cli", "installed", "none", "pip install -r requirements.txt")
+            raise input_error("aicrowd-cli", "installed", "none", "pip install 'imclust[aicrowd]'")
         return done.returncode, masked(ANSI.sub("", out), key)
 
     def _failure(self, out: str, what: str) -> ServiceError:

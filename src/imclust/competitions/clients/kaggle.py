@@ -205,7 +205,7 @@ class Kaggle(ChallengeClient):
         source = self.credentials()
         if kind == "not-installed":
             return input_error(
-                "Kaggle's package", "installed", words, "pip install -r requirements.txt"
+                "Kaggle's package", "installed", words, "pip install 'imclust[kaggle]'"
             )
         if kind == "no-credentials" and source:
             kind, words = "bad-credentials", "a key that Kaggle does not take"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,8 @@ from imclust.competitions.handover.run import (
 from imclust.competitions.ledger import Row
 from imclust.competitions.replay import USER, WORK, ReplayPlan
 from imclust.core.errors import input_error
-from imclust.core.manifest import MANIFEST, file_digest
+from imclust.core.files import MARK, files_below, replaced_file
+from imclust.core.manifest import file_digest, file_sums, sums_digest, write_manifest
 
 SOURCE = Path(__file__).parents[2]
 CHECKOUT = SOURCE.parents[1]
@@ -56,7 +55,7 @@ def build(folder: Path, plan: ReplayPlan, rows: list[Row]) -> None:
     pages = {"README.md": texts.README, "entry_points.md": texts.ENTRY_POINTS}
     for name, page in (pages | {"MODEL_SUMMARY.md": texts.SUMMARY}).items():
         _write(folder / name, page.substitute(facts))
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    names = [name for name in files_below(folder) if name != MARK]
     _write(
         folder / "directory_structure.txt", "\n".join([*names, "directory_structure.txt"]) + "\n"
     )
@@ -92,7 +91,7 @@ def _copy_models(models: Path, plan: ReplayPlan, steps: dict[str, Any]) -> None:
         doc["argv"] = [w.replace(USER, "${RAW_DATA_DIR}") for w in words[name]]
         if name in steps["weights"]:
             _copy_artefact(source, to, doc, plan)
-        _write(to / MANIFEST, _json(doc))
+        write_manifest(to, doc)
 
 
 def _copy_artefact(source: Path, to: Path, doc: dict[str, Any], plan: ReplayPlan) -> None:
@@ -108,10 +107,8 @@ def _copy_artefact(source: Path, to: Path, doc: dict[str, Any], plan: ReplayPlan
         shutil.copyfile(source / name, to / name)
         if name.endswith(".safetensors"):
             _scrub_header(to / name, plan)
-    files = sorted(p for p in to.rglob("*") if p.is_file())
-    sums = {p.relative_to(to).as_posix(): [p.stat().st_size, file_digest(p)] for p in files}
-    doc["files"] = sums
-    doc["digest"] = hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:16]
+    doc["files"] = file_sums(to)
+    doc["digest"] = sums_digest(doc["files"])
 
 
 def _scrub_header(path: Path, plan: ReplayPlan) -> None:
@@ -128,12 +125,10 @@ def _scrub_header(path: Path, plan: ReplayPlan) -> None:
     header["__metadata__"]["imclust"] = clean
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    fresh = path.with_suffix(".new")
-    with path.open("rb") as f, fresh.open("wb") as out:
+    with replaced_file(path) as fresh, path.open("rb") as f, fresh.open("wb") as out:
         f.seek(8 + size)
         out.write(len(text).to_bytes(8, "little") + text)
         shutil.copyfileobj(f, out, 1 << 20)
-    os.replace(fresh, path)
 
 
 def _scrubbed(value: Any, plan: ReplayPlan) -> Any:

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from imclust.competitions.replay import USER, ReplayPlan, Step, differing_files, replay
+from imclust.core.artifacts import refuse_to_replace
 from imclust.core.errors import InputError, input_error
+from imclust.core.files import new_folder
 from imclust.core.log import say
-from imclust.core.manifest import MANIFEST, file_digest
+from imclust.core.manifest import MANIFEST, file_digest, read_manifest
 
 SETTINGS = {  # SETTINGS.json: what each path is for
     "RAW_DATA_DIR": "data/raw",
@@ -209,8 +211,7 @@ def _bring(source: Path, to: Path) -> None:
     there = to / MANIFEST
     if there.is_file() and file_digest(there) == file_digest(source / MANIFEST):
         return
-    partial = to.parent / f".{to.name}.bring"
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    shutil.rmtree(to, ignore_errors=True)
-    partial.rename(to)
+    refuse_to_replace(to, read_manifest(source)["kind"])
+    with new_folder(to) as fresh:
+        shutil.copytree(source, fresh, dirs_exist_ok=True)
+        shutil.rmtree(to, ignore_errors=True)

@@ -1,0 +1,245 @@
+"""Every command and every line of Python in the README and in docs/ is run, as it stands there."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import imclust
+from helpers import ROOT, environment, homework, make_arrays, make_pairs, two_kinds
+from imclust.__main__ import main
+from imclust.clustering.corrections import FORMAT
+from imclust.core.manifest import file_digest
+from imclust.encoders.timm import Timm, TimmConfig
+from imclust.encoders.vgg16 import VGG16, VGG16Config
+from standin import AICROWD_KEY, KAGGLE_TOKEN
+from topics import make_table
+
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
+}
+KEYS = {"AICROWD_API_KEY": AICROWD_KEY, "KAGGLE_API_TOKEN": KAGGLE_TOKEN}
+# Run by this very suite, or about the reader's own machine.
+ELSEWHERE = ("git clone", "cd imclust", "bash run_tests.sh", "pip install", "python benchmarks/",
+             ". .venv/bin/activate")  # fmt: skip
+# Settings that make learning short where a page's line would train for minutes.
+SHORT = {"BUDGET": "12s"}
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.S)
+
+
+def commands(page):
+    """The lines of its bash blocks, continued ones as one."""
+    text = "\n".join(blocks(page, "bash")).replace("\\\n", " ")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+LINES = {(name, line) for name, page in PAGES.items() for line in commands(page)}
+SCRIPT = sorted({line for _, line in LINES if "run_baseline.sh" in line})
+STAGED = sorted(name for name in PAGES if any(n == name and "imclust" in c for n, c in LINES))
+
+
+def test_no_command_escapes_this_test():
+    assert len(SCRIPT) >= 12
+    others = {
+        line
+        for _, line in LINES
+        if "run_baseline.sh" not in line and not line.startswith("python -m imclust")
+    }
+    assert [line for line in others if not line.startswith(ELSEWHERE)] == []
+
+
+def test_the_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 220
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with the data that the examples of the pages name, to run them in."""
+    my = tmp_path / "my"
+    make_arrays(my / "arrays")
+    for i, (x, y) in enumerate(zip(*two_kinds(24), strict=True)):
+        for at in (my / "images", my / "tree" / "ab"[y]):
+            at.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(x).save(at / f"{i}.png")
+    for name, n, seed in (("photos", 100, 2), ("later", 3, 3)):
+        for i, x in enumerate(two_kinds(n, seed)[0]):
+            at = my / name / f"{i % 3}"
+            at.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(x).save(at / f"{i}.png")
+    (my / "blitz7").mkdir()
+    with zipfile.ZipFile(my / "blitz7" / "test.zip", "w") as z:
+        for path in (my / "images").iterdir():
+            z.write(path, f"test/{path.name}")
+    sample = "ImageID,label\n" + "".join(f"{i},0\n" for i in range(24))
+    (my / "blitz7" / "sample_submission.csv").write_text(sample)
+    make_table(my / "texts.csv")
+    make_pairs(my / "pairs")
+    ids = [*map(str, range(60)), *(f"val-{i}" for i in range(20))]
+    words = "".join(
+        f"{i},a picture of the {'sun' if n % 2 else 'sea'}\n" for n, i in enumerate(ids)
+    )
+    (my / "captions.csv").write_text("id,text\n" + words)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make_weights(line, place):
+    """The file that a line names, with random numbers of the right shapes in it."""
+    if "vgg16" in line:
+        torch.save(VGG16(VGG16Config()).network().state_dict(), place / "vgg16-397923af.pth")
+    elif "WEIGHTS" in line:
+        network = Timm(TimmConfig(model="resnet18")).network()
+        save_file(network.state_dict(), place / "model.safetensors")
+
+
+def save_corrections(my):
+    """The file that the page of `clusters` would save."""
+    said = {"names": {"0": "sea"}, "move": {"0": 1}}
+    shown = file_digest(my / "clusters" / "assignment.csv")
+    doc = {"format": FORMAT, "assignment": shown, **said}
+    (my / "corrections.json").write_text(json.dumps(doc))
+
+
+def run_line(line, monkeypatch):
+    """A line of a shell that calls imclust, in this process: its status."""
+    words = shlex.split(line)
+    while "=" in words[0] and not words[0].startswith("-"):
+        monkeypatch.setenv(*words.pop(0).split("=", 1))
+    if words[:2] == ["bash", "run_baseline.sh"]:
+        words = ["python", "-m", "imclust", "baseline", *words[2:]]
+    assert words[:3] == ["python", "-m", "imclust"], line
+    try:
+        return main(words[3:])
+    except SystemExit as e:  # after --help
+        return e.code or 0
+
+
+def test_the_first_command_as_it_stands(place):
+    """By the script itself, with the learning that it does by default."""
+    env = environment(WORKSPACE=str(place))
+    done = subprocess.run(
+        ["bash", ROOT / "run_baseline.sh"], cwd=place, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    [submission] = (place / "submissions").rglob("submission.csv")
+    assert str(submission) in done.stdout
+    accuracy = [float(a) for a in re.findall(r"1-acc\) (\d\.\d+)", done.stdout)]
+    assert min(accuracy) >= 0.80
+    assert len(submission.read_text().splitlines()) == 2001
+
+
+@pytest.mark.parametrize("line", [line for line in SCRIPT if line != "bash run_baseline.sh"])
+def test_the_script_as_the_pages_call_it(line, place, standin, monkeypatch, capsys):
+    """In this process; learning is made short."""
+    make_weights(line, place)
+    for name, value in SHORT.items():
+        line = re.sub(rf"\b{name}=\S+", f"{name}={value}", line)
+    free = not re.search(r"ENCODER=|scratch-best|texts", line)
+    if free:
+        monkeypatch.setenv("ENCODER", "timm" if "FINETUNE" in line else "pixels")
+    if "hw9" in line:
+        monkeypatch.setenv("PREDICTOR", "kmeans")  # the homework's takes a while on 8500 images
+    if "hw9" in line or "BOARD" in line:
+        standin.drive = homework()
+        with zipfile.ZipFile(place / "arrays.zip", "w") as z:
+            z.write(place / "my" / "arrays" / "trainX.npy", "trainX.npy")
+        standin.files = {"arrays.npy.zip": (place / "arrays.zip").read_bytes()}
+        standin.use(monkeypatch, place, **KEYS)
+    assert run_line(line, monkeypatch) == 0
+    said = capsys.readouterr().out
+    if "--dry-run" in line:
+        assert "python -m imclust encode" in said
+        return
+    [submission] = (place / "submissions").rglob("submission.csv")
+    assert submission.name in said
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_the_stages_as_a_page_calls_them(name, place, standin, monkeypatch):
+    """A page stands upon the folders of docs/stages.md."""
+    standin.polls = 0
+    standin.use(monkeypatch, place, **KEYS)
+    own = [line for line in commands(PAGES[name]) if line.startswith("python -m imclust")]
+    before = commands(PAGES["docs/stages.md"])
+    needs = any(re.search(r"my/(raw|weights|latents|tsne|clusters|submission)\b", c) for c in own)
+    lines = own if name == "docs/stages.md" or not needs else [*before, *own]
+    for line in lines:
+        if "--corrections" in line:
+            save_corrections(place / "my")
+        assert run_line(line, monkeypatch) == 0, line
+    assert standin.unknown == []
+
+
+@pytest.mark.parametrize("name", [n for n, page in PAGES.items() if blocks(page, "python")])
+def test_the_python_lines_work(name, place):
+    for code in blocks(PAGES[name], "python"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=place, env=environment(), capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.ipynb")), ids=lambda p: p.stem)
+def test_the_notebooks_run(path, tmp_path, monkeypatch):
+    import nbformat
+    from nbclient import NotebookClient
+
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert len(outputs) >= 3
+
+
+def test_links_and_files_that_the_pages_name_exist():
+    for name, page in PAGES.items():
+        home = (ROOT / name).parent
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page):
+            assert (home / target).exists(), f"{name}: {target}"
+        for target in re.findall(r"\]\((?:[^)#:]*)#([^)]+)\)", page):
+            assert target in anchors(), f"{name}: #{target}"
+        for file in re.findall(r"`((?:src|tests|benchmarks|scripts)/[\w./-]+)`", page):
+            assert (ROOT / file).exists(), f"{name}: {file}"
+
+
+def anchors():
+    """Of every heading of every page, as GitHub makes them."""
+    titles = [t for page in PAGES.values() for t in re.findall(r"^#+ (.+)$", page, re.M)]
+    return {re.sub(r"[^a-z0-9 -]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+def test_no_page_names_a_module_that_has_moved():
+    for name, page in PAGES.items():
+        for module in re.findall(r"\bimclust((?:\.[a-z_]+)+)\b", page):
+            path = ROOT / "src" / "imclust" / Path(*module.strip(".").split("."))
+            known = path.is_dir() or path.with_suffix(".py").exists()
+            assert known or hasattr(imclust, module.split(".")[1]), f"{name}: {module}"
+
+
+def test_parts_made_from_the_code_are_up_to_date():
+    done = subprocess.run(
+        [sys.executable, "-c",
+         "import write_docs as w\n"
+         "for n in w.PARTS:\n"
+         "    text = (w.ROOT / 'docs' / n).read_text()\n"
+         "    assert w.written(n, text) == text, f'{n}: run python scripts/write_docs.py'"],
+        env=environment(PYTHONPATH=os.pathsep.join([str(ROOT / "scripts"), str(ROOT / "src")])),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
