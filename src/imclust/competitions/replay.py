@@ -44,6 +44,7 @@ PATHS = {
     *(
         "--n-clusters-from",
         "--data-dir",
+        "--sample",
         "--must-link",
         "--cannot-link",
         "--anchors",
