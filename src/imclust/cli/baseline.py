@@ -34,9 +34,8 @@ from imclust.competitions.ledger import LOG
 from imclust.competitions.ledger_rows import file_accuracies
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import MANIFEST, read_manifest
+from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
 from imclust.encoders import ENCODERS, first_at_hand
-from imclust.stages.report import summary
 
 __all__ = ["Baseline", "BaselineRun", "run"]
 ROWS = 3000  # images that are expected of a challenge, before its index is there
@@ -67,6 +66,8 @@ def run(cfg: Baseline) -> None:
         for line in job.script():
             say(line)
         return
+    from imclust.stages.report import summary  # a tenth of a second that `--help` does without
+
     check_writable(cfg.workspace)
     if cfg.encoder == "auto":
         how = "chosen by the challenge and by what weights are there; ENCODER overrides"
@@ -327,8 +328,6 @@ class BaselineRun:
 
     def _plan(self) -> tuple[str, ...]:
         """Side and width of the networks, seconds of each training, seconds of the heads."""
-        from imclust.core.manifest import artifact_file
-
         return tuple(artifact_file(self.at.encoded / "plan", "plan.txt").read_text().split())
 
     def _within_budget(self, left: str) -> Predictor:

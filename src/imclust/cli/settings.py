@@ -109,7 +109,11 @@ class Baseline:
     def _registered(self, name: str, registry: Registry[Any], *others: str) -> None:
         """Refuse what is no method of the registry, which is loaded only to tell."""
         value = getattr(self, name)
-        if value is None or value in others:
+        if (
+            value is None
+            or value in others
+            or value == type(self).__dataclass_fields__[name].default
+        ):
             return
         known = [*others, *(entry.name for entry in registry)]
         if value not in known:
