@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
+import tempfile
+import traceback
 
 from imclust._version import __version__
 from imclust.cli.parser import COMMANDS, STAGES, parse
 from imclust.core.artifacts import recorded_command
-from imclust.core.errors import InputError
+from imclust.core.errors import InputError, masked
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one stage or command; returns the exit status.
 
-    0 done, 2 refused, 3 disk, 4 no right to it, 5 a limit, 6 the file was rejected, 7 the service
-    or the network failed, 8 what came is not what was asked for, 9 it is not known whether it was
-    sent, 130 interrupted.
+    0 done, 1 an unexpected error, 2 refused, 3 disk, 4 no right to it, 5 a limit, 6 the file was
+    rejected, 7 the service or the network failed, 8 what came is not what was asked for, 9 it is
+    not known whether it was sent, 130 interrupted. With IMCLUST_DEBUG=1 an unexpected error shows
+    its traceback instead of where it was written to.
     """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in {"-h", "--help"}:
@@ -25,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
             print(title)
             for name, (_, text) in table.items():
                 print(f"  {name:<14} {text}")
+        print("IMCLUST_DEBUG=1 shows the traceback of an unexpected error.")
         return 0
     if argv[0] == "--version":
         print(__version__)
@@ -41,12 +46,35 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(argv[0], "out of memory; take a smaller set or another machine.", 3)
     except OSError as e:
         return _fail(argv[0], _disk_sentence(e), 3)
+    except Exception as e:
+        if os.environ.get("IMCLUST_DEBUG") == "1":
+            raise
+        return _fail(argv[0], _fault_sentence(argv, e), 1)
     return 0
 
 
 def _fail(stage: str, sentence: str, status: int) -> int:
     print(f"imclust {stage}: {sentence}", file=sys.stderr, flush=True)
     return status
+
+
+def _fault_sentence(argv: list[str], e: Exception) -> str:
+    """One sentence for what nobody foresaw; its traceback goes to a log, without keys."""
+    names = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+    secrets = [v for name, v in os.environ.items() if name.upper().endswith(names) and len(v) > 3]
+    text = f"imclust {__version__}: {argv}\n{''.join(traceback.format_exception(e))}"
+    kind = type(e).__name__
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix=f"imclust-{argv[0]}-", suffix=".log", delete=False, encoding="utf-8"
+        ) as log:
+            log.write(masked(text, *secrets))
+    except OSError:
+        return f"it must not stop here; got an unexpected {kind}; see it with IMCLUST_DEBUG=1."
+    return (
+        f"it must not stop here; got an unexpected {kind}; please report it with {log.name}, which "
+        "holds the details (IMCLUST_DEBUG=1 shows them at once)."
+    )
 
 
 def _disk_sentence(e: OSError) -> str:

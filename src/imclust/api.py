@@ -16,7 +16,7 @@ from imclust.clustering.n_clusters import KVote, estimate_k
 from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.priors import Priors, apply_priors
 from imclust.clustering.selection import label_free_score
-from imclust.core.checks import cluster_count, shaped
+from imclust.core.checks import cluster_count, shaped, valid_seed
 from imclust.core.errors import input_error
 
 
@@ -81,6 +81,7 @@ def cluster_latents(
     Raises:
         Refusal: shapes, values, K, the method or an option; one sentence each.
     """
+    valid_seed(seed)
     views = feature_spaces(spaces)
     entry, config = CLUSTERERS.configured(method, options)
     vote = estimate_k(views, seed) if n_clusters == "auto" else None

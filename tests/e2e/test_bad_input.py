@@ -192,5 +192,5 @@ def test_the_script_asks_for_k_before_any_work(tmp_path):
     env = f"CHALLENGE=folder DATA_DIR={tmp_path} WORKSPACE={tmp_path}"
     done = in_shell(f"{env} {command}", tmp_path)
     assert done.returncode == 2
-    assert "K must be given for CHALLENGE=folder" in done.stderr
+    assert "K (--k) must be given for CHALLENGE=folder" in done.stderr
     assert nothing_written(tmp_path)

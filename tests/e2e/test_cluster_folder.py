@@ -20,6 +20,7 @@ from PIL import Image
 
 from helpers import environment, imclust_in, refused, two_kinds
 from imclust import cluster_folder
+from imclust.cli.run_paths import run_name
 from imclust.core.errors import InputError
 from imclust.core.manifest import file_digest, lineage, read_manifest
 
@@ -30,7 +31,7 @@ ODD = (
     "sub/deep er/0.png",
     "sub/0.png",
 )
-RUN = "data/runs/folder-pictures/timm-k2-seed0"
+RUN = "data/runs/folder-pictures/timm-auto-k2-seed0"
 QUICK = ("--n-clusters", 2, "--budget", "0.01s")
 
 
@@ -228,7 +229,7 @@ def test_a_zip_and_folders_of_one_name_keep_apart(place, tmp_path):
             z.write(at / "pictures" / file, f"all/{file}")
     shutil.copytree(at / "data" / "raw", tmp_path / "data" / "raw")
     out = folder(tmp_path, "pictures.zip", *QUICK, "--copy")
-    [run] = (tmp_path / "data" / "runs").glob("folder-pictures-*/timm-k2-seed0")
+    [run] = (tmp_path / "data" / "runs").glob("folder-pictures-*/timm-auto-k2-seed0")
     assert set(table(run / "assignments.csv")) == {f"all/{file}" for file in kinds}
     assert len([p for p in (run / "by-cluster").rglob("*.png") if p.is_file()]) == 24
     assert str(run.relative_to(tmp_path)) in out
@@ -354,9 +355,10 @@ def test_run_on_challenges_ends_in_a_submission_that_can_be_made_again(tmp_path)
     status, out, err = imclust_in(tmp_path, "run", *flags)
     assert status == 0, err
     assert "[9/9] report" in out
-    submission = "submissions/imagefolder-tree/timm-auto-seed0"
+    run = run_name("timm", "auto", None, 0, flags=["--budget", "0.01s"])
+    submission = f"submissions/imagefolder-tree/{run}"
     assert f"submission: {submission}/submission_inverted.csv" in out
-    scores = tmp_path / "data/runs/imagefolder-tree/timm-auto-seed0/scores/scores.json"
+    scores = tmp_path / f"data/runs/imagefolder-tree/{run}/scores/scores.json"
     assert '"hungarian": 1.0' in scores.read_text()
     again, out, err = imclust_in(tmp_path, "reproduce", submission)
     assert again == 0, err

@@ -27,7 +27,7 @@ def run(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     log = top / "submissions" / "log.csv"
     change(log, read(log)[0].key, public="0.875", rank="3", state="scored", ref="1")
-    return top, top / "submissions" / "arrays-tiny" / "pixels-fast-seed0"
+    return top, top / "submissions" / "arrays-tiny" / "pixels-kmeans-seed0"
 
 
 @pytest.fixture(scope="module")

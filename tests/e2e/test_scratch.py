@@ -10,7 +10,7 @@ import pytest
 
 from helpers import ROOT, environment, make_arrays
 
-RUN = "data/runs/arrays-tiny/scratch-best-seed0"
+HOME = "data/runs/arrays-tiny/scratch-best-24s-seed0"  # what it learned
 
 
 def start(workspace, data, **more):
@@ -28,7 +28,7 @@ def start(workspace, data, **more):
 def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     data = make_arrays(tmp_path / "tiny")
     process = start(tmp_path, data)
-    resume = tmp_path / RUN / ".simclr.partial" / "resume.pt"
+    resume = tmp_path / HOME / ".simclr.partial" / "resume.pt"
     waited = time.monotonic()
     while not resume.is_file() and time.monotonic() - waited < 120:
         assert process.poll() is None, process.stdout.read()
@@ -40,18 +40,19 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed[-2000:]
     assert "plan for 24s: 32 px" in printed
-    plan = (tmp_path / RUN / "plan/plan.txt").read_text().split()
+    plan = (tmp_path / HOME / "plan/plan.txt").read_text().split()
     for name, seconds in (("simclr", float(plan[2])), ("vicreg", float(plan[3]))):
-        doc = json.loads((tmp_path / RUN / name / "manifest.json").read_text())
+        doc = json.loads((tmp_path / HOME / name / "manifest.json").read_text())
         assert doc["plan"]["seconds"] == pytest.approx(seconds)
         assert doc["track"] == "scratch"
         assert doc["seconds"] < 2 * seconds + 10  # reading and writing come on top
-    clusters = json.loads((tmp_path / RUN / "clusters/manifest.json").read_text())
+    [run] = (tmp_path / "data/runs/arrays-tiny").glob("scratch-best-auto-seed0-*")
+    clusters = json.loads((run / "clusters/manifest.json").read_text())
     assert {"features", "features 2"} <= set(clusters["inputs_at"])
     assert clusters["config"]["method"] == "auto"
-    scores = json.loads((tmp_path / RUN / "scores/scores.json").read_text())
+    scores = json.loads((run / "scores/scores.json").read_text())
     assert scores["val_through"]["hungarian"] > 0.9  # two kinds that are far apart
-    submission = tmp_path / "submissions/arrays-tiny/scratch-best-seed0"
+    submission = tmp_path / "submissions/arrays-tiny" / run.name
     assert (submission / "submission_inverted.csv").is_file()
 
 

@@ -71,19 +71,38 @@ def test_off_a_terminal_it_is_lines(capsys, monkeypatch):
             say("something")
             say("index x is up to date")
             for _ in progress(range(4), "look", mininterval=0, unit="img"):
-                time.sleep(0.01)
+                time.sleep(0.06)
         with shown.step("two") as nothing:
             nothing()
         with shown.step("three", quiet=True):
             say("hush")
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "  something"
-    assert any(line.startswith("[0/3] look ") and "/4 img" in line for line in out)
+    assert any(line.startswith("[0/3] one: 0 s, look ") and "/4 img" in line for line in out)
     assert "[1/3] one: 0 s; about" in " ".join(out)
     assert out[-2].startswith("[2/3] two: up to date")
     assert out[-1] == "[3/3] three: 0 s"
     assert not any("hush" in line or line.endswith("x is up to date") for line in out)
     assert [p.state for p in shown.parts] == ["done", "up to date", "done"]
+
+
+def test_a_step_without_a_bar_is_heard_of_while_it_works(capsys, monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0.1)
+    with Display([Part("one", 5.0)]) as shown, shown.step("one"):
+        time.sleep(0.5)
+    out = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("[0/1] one: ") and "at work" in line for line in out) >= 2
+    assert out[-1].startswith("[1/1] one: ")
+
+
+def test_a_step_that_turns_out_on_the_way_is_added(capsys):
+    with Display([Part("one", 5.0)]) as shown:
+        with shown.step("another"):
+            pass
+        with shown.step("one"):
+            pass
+    assert [p.title for p in shown.parts] == ["one", "another"]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("[2/2] one: ")
 
 
 class Terminal(io.StringIO):

@@ -16,12 +16,11 @@ from imclust.competitions.ledger import (
     change,
     folder_of,
     gains,
-    place_of,
     read,
     record,
-    rows_of,
     sendings,
 )
+from imclust.competitions.ledger_rows import method_words, place_of, rows_of, which_fits
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError
 
@@ -202,30 +201,42 @@ def artefact(folder, kind, facts=None, **inputs):
     return folder
 
 
-def made(tmp_path, scores, **assigned):
+def made(tmp_path, scores, mapping=None, **assigned):
     """A submission of two files with scores of it: (submission, scores)."""
     index = artefact(tmp_path / "index", "index", {"challenge": "photos"})
+    assigned |= {"n_clusters": 2}
     clusters = artefact(tmp_path / "clusters", "assignment", assigned, index=index)
     files = {"submission.csv": "a\n", "submission_inverted.csv": "b\n"}
     inputs = {"assignment": clusters, "index": index}
     home = tmp_path / "submissions" / "photos" / "one"
-    submission = artefact(home, "submission", {"files": files}, **inputs)
+    facts = {"files": files, "labels": ["0", "1"]}
+    facts["orientation"] = {"mapping": mapping} if mapping else None
+    submission = artefact(home, "submission", facts, **inputs)
     files = {"scores.json": json.dumps(scores)}
     return submission, artefact(tmp_path / "scores", "scores", {"files": files}, **inputs)
 
 
 FREE = {"sizes": [2, 2], "stability": 0.75}
-TRAIN = {"n": 4, "hungarian": 0.625}
+TRAIN = {"n": 4, "hungarian": 0.625, "counts": {"warm": [2, 0], "cold": [1, 1]}}
+VAL = {"n": 8, "accuracy": 0.75, "counts": {"0": [1, 3], "1": [3, 1]}}
 
 
 @pytest.mark.parametrize(
     ("scores", "assigned", "free", "validation"),
     [
-        ({"val_through": {"accuracy": 0.5}, "train": TRAIN}, {}, "0.75", "0.5"),
-        ({"val_through": {"hungarian": 0.25}, "train": None}, {"stability": 0.5}, "0.5", "0.25"),
-        ({"val_through": None, "train": TRAIN}, {"estimated_accuracy": 0.875}, "0.875", "0.625"),
-        ({"val_through": None, "train": TRAIN | {"n": 3}}, {}, "0.75", ""),
-        ({"val_through": None, "train": None}, {}, "0.75", ""),
+        # Each of the twins in its own orientation, which known labels may have turned.
+        ({"val_through": VAL, "train": TRAIN}, {}, "0.75", ("0.25", "0.75")),
+        ({"val_through": VAL, "train": None}, {"mapping": [1, 0]}, "0.75", ("0.75", "0.25")),
+        # Labels by other names than the submission's: the grouping's accuracy for both.
+        ({"val_through": None, "train": TRAIN}, {"stability": 0.5}, "0.5", ("0.625", "0.625")),
+        (
+            {"val_through": None, "train": TRAIN},
+            {"estimated_accuracy": 0.875},
+            "0.875",
+            ("0.625", "0.625"),
+        ),
+        ({"val_through": None, "train": TRAIN | {"n": 3}}, {}, "0.75", ("", "")),
+        ({"val_through": None, "train": None}, {}, "0.75", ("", "")),
     ],
 )
 def test_rows_of_a_submission(tmp_path, log, scores, assigned, free, validation):
@@ -236,9 +247,37 @@ def test_rows_of_a_submission(tmp_path, log, scores, assigned, free, validation)
     assert (one.challenge, one.run, one.submission, one.track) == (
         "photos", "one", "photos/one", "scratch"
     )  # fmt: skip
-    assert [(r.label_free, r.validation, len(r.config)) for r in (one, two)] == [
-        (free, validation, 16)
-    ] * 2
+    assert {(r.label_free, len(r.config), r.k) for r in (one, two)} == {(free, 16, "2")}
+    assert (one.validation, two.validation) == validation
+
+
+def test_the_best_of_twins_is_the_one_that_fits(tmp_path, log):
+    submission, scored = made(tmp_path, {"val_through": VAL, "train": None, "label_free": FREE})
+    rows = rows_of(submission, log, scored)
+    assert ledger.best(rows)[0].file == "submission_inverted.csv"
+    assert which_fits({r.file: float(r.validation) for r in rows}) == (
+        "submission_inverted.csv fits valY: accuracy 0.7500 (submission.csv: 0.2500)"
+    )
+    assert which_fits({"a": 0.5, "b": 0.5}) == which_fits({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("cluster --features a b --out c --split train auto --budget 60s", "auto --budget 60s"),
+        (
+            "cluster --features a --proportions uniform --seed 1 kmeans",
+            "kmeans --proportions uniform",
+        ),
+        (
+            "train --index i --out w timm --pool mean_std --layers 4",
+            "timm --pool mean_std --layers 4",
+        ),
+    ],
+)
+def test_a_row_tells_methods_and_flags(argv, words):
+    doc = {"argv": argv.split(), "config": {"method": words.split()[0]}}
+    assert method_words(doc) == words
 
 
 def test_rows_without_scores_and_with_those_of_another_assignment(tmp_path, log):

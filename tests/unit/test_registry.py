@@ -59,7 +59,7 @@ def test_a_field_that_must_be_given_leaves_the_others_their_defaults(tmp_path):
     assert cfg.challenge.data_dir == tmp_path
     _, cfg = parse([*argv, "--published", "0.5"])
     assert cfg.challenge.published == 0.5
-    with pytest.raises(SystemExit):
+    with pytest.raises(InputError, match="--data-dir of download must be given"):
         parse(argv[:-2])
 
 

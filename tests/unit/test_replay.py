@@ -1,7 +1,6 @@
 import importlib
-import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,9 @@ from imclust.competitions.replay import (
     differing_files,
     plan_of,
 )
-from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.artifacts import ArtifactSpec, make_artifact, recorded_command
 from imclust.core.errors import InputError
+from imclust.core.registry import Registry
 
 CODE = ("checks",)
 
@@ -27,18 +27,14 @@ CODE = ("checks",)
 def path_fields(config):
     """Flags of a config, and of those in it, that hold paths: name -> whether several."""
     found = {}
-    for f, hint in ((f, typing.get_type_hints(config)[f.name]) for f in fields(config)):
+    for name, hint in typing.get_type_hints(config, include_extras=True).items():
         kinds = {hint, *typing.get_args(hint)}
         if Path in kinds:
-            found["--" + f.name.replace("_", "-")] = typing.get_origin(hint) is tuple
+            found["--" + name.replace("_", "-")] = typing.get_origin(hint) is tuple
         for kind in kinds:
-            inner = (kind, *typing.get_args(kind))
-            if typing.get_origin(kind) in {types.UnionType, typing.Union}:
-                inner = typing.get_args(kind)
-            for each in inner:
-                each = getattr(each, "__origin__", each)
-                if is_dataclass(each):
-                    found |= path_fields(each)
+            configs = [e.config for e in kind] if isinstance(kind, Registry) else [kind]
+            for each in filter(is_dataclass, configs):
+                found |= path_fields(each)
     return found
 
 
@@ -76,27 +72,27 @@ def test_a_renamed_folder_is_refused():
             Origin.of(declared, Path("/ws/data/z"))
 
 
-def artefact(monkeypatch, folder, kind, argv, inputs=None):
+def artefact(folder, kind, argv, inputs=None):
     """An artefact as if a command had made it."""
-    monkeypatch.setattr("sys.argv", ["imclust", *map(str, argv)])
     write = lambda f: (f / "a.csv").write_text("1\n") and {}  # noqa: E731
-    make_artifact(folder, ArtifactSpec(kind, {"method": "m"}, inputs or {}, CODE), write)
+    with recorded_command(list(map(str, argv))):
+        make_artifact(folder, ArtifactSpec(kind, {"method": "m"}, inputs or {}, CODE), write)
     return folder
 
 
 @pytest.fixture
-def chain(tmp_path, monkeypatch):
+def chain(tmp_path):
     """index and features of it, an assignment of two spaces, a submission; user's files beside."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "anchors.csv").write_text("id,label\n")
     ws = tmp_path / "ws"
     index = artefact(
-        monkeypatch, ws / "raw" / "index", "index",
+        ws / "raw" / "index", "index",
         ["download", "--out=raw", "arrays", "--data_dir", tmp_path / "mine"],
     )  # fmt: skip
     spaces = [
         artefact(
-            monkeypatch, ws / name, "features",
+            ws / name, "features",
             ["encode", "--index", "raw/index", "--out", name, "--force"],
             {"index": index},
         )
@@ -105,11 +101,11 @@ def chain(tmp_path, monkeypatch):
     argv = ["cluster", "--features", "a", "kmeans", "--index", "raw/index", "--anchors"]
     argv += ["../mine/anchors.csv", "--out", "out", "kmeans", "--restarts", "3"]
     roles = {"features": spaces[0], "features 2": spaces[1]}
-    clusters = artefact(monkeypatch, ws / "out", "assignment", argv, roles)
+    clusters = artefact(ws / "out", "assignment", argv, roles)
     argv = ["submit", "--assignment", "out", "--index", "raw/index", "--log", "my/log.csv"]
     argv += ["--scores=s", "--out", "sub"]
     roles = {"assignment": clusters, "index": index}
-    return artefact(monkeypatch, ws / "sub", "submission", argv, roles)
+    return artefact(ws / "sub", "submission", argv, roles)
 
 
 def test_a_plan_names_artefacts_and_data_and_leaves_words_alone(chain, tmp_path):
@@ -129,13 +125,13 @@ def test_a_plan_names_artefacts_and_data_and_leaves_words_alone(chain, tmp_path)
     assert plan.user == (f"{tmp_path}/mine", f"{tmp_path}/mine/anchors.csv")
 
 
-def test_a_method_ends_a_flag_of_several_values(tmp_path, monkeypatch):
+def test_a_method_ends_a_flag_of_several_values(tmp_path):
     for name in ("one.json", "two.json"):
         (tmp_path / name).write_text("{}")
     argv = ["cluster", "--out", "c", "--corrections", "one.json", "two.json", "m", "--restarts", 3]
-    clusters = artefact(monkeypatch, tmp_path / "c", "assignment", argv)
+    clusters = artefact(tmp_path / "c", "assignment", argv)
     argv = ["submit", "--assignment", "c", "--out", "s"]
-    plan = plan_of(artefact(monkeypatch, tmp_path / "s", "submission", argv, {"a": clusters}))
+    plan = plan_of(artefact(tmp_path / "s", "submission", argv, {"a": clusters}))
     assert plan.steps[0].argv[-3:] == ("m", "--restarts", "3")
     assert [Path(path).name for path in plan.user] == ["one.json", "two.json"]
 
@@ -154,12 +150,11 @@ def test_what_has_gone_is_said_before_anything_runs(chain, tmp_path):
         plan_of(chain)
 
 
-def test_what_python_made_is_refused(tmp_path, monkeypatch):
-    made = artefact(monkeypatch, tmp_path / "s", "submission", ["-q", "tests"])
+def test_what_python_made_is_refused(tmp_path):
+    made = artefact(tmp_path / "s", "submission", ["-q", "tests"])
     with pytest.raises(InputError, match="made through"):
         plan_of(made)
-    monkeypatch.setattr("sys.argv", [""])
-    made = artefact(monkeypatch, tmp_path / "t", "submission", [])
+    made = artefact(tmp_path / "t", "submission", [])
     with pytest.raises(InputError, match="made through"):
         plan_of(made)
 

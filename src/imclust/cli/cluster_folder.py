@@ -11,18 +11,18 @@ from typing import Literal
 import tyro
 
 from imclust.cli.pipeline import (
-    RunPaths,
+    LAYERED,
+    Predictor,
     Step,
-    data_set_name,
-    enough_to_vote,
+    best_steps,
+    check_count,
     index_step,
-    learn_steps,
-    look_steps,
     predict_steps,
     run_steps,
 )
 from imclust.cli.result import FolderResult
-from imclust.core.checks import seconds
+from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.core.checks import given_count, seconds, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
@@ -66,9 +66,8 @@ class ClusterFolder:
 
     def __post_init__(self) -> None:
         seconds(self.budget)
-        if self.n_clusters != "auto" and self.n_clusters < 2:
-            do = "choose another number, or auto"
-            raise input_error("--n-clusters", "at least 2, or auto", self.n_clusters, do)
+        given_count(self.n_clusters)
+        valid_seed(self.seed)
 
 
 def run(cfg: ClusterFolder) -> None:
@@ -129,16 +128,16 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     at = _places(cfg, data)
     known = cfg.new is not None and not cfg.corrections and (at.clusters / MANIFEST).is_file()
     if not known:
-        _look_at(data, cfg.workspace)
-    titles = [] if known else ["index", "encoder", "latents", "pixels", "clusters", "map"]
-    titles += [] if known else ["scores", "report"]
+        _look_at(data, cfg)
+    check_writable(cfg.workspace)
+    titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
     if cfg.new is None:
         took = run_steps(_steps(cfg, at, data), titles, _about(data))
-        assignment, index, folder = at.clusters, at.raw / "index", at.folder
+        assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
-        _look_at(further, cfg.workspace)
-        raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", further, at.top)
+        _look_at(further, cfg)
+        raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", at.top, further)
         folder = at.folder / f"new-{raw.name.removeprefix(f'{at.name}-new-')}"
         if known:
             say(f"the clusters in {at.clusters} are taken as they are")
@@ -157,19 +156,21 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
 
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
-    name = cfg.name or data_set_name("folder", data, cfg.workspace)
-    count = "auto" if cfg.n_clusters == "auto" else f"k{cfg.n_clusters}"
-    return RunPaths(cfg.workspace, name, f"timm-{count}-seed{cfg.seed}", "timm", cfg.seed)
+    name = cfg.name or data_set_name("folder", cfg.workspace, data)
+    # Not after the budget: --new finds the run of a folder whatever it was given.
+    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed)
+    return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
 
 
-def _steps(cfg: ClusterFolder, at: RunPaths, data: Path) -> Iterator[Step]:
-    auto = cfg.n_clusters == "auto"
-    flags = ["--set-aside-corrupt", *([] if auto else ["--n-clusters", str(cfg.n_clusters)])]
-    yield index_step(at.raw, ["folder", "--data-dir", str(data)], flags)
-    if auto:
-        enough_to_vote(at.raw / "index", "say how many clusters there are: --n-clusters K")
-    yield from learn_steps(at, str(cfg.n_clusters), cfg.budget, cfg.corrections)
-    yield from look_steps(at, None)
+def _steps(cfg: ClusterFolder, at: RunPaths, data: Path, *, guess: bool = False) -> Iterator[Step]:
+    """The steps; with `guess`, before anything is there."""
+    yield index_step(at.raw, ["folder", "--data-dir", str(data)], ["--set-aside-corrupt"])
+    if not guess:
+        check_count(at.index, cfg.n_clusters)
+    said = ("--corrections", *map(str, cfg.corrections)) if cfg.corrections else ()
+    count = ("--n-clusters", str(cfg.n_clusters), *said)
+    how = Predictor("auto", count=count, method_flags=("--budget", cfg.budget))
+    yield from best_steps(at, how, LAYERED, None)
 
 
 def _with_new(
@@ -182,14 +183,18 @@ def _with_new(
     yield from predict_steps(at, raw, to)
 
 
-def _look_at(data: Path, workspace: Path) -> None:
-    """Refuse what is no folder of images, and a workspace whose pictures would be among them."""
+def _look_at(data: Path, cfg: ClusterFolder) -> None:
+    """Refuse what is no folder of images, links into an archive, and a workspace whose pictures
+    would be among the images."""
     if not data.exists():
         raise input_error(
             "the images", "a folder or zip", f"{data}, which does not exist", "check it"
         )
-    if data.is_dir() and workspace.expanduser().resolve().is_relative_to(data):
-        got = f"{workspace.resolve()}, inside of {data}"
+    if data.is_file() and cfg.symlinks and not cfg.copy:
+        do = "take --copy, or unpack the archive first"
+        raise input_error("--symlinks", "used with images in a folder", f"the file {data}", do)
+    if data.is_dir() and cfg.workspace.expanduser().resolve().is_relative_to(data):
+        got = f"{cfg.workspace.resolve()}, inside of {data}"
         do = "run it from another folder, or name one with --workspace"
         raise input_error("the folder that data/ goes to", "outside of the images", got, do)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
+import re
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from dataclasses import fields
-from typing import Any
+from dataclasses import field, fields, make_dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from imclust.core.artifacts import recorded_command
-from imclust.core.errors import InputError
+from imclust.core.errors import InputError, input_error
+from imclust.core.registry import Registry
 
 STAGES = {  # in pipeline order
     "challenges": ("Challenges", "list the challenges: rules, boards, and what each still needs"),
@@ -34,37 +39,122 @@ STAGES = {  # in pipeline order
     "package": ("Package", "the winner's hand-over: one folder or zip that runs elsewhere"),
 }
 COMMANDS = {  # these run the stages, one after another
+    "baseline": ("Baseline", "a challenge by a published recipe, up to its submission and report"),
+    "run": ("Run", "a challenge with the encoder and head that do best, up to the same"),
     "cluster-folder": ("ClusterFolder", "a folder of images: clusters, a table, a page to look at"),
-    "run": ("Run", "the same on a challenge, up to its submission"),
 }
 
+METAVARS: dict[Callable[[str], Any], str] = {Path: "PATH", str: "STR", float: "FLOAT"}
 
-def parse(argv: list[str]) -> tuple[Callable[[Any], Any], Any]:
-    """argv -> (the stage's or command's run function, its frozen config).
 
-    Imports that one only.
+def parse(argv: Sequence[str]) -> tuple[Callable[[Any], Any], Any]:
+    """The function that a command line runs, and its config.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        A stage or command and its flags. The module of that one alone is imported.
+
+    Returns
+    -------
+    run : callable
+        Takes the config.
+    config : frozen dataclass
+        A command whose config has `from_environment` starts from that instead of its defaults.
+
+    Raises
+    ------
+    InputError
+        There is no such stage, flag or value.
+
+    Examples
+    --------
+    >>> run, config = parse(["leaderboard", "--challenge", "hw9"])
+    >>> config.challenge
+    'hw9'
     """
-    import tyro
-
-    name = argv[0]
+    name, *words = argv
     if name not in STAGES | COMMANDS:
-        raise InputError(f"stage must be one of {', '.join([*STAGES, *COMMANDS])}; got {name!r}.")
+        known = [*STAGES, *COMMANDS]
+        do = _near(name, known) or "choose one"
+        raise input_error("stage", f"one of {', '.join(known)}", repr(name), do)
     home = "cli" if name in COMMANDS else "stages"
     module = importlib.import_module(f"imclust.{home}.{name.replace('-', '_')}")
+    config = getattr(module, (STAGES | COMMANDS)[name][0])
+    return module.run, _config(config, name, words)
+
+
+def _config(config: Any, name: str, words: list[str]) -> Any:
+    import tyro
+
+    start = {"default": config.from_environment()} if hasattr(config, "from_environment") else {}
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            cfg = tyro.cli(
-                getattr(module, (STAGES | COMMANDS)[name][0]),
-                args=argv[1:],
+            found = tyro.cli(
+                _for_tyro(config, words),
+                args=_joined(words),
                 prog=f"python -m imclust {name}",
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+                **start,
             )
     except SystemExit as e:
         if e.code:
             raise _parse_error(e, said.getvalue(), name) from None
         raise
-    return module.run, cfg
+    return config(**{f.name: getattr(found, f.name) for f in fields(config)})
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`--cluster-flags "--proportions uniform"` as one word: its value is no flag of ours."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1].startswith("--") and found[-1].endswith("-flags"):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
+
+
+def _for_tyro(config: Any, words: Sequence[str]) -> Any:
+    """The config with types that tyro reads, and reads fast.
+
+    A field of `Annotated[Any, registry]` becomes a union of the registry's methods. `X | None`
+    becomes `Optional[X]`, and `tuple[X, ...]` a tuple with a reader of its own: tyro checks the
+    defaults of the others with typeguard, whose import takes a third of a `--help`.
+    """
+    types: dict[str, Any] = {}
+    for name, hint in get_type_hints(config, include_extras=True).items():
+        registry = next((a for a in get_args(hint)[1:] if isinstance(a, Registry)), None)
+        if registry is not None:
+            types[name] = registry.union(words)
+        elif isinstance(hint, UnionType):
+            types[name] = Union[get_args(hint)]  # noqa: UP007
+        elif get_origin(hint) is tuple and get_args(hint)[0] in METAVARS:
+            types[name] = _several(get_args(hint)[0])
+    if not types:
+        return config
+    own = {f.name: f for f in fields(config)}
+    changed = [(n, t, field(default=own[n].default)) for n, t in types.items() if n in own]
+    space = {"__doc__": config.__doc__}
+    return make_dataclass(config.__name__, changed, bases=(config,), frozen=True, namespace=space)
+
+
+def _several(kind: Callable[[str], Any]) -> Any:
+    """Any number of words as a tuple of that kind."""
+    from tyro.constructors import PrimitiveConstructorSpec
+
+    word = METAVARS[kind]
+    return Annotated[
+        tuple,
+        PrimitiveConstructorSpec(
+            nargs="*",
+            metavar=f"[{word} [{word} ...]]",
+            instance_from_str=lambda words: tuple(map(kind, words)),
+            is_instance=lambda value: isinstance(value, tuple),
+            str_from_instance=lambda value: [str(v) for v in value],
+        ),
+    ]
 
 
 def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
@@ -74,17 +164,48 @@ def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
         if isinstance(cause, InputError):
             return cause
         cause = cause.__context__
-    lines = (line.strip(" │\n") for line in box.splitlines())
-    words = " ".join(line for line in lines if line and line[0] not in "╭╰─")
-    words = words.split(" For full helptext")[0].rstrip(".")
-    return InputError(f"{words}; python -m imclust {name} --help lists what there is.")
+    # Its frame is of spaces where the terminal has no lines.
+    lines = [line[2:].rstrip(" │") for line in box.splitlines()[1:-1]]
+    text = " ".join(line.strip() for line in lines if line.strip("-─ "))
+    text = text.split(" For full helptext")[0].split(" Argument helptext:")[0].rstrip(".")
+    asked = f"python -m imclust {name} --help lists what there is"
+    flags = [line.split()[0] for line in lines if line.startswith("    --")]
+    if odd := re.search(r"Unrecognized options:\s+([^\s,]+)", text):
+        commands = re.findall(r"[\w-]+", text.partition("Available subcommands:")[2])
+        known = [word for word in (*flags, *commands) if word != odd[1]]
+        do = _near(odd[1], known) or asked
+        return input_error(f"the options of {name}", "among those it has", odd[1], do)
+    if text.startswith("Missing from"):
+        return input_error(f"{' and '.join(flags)} of {name}", "given", "none of it", asked)
+    if choices := re.match(r"Expected one of \{(.*?)\}", text):
+        return input_error(f"what follows {name}", f"one of {choices[1]}", "none of these", asked)
+    if value := re.match(
+        r"Error parsing (\S+?): no type matching (\S+) could .*? from (\[.*?\])", text
+    ):
+        kinds = value[2].replace("{None}|", "").replace("|", " or ")
+        return input_error(value[1], kinds, value[3].strip("[]"), asked)
+    return InputError(f"{text}; {asked}.")
 
 
-def run_stage(argv: Sequence[str]) -> None:
+def _near(word: str, known: Sequence[str]) -> str:
+    """What to do about a misspelt word: nothing where none of the known ones is near."""
+    found = difflib.get_close_matches(word, known, 1)
+    return f"take {found[0]}" if found else ""
+
+
+@lru_cache(maxsize=64)
+def parse_stage(argv: tuple[str, ...]) -> tuple[Callable[[Any], Any], Any]:
+    """`parse`, once for each command: whoever runs many stages checks all their words first."""
+    return parse(argv)
+
+
+def run_stage(argv: tuple[str, ...]) -> None:
     """Run one stage in this process as its command would; manifests name that command."""
-    run, cfg = parse(list(argv))
+    from imclust.core.artifacts import recorded_command
+
+    run, config = parse_stage(argv)
     with recorded_command(argv):
-        run(cfg)
+        run(config)
 
 
 def config_flags(config: Any) -> list[str]:
@@ -93,10 +214,10 @@ def config_flags(config: Any) -> list[str]:
     Fields are texts, numbers, paths, truth values, or tuples of these.
     """
     found: list[str] = []
-    for field in fields(config):
-        value = getattr(config, field.name)
-        flag = "--" + field.name.replace("_", "-")
-        if value == field.default:
+    for each in fields(config):
+        value = getattr(config, each.name)
+        flag = "--" + each.name.replace("_", "-")
+        if value == each.default:
             continue
         if isinstance(value, bool):
             found.append(flag if value else f"--no-{flag.removeprefix('--')}")

@@ -1,4 +1,4 @@
-"""The whole way, from images to an answer to look at: which stages, in which order, shown as one.
+"""The order of the stages: the one place that knows it.
 
 Every stage is called as its own command would be, and its manifest names that command: what is up
 to date is skipped, a killed run goes on, and each artefact can be made again alone.
@@ -6,29 +6,33 @@ to date is skipped, a killed run goes on, and each artefact can be made again al
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from imclust.cli.parser import run_stage
 from imclust.cli.progress_display import Display, Part
+from imclust.cli.run_paths import RunPaths
+from imclust.core.checks import cluster_count
 from imclust.core.errors import input_error
 from imclust.core.manifest import MANIFEST, read_manifest
 from imclust.core.records import feature_folders
 
 LAYERED = ("--pool", "mean_std", "--layers", "4")  # several layers for `auto` to choose from
-LONGEST = 80  # characters of a data set's name
 # Seconds on 2 cores, as a + b * images: a first guess, corrected by the pace that is measured.
 COST = {
     "index": (1.0, 0.002),
+    "plan": (20.0, 0.0),
+    "start": (30.0, 0.02),
     "encoder": (8.0, 0.0),
+    "training": (30.0, 0.02),
     "latents": (4.0, 0.006),
     "pixels": (1.0, 0.003),
     "clusters": (15.0, 0.025),
     "map": (4.0, 0.006),
+    "fine-tuning": (20.0, 0.1),
+    "validation": (5.0, 0.004),
     "scores": (2.0, 0.004),
     "submission": (0.2, 0.0),
     "report": (6.0, 0.005),
@@ -36,95 +40,75 @@ COST = {
     "new latents": (6.0, 0.01),
     "new clusters": (3.0, 0.001),
 }
-BARS = {"index": "inspect", "encoder": "train", "latents": "encode", "map": "t-SNE"}
-ENCODERS = ("timm", "conv-ae", "text")
-Encoder = Literal["timm", "conv-ae", "text"]
+BARS = {
+    "index": "inspect",
+    "encoder": "train",
+    "training": "train",
+    "start": "train",
+    "latents": "encode",
+    "map": "t-SNE",
+}
+HOMEWORK = "homework"
+Command = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Step:
     """Stages that the user sees as one.
 
-    Args:
-        title: what the user reads, of `COST`. commands: words of each stage's command.
+    Parameters
+    ----------
+    title : str
+        What the user reads, of `COST`.
+    commands : tuple of tuple of str
+        Words of each stage's command.
     """
 
     title: str
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True)
-class RunPaths:
-    """Where a run's artefacts lie, as `run_baseline.sh` has them.
+class Predictor:
+    """How latents become clusters.
 
-    Args:
-        top: the folder of data/ and submissions/. name: of the data set. run: of the run.
-        encoder: which one makes the latents. seed: of every random choice.
+    Parameters
+    ----------
+    name : str
+        A clusterer, or `homework`: KernelPCA, t-SNE, MiniBatchKMeans.
+    recipe : str
+        Of the homework's.
+    count : tuple of str
+        Flags of `cluster` that say K, if any do.
+    flags : tuple of str
+        Further flags of `cluster`.
+    method_flags : tuple of str
+        Flags of the clusterer itself.
     """
 
-    top: Path
     name: str
-    run: str
-    encoder: Encoder
-    seed: int
-
-    @property
-    def raw(self) -> Path:
-        """Index and labels."""
-        return self.top / "data" / "raw" / self.name
-
-    @property
-    def runs(self) -> Path:
-        """All runs on these images."""
-        return self.top / "data" / "runs" / self.name
-
-    @property
-    def folder(self) -> Path:
-        """This run."""
-        return self.runs / self.run
-
-    @property
-    def clusters(self) -> Path:
-        """The `assignment`."""
-        return self.folder / "clusters"
-
-    @property
-    def submission(self) -> Path:
-        """What goes to a leaderboard."""
-        return self.top / "submissions" / self.name / self.run
-
-    @property
-    def report(self) -> Path:
-        """The page to look at."""
-        return self.folder / "report" / "report.html"
-
-    def encoded(self) -> Path:
-        """Weights and latents; learned from these images they are the run's own."""
-        if self.encoder == "conv-ae":
-            return self.folder
-        own = "_".join(LAYERED) if self.encoder == "timm" else ""
-        return self.runs / (self.encoder + own)
-
-
-def data_set_name(kind: str, data: Path, top: Path) -> str:
-    """`folder-photos` for a folder photos; with a digest of the path where that name is taken by
-    another folder, or is too long."""
-    stem = data.name.rsplit(".", 1)[0] if data.is_file() else data.name
-    name = f"{kind}-{stem or 'root'}"
-    there = top / "data" / "raw" / name / "index" / MANIFEST
-    taken = there.is_file() and read_manifest(there.parent)["config"].get("data_dir") != str(data)
-    if not taken and len(name.encode()) <= LONGEST:
-        return name
-    short = name.encode()[: LONGEST - 9].decode(errors="ignore")
-    return f"{short}-{hashlib.sha256(str(data).encode()).hexdigest()[:8]}"
+    recipe: str = "fast"
+    count: Command = ()
+    flags: Command = ()
+    method_flags: Command = ()
 
 
 def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict[str, float]:
-    """Do the steps, shown as one run; returns the seconds that each took, 0 if up to date.
+    """Do the steps, shown as one run.
 
-    Args:
-        steps: in order; each may be made when those before it are done.
-        titles: of all of them, to show from the beginning. images: about how many there are.
+    Parameters
+    ----------
+    steps : iterable of Step
+        In order; each may be made when those before it are done.
+    titles : iterable of str
+        Of all of them, to show from the beginning; one that turns out later is added.
+    images : int
+        About how many there are.
+
+    Returns
+    -------
+    dict of str to float
+        Title -> seconds that the step took, 0 if it was up to date.
     """
     parts = [Part(t, COST[t][0] + COST[t][1] * images, BARS.get(t, "")) for t in titles]
     with Display(parts) as display:
@@ -138,102 +122,229 @@ def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict
     return {part.title: part.took * (part.state == "done") for part in parts}
 
 
-def _written(step: Step) -> list[int]:
-    """When the step's artefacts were made; 0 for those that are not."""
+def _written(step: Step) -> list[tuple[str, int]]:
+    """When the step's artefacts were made, those of stages that write several included."""
     outs = [Path(words[words.index("--out") + 1]) for words in step.commands]
-    manifests = [path for out in outs for path in (out / MANIFEST, out / "index" / MANIFEST)]
-    return [path.stat().st_mtime_ns if path.is_file() else 0 for path in manifests]
+    found = [path for out in outs for path in (out / MANIFEST, *out.glob(f"*/{MANIFEST}"))]
+    return [(str(path), path.stat().st_mtime_ns) for path in found if path.is_file()]
 
 
-def index_step(to: Path, source: list[str], flags: Iterable[str], title: str = "index") -> Step:
+def index_step(to: Path, source: Iterable[str], flags: Iterable[str], title: str = "index") -> Step:
     """Find the images and look at each.
 
-    Args:
-        to: folder of the data set. source: the challenge and its flags. flags: of `download`.
+    Parameters
+    ----------
+    to : Path
+        Folder of the data set.
+    source : iterable of str
+        The challenge and its flags.
+    flags : iterable of str
+        Of `download`.
     """
     return Step(title, (("download", "--out", str(to), *flags, *source),))
 
 
-def learn_steps(
-    at: RunPaths, n_clusters: str | None, budget: str, corrections: Iterable[Path] = ()
-) -> Iterator[Step]:
-    """From the index to clusters, and a map of them to look at.
+def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *more: str) -> Command:
+    """Words of `train`; `more` are its own flags, `flags` the encoder's."""
+    return ("train", "--index", str(index), "--out", str(out), *more, method, *flags)
 
-    Args:
-        n_clusters: a number, `auto`, or None for what the challenge says.
-        budget: of `auto`. corrections: files saved from the page, in order.
+
+def encode_command(index: Path, weights: Path, out: Path) -> Command:
+    """Words of `encode`."""
+    return ("encode", "--index", str(index), "--weights", str(weights), "--out", str(out))
+
+
+def encode_steps(at: RunPaths, flags: Iterable[str], *more: str) -> Iterator[Step]:
+    """The run's encoder, and every image through it.
+
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    flags : iterable of str
+        Of the encoder.
+    *more : str
+        Flags of `train`.
     """
-    index, encoded, seed = str(at.raw / "index"), at.encoded(), ("--seed", str(at.seed))
-    flags = {"timm": LAYERED, "conv-ae": ("--recipe", "fast"), "text": ()}[at.encoder]
-    learned = seed if encoded == at.folder else ()
-    weights, latents = str(encoded / "weights"), str(encoded / "latents")
-    train = ("train", "--index", index, "--out", weights, *learned, at.encoder, *flags)
-    yield Step("encoder", (train,))
-    encode = ("encode", "--index", index, "--weights", weights, "--out", latents)
-    yield Step("latents", (encode,))
-    spaces = [latents]
-    if at.encoder != "text":  # plain pixels beside them: nothing to learn, and fast
-        plain = at.runs / "pixels"
-        weights = str(plain / "weights")
-        train = ("train", "--index", index, "--out", weights, "pixels")
-        spaces.append(str(plain / "latents"))
-        encode = ("encode", "--index", index, "--weights", weights, "--out", spaces[-1])
-        yield Step("pixels", (train, encode))
-    count = ("--n-clusters", n_clusters) if n_clusters else ()
-    said = [str(path) for path in corrections]
-    count = (*count, "--corrections", *said) if said else count
-    fit = ("--split", "train", *seed)
-    out = ("--index", index, "--out", str(at.clusters), *fit, *count)
-    yield Step("clusters", (("cluster", "--features", *spaces, *out, "auto", "--budget", budget),))
-    pca, tsne = str(at.folder / "pca"), str(at.folder / "tsne")
-    to_pca = ("reduce", "--features", latents, "--out", pca, *fit, "pca", "--components", "50")
-    yield Step("map", (to_pca, ("reduce", "--features", pca, "--out", tsne, *fit, "tsne")))
+    weights = at.encoded / "weights"
+    learns = at.encoded == at.reduced
+    seed = ("--seed", str(at.seed)) if learns else ()
+    train = train_command(at.index, weights, at.encoder, flags, *more, *seed)
+    yield Step("training" if learns else "encoder", (train,))
+    yield Step("latents", (encode_command(at.index, weights, at.encoded / "latents"),))
 
 
-def look_steps(at: RunPaths, submit: Iterable[str] | None) -> Iterator[Step]:
+def pixel_step(at: RunPaths) -> Step:
+    """Plain pixels as a second space: nothing to learn, and fast."""
+    home = at.runs / "pixels"
+    train = train_command(at.index, home / "weights", "pixels", ())
+    return Step("pixels", (train, encode_command(at.index, home / "weights", home / "latents")))
+
+
+def cluster_steps(
+    at: RunPaths, how: Predictor, spaces: Iterable[Path], split: str = "train"
+) -> Iterator[Step]:
+    """From latents to clusters, and a map of them to look at.
+
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    how : Predictor
+        What clusters.
+    spaces : iterable of Path
+        The latents; only the first, unless the clusterer is `auto`.
+    split : str
+        `train`, or `val` for validation images on their own: then it is one step.
+    """
+    spaces = list(spaces)
+    prefix = "" if split == "train" else f"{split}-"
+    fit = ("--split", split, "--seed", str(at.seed))
+    small = at.reduced / f"{prefix}{'kernel-pca' if how.name == HOMEWORK else 'pca'}"
+    flat = embedding(at, how, split)
+
+    def reduce(source: Path, out: Path, *method: str) -> Command:
+        return ("reduce", "--features", str(source), "--out", str(out), *fit, *method)
+
+    def cluster(sources: list[Path], *method: str) -> Command:
+        features = ("--features", *map(str, sources), "--index", str(at.index))
+        out = ("--out", str(at.folder / f"{prefix}clusters"))
+        return ("cluster", *features, *out, *fit, *how.count, *how.flags, *method)
+
+    if how.name == HOMEWORK:
+        recipe = ("--recipe", how.recipe)
+        found: tuple[Command, ...] = (
+            reduce(spaces[0], small, "kernel-pca", *recipe),
+            reduce(small, flat, "tsne", *recipe),
+            cluster([flat], "minibatch-kmeans", *recipe, *how.method_flags),
+        )
+        drawn: tuple[Command, ...] = ()
+    else:
+        sources = spaces if how.name == "auto" else spaces[:1]
+        found = (cluster(sources, how.name, *how.method_flags),)
+        drawn = (reduce(spaces[0], small, "pca"), reduce(small, flat, "tsne"))
+    if prefix:
+        yield Step("validation", (*found, *drawn))
+        return
+    yield Step("clusters", found)
+    if drawn:
+        yield Step("map", drawn)
+
+
+def embedding(at: RunPaths, how: Predictor, split: str = "train") -> Path:
+    """The two-dimensional space to draw, which the homework's predictor clusters, too."""
+    prefix = "" if split == "train" else f"{split}-"
+    return at.reduced / f"{prefix}{'tsne' if how.name == HOMEWORK else 'map'}"
+
+
+def result_steps(
+    at: RunPaths, how: Predictor, latents: Path, *, assignment: Path | None = None,
+    weights: Path | None = None, validation: bool = False, submit: Iterable[str] | None = None,
+) -> Iterator[Step]:  # fmt: skip
     """From clusters to numbers, a submission where one is wanted, and the page.
 
-    Args:
-        submit: further flags of `submit`; None for no submission.
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    how : Predictor
+        What clustered.
+    latents : Path
+        The space that the silhouette is taken in, beside the map.
+    assignment : Path, optional
+        The answer, unless it is the run's clusters.
+    weights : Path, optional
+        Whose checkpoints are measured, too.
+    validation : bool
+        Whether validation images were clustered on their own.
+    submit : iterable of str, optional
+        Further flags of `submit`; None for no submission.
     """
-    index, labels, scores = (str(at.raw / "index"), str(at.raw / "labels"), at.folder / "scores")
-    answer = ("--assignment", str(at.clusters))
-    spaces = ("--spaces", str(at.encoded() / "latents"), str(at.folder / "tsne"))
-    score = ("score", *answer, "--index", index, "--labels", labels)
-    yield Step("scores", ((*score, "--out", str(scores), *spaces),))
+    labels, scores = str(at.raw / "labels"), str(at.folder / "scores")
+    answer: Command = ("--assignment", str(assignment or at.clusters))
+    index = ("--index", str(at.index))
+    measured: Command = ("--weights", str(weights)) if weights else ()
+    drawn: Command = ("--embedding", str(embedding(at, how)))
+    if validation:
+        measured += ("--val-assignment", str(at.folder / "val-clusters"))
+        drawn += ("--val-embedding", str(embedding(at, how, "val")))
+    spaces = ("--spaces", str(latents), str(embedding(at, how)))
+    out = ("--out", scores)
+    yield Step(
+        "scores", (("score", *answer, *index, "--labels", labels, *measured, *out, *spaces),)
+    )
     if submit is not None:
-        ledger = str(at.top / "submissions" / "log.csv")
-        handed = ("--log", ledger, "--scores", str(scores), *submit)
-        out = ("--index", index, "--out", str(at.submission))
-        yield Step("submission", (("submit", *answer, *out, *handed),))
+        handed = ("--log", str(at.ledger), "--scores", scores, *submit)
+        out = ("--out", str(at.submission))
+        yield Step("submission", (("submit", *answer, *index, *out, *handed),))
         answer = ("--submission", str(at.submission))
-    drawn = ("--embedding", str(at.folder / "tsne"), "--out", str(at.folder / "report"))
-    page = ("report", *answer, "--scores", str(scores), "--labels", labels, *drawn)
-    yield Step("report", (page,))
+    out = ("--out", str(at.folder / "report"))
+    yield Step(
+        "report", (("report", *answer, "--scores", scores, "--labels", labels, *drawn, *out),)
+    )
+
+
+def best_steps(
+    at: RunPaths, how: Predictor, flags: Iterable[str], submit: Iterable[str] | None
+) -> Iterator[Step]:
+    """From the index to the page by the encoder and clusterer that do best without labels.
+
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    how : Predictor
+        What clusters.
+    flags : iterable of str
+        Of the encoder.
+    submit : iterable of str, optional
+        Further flags of `submit`; None for no submission.
+    """
+    yield from encode_steps(at, flags)
+    latents = at.encoded / "latents"
+    spaces = [latents]
+    if at.encoder != "text":
+        yield pixel_step(at)
+        spaces.append(at.runs / "pixels" / "latents")
+    yield from cluster_steps(at, how, spaces)
+    yield from result_steps(at, how, latents, submit=submit)
 
 
 def predict_steps(at: RunPaths, raw: Path, out: Path) -> Iterator[Step]:
     """Images of the index in `raw` into the clusters that are there; everything goes to `out`."""
-    index = str(raw / "index")
+    index = raw / "index"
     encode, spaces = [], []
     for number, features in enumerate(feature_folders(at.clusters), 1):
         weights = os.path.normpath(features / read_manifest(features)["inputs_at"]["weights"])
         spaces.append(str(out / f"latents-{number}"))
-        encode.append(("encode", "--index", index, "--weights", weights, "--out", spaces[-1]))
+        encode.append(encode_command(index, Path(weights), Path(spaces[-1])))
     yield Step("new latents", tuple(encode))
-    predict = ("predict", "--assignment", str(at.clusters), "--index", index, "--features", *spaces)
-    yield Step("new clusters", ((*predict, "--out", str(out / "clusters")),))
+    known = ("--assignment", str(at.clusters), "--index", str(index), "--features", *spaces)
+    yield Step("new clusters", (("predict", *known, "--out", str(out / "clusters")),))
 
 
-def enough_to_vote(index: Path, do: str) -> None:
-    """Refuse a vote on K before any work where images are too few for it.
+def check_count(index: Path, n_clusters: object) -> None:
+    """Refuse a K that the images of an index are too few for, before anything is learned.
 
-    Raises:
-        Refusal: they are; `do` says what to do.
+    Parameters
+    ----------
+    index : Path
+        The `index` artefact.
+    n_clusters : int or 'auto' or None
+        K as it was given; None is the challenge's own.
+
+    Raises
+    ------
+    InputError
+        There are too few images for it, or for a vote on it.
     """
     from imclust.clustering.n_clusters import LEAST
     from imclust.data.images import load_index
 
     n = sum(row.split == "train" and not row.problem for row in load_index(index))
-    if n < LEAST:
+    k = n_clusters or read_manifest(index, "index")["n_clusters"]
+    if isinstance(k, int):
+        cluster_count(k, n)
+    if k == "auto" and n < LEAST:
+        do = "say how many clusters there are: K=<n> (--n-clusters)"
         raise input_error("the number of images to tell K from", f"at least {LEAST}", n, do)

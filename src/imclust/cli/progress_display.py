@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -136,7 +137,10 @@ class Display:
         Args:
             quiet: keep the lines that it says to itself.
         """
-        part = next(p for p in self.parts if p.title == title)
+        part = next((p for p in self.parts if p.title == title), None)
+        if part is None:  # it turned out on the way
+            part = Part(title, 0.0)
+            self.parts.append(part)
         part.state, self._start, self._count, self._quiet = "at work", time.monotonic(), None, quiet
         self._told = self._start
         idle = False
@@ -145,12 +149,36 @@ class Display:
             nonlocal idle
             idle = True
 
-        with shown_by(self._bar, self._hear):
+        with self._heartbeat(title), shown_by(self._bar, self._hear):
             yield nothing
         part.took = time.monotonic() - self._start
         part.state = "up to date" if idle else "done"
         if self._live is None:
             self._line(f"{title}: {'up to date' if idle else format_duration(part.took)}")
+
+    @contextmanager
+    def _heartbeat(self, title: str) -> Iterator[None]:
+        """Off a terminal, a line every `EVERY` seconds for as long as the block is at work."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(max(0.05, self._told + EVERY - time.monotonic())):
+                if time.monotonic() - self._told >= EVERY:
+                    self._told = time.monotonic()
+                    at = self._count.text() if self._count is not None else "at work"
+                    spent = format_duration(time.monotonic() - self._start)
+                    self._line(f"{title}: {spent}, {at}")
+
+        if self._live is not None:
+            yield
+            return
+        watch = threading.Thread(target=beat, daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
 
     def _hear(self, text: str) -> None:
         if not self._quiet and not text.endswith("is up to date"):
@@ -184,9 +212,6 @@ class Display:
 
     def _at(self, count: Count) -> None:
         self._count = count
-        if self._live is None and time.monotonic() - self._told > EVERY:
-            self._told = time.monotonic()
-            self._line(count.text())
 
     def _drawn(self) -> RenderableType:
         """The list, as rich draws it."""

@@ -5,32 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
-from imclust.cli.parser import config_flags
+from imclust.cli.parser import config_flags, parse_stage
 from imclust.cli.pipeline import (
-    Encoder,
-    RunPaths,
+    LAYERED,
+    Predictor,
     Step,
-    data_set_name,
-    enough_to_vote,
+    best_steps,
+    check_count,
     index_step,
-    learn_steps,
-    look_steps,
     run_steps,
 )
 from imclust.cli.progress_display import format_duration
+from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import home_of
-from imclust.core.checks import seconds
+from imclust.core.checks import given_count, seconds, valid_seed
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 
-if TYPE_CHECKING:
-    Method = Any
-else:
-    Method = CHALLENGES.union()
-
+BUDGET = "60s"
 ROWS = 3000  # images that are expected of a challenge, before its index is there
 
 
@@ -43,13 +38,13 @@ class Run:
     a transformer for texts), and the head `auto`.
     """
 
-    challenge: Method
+    challenge: Annotated[Any, CHALLENGES]
     """Which challenge, with its own flags."""
     n_clusters: int | Literal["auto"] | None = None
     """K; unless given what the challenge says, or else `auto`, a vote on it."""
     seed: int = 0
     """Random choices."""
-    budget: str = "60s"
+    budget: str = BUDGET
     """Time for trying heads, as in 90s or 2m."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; their rows get the largest cluster."""
@@ -60,19 +55,23 @@ class Run:
 
     def __post_init__(self) -> None:
         seconds(self.budget)
+        given_count(self.n_clusters)
+        valid_seed(self.seed)
 
 
 def run(cfg: Run) -> None:
     """Run the command and say where its results are."""
     entry = CHALLENGES.for_config(cfg.challenge)
-    name = cfg.name or _name(cfg, entry.name)
-    encoder: Encoder = "conv-ae" if home_of(cfg.challenge).track == "scratch" else "timm"
-    encoder = "text" if entry.name == "texts" else encoder
-    count = "" if cfg.n_clusters is None else f"k{cfg.n_clusters}-".replace("kauto", "auto")
-    at = RunPaths(cfg.workspace, name, f"{encoder}-auto-{count}seed{cfg.seed}", encoder, cfg.seed)
-    pixels = [] if encoder == "text" else ["pixels"]
-    titles = ["index", "encoder", "latents", *pixels, "clusters", "map"]
-    took = run_steps(_steps(cfg, entry.name, at), [*titles, "scores", "submission", "report"], ROWS)
+    at = _places(cfg, entry.name)
+    check_writable(cfg.workspace)
+    if hasattr(cfg.challenge, "sources"):
+        cfg.challenge.sources()  # refuses what is not there
+    planned = list(_steps(cfg, entry.name, at, guess=True))
+    for step in planned:
+        for command in step.commands:
+            parse_stage(command)
+    titles = [step.title for step in planned]
+    took = run_steps(_steps(cfg, entry.name, at), titles, ROWS)
     doc = read_manifest(at.clusters)
     say("")
     say(f"K = {doc['n_clusters']}, sizes {' '.join(map(str, doc['sizes']))}")
@@ -85,27 +84,27 @@ def run(cfg: Run) -> None:
     say(f"look at it: python -m webbrowser -t {at.report.resolve().as_uri()}")
 
 
-def _steps(cfg: Run, challenge: str, at: RunPaths) -> Iterator[Step]:
-    flags = ["--set-aside-corrupt"] if cfg.set_aside_corrupt else []
-    if isinstance(cfg.n_clusters, int):
-        flags += ["--n-clusters", str(cfg.n_clusters)]
-    yield index_step(at.raw, [challenge, *config_flags(cfg.challenge)], flags)
-    index = at.raw / "index"
-    own = read_manifest(index)["n_clusters"]
-    k = cfg.n_clusters or (None if own else "auto")
-    if k == "auto":
-        enough_to_vote(index, "say how many clusters there are: --n-clusters K")
-    yield from learn_steps(at, None if k is None else str(k), cfg.budget)
-    yield from look_steps(at, [])
-
-
-def _name(cfg: Run, challenge: str) -> str:
-    """Of the challenge, its data or its board, as `run_baseline.sh` has it."""
+def _places(cfg: Run, challenge: str) -> RunPaths:
+    encoder = "conv-ae" if home_of(cfg.challenge).track == "scratch" else "timm"
+    encoder = "text" if challenge == "texts" else encoder
     data = getattr(cfg.challenge, "data_dir", None)
     board = getattr(cfg.challenge, "board", None)
-    if data is not None:
-        return data_set_name(challenge, data, cfg.workspace)
-    if board is not None:
-        plain = str(board).removeprefix("https://")
-        return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in plain)
-    return challenge
+    name = cfg.name or data_set_name(challenge, cfg.workspace, data, board)
+    changed = [] if cfg.budget == BUDGET else ["--budget", cfg.budget]
+    run = run_name(encoder, "auto", cfg.n_clusters, cfg.seed, flags=changed)
+    words = LAYERED if encoder == "timm" else ()
+    return RunPaths(cfg.workspace, name, run, encoder, cfg.seed, words)
+
+
+def _steps(cfg: Run, challenge: str, at: RunPaths, *, guess: bool = False) -> Iterator[Step]:
+    """The steps; with `guess`, before anything is there."""
+    flags = ["--set-aside-corrupt"] if cfg.set_aside_corrupt else []
+    yield index_step(at.raw, [challenge, *config_flags(cfg.challenge)], flags)
+    k = cfg.n_clusters
+    if not guess:
+        own = read_manifest(at.index)["n_clusters"]
+        k = k or (None if own else "auto")
+        check_count(at.index, k)
+    count = () if k is None else ("--n-clusters", str(k))
+    how = Predictor("auto", count=count, method_flags=("--budget", cfg.budget))
+    yield from best_steps(at, how, at.encoder_words, [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import file_digest
 from imclust.core.records import read_pairs
+
+OptionalPath = Optional[Path]  # noqa: UP045  (tyro reads this faster, see cli/parser.py)
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class PriorFlags:
     row_order: RowOrder = "ignore"
     """Use the order of the rows: K contiguous `segments`, or `smooth` the probabilities along it.
     Never where files were sorted by label."""
-    must_link: Path | None = None
+    must_link: OptionalPath = None
     """CSV with columns a,b: ids of images that share a cluster."""
-    cannot_link: Path | None = None
+    cannot_link: OptionalPath = None
     """CSV with columns a,b: ids of images that do not."""
-    anchors: Path | None = None
+    anchors: OptionalPath = None
     """CSV with columns id,label of a few images: say which cluster gets which number (numbers stay,
     names are sorted), and nothing else."""
 

@@ -7,9 +7,7 @@ processes nor a kill lose a row. A log that was damaged or edited out of shape i
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 import math
 import os
 import re
@@ -22,12 +20,10 @@ from typing import Any
 from imclust.core.errors import InputError, input_error, masked
 from imclust.core.files import replaced_file
 from imclust.core.locks import wait_lock
-from imclust.core.manifest import artifact_file, file_digest, lineage, read_manifest
 
 LOG = Path("submissions/log.csv")
 STATES = ("written", "sending", "sent", "scored", "failed", "unknown")
 NUMBERS = ("label_free", "validation", "public", "private", "rank")
-HERE_ONLY = ("sources", "weights_stat")  # times and places of files: no settings
 Key = tuple[str, str, str, str, str, str]
 
 
@@ -40,9 +36,11 @@ class Row:
         submission: folder of the artefact, as seen from the log's folder where both lie together.
         file: name of the file. sha256: its digest.
         config: digest of the settings of everything that the file was made from.
+        encoder, head: their names and flags. k: number of clusters.
         git: commit that wrote it. track: `scratch` or `open`.
         label_free: accuracy as estimated without labels, else agreement between seeds.
-        validation: accuracy against the labels that are at hand.
+        validation: accuracy of this very file against the labels that are at hand; where its
+            labels are other names than those, of the grouping under the best naming.
         state: one of `STATES`. board: where it was sent to, SERVICE:CHALLENGE.
         ref: the service's number of it. public, private, rank: what the service says.
         written, sent, scored: when, in UTC.
@@ -55,6 +53,9 @@ class Row:
     file: str = ""
     sha256: str = ""
     config: str = ""
+    encoder: str = ""
+    head: str = ""
+    k: str = ""
     git: str = ""
     track: str = ""
     label_free: str = ""
@@ -188,63 +189,9 @@ def change(path: Path, key: Key, **values: str) -> Row:
         return rows[at]
 
 
-def rows_of(submission: Path, log: Path, scores: Path | None = None) -> list[Row]:
-    """Rows of the files of a `submission` artefact, as they are before anything is sent.
-
-    Args:
-        submission: its folder. log: the log that the rows are for.
-        scores: the `scores` artefact of the same assignment, if there is one.
-
-    Raises:
-        Refusal: no submission, or scores of another assignment.
-    """
-    doc = read_manifest(submission, "submission")
-    index = read_manifest(submission / doc["inputs_at"]["index"], "index")
-    assignment = read_manifest(submission / doc["inputs_at"]["assignment"], "assignment")
-    free, validation = _scores(assignment, doc, scores)
-    row = Row(
-        challenge=index["challenge"],
-        run=submission.resolve().name,
-        submission=place_of(submission, log),
-        config=_config_of(submission),
-        git=doc["git"] or "",
-        track=doc["track"],
-        label_free=free,
-        validation=validation,
-        written=doc["written"],
-    )
-    files = sorted(name for name in doc["files"] if name.endswith(".csv"))
-    return [replace(row, file=n, sha256=file_digest(submission / n)) for n in files]
-
-
-def place_of(submission: Path, log: Path) -> str:
-    """A folder as the log names it: from the log's own folder where both lie in one workspace."""
-    there, home = submission.resolve(), log.resolve().parent
-    if there.is_relative_to(home.parent) and home.parent != Path(home.anchor):
-        return Path(os.path.relpath(there, home)).as_posix()
-    return str(there)
-
-
 def folder_of(row: Row, log: Path) -> Path:
     """Where the submission of a row lies, as seen from here."""
     return Path(os.path.normpath(log.parent / row.submission))
-
-
-def config_digest(made: dict[Path, dict[str, Any]]) -> str:
-    """Digest of the settings of a whole lineage, whatever the times and places of its files."""
-    configs = [
-        [doc["kind"], {k: v for k, v in doc["config"].items() if k not in HERE_ONLY}]
-        for doc in made.values()
-    ]
-    return hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _config_of(submission: Path) -> str:
-    """`config_digest` of a submission; "" when something it was made from has been deleted."""
-    try:
-        return config_digest(lineage(submission))
-    except InputError:
-        return ""
 
 
 def best(rows: list[Row]) -> list[Row]:
@@ -275,32 +222,6 @@ def gains(rows: list[Row]) -> dict[Key, float]:
 
 
 def as_text(value: float | None) -> str:
-    """A number for the table; "" for None, and for what is no number to compare."""
-    return "" if value is None or not math.isfinite(value) else str(value)
-
-
-def _scores(
-    assignment: dict[str, Any], submission: dict[str, Any], scores: Path | None
-) -> tuple[str, str]:
-    """Label-free and validation score as text; `assignment`, `submission`: manifests."""
-    free = assignment.get("estimated_accuracy", assignment.get("stability"))
-    if scores is None:
-        return as_text(free), ""
-    of = read_manifest(scores, "scores")["inputs"]["assignment"]
-    if of != submission["inputs"]["assignment"]:
-        got = "those of another assignment"
-        raise input_error(str(scores), "scores of the submission", got, "run score again")
-    doc = json.loads(artifact_file(scores, "scores.json").read_text())
-    if free is None:
-        free = doc["label_free"].get("stability")
-    known, train = doc["val_through"], doc["train"]
-    if known is None and train and train["n"] == sum(doc["label_free"]["sizes"]):
-        known = train
-    name = "accuracy" if known and "accuracy" in known else "hungarian"
-    return as_text(free), as_text(known and known[name])
-
-
-def asas_text(value: float | None) -> str:
     """A number for the table; "" for None, and for what is no number to compare."""
     return "" if value is None or not math.isfinite(value) else str(value)
 

@@ -41,7 +41,15 @@ NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {
     *("--index", "--weights", "--init-weights", "--features", "--assignment", "--published"),
-    *("--data-dir", "--must-link", "--cannot-link", "--anchors", "--corrections"),
+    *(
+        "--n-clusters-from",
+        "--data-dir",
+        "--sample",
+        "--must-link",
+        "--cannot-link",
+        "--anchors",
+        "--corrections",
+    ),
 }
 EITHER = "--known"  # a file, or the labels themselves
 MANY = {"--features", "--corrections"}  # flags of several values
@@ -66,7 +74,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """`train data/runs/photos/fast-seed0/weights`."""
+        """`train data/runs/photos/conv-ae-seed0/weights`."""
         return f"{self.argv[0]} {self.outputs[0]}"
 
     def words(self, work: Path | str, user: str = "") -> list[str]:

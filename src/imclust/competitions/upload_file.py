@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imclust.competitions import ledger
 from imclust.competitions.ledger import Row
+from imclust.competitions.ledger_rows import rows_of
 from imclust.competitions.submission_check import checked_file, contents, rejected
 from imclust.core.errors import input_error
 from imclust.core.manifest import file_digest, read_manifest
@@ -73,7 +73,7 @@ def read_upload(
         got = "another one" if path.is_file() else "none"
         raise input_error(str(path), "as `submit` wrote it", got, "run submit --force")
     index = index or source / doc["inputs_at"]["index"]
-    rows = {r.file: r for r in ledger.rows_of(source, log)}
+    rows = {r.file: r for r in rows_of(source, log)}
     run = source.resolve().name + (" inverted" if invert else "")
     return _made(path, digest, index, note or run, rows[name], doc["config"]["header"])
 

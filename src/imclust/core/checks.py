@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,51 @@ def cluster_count(n_clusters: int, n_rows: int) -> None:
         )
 
 
+def valid_seed(seed: Any) -> None:
+    """Refuse a seed that not every generator takes: NumPy's and scikit-learn's have 32 bits.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**32 - 1.
+
+    Raises
+    ------
+    InputError
+        It is no whole number, or outside of that range.
+
+    Examples
+    --------
+    >>> valid_seed(7)
+    """
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**32:
+        allowed = f"a whole number from 0 to {2**32 - 1}"
+        raise input_error("the seed (SEED, --seed)", allowed, repr(seed), "choose another")
+
+
+def given_count(n_clusters: Any) -> None:
+    """Refuse a K that no data could have; None and `auto` are left to whoever decides.
+
+    Parameters
+    ----------
+    n_clusters : int or 'auto' or None
+        As it was given.
+
+    Raises
+    ------
+    InputError
+        It is less than 2.
+
+    Examples
+    --------
+    >>> given_count("auto")
+    """
+    if n_clusters is not None and n_clusters != "auto" and n_clusters < 2:
+        allowed, do = "at least 2, or auto", "choose another number"
+        raise input_error("the number of clusters K (--n-clusters)", allowed, n_clusters, do)
+
+
 def distinct_rows(spaces: Sequence[np.ndarray]) -> np.ndarray:
     """Number of the first row that equals each row in every space: (n,) int64.
 
@@ -103,16 +149,13 @@ def disk_space(folder: Path, needed: int) -> None:
 
 
 def seconds(text: str) -> float:
-    """`90s`, `1.5m`, `1h` or a bare number -> seconds.
+    """`90s`, `1.5m`, `5 s`, `1h` or a bare number -> seconds.
 
     Raises:
         Refusal: anything else.
     """
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in "smh" else (text, "s")
-    try:
-        value = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
-    except (ValueError, KeyError):
-        value = math.nan
+    parts = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", text)
+    value = float(parts[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[parts[2]] if parts else math.nan
     if not 0 < value < math.inf:
         raise input_error("a budget", "a time such as 60s, 2m or 1h", repr(text), "write it so")
     return value

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from imclust.core.errors import InputError
 
 
 @contextmanager
 def wait_lock(path: Path) -> Iterator[None]:
     """Hold the lock file `path` for this process, after whoever holds it now."""
+    from filelock import FileLock
+
     with FileLock(path):
         yield
 
@@ -36,6 +36,8 @@ def try_lock(path: Path, what: str, do: str) -> Iterator[None]:
     InputError
         Another process holds it.
     """
+    from filelock import FileLock, Timeout  # 20 ms that no `--help` needs
+
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

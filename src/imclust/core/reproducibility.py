@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from imclust._version import __version__
+from imclust.core.errors import input_error
 
 if TYPE_CHECKING:
     import torch
@@ -27,26 +28,42 @@ BackendName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "float32"]
 
 
-@cache
 def environment() -> dict[str, Any]:
-    """Versions, commit and machine, for a manifest."""
+    """Versions, commit and machine, for a manifest.
+
+    The device is looked up every time: a process may record its first artefact before torch is
+    loaded, and only torch knows of a GPU.
+    """
+    return {
+        "versions": dict(_versions()),
+        "git": _git(),
+        "device": _device(),
+        "cpus": os.cpu_count(),
+        "variables": {name: os.environ.get(name) for name in VARIABLES},
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {"imclust": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
+    return versions
+
+
+def _device() -> str:
+    """The GPU's name where torch is loaded and has one, else `cpu`."""
     torch = sys.modules.get("torch")
     gpu = torch is not None and torch.cuda.is_available()
-    return {
-        "versions": versions,
-        "git": _git(),
-        "device": torch.cuda.get_device_name() if torch is not None and gpu else "cpu",
-        "cpus": os.cpu_count(),
-        "variables": {name: os.environ.get(name) for name in VARIABLES},
-    }
+    return torch.cuda.get_device_name() if torch is not None and gpu else "cpu"
 
 
+@cache
 def _git() -> str | None:
     """The commit of this source tree, `+` appended when it has changes; None outside of git."""
     here = Path(__file__).parent
@@ -62,13 +79,58 @@ def _git() -> str | None:
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") or None
 
 
+def check_device(wish: str) -> None:
+    """Refuse a device whose name says that nothing can be computed on it; loads no torch.
+
+    Parameters
+    ----------
+    wish : str
+        `auto`, `cpu`, `cuda`, `cuda:0`, `cuda:1`, ...
+
+    Raises
+    ------
+    InputError
+        It is another name.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", wish):
+        allowed = "one of auto, cpu, cuda, cuda:0, cuda:1, ..."
+        raise input_error("the device (--device)", allowed, repr(wish), "choose one of these")
+
+
 def pick_device(wish: str = "auto") -> str:
-    """`auto` -> `cuda` where there is one, else `cpu`; other names pass through."""
+    """The device to compute on.
+
+    Parameters
+    ----------
+    wish : str
+        `auto` is `cuda` where there is one, else `cpu`; other devices must be there.
+
+    Returns
+    -------
+    str
+        As torch calls it.
+
+    Raises
+    ------
+    InputError
+        No such device, or not on this machine.
+
+    Examples
+    --------
+    >>> pick_device("cpu")
+    'cpu'
+    """
     import torch
 
-    if wish != "auto":
-        return wish
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(wish)
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wish == "auto":
+        return "cuda" if there else "cpu"
+    if wish != "cpu" and int(wish.partition(":")[2] or 0) >= there:
+        names = ", ".join(["auto", "cpu", *(f"cuda:{i}" for i in range(there))])
+        allowed = f"one that this machine has ({names})"
+        raise input_error("the device (--device)", allowed, repr(wish), "choose one of these")
+    return wish
 
 
 def threads() -> int:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from imclust.core.errors import input_error
 from imclust.core.registry import Registry
 from imclust.encoders._base import Encoder, EncoderType
 
@@ -21,3 +22,43 @@ def method_modules(config: dict[str, Any]) -> tuple[str, ...]:
     entry, _ = ENCODERS.revive(config)
     mine = (entry.method.__module__,)
     return mine + (method_modules(config["base"]) if "base" in config else ())
+
+
+def lacking_weights(name: str) -> str:
+    """The weights file that an encoder needs and that is not at hand; empty for none.
+
+    Parameters
+    ----------
+    name : str
+        Of the encoder, which is taken with its default settings.
+    """
+    entry = ENCODERS[name]
+    refines = getattr(entry.method, "refines", False)
+    return "" if refines else entry.method(entry.config()).lacks()
+
+
+def first_at_hand(*names: str) -> str:
+    """The first of the encoders whose weights are at hand.
+
+    Parameters
+    ----------
+    *names : str
+        In the order in which they are wanted.
+
+    Raises
+    ------
+    InputError
+        None of them can start at once.
+
+    Examples
+    --------
+    >>> first_at_hand("pixels", "vgg16")
+    'pixels'
+    """
+    lacking = {name: lacking_weights(name) for name in names}
+    for name, file in lacking.items():
+        if not file:
+            return name
+    got = "; ".join(f"{name} lacks {file}" for name, file in lacking.items())
+    do = "put one of these files there"
+    raise input_error(f"weights of one of {', '.join(names)}", "at hand", got, do)

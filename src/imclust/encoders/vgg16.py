@@ -77,9 +77,9 @@ class VGG16(Encoder):
 
     def lacks(self) -> str:
         """The file that is not there yet, or nothing."""
-        from imclust.training.pretrained import cached
+        from imclust.training.weights_cache import cached_weights
 
-        path = self.cfg.weights or cached(URL)
+        path = self.cfg.weights or cached_weights(URL)
         return "" if path.is_file() else str(path)
 
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:

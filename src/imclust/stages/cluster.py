@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from imclust.clustering.uncorrected import (
     report_corrections,
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
-from imclust.core.checks import cluster_count, finite
+from imclust.core.checks import cluster_count, finite, given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import facts_of, read_manifest
@@ -44,11 +44,6 @@ from imclust.core.records import (
 )
 from imclust.data.nuisances import nuisances
 
-if TYPE_CHECKING:
-    Method = Any
-else:
-    Method = CLUSTERERS.union()
-
 STABILITY_SEEDS = 5
 
 
@@ -56,7 +51,7 @@ STABILITY_SEEDS = 5
 class Cluster:
     """Fit a clusterer on one split and give every other row its cluster through it."""
 
-    clusterer: Method
+    clusterer: Annotated[Any, CLUSTERERS]
     """Which clusterer, with its own flags."""
     features: tuple[Path, ...]
     """A `features` artefact, from `reduce` or `encode`; or several of the same ids, clustered
@@ -67,6 +62,8 @@ class Cluster:
     """Where the assignment goes: assignment.csv, probabilities.npy (N, K)."""
     n_clusters: int | Literal["auto"] | None = None
     """K, unless the challenge itself says it; `auto` lets several criteria vote on it."""
+    n_clusters_from: Path | None = None
+    """Instead: the `assignment` artefact whose K to take, such as one that voted on it."""
     split: str = "train"
     """Rows to fit on: `train` (the others are placed), or `val` (the others are dropped)."""
     seed: int = 0
@@ -79,10 +76,25 @@ class Cluster:
     force: bool = False
     """Do it again even if it is up to date."""
 
+    def __post_init__(self) -> None:
+        given_count(self.n_clusters)
+        valid_seed(self.seed)
+        if self.n_clusters is not None and self.n_clusters_from is not None:
+            do = "leave one out"
+            raise input_error("--n-clusters and --n-clusters-from", "one of them", "both", do)
+
+    def count(self) -> int | Literal["auto"] | None:
+        """K as it was given, as another assignment has it, or as the challenge says it."""
+        if self.n_clusters is not None:
+            return self.n_clusters
+        if self.n_clusters_from is not None:
+            return read_manifest(self.n_clusters_from, Assignment.kind)["n_clusters"]
+        return read_manifest(self.index, "index")["n_clusters"]
+
 
 def run(cfg: Cluster) -> None:
     """Run the stage."""
-    k = cfg.n_clusters or read_manifest(cfg.index, "index")["n_clusters"]
+    k = cfg.count()
     if k is None:
         raise input_error(
             "the number of clusters K",

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, home_of
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
-from imclust.core.checks import cluster_count
+from imclust.core.checks import cluster_count, given_count
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import write_csv
 from imclust.data.images import MOST_PIXELS, ImageRow, inspect, load_index, save_index
-
-if TYPE_CHECKING:
-    Method = Any
-else:
-    Method = CHALLENGES.union()
 
 
 @dataclass(frozen=True)
@@ -30,12 +25,13 @@ class Download:
     `<out>/published` (the labels that the task gives away for learning; most give none).
     """
 
-    challenge: Method
+    challenge: Annotated[Any, CHALLENGES]
     """Which challenge, with its own flags."""
     out: Path
     """Folder of the challenge, for example data/raw/photos."""
     n_clusters: int | None = None
-    """K, if you say it: checked here against the number of images, used by `cluster`."""
+    """K, if you say it: checked here against the number of images, used by `cluster` unless that
+    is told another."""
     max_pixels: int = MOST_PIXELS
     """Most pixels of an image that is decoded whole, width times height; larger ones count as
     unreadable. JPEGs are decoded smaller than they are and may have 400 million."""
@@ -43,6 +39,9 @@ class Download:
     """Go on without the images that cannot be read; the submission still holds their rows."""
     force: bool = False
     """Do it again even if it is up to date."""
+
+    def __post_init__(self) -> None:
+        given_count(self.n_clusters)
 
 
 def run(cfg: Download) -> None:
@@ -78,7 +77,7 @@ def run(cfg: Download) -> None:
             "content": challenge().content,
             "columns": challenge().columns,
             "sample": asdict(challenge().sample_format),
-            "n_clusters": challenge().n_clusters,
+            "n_clusters": cfg.n_clusters or challenge().n_clusters,
             "rules": home.track,
             "board": home.board,
             "pairs": len(challenge().pairs),
@@ -95,9 +94,9 @@ def run(cfg: Download) -> None:
         return {"rows": len(challenge().published)}
 
     again = cfg.force or _gone(cfg.out / "index")
-    make_artifact(
-        cfg.out / "index", ArtifactSpec("index", config, {}, modules), write_index, force=again
-    )
+    said = {} if cfg.n_clusters is None else {"n_clusters": cfg.n_clusters}
+    spec = ArtifactSpec("index", config | said, {}, modules)
+    make_artifact(cfg.out / "index", spec, write_index, force=again)
     make_artifact(
         cfg.out / "labels", ArtifactSpec("labels", config, {}, modules), write_labels, force=again
     )

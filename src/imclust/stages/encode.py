@@ -18,7 +18,7 @@ from imclust.core.files import replace_text
 from imclust.core.log import progress, say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import save_rows
-from imclust.core.reproducibility import BackendName, Precision
+from imclust.core.reproducibility import BackendName, Precision, check_device
 from imclust.data.images import ImageRow, load_index
 from imclust.data.loader import Preprocessing, pixel_batches
 from imclust.data.texts import read_texts
@@ -63,6 +63,7 @@ class Encode:
     """Do it again even if it is up to date."""
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         for name in ("batch", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:

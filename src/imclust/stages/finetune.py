@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from imclust.core.artifacts import ArtifactSpec, make_artifact
-from imclust.core.checks import cluster_count, disk_space
+from imclust.core.checks import cluster_count, disk_space, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Assignment, read_published, rows_of_ids
+from imclust.core.reproducibility import check_device
 from imclust.data.images import ImageRow, load_index
 from imclust.data.loader import Preprocessing, all_pixels, pixel_batches
 from imclust.encoders import method_modules, revive_encoder
@@ -77,6 +78,8 @@ class Finetune:
     """Do it again even if it is up to date."""
 
     def __post_init__(self) -> None:
+        valid_seed(self.seed)
+        check_device(self.device)
         if (self.published is None) == (self.assignment is None):
             got = "neither" if self.published is None else "both"
             do = "give one of them"
@@ -92,8 +95,10 @@ class Finetune:
                 raise input_error(f"--{name}", "left out with --published", value, "drop it")
         if self.confident is not None and not 0 < self.confident <= 1:
             raise input_error("--confident", "a share in (0, 1]", self.confident, "choose another")
-        if self.rounds is not None and self.rounds < 1:
-            raise input_error("--rounds", "at least 1", self.rounds, "raise it or leave it out")
+        for name in ("rounds", "epochs", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise input_error(f"--{name}", "at least 1", value, "raise it or leave it out")
 
     def plan(self, unfrozen: int, n_images: int) -> TrainConfig:
         """How to train a stage of so many blocks on so many images."""

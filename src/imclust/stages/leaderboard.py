@@ -27,7 +27,20 @@ from imclust.core.log import say
 from imclust.core.records import write_csv
 
 SHOWN = (
-    *("#", "run", "file", "public", "gain", "private", "rank", "validation", "label-free"),
+    *(
+        "#",
+        "run",
+        "encoder",
+        "head",
+        "K",
+        "file",
+        "public",
+        "gain",
+        "private",
+        "rank",
+        "validation",
+        "label-free",
+    ),
     *("track", "state", "when"),
 )
 ASKED = {"sent", "scored", "unknown"}  # states that a service can say more about
@@ -131,6 +144,9 @@ def _cells(number: int, row: Row, gain: float | None) -> tuple[str, ...]:
     return (
         str(number),
         row.run or "-",
+        row.encoder or "-",
+        row.head or "-",
+        row.k or "-",
         row.file,
         short["public"],
         "-" if gain is None else f"{gain:+.4f}",

@@ -26,7 +26,7 @@ class Package:
     """Put a submission with its source, weights, settings and papers into one folder that runs."""
 
     submission: tyro.conf.Positional[Path]
-    """The `submission` artefact, for example submissions/photos/fast-seed0."""
+    """The `submission` artefact, for example submissions/photos/conv-ae-homework-seed0."""
     out: Path | None = None
     """The new folder; data/packages/<data set>/<run> unless given."""
     zip: bool = False

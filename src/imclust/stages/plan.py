@@ -17,6 +17,7 @@ from imclust.core.files import replace_text
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import write_csv
+from imclust.core.reproducibility import check_device
 from imclust.data.images import load_index
 from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS
@@ -50,6 +51,8 @@ class BudgetPlan:
     """Do it again even if it is up to date."""
 
     def __post_init__(self) -> None:
+        check_device(self.device)
+        seconds(self.budget)
         if not self.shares or min(self.shares) <= 0:
             raise input_error("--shares", "numbers above 0", self.shares, "write for example 2 1")
         config = ENCODERS[self.encoder].config

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from imclust.clustering.reducers import REDUCERS
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
-from imclust.core.checks import finite
+from imclust.core.checks import finite, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Features
-
-if TYPE_CHECKING:
-    Method = Any
-else:
-    Method = REDUCERS.union()
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Reduce:
     and no other row is kept.
     """
 
-    reducer: Method
+    reducer: Annotated[Any, REDUCERS]
     """Which reducer, with its own flags."""
     features: Path
     """A `features` artefact, from `encode` or `reduce`."""
@@ -42,6 +37,9 @@ class Reduce:
     """Random starts of the solver."""
     force: bool = False
     """Do it again even if it is up to date."""
+
+    def __post_init__(self) -> None:
+        valid_seed(self.seed)
 
 
 def run(cfg: Reduce) -> None:

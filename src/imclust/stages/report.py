@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from imclust.competitions.ledger_rows import file_accuracies, which_fits
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import input_error
 from imclust.core.log import say
@@ -62,7 +63,8 @@ def run(cfg: Report) -> None:
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
     spec = ArtifactSpec("report", {"look": look()}, roles, (__name__,))
     make_artifact(cfg.out, spec, lambda folder: _draw(cfg, answer, folder), force=cfg.force)
-    _summary(cfg)
+    for line in summary(cfg.out, cfg.submission, cfg.scores):
+        say(line)
 
 
 def assignment_of(*folders: Path | None) -> Path:
@@ -107,20 +109,45 @@ def _draw(cfg: Report, answer: Path, folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _summary(cfg: Report) -> None:
-    """What the user wants to know at the end."""
-    say("")
-    say("== result ==")
-    for path in sorted(cfg.submission.glob("*.csv")) if cfg.submission else ():
-        say(str(path))
-    if cfg.scores:
-        for line in table(json.loads(artifact_file(cfg.scores, "scores.json").read_text())):
-            say(line)
-    say(f"page: {cfg.out / PAGE}")
-    say(f"pictures in {cfg.out}: {', '.join(sorted(p.name for p in cfg.out.glob('*.png')))}")
-    made = lineage(cfg.out)
-    names = {p: doc["kind"] if doc["kind"] == "submission" else p.name for p, doc in made.items()}
-    seconds = {names[path]: doc["seconds"] for path, doc in made.items()}
-    say("seconds: " + "  ".join(f"{name} {s:.1f}" for name, s in seconds.items()))
+def summary(page: Path, submission: Path | None, scores: Path | None) -> list[str]:
+    """What the user wants to know at the end, as lines for a terminal.
+
+    Parameters
+    ----------
+    page : Path
+        The `report` artefact.
+    submission, scores : Path or None
+        Those that it is about.
+
+    Returns
+    -------
+    list of str
+        Files, scores, places, and the seconds of everything that was made on the way.
+    """
+    lines = ["", "== result =="]
+    lines += map(str, sorted(submission.glob("*.csv")) if submission else ())
+    if scores:
+        lines += table(json.loads(artifact_file(scores, "scores.json").read_text()))
+        fits = which_fits(file_accuracies(submission, scores)) if submission else ""
+        lines += [fits] if fits else []
+    lines.append(f"page: {page / PAGE}")
+    pictures = ", ".join(sorted(p.name for p in page.glob("*.png")))
+    lines.append(f"pictures in {page}: {pictures}")
+    return [*lines, *_costs(lineage(page))]
+
+
+def _costs(made: dict[Path, dict[str, Any]]) -> list[str]:
+    """Seconds of each artefact, those of one name told apart by their folders; and the whole."""
+    names = [path.name for path in made]
+    seconds = []
+    for path, doc in made.items():
+        name = path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}"
+        seconds.append(
+            f"{doc['kind'] if doc['kind'] == 'submission' else name} {doc['seconds']:.1f}"
+        )
+    whole = sum(doc["seconds"] for doc in made.values())
     peak = max(doc["peak_mib"] for doc in made.values())
-    say(f"in all {sum(seconds.values()):.0f} s of computing, at most {peak / 1024:.1f} GiB")
+    return [
+        "seconds: " + "  ".join(seconds),
+        f"in all {whole:.0f} s of computing, at most {peak / 1024:.1f} GiB",
+    ]

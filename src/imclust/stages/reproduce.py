@@ -42,7 +42,7 @@ class Reproduce:
     """
 
     submission: tyro.conf.Positional[Path]
-    """The `submission` artefact, for example submissions/photos/fast-seed0."""
+    """The `submission` artefact, for example submissions/photos/conv-ae-homework-seed0."""
     out: Path | None = None
     """Folder to work in; data/reproduced/<data set>/<run> unless given."""
     keep: bool = False

@@ -83,6 +83,9 @@ def against_labels(
     Args:
         part: of an assignment. labels: id -> class.
         classes: of every cluster, where labels named them; adds `named`, the plain accuracy.
+
+    Returns:
+        Also `counts`: label -> rows of it in every cluster, from which anything else can be told.
     """
 
     from imclust.clustering.metrics import label_scores
@@ -97,11 +100,16 @@ def against_labels(
     named = {}
     if classes is not None:
         named["named"] = round(float((np.array(classes)[c] == names).mean()), 4)
+    k = part.probabilities.shape[1]
     return {
         "n": len(known),
         **named,
         **{k: round(v, 4) for k, v in label_scores(y, c).items()},
-        "sizes": np.bincount(c, minlength=part.probabilities.shape[1]).tolist(),
+        "sizes": np.bincount(c, minlength=k).tolist(),
+        "counts": {
+            str(name): np.bincount(c[names == name], minlength=k).tolist()
+            for name in np.unique(names)
+        },
     }
 
 

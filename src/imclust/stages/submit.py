@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from imclust.competitions.ledger import LOG, record, rows_of
+from imclust.competitions.ledger import LOG, record
+from imclust.competitions.ledger_rows import rows_of
 from imclust.competitions.orientation import Orientation, by_id, orient, read_known
 from imclust.competitions.submission import Sample, check_submission, vocabulary, write
 from imclust.competitions.submission_check import (
@@ -41,7 +42,7 @@ class Submit:
     index: Path | None = None
     """The `index` artefact; knows ids, order and header."""
     out: Path | None = None
-    """Folder of the submission, for example submissions/photos/fast-seed0."""
+    """Folder of the submission, for example submissions/photos/conv-ae-homework-seed0."""
     check: Path | None = None
     """Write nothing: look at this file, and say whether it fits --challenge (or --index)."""
     challenge: str | None = None

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
-from imclust.core.checks import disk_space, seconds
+from imclust.core.checks import disk_space, seconds, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
+from imclust.core.reproducibility import check_device
 from imclust.data.images import load_index
 from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS, method_modules, revive_encoder
 from imclust.encoders._base import needs_content
-
-if TYPE_CHECKING:
-    Method = Any
-else:
-    Method = ENCODERS.union()
-
 
 MOST_EPOCHS = 2000  # under a budget
 
@@ -29,7 +24,7 @@ MOST_EPOCHS = 2000  # under a budget
 class Train:
     """Train an encoder on the images to cluster (never on validation images)."""
 
-    encoder: Method
+    encoder: Annotated[Any, ENCODERS]
     """Which encoder, with its own flags."""
     index: Path
     """An `index` artefact, from `download`."""
@@ -49,12 +44,33 @@ class Train:
     force: bool = False
     """Do it again even if it is up to date."""
 
+    def __post_init__(self) -> None:
+        valid_seed(self.seed)
+        check_device(self.device)
+        counts = {"--steps": self.steps}
+        counts |= {f"--{n}": getattr(self.encoder, n, None) for n in ("epochs", "batch")}
+        for flag, value in counts.items():
+            if value is not None and value < 1:
+                raise input_error(flag, "at least 1", value, "raise it or leave it out")
+        self.length()
+
+    def length(self) -> dict[str, Any]:
+        """What was said of the length of the training, for the manifest."""
+        said = {"--epochs": getattr(self.encoder, "epochs", None)}
+        said |= {"--budget": self.budget, "--steps": self.steps}
+        given = [flag for flag, value in said.items() if value is not None]
+        if len(given) > 1:
+            raise input_error(" and ".join(given), "one of them", "both", "drop one")
+        if self.budget is not None:
+            return {"budget": seconds(self.budget)}
+        return {} if self.steps is None else {"steps": self.steps}
+
 
 def run(cfg: Train) -> None:
     """Run the stage. A killed training goes on from its last resume point, at most 5 s back."""
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
-    config |= _length(cfg)
+    config |= cfg.length()
     given = getattr(cfg.encoder, "weights", None)
     if given is not None and given.is_file():  # another file under the same name is another spec
         config["weights_stat"] = [given.stat().st_size, given.stat().st_mtime_ns]
@@ -80,20 +96,6 @@ def run(cfg: Train) -> None:
     )
     if made:
         say(f"weights of {entry.name} are in {cfg.out}")
-
-
-def _length(cfg: Train) -> dict[str, Any]:
-    """What was said of the length of the training."""
-    said = {"--epochs": getattr(cfg.encoder, "epochs", None)}
-    said |= {"--budget": cfg.budget, "--steps": cfg.steps}
-    given = {flag: value for flag, value in said.items() if value is not None}
-    if len(given) > 1:
-        raise input_error(" and ".join(given), "one of them", "both", "drop one")
-    if cfg.steps is not None and cfg.steps < 1:
-        raise input_error("--steps", "at least 1", cfg.steps, "raise it")
-    if cfg.budget is not None:
-        return {"budget": seconds(cfg.budget)}
-    return {} if cfg.steps is None else {"steps": cfg.steps}
 
 
 def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:

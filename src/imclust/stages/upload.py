@@ -9,8 +9,10 @@ from typing import Annotated
 import tyro
 
 from imclust.competitions import ledger
+from imclust.competitions.challenges import board_named
 from imclust.competitions.clients import connect
 from imclust.competitions.clients._base import ChallengeClient
+from imclust.competitions.ledger_rows import which_fits
 from imclust.competitions.upload import board_of, follow, send
 from imclust.competitions.upload_file import UploadFile, read_upload, twin
 from imclust.core.errors import ServiceError, input_error
@@ -27,7 +29,8 @@ class Upload:
     submission: Annotated[Path, tyro.conf.Positional]
     """The folder of a submission, or a CSV file made elsewhere (with --index)."""
     to: str = ""
-    """SERVICE:CHALLENGE, such as kaggle:titanic; the challenge's own board unless given."""
+    """SERVICE:CHALLENGE, such as kaggle:titanic, or a name that `challenges` lists, such as hw9;
+    the challenge's own board unless given."""
     invert: bool = False
     """Send submission_inverted.csv instead."""
     auto_invert: bool = False
@@ -53,11 +56,11 @@ class Upload:
 def run(cfg: Upload) -> None:
     """Run the stage."""
     mine = read_upload(cfg.submission, cfg.index, cfg.log, invert=cfg.invert, note=cfg.note)
-    board = cfg.to or mine.board
+    board = board_named(cfg.to) if cfg.to else mine.board
     if not board:
         raise input_error(
             f"the board of {mine.challenge}",
-            "SERVICE:CHALLENGE, such as kaggle:titanic",
+            "SERVICE:CHALLENGE, such as kaggle:titanic, or hw9",
             "none: the challenge has none of its own",
             "name it with --to",
         )
@@ -87,6 +90,8 @@ def _show(mine: UploadFile, client: ChallengeClient, log: Path) -> None:
     source = client.credentials()
     say(f"file    {mine.path}")
     say(f"        {mine.summary}")
+    if line := _fit(mine, log):
+        say(f"labels  {line}")
     say(f"sha256  {mine.sha256}")
     say(f"to      {client.title}, {client.slug}: {client.page}")
     say(f"said    {mine.description}")
@@ -104,6 +109,18 @@ def _show(mine: UploadFile, client: ChallengeClient, log: Path) -> None:
         return
     left = "not told" if allowance.left is None else str(allowance.left)
     say(f"left    {left} today{f' ({allowance.words})' if allowance.words else ''}")
+
+
+def _fit(mine: UploadFile, log: Path) -> str:
+    """Which file of the pair the labels at hand speak for, by the ledger; empty where unknown."""
+    place = mine.row_here.submission
+    rows = [row for row in ledger.read(log) if place and row.submission == place]
+    known = {row.file: row.number("validation") for row in rows}  # later rows are newer
+    right = {file: value for file, value in known.items() if value is not None}
+    line = which_fits(right)
+    if line and not line.startswith(f"{mine.path.name} "):
+        line += "; " + ("leave out --invert" if "inverted" in mine.path.name else "add --invert")
+    return line
 
 
 def _through(cfg: Upload, mine: UploadFile, client: ChallengeClient) -> ledger.Row:

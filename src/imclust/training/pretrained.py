@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from imclust.core.errors import InputError, input_error
+from imclust.training.weights_cache import cached_weights
 
 
 @cache
@@ -117,18 +118,13 @@ def nearest_names(name: str, known: list[str], n: int = 3) -> str:
     return f"did you mean {', '.join(near)}?" if near else "see the documentation"
 
 
-def cached(url: str) -> Path:
-    """Where torch's cache keeps a published weights file, whether it is there or not."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
-
-
 def fetched(url: str, what: str) -> Path:
     """A published weights file in torch's cache, downloaded if need be and checked by its hash.
 
     Raises:
         Refusal: it is neither there nor to be had.
     """
-    path = cached(url)
+    path = cached_weights(url)
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from imclust.core.errors import input_error
+
 
 @dataclass(frozen=True)
 class Reduction:
@@ -22,6 +24,34 @@ class Reduction:
     embedding: np.ndarray
     predict: Callable[[np.ndarray], np.ndarray]
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def component_count(wanted: int | None, default: int, possible: int) -> int:
+    """How many components to take.
+
+    Parameters
+    ----------
+    wanted : int or None
+        As it was given; None for the default, or for all that there are where those are fewer.
+    default, possible : int
+        The method's own number, and the largest that the data allow.
+
+    Raises
+    ------
+    InputError
+        More are wanted than possible.
+
+    Examples
+    --------
+    >>> component_count(None, 64, 20)
+    20
+    """
+    if wanted is None:
+        return min(default, possible)
+    if wanted > possible:
+        allowed = f"at most {possible}, the rows or columns that there are"
+        raise input_error("--components", allowed, wanted, "lower it or leave it out")
+    return wanted
 
 
 def fix_signs(vectors: np.ndarray) -> np.ndarray:

@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 
 from imclust.clustering.reducers import REDUCERS
-from imclust.clustering.reducers._base import Reduction, fix_signs
+from imclust.clustering.reducers._base import Reduction, component_count, fix_signs
 from imclust.core.checks import in_range
 from imclust.core.errors import InputError
 from imclust.core.log import progress, say
 
 CHUNK = 1024
+COMPONENTS = 200
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class KernelPCAConfig:
     recipe: Literal["fast", "literal"] = "fast"
     """`literal`: scikit-learn's dense solver. `fast`: the leading components alone, by block
     Krylov iteration in float32; the same numbers to three digits or more."""
-    components: int = 200
-    """How many; fewer when there are fewer rows."""
+    components: int | None = None
+    """How many; 200 unless given, or as many as there are rows."""
     gamma: float | None = None
     """Width of the kernel; 1 / D unless given, as in scikit-learn."""
     max_gib: float = 4.0
@@ -34,7 +35,8 @@ class KernelPCAConfig:
     """Rows that stand for all others beyond `max_gib`."""
 
     def __post_init__(self) -> None:
-        in_range("kernel-pca", "components", self.components, 1, 100_000)
+        if self.components is not None:
+            in_range("kernel-pca", "components", self.components, 1, 100_000)
         in_range("kernel-pca", "landmarks", self.landmarks, 2, 100_000)
         if self.gamma is not None:
             in_range("kernel-pca", "gamma", self.gamma, 1e-12, 1e12)
@@ -55,7 +57,7 @@ def kernel_pca(x: np.ndarray, cfg: KernelPCAConfig, seed: int) -> Reduction:
         Refusal: the literal recipe does not fit into `max_gib`.
     """
     n, d = x.shape
-    k = min(cfg.components, n)
+    k = component_count(cfg.components, COMPONENTS, n)
     gamma = cfg.gamma or 1 / d
     kernel_gib = n * n * 4 / 2**30
     if cfg.recipe == "literal":

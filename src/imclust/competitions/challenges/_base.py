@@ -124,6 +124,17 @@ def home_of(cfg: Any) -> Home:
     return replace(home, board=":".join(board_of(home.board))) if home.board else home
 
 
+def has_validation(cfg: Any) -> bool | None:
+    """Whether a challenge has images to validate with; None where only its download can tell.
+
+    Parameters
+    ----------
+    cfg : frozen dataclass
+        Config of a challenge; one that says nothing has none.
+    """
+    return getattr(cfg, "has_validation", False)
+
+
 def ids_of_sample(
     found: FoundSample, ids: Sequence[str], what: str, *, in_row_order: bool
 ) -> list[str]:

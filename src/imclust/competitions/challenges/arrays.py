@@ -29,6 +29,11 @@ from imclust.core.npy import open_npy
 class ArraysConfig(LocalData):
     """A folder with trainX.npy (and valX.npy, valY.npy), or one .npz with x (and y)."""
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are images to validate with, too."""
+        return (self.data_dir / "valX.npy").is_file()
+
 
 @CHALLENGES.register("arrays", ArraysConfig, paper="the file format of NTU ML2020 homework 9")
 def arrays(cfg: ArraysConfig, files: Path) -> Challenge:

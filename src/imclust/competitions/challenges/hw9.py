@@ -30,6 +30,7 @@ class HW9Config:
         track="scratch",
         mib=27,
     )
+    has_validation: ClassVar[bool] = True
 
 
 @CHALLENGES.register("hw9", HW9Config, paper="NTU Machine Learning 2020 spring, homework 9")

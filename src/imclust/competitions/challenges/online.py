@@ -20,6 +20,7 @@ class OnlineConfig:
     """All files of a challenge by its name there. You say how many clusters: K=<n>."""
 
     home: ClassVar[Home] = Home()
+    has_validation: ClassVar[None] = None  # known when its files are there
 
     board: str
     """SERVICE:CHALLENGE, such as kaggle:titanic; the challenge may be its whole address."""

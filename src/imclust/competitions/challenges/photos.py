@@ -11,6 +11,7 @@ import numpy as np
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, Home, array_rows
 from imclust.competitions.downloads import save_array
+from imclust.core.checks import valid_seed
 
 SIDE, SIZE, VAL_LEFT = 96, 32, 480
 
@@ -20,9 +21,13 @@ class PhotosConfig:
     """Which of two photographs was a crop taken from? 2000 to cluster, 500 for validation."""
 
     home: ClassVar[Home] = Home(track="scratch")
+    has_validation: ClassVar[bool] = True
 
     seed: int = 0
     """Places and order of the crops."""
+
+    def __post_init__(self) -> None:
+        valid_seed(self.seed)
 
 
 @CHALLENGES.register("photos", PhotosConfig, paper="china.jpg and flower.jpg of scikit-learn")

@@ -155,7 +155,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "src"))
 
-from imclust.handover import $name, main
+from imclust.competitions.handover.run import $name, main
 
 if __name__ == "__main__":
     raise SystemExit(main($name, HERE))
