@@ -49,6 +49,7 @@ def run(cfg: Package) -> None:
         raise input_error(str(target), "a new place", got, "delete it, or set --out")
     home = (plan.base / plan.submission).resolve()
     rows = [r for r in read(cfg.log) if r.submission and folder_of(r, cfg.log).resolve() == home]
+    target.parent.mkdir(parents=True, exist_ok=True)
     if cfg.zip:
         with TemporaryDirectory() as folder, replaced_file(target) as fresh:
             build(Path(folder), plan, rows)
