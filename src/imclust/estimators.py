@@ -23,17 +23,27 @@ from imclust.core.errors import InputError, input_error
 class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster vectors by any of the registered methods.
 
-    Args:
-        n_clusters: K, from 1 to the number of rows; with 1 nothing is computed.
-        method: a name of `imclust cluster --help`: kmeans, minibatch-kmeans, co-kmeans, ...
-        method_options: fields of the method's config, {"restarts": 5}; defaults for the others.
-        random_state: the seed; the same number gives what the command line gives for it.
+    Parameters
+    ----------
+    n_clusters : int
+        K, from 1 to the number of rows; with 1 nothing is computed.
+    method : str
+        A name of `imclust cluster --help`: kmeans, minibatch-kmeans, co-kmeans, ...
+    method_options : Mapping[str, Any] | None
+        Fields of the method's config, {"restarts": 5}; defaults for the others.
+    random_state : Any
+        The seed; the same number gives what the command line gives for it.
 
-    Attributes:
-        labels_: (n,) int64 in [0, K), clusters of the fitted rows.
-        probabilities_: (n, K) float32 of the fitted rows.
-        facts_: what the method found on the way, such as its objective.
-        n_features_in_: width of the fitted rows.
+    Attributes
+    ----------
+    labels_
+        (n,) int64 in [0, K), clusters of the fitted rows.
+    probabilities_
+        (n, K) float32 of the fitted rows.
+    facts_
+        What the method found on the way, such as its objective.
+    n_features_in_
+        Width of the fitted rows.
     """
 
     def __init__(
@@ -52,8 +62,10 @@ class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> Self:
         """Cluster the rows of X (n, d); y is there for scikit-learn's sake and not read.
 
-        Raises:
-            ValueError: X, K or a setting is refused, in one sentence.
+        Raises
+        ------
+        ValueError
+            X, K or a setting is refused, in one sentence.
         """
         z = validate_data(self, X, dtype=np.float32, order="C", ensure_min_samples=2)
         try:
@@ -89,8 +101,10 @@ def _cluster(
 ) -> Result:
     """One space z (n, d) float32 through `cluster_latents`, which has no use for K = 1.
 
-    Raises:
-        Refusal: a setting, or K.
+    Raises
+    ------
+    InputError
+        A setting, or K.
     """
     if not isinstance(n_clusters, Integral):
         raise input_error("n_clusters", "a whole number", repr(n_clusters), "round it")

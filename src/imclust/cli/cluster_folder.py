@@ -91,19 +91,36 @@ def cluster_folder(
 ) -> FolderResult:
     """Cluster the images of a folder, as `python -m imclust cluster-folder` does.
 
-    Args:
-        folder: the images, a folder or zip. n_clusters: K, or `auto` for a vote on it.
-        new: further images, that get the clusters of the folder's; the result is about them.
-        corrections: files saved from the page, in order.
-        symlinks, copy: also a folder of links, or copies, by cluster.
-        seed: of every random choice. budget: time for trying heads, as in 60s.
-        name: of the data set. workspace: the folder that data/ goes to.
+    Parameters
+    ----------
+    folder : str | Path
+        The images, a folder or zip.
+    n_clusters : int | Literal['auto'], optional
+        K, or `auto` for a vote on it.
+    new : str | Path | None, optional
+        Further images, that get the clusters of the folder's; the result is about them.
+    corrections : Sequence[str | Path], optional
+        Files saved from the page, in order.
+    symlinks, copy : bool, optional
+        Also a folder of links, or copies, by cluster.
+    seed : int, optional
+        Of every random choice.
+    budget : str, optional
+        Time for trying heads, as in 60s.
+    name : str | None, optional
+        Of the data set.
+    workspace : str | Path, optional
+        The folder that data/ goes to.
 
-    Returns:
+    Returns
+    -------
+    FolderResult
         The answer, which shows itself as a gallery in a notebook.
 
-    Raises:
-        Refusal: what is wrong, in one sentence.
+    Raises
+    ------
+    InputError
+        What is wrong, in one sentence.
     """
     return carried_out(
         ClusterFolder(
@@ -146,13 +163,15 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         images = _about(further) if known else _about(data)
         took = run_steps(steps, titles, images)
         assignment, index = folder / "clusters", raw / "index"
-    answer = FolderAssignment.load(assignment, index)
-    answer.write(folder)
+    clustering = FolderAssignment.load(assignment, index)
+    clustering.write(folder)
     piles = folder / "by-cluster" if cfg.symlinks or cfg.copy else None
     if piles is not None:
-        write_cluster_folders(piles, answer, copy=cfg.copy)
+        write_cluster_folders(piles, clustering, copy=cfg.copy)
     report = at.report if cfg.new is None else None
-    return FolderResult(answer, folder, assignment, report, piles, took, time.monotonic() - began)
+    return FolderResult(
+        clustering, folder, assignment, report, piles, took, time.monotonic() - began
+    )
 
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:

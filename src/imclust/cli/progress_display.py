@@ -28,10 +28,18 @@ EVERY = 15.0  # seconds between lines about a step off a terminal
 class Part:
     """One step on the list.
 
-    Args:
-        title: what the user reads. expected: seconds on the machine that was measured.
-        bar: the name of the progress bar that covers most of the step, if one does.
-        state: `waiting`, `at work`, `done` or `up to date`. took: seconds, when over.
+    Parameters
+    ----------
+    title : str
+        What the user reads.
+    expected : float
+        Seconds on the machine that was measured.
+    bar : str
+        The name of the progress bar that covers most of the step, if one does.
+    state : str
+        `waiting`, `at work`, `done` or `up to date`.
+    took : float
+        Seconds, when over.
     """
 
     title: str
@@ -77,9 +85,14 @@ def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) 
     What is expected of each, times the pace of this machine. The part at work is measured by its
     bar, where that covers it.
 
-    Args:
-        parts: in order, at most one at work. elapsed: seconds since that one began.
-        count: where its bar is.
+    Parameters
+    ----------
+    parts : list[Part]
+        In order, at most one at work.
+    elapsed : float
+        Seconds since that one began.
+    count : Count | None, optional
+        Where its bar is.
     """
     left = pace(parts) * sum(p.expected for p in parts if p.state == "waiting")
     for part in parts:
@@ -134,8 +147,10 @@ class Display:
     def step(self, title: str, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
         """The block does the part of that title; it calls what it gets if nothing was to do.
 
-        Args:
-            quiet: keep the lines that it says to itself.
+        Parameters
+        ----------
+        quiet : bool, optional
+            Keep the lines that it says to itself.
         """
         part = next((p for p in self.parts if p.title == title), None)
         if part is None:  # it turned out on the way

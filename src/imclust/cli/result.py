@@ -17,15 +17,25 @@ NAMED = 20  # unreadable files that a summary names
 class FolderResult:
     """Every image of a folder with its cluster.
 
-    Args:
-        answer: rows, names of the clusters, what was set aside.
-        folder: of this run, with assignments.csv. clusters: the `assignment` artefact.
-        report: the page to look at; None for images that were placed later.
-        piles: the folder of links or copies by cluster, where one was wanted.
-        took: seconds of each step, 0 where it was up to date. seconds: in all.
+    Parameters
+    ----------
+    answer : FolderAssignment
+        Rows, names of the clusters, what was set aside.
+    folder : Path
+        Of this run, with assignments.csv.
+    clusters : Path
+        The `assignment` artefact.
+    report : Path | None
+        The page to look at; None for images that were placed later.
+    piles : Path | None
+        The folder of links or copies by cluster, where one was wanted.
+    took : dict[str, float]
+        Seconds of each step, 0 where it was up to date.
+    seconds : float
+        In all.
     """
 
-    answer: FolderAssignment
+    clustering: FolderAssignment
     folder: Path
     clusters: Path
     report: Path | None
@@ -36,17 +46,17 @@ class FolderResult:
     @property
     def assignments(self) -> list[AssignedImage]:
         """A row an image: file, cluster, confidence, runner_up, distance."""
-        return self.answer.rows
+        return self.clustering.rows
 
     @property
     def n_clusters(self) -> int:
         """K."""
-        return len(self.answer.names)
+        return len(self.clustering.names)
 
     @property
     def sizes(self) -> list[int]:
         """Images of every cluster, in their order."""
-        clusters = [row.cluster for row in self.answer.rows]
+        clusters = [row.cluster for row in self.clustering.rows]
         return [clusters.count(c) for c in range(self.n_clusters)]
 
     def evidence(self) -> str:
@@ -66,15 +76,15 @@ class FolderResult:
         """What the user wants to know at the end, as lines for a terminal."""
         lines = ["", "cluster  images  confidence  most central images"]
         for c, size in enumerate(self.sizes):
-            members = self.answer.members(c)
-            mean = sum(self.answer.rows[i].confidence for i in members) / max(size, 1)
-            shown = ", ".join(printable(self.answer.rows[i].file) for i in members[:CENTRAL])
-            name = f"  [{self.answer.names[c]}]" if self.answer.names[c] else ""
+            members = self.clustering.members(c)
+            mean = sum(self.clustering.rows[i].confidence for i in members) / max(size, 1)
+            shown = ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
+            name = f"  [{self.clustering.names[c]}]" if self.clustering.names[c] else ""
             lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
         lines += ["", self.evidence(), *self._aside()]
         times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
         lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
-        lines.append(f"{len(self.answer.rows)} images in {format_duration(self.seconds)}")
+        lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
         lines.append(f"table: {self.folder / 'assignments.csv'}")
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
@@ -83,7 +93,7 @@ class FolderResult:
         return lines
 
     def _aside(self) -> list[str]:
-        aside = self.answer.set_aside
+        aside = self.clustering.set_aside
         if not aside:
             return []
         shown = ", ".join(printable(file) for file, _ in aside[:NAMED])
@@ -93,4 +103,4 @@ class FolderResult:
         return [*lines, f"why: {self.folder / 'set_aside.csv'}"]
 
     def _repr_html_(self) -> str:
-        return gallery(self.answer, self.evidence())
+        return gallery(self.clustering, self.evidence())

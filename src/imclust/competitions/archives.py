@@ -30,8 +30,12 @@ def unzip(archive: Path, folder: Path) -> bool:
     is a link, shares its name with another (also but for case), is encrypted or damaged (CRC), or
     when it is a bomb: more than 200 bytes a packed byte past the first GiB.
 
-    Raises:
-        Failure: of kind corrupt; Refusal: no room on the disk, or another process is at it.
+    Raises
+    ------
+    ServiceError
+        Of kind corrupt.
+    InputError
+        No room on the disk, or another process is at it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.parent / f".{folder.name}.lock"
@@ -101,8 +105,10 @@ def _unpack(archive: Path, staging: Path) -> None:
 def checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files of an archive that is safe to unpack.
 
-    Raises:
-        Failure: it is not, see `unzip`.
+    Raises
+    ------
+    ServiceError
+        It is not, see `unzip`.
     """
     if not all(m.filename for m in z.infolist()):
         raise _bad(archive, "a member without a name", "pack it again")

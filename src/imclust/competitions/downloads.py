@@ -34,9 +34,14 @@ MADE = ".made.json"
 class Expected:
     """What a file must turn out to be; what is None or "" is not checked.
 
-    Args:
-        size: bytes. sha256: hexadecimal.
-        check: further check of the content, raises `InputError`; given the staged path.
+    Parameters
+    ----------
+    size : int | None
+        bytes.
+    sha256 : str
+        hexadecimal.
+    check : Callable[[Path], None] | None
+        Further check of the content, raises `InputError`; given the staged path.
     """
 
     size: int | None = None
@@ -101,8 +106,10 @@ def save_array(to: Path, array: np.ndarray) -> Path:
 def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
     """Check a staged file and put it in its place; one that fails is kept as `.<name>.rejected`.
 
-    Raises:
-        Failure: wrong-content or corrupt. An older file at `to` stays as it was.
+    Raises
+    ------
+    ServiceError
+        Wrong-content or corrupt. An older file at `to` stays as it was.
     """
     try:
         verify(staged, to.name, expected)
@@ -131,8 +138,12 @@ def _free_name(path: Path) -> Path:
 def verify(path: Path, name: str, expected: Expected) -> None:
     """Refuse a file that is not what its name and `expected` say.
 
-    Raises:
-        Failure: wrong-content or corrupt; Refusal: what `expected.check` refuses.
+    Raises
+    ------
+    ServiceError
+        Wrong-content or corrupt.
+    InputError
+        What `expected.check` refuses.
     """
     if got := mismatch(path, name):
         raise wrong_content(name, got)

@@ -78,17 +78,25 @@ def fetch(
 ) -> bool:
     """Fetch a file to `to` unless it is there and right.
 
-    Args:
-        url: its address, or what gives a fresh one: signed links run out.
-        headers: for that address alone; an Authorization does not follow to another host.
+    Parameters
+    ----------
+    url : str | Callable[[], str]
+        Its address, or what gives a fresh one: signed links run out.
+    headers : Mapping[str, str] | None, optional
+        For that address alone; an Authorization does not follow to another host.
 
-    Returns:
+    Returns
+    -------
+    bool
         Whether it was fetched now.
 
-    Raises:
-        Failure: kinds limit, not-allowed, not-found, server, network, timeout, wrong-content and
-            corrupt; what had come stays for the next run, an older file stays as it is.
-        Refusal: no room on the disk, or another process is at it.
+    Raises
+    ------
+    ServiceError
+        Kinds limit, not-allowed, not-found, server, network, timeout, wrong-content and corrupt;
+        what had come stays for the next run, an older file stays as it is.
+    InputError
+        No room on the disk, or another process is at it.
     """
     limits = limits or Limits()
     link = url if callable(url) else lambda: url
@@ -145,8 +153,12 @@ class _Pull:
     def once(self, address: str, *, signed: bool) -> None:
         """One request: the whole body, or the rest of it.
 
-        Raises:
-            _Again: worth another try; Failure: not.
+        Raises
+        ------
+        _Again
+            It failed in a way that is worth another try.
+        ServiceError
+            It failed for good.
         """
         import requests
         import urllib3
@@ -164,8 +176,8 @@ class _Pull:
             with requests.Session() as session:
                 session.auth = as_given
                 timeout = (self.limits.connect, self.limits.read)
-                with session.get(address, headers=wanted, stream=True, timeout=timeout) as answer:
-                    self._take(answer, have, part, signed)
+                with session.get(address, headers=wanted, stream=True, timeout=timeout) as response:
+                    self._take(response, have, part, signed)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
             raise _Again(_unreachable(self.name, address, e)) from e
 
@@ -175,47 +187,49 @@ class _Pull:
             return _Part()
         return _Part(**json.loads(self._about.read_text()))
 
-    def _take(self, answer: Response, have: int, part: _Part, signed: bool) -> None:
-        if answer.status_code == 416:  # the file is not as long as what is here
+    def _take(self, response: Response, have: int, part: _Part, signed: bool) -> None:
+        if response.status_code == 416:  # the file is not as long as what is here
             raise _Again(corrupt(self.name, "as long as its first half said", "less"), fresh=True)
-        if answer.status_code not in {200, 206}:
-            failure = _answered(self.name, answer)
-            if answer.status_code in AGAIN or (signed and have and answer.status_code in EXPIRED):
+        if response.status_code not in {200, 206}:
+            failure = _service_error(self.name, response)
+            if response.status_code in AGAIN or (
+                signed and have and response.status_code in EXPIRED
+            ):
                 raise _Again(failure)
             raise failure
-        if answer.status_code == 206:
-            begin, total = _range(answer)
+        if response.status_code == 206:
+            begin, total = _range(response)
             if begin != have or (part.size is not None and total not in {None, part.size}):
                 raise _Again(corrupt(self.name, f"from byte {have} on", f"{begin}"), fresh=True)
         else:
-            have, total = 0, _length(answer)
-            self._refuse_page(answer)
+            have, total = 0, _length(response)
+            self._refuse_page(response)
             if None not in {total, self.expected.size} and total != self.expected.size:
                 raise corrupt(self.name, f"of {self.expected.size} bytes", f"{total} bytes")
-            headers = answer.headers
+            headers = response.headers
             about = _Part(headers.get("ETag", ""), headers.get("Last-Modified", ""), total)
             self.body.unlink(missing_ok=True)
             replace_text(self._about, json.dumps(asdict(about)))
         size = total if total is not None else self.expected.size
         if size is not None:
             disk_space(self.staging, size - have)
-        self._write(answer, have, size)
+        self._write(response, have, size)
         if total is not None and self.have() < total:
             raise _Again(
                 corrupt(self.name, f"of {total} bytes", f"{self.have()} before it broke off")
             )
 
-    def _refuse_page(self, answer: Response) -> None:
+    def _refuse_page(self, response: Response) -> None:
         """A page instead of data is refused before what is here already makes room for it."""
-        if "text/html" in answer.headers.get("Content-Type", "") and magic_of(self.name):
-            page = answer.raw.read(REJECTED, decode_content=True)
+        if "text/html" in response.headers.get("Content-Type", "") and magic_of(self.name):
+            page = response.raw.read(REJECTED, decode_content=True)
             (self.staging.parent / f".{self.name}.rejected").write_bytes(page)
             raise wrong_content(self.name, describe_content(page))
 
-    def _write(self, answer: Response, have: int, size: int | None) -> None:
+    def _write(self, response: Response, have: int, size: int | None) -> None:
         settings = {"total": size, "initial": have, "unit": "B", "unit_scale": True}
         with self.body.open("ab") as f, progress(None, self.name, **settings) as bar:
-            while piece := answer.raw.read1(PIECE, decode_content=True):
+            while piece := response.raw.read1(PIECE, decode_content=True):
                 f.write(piece)
                 bar.update(len(piece))
                 if size is not None and f.tell() > size:
@@ -236,9 +250,9 @@ def as_given(request: Any) -> Any:
     return request
 
 
-def _range(answer: Response) -> tuple[int, int | None]:
+def _range(response: Response) -> tuple[int, int | None]:
     """`bytes 100-199/200` -> (100, 200); an answer that does not say begins nowhere (-1)."""
-    text = answer.headers.get("Content-Range", "")
+    text = response.headers.get("Content-Range", "")
     try:
         span, _, total = text.removeprefix("bytes ").partition("/")
         return int(span.partition("-")[0]), None if total in {"", "*"} else int(total)
@@ -246,11 +260,11 @@ def _range(answer: Response) -> tuple[int, int | None]:
         return -1, None
 
 
-def _length(answer: Response) -> int | None:
+def _length(response: Response) -> int | None:
     """Bytes of the body as announced; None where they are not, or not of these bytes."""
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
+    if response.headers.get("Content-Encoding", "identity") != "identity":
         return None
-    text = answer.headers.get("Content-Length", "")
+    text = response.headers.get("Content-Length", "")
     return int(text) if text.isdigit() else None
 
 
@@ -261,9 +275,9 @@ def _pause(failure: ServiceError, failed: int, limits: Limits) -> float:
     return max(failure.retry_after or 0, min(limits.wait * 2 ** max(failed - 1, 0), limits.longest))
 
 
-def retry_after(answer: Response) -> float | None:
+def retry_after(response: Response) -> float | None:
     """Seconds of a Retry-After header, given as a number or as a date."""
-    text = answer.headers.get("Retry-After", "").strip()
+    text = response.headers.get("Retry-After", "").strip()
     if text.isdigit():
         return float(text)
     try:
@@ -272,21 +286,21 @@ def retry_after(answer: Response) -> float | None:
         return None
 
 
-def _answered(name: str, answer: Response) -> ServiceError:
+def _service_error(name: str, response: Response) -> ServiceError:
     """The failure that an answer of another status than 200 and 206 means."""
-    code, host = answer.status_code, urlsplit(answer.url).hostname
+    code, host = response.status_code, urlsplit(response.url).hostname
     kind: Kind
     if code in {401, 403}:
         kind, do = "not-allowed", "register for the challenge and accept its rules in a browser"
     elif code in {404, 410}:
         kind, do = "not-found", "check the challenge's name and its list of files"
     elif code == 429:
-        wait = retry_after(answer)
+        wait = retry_after(response)
         do = "try again later" if wait is None else f"try again in {wait:.0f} s"
         return ServiceError("limit", _sentence(name, host, code, do), wait)
     else:
         kind, do = "server", "the fault is theirs: run the same command again later"
-    return ServiceError(kind, _sentence(name, host, code, do), retry_after(answer))
+    return ServiceError(kind, _sentence(name, host, code, do), retry_after(response))
 
 
 def _sentence(name: str, host: str | None, code: int, do: str) -> str:

@@ -31,20 +31,45 @@ Key = tuple[str, str, str, str, str, str]
 class Row:
     """One file that was, or may be, sent. Every value is text as in the table; "" is not known.
 
-    Args:
-        challenge: its name here. run: name of the run.
-        submission: folder of the artefact, as seen from the log's folder where both lie together.
-        file: name of the file. sha256: its digest.
-        config: digest of the settings of everything that the file was made from.
-        encoder, head: their names and flags. k: number of clusters.
-        git: commit that wrote it. track: `scratch` or `open`.
-        label_free: accuracy as estimated without labels, else agreement between seeds.
-        validation: accuracy of this very file against the labels that are at hand; where its
-            labels are other names than those, of the grouping under the best naming.
-        state: one of `STATES`. board: where it was sent to, SERVICE:CHALLENGE.
-        ref: the service's number of it. public, private, rank: what the service says.
-        written, sent, scored: when, in UTC.
-        message: the grader's words.
+    Parameters
+    ----------
+    challenge : str
+        Its name here.
+    run : str
+        Name of the run.
+    submission : str
+        Folder of the artefact, as seen from the log's folder where both lie together.
+    file : str
+        Name of the file.
+    sha256 : str
+        Its digest.
+    config : str
+        Digest of the settings of everything that the file was made from.
+    encoder, head : str
+        Their names and flags.
+    k : str
+        Number of clusters.
+    git : str
+        Commit that wrote it.
+    track : str
+        `scratch` or `open`.
+    label_free : str
+        Accuracy as estimated without labels, else agreement between seeds.
+    validation : str
+        Accuracy of this very file against the labels that are at hand; where its labels are other
+        names than those, of the grouping under the best naming.
+    state : str
+        One of `STATES`.
+    board : str
+        Where it was sent to, SERVICE:CHALLENGE.
+    ref : str
+        The service's number of it.
+    public, private, rank : str
+        What the service says.
+    written, sent, scored : str
+        When, in UTC.
+    message : str
+        The grader's words.
     """
 
     challenge: str
@@ -93,8 +118,10 @@ COLUMNS = tuple(f.name for f in fields(Row))
 def read(path: Path) -> list[Row]:
     """The rows of a log, oldest first; none where no log is yet.
 
-    Raises:
-        Refusal: it is damaged, or was edited so that rows cannot be told.
+    Raises
+    ------
+    InputError
+        It is damaged, or was edited so that rows cannot be told.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -127,8 +154,10 @@ def record(path: Path, row: Row) -> Row:
     names no board belongs to every row of the same file of the same run; one that names a board
     takes the place of a row that names none.
 
-    Raises:
-        Refusal: the log is damaged.
+    Raises
+    ------
+    InputError
+        The log is damaged.
     """
     with _held(path):
         rows = read(path)
@@ -149,8 +178,12 @@ def begin(path: Path, row: Row, sent: str) -> Row:
     It takes the place of the row that says no more than that the file was written. Whatever was
     sent before keeps its own row.
 
-    Args:
-        row: with its board. sent: when, fine enough to tell two sendings apart.
+    Parameters
+    ----------
+    row : Row
+        With its board.
+    sent : str
+        When, fine enough to tell two sendings apart.
     """
     with _held(path):
         rows = read(path)
@@ -173,8 +206,10 @@ def sendings(path: Path, board: str, sha256: str) -> list[Row]:
 def change(path: Path, key: Key, **values: str) -> Row:
     """Set columns of the row of that key, also to ""; returns it as it now stands.
 
-    Raises:
-        Refusal: the log is damaged, or has no such row.
+    Raises
+    ------
+    InputError
+        The log is damaged, or has no such row.
     """
     with _held(path):
         rows = read(path)
@@ -256,8 +291,10 @@ def _merged(old: Row, new: Row) -> Row:
 def _clean(row: Row) -> Row:
     """A row fit to be written: its message on one line, without credentials.
 
-    Raises:
-        Refusal: a value that a reader of the log would not take.
+    Raises
+    ------
+    InputError
+        A value that a reader of the log would not take.
     """
     if wrong := _wrong(row):
         raise input_error(

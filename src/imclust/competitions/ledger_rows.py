@@ -24,12 +24,19 @@ PLACES = {  # flags that a run gives to every stage, and what other columns tell
 def rows_of(submission: Path, log: Path, scores: Path | None = None) -> list[Row]:
     """Rows of the files of a `submission` artefact, as they are before anything is sent.
 
-    Args:
-        submission: its folder. log: the log that the rows are for.
-        scores: the `scores` artefact of the same assignment, if there is one.
+    Parameters
+    ----------
+    submission : Path
+        Its folder.
+    log : Path
+        The log that the rows are for.
+    scores : Path | None, optional
+        The `scores` artefact of the same assignment, if there is one.
 
-    Raises:
-        Refusal: no submission, or scores of another assignment.
+    Raises
+    ------
+    InputError
+        No submission, or scores of another assignment.
     """
     doc = read_manifest(submission, "submission")
     index = read_manifest(submission / doc["inputs_at"]["index"], "index")

@@ -17,10 +17,16 @@ from imclust.core.records import read_pairs
 class Orientation:
     """A renaming of clusters.
 
-    Args:
-        mapping: (k,) number of the label of every cluster, a permutation.
-        known: labels that it was fixed by. agree: of them, so named.
-        otherwise: of them, as the clusters were numbered; with two clusters, the other way round.
+    Parameters
+    ----------
+    mapping : tuple[int, ...]
+        (k,) number of the label of every cluster, a permutation.
+    known : int
+        Labels that it was fixed by.
+    agree : int
+        Of them, so named.
+    otherwise : int
+        Of them, as the clusters were numbered; with two clusters, the other way round.
     """
 
     mapping: tuple[int, ...]
@@ -50,8 +56,12 @@ class Orientation:
 def orient(clusters: np.ndarray, labels: np.ndarray, k: int) -> Orientation:
     """The renaming under which most known labels agree; of equal ones, that which changes least.
 
-    Args:
-        clusters: (n,) int in [0, k) of the rows whose label is known. labels: (n,) int in [0, k).
+    Parameters
+    ----------
+    clusters : np.ndarray
+        (n,) int in [0, k) of the rows whose label is known.
+    labels : np.ndarray
+        (n,) int in [0, k).
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -67,8 +77,10 @@ def orient(clusters: np.ndarray, labels: np.ndarray, k: int) -> Orientation:
 def read_known(text: str) -> list[str] | dict[str, str]:
     """What --known says: labels of the first rows, or id -> label from a CSV file of that name.
 
-    Raises:
-        Refusal: no such file, no such table, one id with two labels, an empty label.
+    Raises
+    ------
+    InputError
+        No such file, no such table, one id with two labels, an empty label.
     """
     path = Path(text)
     if text.endswith(".csv") or "/" in text or path.is_file():
@@ -90,8 +102,10 @@ def read_known(text: str) -> list[str] | dict[str, str]:
 def by_id(known: Sequence[str] | Mapping[str, str], ids: Sequence[str]) -> dict[str, str]:
     """id -> label. `known`: as `read_known` gives it; `ids`: in the order of the submission.
 
-    Raises:
-        Refusal: an id that is not one of these, or more labels than rows.
+    Raises
+    ------
+    InputError
+        An id that is not one of these, or more labels than rows.
     """
     if isinstance(known, Mapping):
         odd = known.keys() - set(ids)

@@ -60,10 +60,18 @@ DROPPED = {"--log": 1, "--scores": 1, "--force": 0}  # flag -> its values; they 
 class Step:
     """One command.
 
-    Args:
-        argv: its words, with `${WORK}` and `${USER}`.
-        out: its folder below `${WORK}`. outputs: folders of the artefacts that are wanted of it.
-        seconds: what it took. variables: environment that decides the last digits.
+    Parameters
+    ----------
+    argv : tuple[str, ...]
+        Its words, with `${WORK}` and `${USER}`.
+    out : str
+        Its folder below `${WORK}`.
+    outputs : tuple[str, ...]
+        Folders of the artefacts that are wanted of it.
+    seconds : float
+        What it took.
+    variables : Mapping[str, str | None]
+        Environment that decides the last digits.
     """
 
     argv: tuple[str, ...]
@@ -86,11 +94,16 @@ class Step:
 class ReplayPlan:
     """The steps that make a submission, first made first.
 
-    Args:
-        base: the folder that holds all artefacts of the original.
-        submission: the submission's folder below it.
-        docs: artefact's folder below `base` -> its manifest.
-        user: absolute paths of what the user brought.
+    Parameters
+    ----------
+    base : Path
+        The folder that holds all artefacts of the original.
+    submission : str
+        The submission's folder below it.
+    docs : Mapping[str, dict[str, Any]]
+        Artefact's folder below `base` -> its manifest.
+    user : tuple[str, ...]
+        Absolute paths of what the user brought.
     """
 
     base: Path
@@ -112,8 +125,10 @@ class Origin:
     def of(cls, declared: str, real: Path) -> Origin:
         """`declared`: the value of --out. `real`: that folder now.
 
-        Raises:
-            Refusal: they end in different names, so that nothing can be told.
+        Raises
+        ------
+        InputError
+            They end in different names, so that nothing can be told.
         """
         path = Path(os.path.normpath(declared))
         if path.is_absolute():
@@ -148,8 +163,10 @@ class Origin:
 def plan_of(submission: Path) -> ReplayPlan:
     """How a submission was made.
 
-    Raises:
-        Refusal: an artefact was made through Python, or something it was made from has gone.
+    Raises
+    ------
+    InputError
+        An artefact was made through Python, or something it was made from has gone.
     """
     there = Path(os.path.abspath(submission))
     read_manifest(there, "submission")
@@ -179,14 +196,23 @@ def replay(
 ) -> None:
     """Run steps in the folder `work`; what is up to date there is skipped by the stages.
 
-    Args:
-        steps: of a plan. work: where all artefacts go.
-        say: told one line a step.
-        user: what `${USER}` stands for.
-        fetched_from: a plan's base, whose fetched files are copied instead of fetched again.
+    Parameters
+    ----------
+    steps : tuple[Step, ...]
+        Of a plan.
+    work : Path
+        Where all artefacts go.
+    say : Callable[[str], None]
+        Told one line a step.
+    user : str, optional
+        What `${USER}` stands for.
+    fetched_from : Path | None, optional
+        A plan's base, whose fetched files are copied instead of fetched again.
 
-    Raises:
-        Refusal: a step failed; it has said why.
+    Raises
+    ------
+    InputError
+        A step failed; it has said why.
     """
     began, first_time = time.monotonic(), 0.0
     total = sum(step.seconds for step in steps)

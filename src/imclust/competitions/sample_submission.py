@@ -44,16 +44,31 @@ class SampleFormat:
 class Sample:
     """A submission with holes where the labels go; everything else is the sample's own bytes.
 
-    Args:
-        header: its first line, byte for byte, byte-order mark included, without the line end.
-        line_end: b"\\n", b"\\r\\n" or b"\\r".
-        delimiter: between cells. encoding: utf-8, or latin-1 where it is not.
-        columns: names, stripped. id_column, label_column: their places among them.
-        ids: (n,) unique, in order. labels: (n,) as the sample has them, placeholders mostly.
-        before, after: (n,) bytes of every row on either side of its label; they hold quotes, line
-            ends, further columns and whether the file ends in a line end.
-        spaced: there are spaces around ids or labels, which then say nothing.
-        has_header: whether the first line names the columns; else `header` is empty.
+    Parameters
+    ----------
+    header : bytes
+        Its first line, byte for byte, byte-order mark included, without the line end.
+    line_end : bytes
+        B"\\n", b"\\r\\n" or b"\\r".
+    delimiter : str
+        Between cells.
+    encoding : str
+        Utf-8, or latin-1 where it is not.
+    columns : tuple[str, ...]
+        Names, stripped.
+    id_column, label_column : int
+        Their places among them.
+    ids : tuple[str, ...]
+        (n,) unique, in order.
+    labels : tuple[str, ...]
+        (n,) as the sample has them, placeholders mostly.
+    before, after : tuple[bytes, ...]
+        (n,) bytes of every row on either side of its label; they hold quotes, line ends, further
+        columns and whether the file ends in a line end.
+    spaced : bool
+        There are spaces around ids or labels, which then say nothing.
+    has_header : bool
+        Whether the first line names the columns; else `header` is empty.
     """
 
     header: bytes
@@ -145,8 +160,10 @@ def plain_sample(ids: Sequence[str], columns: tuple[str, str]) -> Sample:
 def with_header(sample: Sample, text: str) -> Sample:
     """The sample under another header, everything else unchanged.
 
-    Raises:
-        Refusal: it does not name as many columns.
+    Raises
+    ------
+    InputError
+        It does not name as many columns.
     """
     columns = tuple(c.strip() for c in split(text, sample.delimiter))
     if len(columns) != len(sample.columns) or not all(columns) or {"\n", "\r"} & set(text):
@@ -160,8 +177,10 @@ def with_header(sample: Sample, text: str) -> Sample:
 def render(sample: Sample, labels: Sequence[str]) -> bytes:
     """The submission. `labels`: (n,) in the order of the sample's ids.
 
-    Raises:
-        Refusal: a label that the sample's encoding cannot write.
+    Raises
+    ------
+    InputError
+        A label that the sample's encoding cannot write.
     """
     if len(labels) != len(sample.ids):
         raise ValueError(f"{len(labels)} labels for {len(sample.ids)} ids")

@@ -51,9 +51,14 @@ class SubmissionCheck:
 def check(path: Path, sample: Sample, vocabulary: Sequence[str]) -> list[str]:
     """Every problem of a submission, one sentence each; none when it fits.
 
-    Args:
-        path: any file at all. sample: what it must look like.
-        vocabulary: labels that are allowed; empty for any.
+    Parameters
+    ----------
+    path : Path
+        Any file at all.
+    sample : Sample
+        What it must look like.
+    vocabulary : Sequence[str]
+        Labels that are allowed; empty for any.
     """
     return check_submission(path, sample, vocabulary).problems
 
@@ -61,8 +66,10 @@ def check(path: Path, sample: Sample, vocabulary: Sequence[str]) -> list[str]:
 def check_submission(path: Path, sample: Sample, vocabulary: Sequence[str]) -> SubmissionCheck:
     """`check`, with what it counted on the way. The file is streamed once.
 
-    Raises:
-        Refusal: there is no such file.
+    Raises
+    ------
+    InputError
+        There is no such file.
     """
     found = SubmissionCheck()
     if not path.is_file():

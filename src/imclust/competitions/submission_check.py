@@ -77,9 +77,12 @@ def names_of(
 ) -> tuple[str, ...]:
     """The labels that a submission may hold, that of cluster 0 first.
 
-    Args:
-        classes: names that the clusters have, if any: taken unless the sample has K other labels.
-        given: labels that the challenge gives away; when there are K of them, they are names too.
+    Parameters
+    ----------
+    classes : list[str] | None
+        Names that the clusters have, if any: taken unless the sample has K other labels.
+    given : dict[str, str]
+        Labels that the challenge gives away; when there are K of them, they are names too.
     """
     own = vocabulary(sample, n_clusters)
     if classes and (len(sample.values) != n_clusters or set(classes) == set(own)):

@@ -24,8 +24,10 @@ LONGEST = 60.0  # seconds between two looks at a score, at the most
 def send(mine: UploadFile, client: ChallengeClient, log: Path, *, force: bool) -> Row:
     """Send a file unless the ledger or the service knows it already.
 
-    Raises:
-        Failure: of kind `unknown-state` when it may have been sent; of others when it was not.
+    Raises
+    ------
+    ServiceError
+        Of kind `unknown-state` when it may have been sent; of others when it was not.
     """
     board = board_of(client)
     doubtful, settled = earlier(log, board, mine.sha256)
@@ -97,8 +99,10 @@ def _arrived(row: Row, mine: UploadFile, client: ChallengeClient, log: Path) -> 
 def _looked_up(row: Row, mine: UploadFile, client: ChallengeClient, log: Path) -> Row:
     """The submission that an earlier try may have made, if the service can tell of it.
 
-    Raises:
-        Failure: of kind `unknown-state`, when it cannot or has none.
+    Raises
+    ------
+    ServiceError
+        Of kind `unknown-state`, when it cannot or has none.
     """
     if arrived := _arrived(row, mine, client, log):
         return arrived
@@ -114,8 +118,10 @@ def _looked_up(row: Row, mine: UploadFile, client: ChallengeClient, log: Path) -
 def follow(row: Row, client: ChallengeClient, log: Path, *, wait: float, poll: float) -> Row:
     """Look until it is scored or `wait` seconds have passed; the row as it then stands.
 
-    Raises:
-        Failure: of kind rejected-file, when the grader did not take it.
+    Raises
+    ------
+    ServiceError
+        Of kind rejected-file, when the grader did not take it.
     """
     if row.state == "scored":
         _say_score(row, log)

@@ -19,11 +19,22 @@ WORDS = 200  # characters of a note that every service takes
 class UploadFile:
     """A file that fits its challenge.
 
-    Args:
-        path: the file. sha256: its digest, as it was written.
-        challenge: its name here. board: where it goes by itself, "" for nowhere.
-        summary: rows and labels, for the user. note: words that go with it.
-        row: what the ledger knows of it before it is sent.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    sha256 : str
+        Its digest, as it was written.
+    challenge : str
+        Its name here.
+    board : str
+        Where it goes by itself, "" for nowhere.
+    summary : str
+        Rows and labels, for the user.
+    note : str
+        Words that go with it.
+    entry : Row
+        What the ledger knows of it before it is sent.
     """
 
     path: Path
@@ -54,8 +65,10 @@ def read_upload(
 ) -> UploadFile:
     """The file of a submission artefact, or a file made elsewhere, checked against its challenge.
 
-    Raises:
-        Refusal: there is none, it was changed since, or it does not fit.
+    Raises
+    ------
+    InputError
+        There is none, it was changed since, or it does not fit.
     """
     if source.is_file():
         return _foreign(source, index, note)

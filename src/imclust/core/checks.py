@@ -151,8 +151,10 @@ def disk_space(folder: Path, needed: int) -> None:
 def seconds(text: str) -> float:
     """`90s`, `1.5m`, `5 s`, `1h` or a bare number -> seconds.
 
-    Raises:
-        Refusal: anything else.
+    Raises
+    ------
+    InputError
+        Anything else.
     """
     parts = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", text)
     value = float(parts[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[parts[2]] if parts else math.nan

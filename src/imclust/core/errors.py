@@ -57,10 +57,14 @@ class DamagedArtifactError(InputError):
 class ServiceError(InputError):
     """A service, or the way to it, did not do what was asked.
 
-    Args:
-        kind: what went wrong; decides the exit status.
-        sentence: one sentence for the user, secrets in it are masked.
-        retry_after: seconds after which the service says it may be asked again.
+    Parameters
+    ----------
+    kind : Kind
+        What went wrong; decides the exit status.
+    sentence : str
+        One sentence for the user, secrets in it are masked.
+    retry_after : float | None
+        Seconds after which the service says it may be asked again.
     """
 
     def __init__(self, kind: Kind, sentence: str, retry_after: float | None = None) -> None:

@@ -45,8 +45,12 @@ def magic_of(name: str) -> tuple[bytes, ...]:
 def mismatch(path: Path, name: str) -> str:
     """What is there instead of what the name promises, or "" where the two agree.
 
-    Args:
-        path: the file. name: the name whose suffix says what it should be.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        The name whose suffix says what it should be.
     """
     with path.open("rb") as f:
         head = f.read(512)

@@ -18,9 +18,11 @@ from imclust.core.file_signatures import NPY, describe_content
 def open_npy(path: Path) -> np.ndarray:
     """Memory-map an array, refusing whatever is not one.
 
-    Raises:
-        Refusal: missing file, a web page or anything else under the name `.npy`, pickled objects,
-            or a file shorter than its header promises.
+    Raises
+    ------
+    InputError
+        Missing file, a web page or anything else under the name `.npy`, pickled objects, or a file
+        shorter than its header promises.
     """
     if not path.is_file():
         raise input_error(
@@ -54,8 +56,10 @@ def open_npy(path: Path) -> np.ndarray:
 def header(path: Path, f: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     """Shape, type and offset of the numbers of the array in `f`; `path` names it to the user.
 
-    Raises:
-        Refusal: there is no readable header.
+    Raises
+    ------
+    InputError
+        There is no readable header.
     """
     f.seek(0)
     try:
@@ -80,12 +84,19 @@ class NpyRows:
     an interrupted run left can be gone on with. Plain writes, not a memory map: a full disk is
     then an error to report instead of a crash.
 
-    Args:
-        path: the file to write. shape: (n, d), float32.
-        kept: rows that are in the file already; None to begin it.
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    shape : tuple[int, ...]
+        (n, d), float32.
+    kept : int | None
+        Rows that are in the file already; None to begin it.
 
-    Raises:
-        Refusal: there is no room; at the end of the `with` block: rows are missing.
+    Raises
+    ------
+    InputError
+        There is no room; at the end of the `with` block: rows are missing.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], *, kept: int | None = None) -> None:

@@ -21,10 +21,14 @@ from imclust.core.manifest import artifact_file, read_manifest
 class Features:
     """One space. Row i of `x` belongs to image `ids[i]`, which is of split `splits[i]`.
 
-    Args:
-        ids: (n,) str, unique.
-        splits: (n,) str, `train` or `val`.
-        x: (n, d) float32, finite; memory-mapped when loaded.
+    Parameters
+    ----------
+    ids : np.ndarray
+        (n,) str, unique.
+    splits : np.ndarray
+        (n,) str, `train` or `val`.
+    x : np.ndarray
+        (n, d) float32, finite; memory-mapped when loaded.
     """
 
     kind: ClassVar[str] = "features"
@@ -72,8 +76,10 @@ class Features:
 
         Still memory-mapped where the orders agree.
 
-        Raises:
-            Refusal: one has an id that the other has not.
+        Raises
+        ------
+        InputError
+            One has an id that the other has not.
         """
 
         if np.array_equal(self.ids, other.ids):
@@ -111,8 +117,10 @@ def save_rows(folder: Path, ids: np.ndarray, splits: np.ndarray) -> None:
 def rows_of_ids(have: np.ndarray, want: np.ndarray) -> np.ndarray:
     """Row of each wanted id among the ids at hand: (m,) int64.
 
-    Raises:
-        Refusal: an id is missing.
+    Raises
+    ------
+    InputError
+        An id is missing.
     """
 
     where = {i: r for r, i in enumerate(have.tolist())}
@@ -129,9 +137,14 @@ def rows_of_ids(have: np.ndarray, want: np.ndarray) -> np.ndarray:
 class Assignment:
     """Which image fell into which cluster.
 
-    Args:
-        ids: (n,) str. splits: (n,) str.
-        probabilities: (n, k) float32, rows sum to one; the cluster is the argmax.
+    Parameters
+    ----------
+    ids : np.ndarray
+        (n,) str.
+    splits : np.ndarray
+        (n,) str.
+    probabilities : np.ndarray
+        (n, k) float32, rows sum to one; the cluster is the argmax.
     """
 
     kind: ClassVar[str] = "assignment"
@@ -163,9 +176,11 @@ class Assignment:
     ) -> dict[str, Any]:
         """Write arrays and a readable table; returns the facts for the manifest.
 
-        Args:
-            evidence: (n,) int second choice and (n,) distance to the own centre, for two further
-                columns, `runner_up` and `distance`.
+        Parameters
+        ----------
+        evidence : tuple[np.ndarray, np.ndarray] | None, optional
+            (n,) int second choice and (n,) distance to the own centre, for two further columns,
+            `runner_up` and `distance`.
         """
 
         save_rows(folder, self.ids, self.splits)
@@ -216,8 +231,10 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def read_pairs(path: Path, first: str, second: str) -> list[tuple[str, str]]:
     """Two columns of a table that a user wrote, by name.
 
-    Raises:
-        Refusal: it is no such table, or a value is missing.
+    Raises
+    ------
+    InputError
+        It is no such table, or a value is missing.
     """
     try:
         rows = read_csv(path)

@@ -85,8 +85,10 @@ class Registry(Generic[M]):
     def configured(self, name: str, options: Mapping[str, Any]) -> tuple[Entry[M], Any]:
         """A method by its name, and its config with the fields in `options` given.
 
-        Raises:
-            Refusal: no such method, no such field, or a value that the config refuses.
+        Raises
+        ------
+        InputError
+            No such method, no such field, or a value that the config refuses.
         """
         known = [f.name for f in fields(self[name].config)]
         odd = ", ".join(sorted(set(options) - set(known)))

@@ -28,17 +28,26 @@ BORDER = 0.8  # share of the border's pixels that make it plain
 class Augmentation:
     """What may happen to an image. The default is nothing.
 
-    Args:
-        flip: mirrored left to right with probability 1/2.
-        area: least share of the area that a crop keeps, in (0, 1]; the crop lies anywhere inside
-            and is scaled back (Inception's random resized crop, Szegedy et al. 2015).
-        aspect: most stretch of a crop, width over height or the reverse, at least 1.
-        turn: most degrees of a rotation, to either side.
-        jitter: most relative change of brightness, contrast and saturation, each, in [0, 1).
-        hue: most turn of the hue, in rounds, in [0, 0.5].
-        grey: share of images that lose their colour.
-        blur: most weight, in [0, 1], of an image blurred by one pixel a 32 of its side; half of
-            the images are blurred.
+    Parameters
+    ----------
+    flip : bool
+        Mirrored left to right with probability 1/2.
+    area : float
+        Least share of the area that a crop keeps, in (0, 1]; the crop lies anywhere inside and is
+        scaled back (Inception's random resized crop, Szegedy et al. 2015).
+    aspect : float
+        Most stretch of a crop, width over height or the reverse, at least 1.
+    turn : float
+        Most degrees of a rotation, to either side.
+    jitter : float
+        Most relative change of brightness, contrast and saturation, each, in [0, 1).
+    hue : float
+        Most turn of the hue, in rounds, in [0, 0.5].
+    grey : float
+        Share of images that lose their colour.
+    blur : float
+        Most weight, in [0, 1], of an image blurred by one pixel a 32 of its side; half of the
+        images are blurred.
     """
 
     flip: bool = False
@@ -84,8 +93,10 @@ FIGURES = Augmentation(area=0.5, aspect=4 / 3, turn=10, jitter=0.4)
 def suited(images: Tensor) -> Augmentation:
     """FIGURES where most images have no colour, or a border of one colour; else PHOTOGRAPHS.
 
-    Args:
-        images: (n, s, s, 3) uint8.
+    Parameters
+    ----------
+    images : Tensor
+        (n, s, s, 3) uint8.
     """
     edge = torch.cat([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], 1).float()
     usual = edge.median(1, keepdim=True).values
@@ -97,12 +108,18 @@ def suited(images: Tensor) -> Augmentation:
 def augment(x: Tensor, what: Augmentation, generator: torch.Generator) -> Tensor:
     """Change a batch at random.
 
-    Args:
-        x: (b, 3, s, s) float32 RGB in [0, 1].
-        what: may happen.
-        generator: of the CPU; decides everything.
+    Parameters
+    ----------
+    x : Tensor
+        (b, 3, s, s) float32 RGB in [0, 1].
+    what : Augmentation
+        May happen.
+    generator : torch.Generator
+        Of the CPU; decides everything.
 
-    Returns:
+    Returns
+    -------
+    Tensor
         The same shape, range and device.
     """
     if what == NOTHING:
@@ -125,8 +142,14 @@ def augment(x: Tensor, what: Augmentation, generator: torch.Generator) -> Tensor
 class Draws:
     """Random numbers, one an image: made on the CPU, given on the images' device.
 
-    Args:
-        n: images. generator: of the CPU. device: of the numbers.
+    Parameters
+    ----------
+    n : int
+        images.
+    generator : torch.Generator
+        Of the CPU.
+    device : torch.device
+        Of the numbers.
     """
 
     def __init__(self, n: int, generator: torch.Generator, device: torch.device) -> None:

@@ -41,14 +41,22 @@ _big = threading.Lock()
 class ImageRow:
     """One image of a challenge.
 
-    Args:
-        id: unique name; what the submission calls it.
-        split: `train` (to cluster) or `val` (for scoring only, never trained on).
-        source: file that holds it: an image, a zip archive or a `.npy` array.
-        member: name inside the archive, row number inside the array, or empty.
-        width, height: pixels as stored; 0 when it cannot be read.
-        digest: of the stored bytes; equal digests are exact duplicates.
-        problem: empty, or why it cannot be read (then it was set aside by the user's wish).
+    Parameters
+    ----------
+    id : str
+        Unique name; what the submission calls it.
+    split : str
+        `train` (to cluster) or `val` (for scoring only, never trained on).
+    source : str
+        File that holds it: an image, a zip archive or a `.npy` array.
+    member : str
+        Name inside the archive, row number inside the array, or empty.
+    width, height : int
+        Pixels as stored; 0 when it cannot be read.
+    digest : str
+        Of the stored bytes; equal digests are exact duplicates.
+    problem : str
+        Empty, or why it cannot be read (then it was set aside by the user's wish).
     """
 
     id: str
@@ -71,8 +79,10 @@ def save_index(folder: Path, rows: Sequence[ImageRow]) -> None:
 def load_index(folder: Path) -> list[ImageRow]:
     """The rows of an `index` artefact, in submission order.
 
-    Raises:
-        Refusal: a source file has gone since.
+    Raises
+    ------
+    InputError
+        A source file has gone since.
     """
     read_manifest(folder, "index")
     table = read_csv(artifact_file(folder, "index.csv"))
@@ -147,13 +157,18 @@ def decode(data: bytes, reduction: Callable[[int, int], int] | None = None) -> n
     (not clipped) to 8, EXIF rotation is applied, an animation gives its first frame. Plain JPEGs
     go through OpenCV, which is 1.2 to 3 times as fast as Pillow; everything else through Pillow.
 
-    Args:
-        data: the stored bytes.
-        reduction: (width, height) -> 1, 2, 4 or 8, by how much a JPEG may be made smaller in its
-            own frequency domain, which is many times faster than decoding all of it.
+    Parameters
+    ----------
+    data : bytes
+        The stored bytes.
+    reduction : Callable[[int, int], int] | None, optional
+        (width, height) -> 1, 2, 4 or 8, by how much a JPEG may be made smaller in its own frequency
+        domain, which is many times faster than decoding all of it.
 
-    Raises:
-        ValueError: not an image, or truncated.
+    Raises
+    ------
+    ValueError
+        Not an image, or truncated.
     """
     image = open_image(data)
     with _one_at_a_time(image.width * image.height):
@@ -170,8 +185,10 @@ def decode(data: bytes, reduction: Callable[[int, int], int] | None = None) -> n
 def open_image(data: bytes) -> Image.Image:
     """The header alone: format, mode and size are known, the pixels are not decoded yet.
 
-    Raises:
-        ValueError: not an image.
+    Raises
+    ------
+    ValueError
+        Not an image.
     """
     from PIL import Image, UnidentifiedImageError
 

@@ -32,13 +32,19 @@ class Preprocessing:
     The centre square of an image is cut out and scaled to `size`: by area when it gets smaller
     (which averages, so nothing aliases), by bicubic interpolation when it gets larger.
 
-    Args:
-        size: side of the square input in pixels.
-        mean, std: per channel, on the 0..1 scale; 0.5 and 0.5 give the range -1..1.
-        crop: share of the shorter side that the square keeps, in (0, 1]; timm's `crop_pct`.
-        window: side in stored pixels of the square to cut, instead of the shorter side; 0 for
-            none. Images smaller than it keep their shorter side.
-        order: of the channels that the network sees.
+    Parameters
+    ----------
+    size : int
+        Side of the square input in pixels.
+    mean, std : tuple[float, float, float]
+        Per channel, on the 0..1 scale; 0.5 and 0.5 give the range -1..1.
+    crop : float
+        Share of the shorter side that the square keeps, in (0, 1]; timm's `crop_pct`.
+    window : int
+        Side in stored pixels of the square to cut, instead of the shorter side; 0 for none. Images
+        smaller than it keep their shorter side.
+    order : Literal['rgb', 'bgr']
+        Of the channels that the network sees.
     """
 
     size: int
@@ -69,8 +75,10 @@ def _array(path: str) -> np.ndarray:
 def pixels(row: ImageRow, preprocessing: Preprocessing) -> np.ndarray:
     """One image as (size, size, 3) uint8 RGB.
 
-    Raises:
-        ValueError: it cannot be decoded; the text says why.
+    Raises
+    ------
+    ValueError
+        It cannot be decoded; the text says why.
     """
 
     if row.source.endswith(".npy"):
@@ -120,13 +128,21 @@ def pixel_batches(
     Threads, not processes: OpenCV and Pillow let go of Python's lock while they decode, and each
     writes straight into its place in the batch.
 
-    Args:
-        rows: which images. preprocessing: how they are cut and scaled.
-        batch: images a batch; the last may be smaller.
-        workers: decoding threads; one a core unless given.
+    Parameters
+    ----------
+    rows : Sequence[ImageRow]
+        Which images.
+    preprocessing : Preprocessing
+        How they are cut and scaled.
+    batch : int
+        Images a batch; the last may be smaller.
+    workers : int | None, optional
+        Decoding threads; one a core unless given.
 
-    Raises:
-        Refusal: an image that was readable before is no longer.
+    Raises
+    ------
+    InputError
+        An image that was readable before is no longer.
     """
 
     def fill(place: np.ndarray, row: ImageRow) -> None:

@@ -16,11 +16,15 @@ COLUMN = "text"  # of the tables that an index points at
 def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a csv table, all rows as wide as the header; blank lines are left out.
 
-    Args:
-        path: UTF-8, with or without a byte-order mark; quotes as in RFC 4180.
+    Parameters
+    ----------
+    path : Path
+        UTF-8, with or without a byte-order mark; quotes as in RFC 4180.
 
-    Raises:
-        Refusal: it is a web page, binary, empty, or quotes and commas do not add up.
+    Raises
+    ------
+    InputError
+        It is a web page, binary, empty, or quotes and commas do not add up.
     """
     # A document may be longer than csv's limit of 131072 characters a field.
     limit = csv.field_size_limit(sys.maxsize)

@@ -53,8 +53,10 @@ class Encoder:
     def pretrained(self, network: nn.Module) -> dict[str, Any]:
         """Put weights that were trained elsewhere into `network`; returns where they came from.
 
-        Raises:
-            Refusal: they are not to be had; the sentence names the file and its place.
+        Raises
+        ------
+        InputError
+            They are not to be had; the sentence names the file and its place.
         """
         return {}
 
@@ -89,9 +91,12 @@ class Encoder:
     def encode_texts(self, network: nn.Module, texts: Sequence[str], device: str) -> np.ndarray:
         """b texts -> latents (b, d) float32; asked for only if it reads texts.
 
-        Args:
-            network: in evaluation mode, on `device`.
-            texts: at least one; a text's row must not depend on the others of the batch.
+        Parameters
+        ----------
+        network : nn.Module
+            In evaluation mode, on `device`.
+        texts : Sequence[str]
+            At least one; a text's row must not depend on the others of the batch.
         """
         raise NotImplementedError
 

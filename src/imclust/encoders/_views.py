@@ -72,8 +72,10 @@ class ViewsConfig:
 class ViewsEncoder(Encoder):
     """A small ResNet with a projector; codes are the backbone's.
 
-    Args:
-        cfg: settings. projection: numbers in a projection.
+    Parameters
+    ----------
+    cfg : ViewsConfig
+        settings. projection: numbers in a projection.
     """
 
     projection = 128

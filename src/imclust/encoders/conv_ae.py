@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from imclust.training.plan import Objective, TrainConfig
 
-FAST_STEPS = 1000
-FAST_EPOCHS = (4, 60)
+# What the answer needs: on `photos` a thousand steps lower the error by a third and change the
+# accuracy by less than seeds do.
+FAST_STEPS = 250
+FAST_EPOCHS = (2, 60)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class ConvAEConfig:
     recipe: Literal["fast", "literal"] = "fast"
     """`literal`: Adam 1e-5, batch 64, 100 epochs, float32, as in the homework. `fast`: the same
     network and loss by AdamW, batch 16, a one-cycle rate of 2e-3, and bfloat16 where the
-    hardware has it, for 1000 steps or 4 epochs, whichever is more."""
+    hardware has it, for 250 steps or 2 epochs, whichever is more."""
     epochs: int | None = None
     """Passes over the images; the recipe's number unless given."""
     batch: int | None = None

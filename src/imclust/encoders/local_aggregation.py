@@ -79,8 +79,10 @@ class LocalAggregation(Encoder):
     def network(self) -> nn.Module:
         """The base's.
 
-        Raises:
-            Refusal: it has nothing to train.
+        Raises
+        ------
+        InputError
+            It has nothing to train.
         """
         network = self.base.network()
         if not any(p.requires_grad for p in network.parameters()):
@@ -109,8 +111,10 @@ class LocalAggregation(Encoder):
     def objective(self, n_images: int, seed: int) -> Objective:
         """The loss with a memory of every image.
 
-        Raises:
-            Refusal: more centroids than images.
+        Raises
+        ------
+        InputError
+            More centroids than images.
         """
         from imclust.training import memory_bank as memory
 

@@ -57,7 +57,7 @@ class MaskedAEConfig:
     "masked-ae", MaskedAEConfig, paper="Vincent et al. 2010 (denoising); He et al. 2022 (masking)"
 )
 class MaskedAE(Encoder):
-    """The better autoencoder."""
+    """Residual autoencoder of recoloured images with holes and noise, 128 numbers an image."""
 
     decodes = True
 

@@ -254,8 +254,10 @@ def _body(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _from_hub(name: str) -> Path:
     """A model's folder in the hub's cache, fetched into it first when it is not there.
 
-    Raises:
-        Refusal: it is not there and the hub cannot be reached or does not know it.
+    Raises
+    ------
+    InputError
+        It is not there and the hub cannot be reached or does not know it.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars

@@ -229,8 +229,10 @@ def _pooled(maps: Tensor, tokens: Tensor | None, pool: str) -> Tensor:
 def _about(name: str) -> Any:
     """timm's description of a network: input size, mean, std, crop, source of its weights.
 
-    Raises:
-        Refusal: no network or no weights of that name; the nearest names are given.
+    Raises
+    ------
+    InputError
+        No network or no weights of that name; the nearest names are given.
     """
     from imclust.training.pretrained import nearest_names, vision
 

@@ -110,8 +110,10 @@ class VggAE(Encoder):
     def pretrained(self, network: nn.Module) -> dict[str, Any]:
         """The `features.*` of a VGG16-BN weights file into the encoder, if one was given.
 
-        Raises:
-            Refusal: the file is missing, damaged, or of another network; says which keys differ.
+        Raises
+        ------
+        InputError
+            The file is missing, damaged, or of another network; says which keys differ.
         """
         if self.cfg.weights is None:
             return {}

@@ -30,9 +30,14 @@ def score_checkpoints(
 
     Measured on at most ROWS images: the validation split, else labelled images to cluster.
 
-    Args:
-        index, weights: artefacts. assignment: whose chain of stages is replayed.
-        labels: id -> class.
+    Parameters
+    ----------
+    index, weights : Path
+        artefacts.
+    assignment : Path
+        Whose chain of stages is replayed.
+    labels : dict[str, str]
+        Id -> class.
     """
     import torch
 

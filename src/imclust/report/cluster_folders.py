@@ -20,27 +20,32 @@ RECORD = ".imclust.json"  # in such a folder: what was put there
 LONGEST = 255  # bytes of a file's name that file systems take
 
 
-def write_cluster_folders(folder: Path, answer: FolderAssignment, *, copy: bool) -> bool:
+def write_cluster_folders(folder: Path, clustering: FolderAssignment, *, copy: bool) -> bool:
     """Make `folder/<cluster>/<image>` for every image; returns whether it had to be made.
 
     Built beside the folder and renamed into place. A folder of an earlier answer is replaced when
     nothing but its own links and copies lies in it; else it is kept, as `folder (1)`, `(2)`, ...
 
-    Args:
-        folder: where; its parent is there.
-        copy: copies of the files instead of symbolic links to them.
+    Parameters
+    ----------
+    folder : Path
+        Where; its parent is there.
+    copy : bool
+        Copies of the files instead of symbolic links to them.
 
-    Raises:
-        Refusal: images lie in an archive, or the file system knows no links: copies are needed.
+    Raises
+    ------
+    InputError
+        Images lie in an archive, or the file system knows no links: copies are needed.
     """
-    wanted = _plan(answer)
+    wanted = _plan(clustering)
     order = {"copy": copy, "files": {at: _origin(image) for at, image in wanted.items()}}
     key = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
     record = _record(folder)
     if record.get("key") == key and _untouched(folder, record):
         return False
     if copy:
-        disk_space(folder, sum(map(stored_bytes, answer.images)))
+        disk_space(folder, sum(map(stored_bytes, clustering.images)))
     with new_folder(folder) as fresh:
         for at, image in wanted.items():
             (fresh / at).parent.mkdir(parents=True, exist_ok=True)
@@ -51,12 +56,12 @@ def write_cluster_folders(folder: Path, answer: FolderAssignment, *, copy: bool)
     return True
 
 
-def _plan(answer: FolderAssignment) -> dict[str, ImageRow]:
+def _plan(clustering: FolderAssignment) -> dict[str, ImageRow]:
     """Path below the folder -> image; files of one name in several sub-folders stay apart."""
-    folders = [_folder_name(answer.title(c)) for c in range(len(answer.names))]
-    often = Counter(PurePosixPath(row.file).name.casefold() for row in answer.rows)
+    folders = [_folder_name(clustering.title(c)) for c in range(len(clustering.names))]
+    often = Counter(PurePosixPath(row.file).name.casefold() for row in clustering.rows)
     found = {}
-    for row, image in zip(answer.rows, answer.images, strict=True):
+    for row, image in zip(clustering.rows, clustering.images, strict=True):
         name = PurePosixPath(row.file).name
         if often[name.casefold()] > 1 or name == RECORD:
             name = _apart(row.file)

@@ -33,8 +33,14 @@ UNDATED: dict[str, dict[str, Any]] = {
 class Sheet:
     """How pictures are written.
 
-    Args:
-        folder: where. width: of each, in inches. formats: a file each.
+    Parameters
+    ----------
+    folder : Path
+        where.
+    width : float
+        Of each, in inches.
+    formats : tuple[Format, ...]
+        A file each.
     """
 
     folder: Path
@@ -77,8 +83,12 @@ def scatter(
 ) -> None:
     """Points (n, 2) by group (n,) int, as `name`; every group's number stands at its middle.
 
-    Args:
-        names: of the groups. axes: name of the space.
+    Parameters
+    ----------
+    names : list[str]
+        Of the groups.
+    axes : str
+        Name of the space.
     """
     from matplotlib.patheffects import withStroke
 
@@ -136,8 +146,12 @@ def _legend(figure: Any, names: list[str], sizes: np.ndarray, wide: bool) -> Non
 def examples(sheet: Sheet, images: list[np.ndarray], names: list[str], sizes: list[int]) -> None:
     """A row a cluster, each of up to five images, as `examples`, or on several sheets.
 
-    Args:
-        images: of every cluster (m, s, s, 3) uint8. names, sizes: of the clusters.
+    Parameters
+    ----------
+    images : list[np.ndarray]
+        Of every cluster (m, s, s, 3) uint8.
+    names, sizes : list[str]
+        Of the clusters.
     """
     sheets = range(0, len(images), ROWS)
     per_row = max(1, *(len(few) for few in images))

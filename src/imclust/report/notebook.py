@@ -20,21 +20,21 @@ A_CLUSTER = 10  # at most
 CLUSTERS = 40  # shown
 
 
-def gallery(answer: FolderAssignment, caption: str) -> str:
+def gallery(clustering: FolderAssignment, caption: str) -> str:
     """Clusters, the largest first, each with pictures from its centre to its rim.
 
     Self-contained, at most about 350 kB: no script, no address but `data:`. Names are escaped;
     images that have gone leave their names.
     """
-    members = [answer.members(c) for c in range(len(answer.names))]
+    members = [clustering.members(c) for c in range(len(clustering.names))]
     order = sorted(range(len(members)), key=lambda c: (-len(members[c]), c))
     shown = order[:CLUSTERS]
     each = max(2, min(A_CLUSTER, PICTURES // max(len(shown), 1)))
-    parts = [f"<p>{escape(caption)}. {_count(len(answer.rows))}.</p>"]
+    parts = [f"<p>{escape(caption)}. {_count(len(clustering.rows))}.</p>"]
     for c in shown:
         few = spread(members[c], each)
-        pictures = "".join(_picture(answer.images[i], answer.rows[i].file) for i in few)
-        title = f"<b>{escape(answer.title(c))}</b> &nbsp; {_count(len(members[c]))}"
+        pictures = "".join(_picture(clustering.images[i], clustering.rows[i].file) for i in few)
+        title = f"<b>{escape(clustering.title(c))}</b> &nbsp; {_count(len(members[c]))}"
         parts.append(f'<div style="margin:6px 0">{title}<br>{pictures}</div>')
     if len(order) > len(shown):
         parts.append(f"<p>and {len(order) - len(shown)} smaller clusters</p>")

@@ -62,28 +62,28 @@ def _embedding(at: Sources, embedding: Path, path: Path) -> None:
     plots.scatter(panels, read_manifest(embedding)["space"], path)
 
 
-def chosen_examples(answer: Assignment, index: Path) -> list[list[ImageRow]]:
+def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]:
     """Up to five images of every cluster, from its most to its least confident, in even steps. The
     most confident alone would be near copies of each other."""
 
     by_id = {r.id: r for r in load_index(index)}
-    confidence = answer.probabilities.max(1)
+    confidence = clustering.probabilities.max(1)
     chosen = []
-    for cluster in range(answer.probabilities.shape[1]):
-        members = (answer.clusters == cluster).nonzero()[0]
+    for cluster in range(clustering.probabilities.shape[1]):
+        members = (clustering.clusters == cluster).nonzero()[0]
         ranked = members[np.argsort(-confidence[members], kind="stable")]
         few = min(len(ranked), plots.PER_ROW)
         shown = ranked[np.linspace(0, len(ranked) - 1, few).round().astype(int)]
-        chosen.append([by_id[i] for i in answer.ids[shown].tolist()])
+        chosen.append([by_id[i] for i in clustering.ids[shown].tolist()])
     return chosen
 
 
 def _examples(at: Sources, folder: Path) -> None:
     """Images of every cluster; of texts, a table."""
 
-    answer = Assignment.load(at.assignment).part("train")
-    chosen = chosen_examples(answer, at.index)
-    sizes = [int((answer.clusters == c).sum()) for c in range(len(chosen))]
+    clustering = Assignment.load(at.assignment).part("train")
+    chosen = chosen_examples(clustering, at.index)
+    sizes = [int((clustering.clusters == c).sum()) for c in range(len(chosen))]
     if read_manifest(at.index, "index")["content"] == "texts":
         rows = [(c, sizes[c], r.id) for c, few in enumerate(chosen) for r in few]
         write_csv(folder / "examples.csv", ("cluster", "size", "id"), rows)

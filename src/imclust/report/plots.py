@@ -109,9 +109,12 @@ def reconstructions(
 def examples(images: list[np.ndarray], names: list[str], path: Path) -> None:
     """A row a cluster, each of up to `PER_ROW` images.
 
-    Args:
-        images: of every cluster (m, s, s, 3) uint8, m from 0 on, the most confident first.
-        names: of the clusters, with their sizes.
+    Parameters
+    ----------
+    images : list[np.ndarray]
+        Of every cluster (m, s, s, 3) uint8, m from 0 on, the most confident first.
+    names : list[str]
+        Of the clusters, with their sizes.
     """
     plt = pyplot()
     k = len(images)
@@ -185,13 +188,17 @@ def k_evidence(
     table: list[dict[str, float]],
     favourites: dict[str, int],
     counted: tuple[str, ...],
-    answer: int,
+    clustering: int,
     path: Path,
 ) -> None:
     """Every criterion over K, its favourite as a dot, and the vote; the answer as a line.
 
-    Args:
-        table, favourites, answer: of `cluster_count.KVote`. counted: its `COUNTED`.
+    Parameters
+    ----------
+    table, favourites, answer : list[dict[str, float]]
+        Of `cluster_count.KVote`.
+    counted : tuple[str, ...]
+        Its `COUNTED`.
     """
     plt = pyplot()
     names = [*favourites, "vote"]
@@ -199,8 +206,8 @@ def k_evidence(
     figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(11, 5.6), layout="constrained")
     for ax, name, colour in zip(axes.flat, names, colours(len(names)), strict=False):
         values = [row[name] for row in table]
-        best = favourites.get(name, answer)
-        ax.axvline(answer, color="#b0b0b0", lw=1, ls="--")
+        best = favourites.get(name, clustering)
+        ax.axvline(clustering, color="#b0b0b0", lw=1, ls="--")
         ax.plot(ks, values, color=colour, lw=1.5)
         ax.plot([best], [values[ks.index(best)]], "o", color=colour)
         what = "answer" if name == "vote" else "favours"

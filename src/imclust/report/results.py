@@ -20,10 +20,18 @@ CENTRAL = 3  # files that stand for a cluster in a summary
 class AssignedImage(NamedTuple):
     """One image.
 
-    Args:
-        file: its path below the folder (or in the zip), with forward slashes.
-        cluster: from 0. confidence: in [0, 1]. runner_up: the second choice.
-        distance: cosine distance in [0, 2] to the centre of its cluster.
+    Parameters
+    ----------
+    file : str
+        Its path below the folder (or in the zip), with forward slashes.
+    cluster : int
+        From 0.
+    confidence : float
+        In [0, 1].
+    runner_up : int
+        The second choice.
+    distance : float
+        Cosine distance in [0, 2] to the centre of its cluster.
     """
 
     file: str
@@ -37,11 +45,16 @@ class AssignedImage(NamedTuple):
 class FolderAssignment:
     """Every image of a folder with its cluster.
 
-    Args:
-        rows: of the images that could be read, in the order of the index.
-        images: of the index, row i that of `rows[i]`.
-        set_aside: (file, why it cannot be read).
-        names: of the clusters, "" where one has none; K of them.
+    Parameters
+    ----------
+    rows : list[AssignedImage]
+        Of the images that could be read, in the order of the index.
+    images : list[ImageRow]
+        Of the index, row i that of `rows[i]`.
+    set_aside : list[tuple[str, str]]
+        (file, why it cannot be read).
+    names : list[str]
+        Of the clusters, "" where one has none; K of them.
     """
 
     rows: list[AssignedImage]

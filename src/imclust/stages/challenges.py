@@ -31,7 +31,7 @@ class Challenges:
 
 
 def run(cfg: Challenges) -> None:
-    """Run the stage."""
+    """Print the challenges, or one of them; reads what is on this machine, writes nothing."""
     entries = [CHALLENGES[cfg.name]] if cfg.name else list(CHALLENGES)
     say(f"{'challenge':<12} {'rules':<8} {'disk':>8}  {'board':<28} needs")
     for entry in entries:
@@ -91,8 +91,10 @@ def _more(entry: Entry[Any], raw: Path) -> None:
 def _ask(boards: list[str]) -> None:
     """Say of each board what its service says of the key and the rules.
 
-    Raises:
-        Refusal: the last one that is not ready, after all were asked.
+    Raises
+    ------
+    InputError
+        The last one that is not ready, after all were asked.
     """
     refused: InputError | None = None
     for board in boards:

@@ -93,7 +93,7 @@ class Cluster:
 
 
 def run(cfg: Cluster) -> None:
-    """Run the stage."""
+    """Read `features` (and an `index` for ids), cluster them, write an `assignment`."""
     k = cfg.count()
     if k is None:
         raise input_error(

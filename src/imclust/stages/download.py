@@ -45,7 +45,7 @@ class Download:
 
 
 def run(cfg: Download) -> None:
-    """Run the stage."""
+    """Read a challenge or a folder, write its `index`, `labels` and `published`."""
     entry = CHALLENGES.for_config(cfg.challenge)
     say(f"challenge {entry.name}: {entry.paper}")
     sources = cfg.challenge.sources() if hasattr(cfg.challenge, "sources") else []

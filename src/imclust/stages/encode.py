@@ -81,7 +81,7 @@ class Encode:
 
 
 def run(cfg: Encode) -> None:
-    """Run the stage."""
+    """Read an `index` and `weights`, write `features`; a killed run goes on where it was."""
     trained = read_manifest(cfg.weights, "weights")["config"]
     names = ("batch", "backend", "precision", "flip", "dedupe", "shard", "device")
     config = {name: getattr(cfg, name) for name in names}
@@ -206,11 +206,18 @@ def _stream_to_disk(
 ) -> tuple[int, int]:
     """Write latents as they come, leaving a note of how far it got.
 
-    Args:
-        rows: of the file. total: latents to come. places: of latent i, the rows that it fills;
-            its own number when None.
+    Parameters
+    ----------
+    rows : int
+        Of the file.
+    total : int
+        Latents to come.
+    places : list[list[int]] | None
+        Of latent i, the rows that it fills; its own number when None.
 
-    Returns:
+    Returns
+    -------
+    tuple[int, int]
         How many latents an earlier run had left, and the numbers in each.
     """
     from imclust.core.npy import NpyRows

@@ -14,7 +14,7 @@ class Encoders:
 
 
 def run(cfg: Encoders) -> None:
-    """Run the stage."""
+    """Print the encoders and which weights are at hand; writes nothing."""
     for entry in ENCODERS:
         lacking = lacking_weights(entry.name)
         ready = f"lacks {lacking}" if lacking else "ready"

@@ -122,7 +122,10 @@ class Finetune:
 
 
 def run(cfg: Finetune) -> None:
-    """Run the stage. A killed one goes on in the step where it was, at most 5 s back."""
+    """Read `weights` and what to learn from, write tuned `weights` and an `assignment`.
+
+    A killed run goes on in the step where it was, at most 5 s back.
+    """
     base = read_manifest(cfg.weights, "weights")["config"]
     source = {"published": cfg.published} if cfg.published else {"assignment": cfg.assignment}
     names = ("recipe", "stages", "epochs", "batch", "lr", "deep_lr", "augmentation", "confident")

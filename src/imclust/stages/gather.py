@@ -31,7 +31,7 @@ class Gather:
 
 
 def run(cfg: Gather) -> None:
-    """Run the stage."""
+    """Read the `features` of all shards and the `index`, write them as one `features`."""
     inputs = {"index": cfg.index} | {f"shard {i}": p for i, p in enumerate(cfg.features)}
     spec = ArtifactSpec("features", {}, inputs, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _gather(cfg, folder), force=cfg.force):

@@ -59,7 +59,7 @@ class Leaderboard:
 
 
 def run(cfg: Leaderboard) -> None:
-    """Run the stage."""
+    """Read the ledger, print it best first, write leaderboard.csv beside it."""
     if cfg.refresh and not refresh(cfg.log, cfg.challenge):
         say("every score and rank that can be asked for is known")
     rows = [row for row in read(cfg.log) if _wanted(row, cfg.challenge)]

@@ -36,10 +36,12 @@ class Package:
 
 
 def run(cfg: Package) -> None:
-    """Run the stage.
+    """Read a `submission` and all that it was made from, write a folder that makes it elsewhere.
 
-    Raises:
-        Refusal: something is at --out already, or the submission cannot be made again.
+    Raises
+    ------
+    InputError
+        Something is at --out already, or the submission cannot be made again.
     """
     plan = plan_of(cfg.submission)
     out = cfg.out or Path("data/packages", *(plan.base / plan.submission).parts[-2:])

@@ -62,7 +62,10 @@ class BudgetPlan:
 
 
 def run(cfg: BudgetPlan) -> None:
-    """Run the stage. A plan that was made stays, so that a killed run goes on as it began."""
+    """Read an `index`, measure this machine, write a `plan`.
+
+    A plan that was made stays, so that a killed run goes on as it began.
+    """
     names = ("budget", "shares", "encoder", "device")
     config = {name: getattr(cfg, name) for name in names}
     modules = (__name__, ENCODERS[cfg.encoder].method.__module__)

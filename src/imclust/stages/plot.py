@@ -44,7 +44,7 @@ class Plot:
 
 
 def run(cfg: Plot) -> None:
-    """Run the stage."""
+    """Read an `assignment` (an embedding, labels), write `plots`: pictures for papers."""
     in_range("plot", "width", cfg.width, NARROWEST, WIDEST)
     if not cfg.format or len(set(cfg.format)) < len(cfg.format):
         got = " ".join(cfg.format) or "none"
@@ -67,18 +67,18 @@ def _draw(cfg: Plot, folder: Path) -> dict[str, Any]:
     sheet = Sheet(folder, cfg.width, cfg.format)
     doc = read_manifest(cfg.assignment, "assignment")
     names = cluster_names(doc, doc["n_clusters"])
-    answer = Assignment.load(cfg.assignment).part("train")
-    if not len(answer.ids):  # clustered with --split val
-        answer = Assignment.load(cfg.assignment)
-    sizes = [int((answer.clusters == c).sum()) for c in range(len(names))]
+    clustering = Assignment.load(cfg.assignment).part("train")
+    if not len(clustering.ids):  # clustered with --split val
+        clustering = Assignment.load(cfg.assignment)
+    sizes = [int((clustering.clusters == c).sum()) for c in range(len(names))]
     figures.sizes_of(sheet, names, sizes)
     if cfg.embedding:
-        _scatters(cfg, cfg.embedding, answer, names, sheet)
+        _scatters(cfg, cfg.embedding, clustering, names, sheet)
     index = next((p for p, d in lineage(cfg.assignment).items() if d["kind"] == "index"), None)
     if index is None or read_manifest(index)["content"] != "images":
         say("no examples: the answer is not about images")
         return {}
-    chosen = chosen_examples(answer, index)
+    chosen = chosen_examples(clustering, index)
     images = all_pixels([row for few in chosen for row in few], Preprocessing(SIDE), "examples")
     ends = np.cumsum([len(few) for few in chosen])
     figures.examples(sheet, np.split(images, ends[:-1]), names, sizes)
@@ -86,7 +86,7 @@ def _draw(cfg: Plot, folder: Path) -> dict[str, Any]:
 
 
 def _scatters(
-    cfg: Plot, embedding: Path, answer: Assignment, names: list[str], sheet: Sheet
+    cfg: Plot, embedding: Path, clustering: Assignment, names: list[str], sheet: Sheet
 ) -> None:
     """By cluster, and by label where they are given."""
 
@@ -96,12 +96,12 @@ def _scatters(
         raise input_error(
             "--embedding", "a space of 2 dimensions", got, "reduce it with tsne first"
         )
-    points = np.asarray(Features.load(embedding).at(answer.ids))
-    figures.scatter(sheet, "clusters", points, answer.clusters, names, doc["space"])
+    points = np.asarray(Features.load(embedding).at(clustering.ids))
+    figures.scatter(sheet, "clusters", points, clustering.clusters, names, doc["space"])
     labels = read_labels(cfg.labels) if cfg.labels else {}
-    known = np.array([i in labels for i in answer.ids.tolist()])
+    known = np.array([i in labels for i in clustering.ids.tolist()])
     if known.any():
-        found = np.array([labels[i] for i in answer.ids[known].tolist()])
+        found = np.array([labels[i] for i in clustering.ids[known].tolist()])
         classes, groups = np.unique(found, return_inverse=True)
         figures.scatter(sheet, "labels", points[known], groups, classes.tolist(), doc["space"])
     elif cfg.labels:

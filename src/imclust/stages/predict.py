@@ -42,7 +42,7 @@ class Predict:
 
 
 def run(cfg: Predict) -> None:
-    """Run the stage."""
+    """Read an `assignment` and the `features` of new images, write their `assignment`."""
     roles = {"assignment": cfg.assignment, "index": cfg.index}
     roles |= {f"features {i}": path for i, path in enumerate(cfg.features, 1)}
     spec = ArtifactSpec("assignment", {"method": "predict"}, roles, (__name__,))
@@ -54,13 +54,13 @@ def run(cfg: Predict) -> None:
 def _predict(cfg: Predict, folder: Path) -> dict[str, Any]:
 
     doc = read_manifest(cfg.assignment, Assignment.kind)
-    answer = Assignment.load(cfg.assignment).part(doc["config"].get("split", "train"))
-    old, new, ids = _spaces(cfg, doc, answer.ids)
-    p = _by_neighbours(doc, old, new, answer.probabilities)
-    twins, of = _copies(cfg, ids, answer.ids)
-    p[twins] = answer.probabilities[of]
+    clustering = Assignment.load(cfg.assignment).part(doc["config"].get("split", "train"))
+    old, new, ids = _spaces(cfg, doc, clustering.ids)
+    p = _by_neighbours(doc, old, new, clustering.probabilities)
+    twins, of = _copies(cfg, ids, clustering.ids)
+    p[twins] = clustering.probabilities[of]
     found = Assignment(ids, np.full(len(ids), "train"), p)
-    facts = found.save(folder, _evidence(old, answer, new, p))
+    facts = found.save(folder, _evidence(old, clustering, new, p))
     carried = {name: doc[name] for name in ("names", "classes") if name in doc}
     return facts | carried | {"copies": len(twins)}
 
@@ -130,7 +130,7 @@ def _copies(cfg: Predict, ids: np.ndarray, before: np.ndarray) -> tuple[list[int
 
 
 def _evidence(
-    old: list[np.ndarray], answer: Assignment, new: list[np.ndarray], p: np.ndarray
+    old: list[np.ndarray], clustering: Assignment, new: list[np.ndarray], p: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Second choice (m,) int64 and cosine distance (m,) to the centre of the own cluster."""
 
@@ -142,6 +142,6 @@ def _evidence(
     others[rows, c] = -1
     k = p.shape[1]
     distance = centre_distances(
-        concatenate_unit_rows(old), answer.clusters, k, concatenate_unit_rows(new)
+        concatenate_unit_rows(old), clustering.clusters, k, concatenate_unit_rows(new)
     )
     return others.argmax(1), distance[rows, c]

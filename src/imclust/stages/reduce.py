@@ -43,7 +43,7 @@ class Reduce:
 
 
 def run(cfg: Reduce) -> None:
-    """Run the stage."""
+    """Read `features`, write `features` of fewer numbers."""
     entry = REDUCERS.for_config(cfg.reducer)
     config = {"method": entry.name, **plain(cfg.reducer), "split": cfg.split, "seed": cfg.seed}
     modules = (__name__, entry.method.__module__)

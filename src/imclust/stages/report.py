@@ -53,16 +53,16 @@ class Report:
 
 
 def run(cfg: Report) -> None:
-    """Run the stage."""
-    answer = assignment_of(cfg.submission, cfg.assignment)
+    """Read an `assignment` or `submission` and what goes with it, write a `report`."""
+    clustering = assignment_of(cfg.submission, cfg.assignment)
     others = [assignment_of(path) for path in cfg.compare_with]
-    roles = {"assignment": answer}
+    roles = {"assignment": clustering}
     named = {"submission": cfg.submission, "scores": cfg.scores, "labels": cfg.labels}
     named |= {"embedding": cfg.embedding, "val_embedding": cfg.val_embedding}
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
     spec = ArtifactSpec("report", {"look": look()}, roles, (__name__,))
-    make_artifact(cfg.out, spec, lambda folder: _draw(cfg, answer, folder), force=cfg.force)
+    make_artifact(cfg.out, spec, lambda folder: _draw(cfg, clustering, folder), force=cfg.force)
     for line in summary(cfg.out, cfg.submission, cfg.scores):
         say(line)
 
@@ -70,8 +70,10 @@ def run(cfg: Report) -> None:
 def assignment_of(*folders: Path | None) -> Path:
     """The one `assignment` that submissions lead to, or that is given itself.
 
-    Raises:
-        Refusal: none is given, two that differ, or something else.
+    Raises
+    ------
+    InputError
+        None is given, two that differ, or something else.
     """
     found: list[Path] = []
     for folder in filter(None, folders):
@@ -89,12 +91,12 @@ def assignment_of(*folders: Path | None) -> Path:
     return found[0]
 
 
-def _draw(cfg: Report, answer: Path, folder: Path) -> dict[str, Any]:
-    made = lineage(*filter(None, (answer, cfg.scores)))
+def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
+    made = lineage(*filter(None, (clustering, cfg.scores)))
     at = {doc["kind"]: path for path, doc in made.items()}
     labels = read_labels(cfg.labels) if cfg.labels else {}
     sources = Sources(
-        answer,
+        clustering,
         at["index"],
         weights=at.get("weights"),
         submission=cfg.submission,

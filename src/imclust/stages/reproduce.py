@@ -50,11 +50,14 @@ class Reproduce:
 
 
 def run(cfg: Reproduce) -> None:
-    """Run the stage.
+    """Read a `submission`, make it again from its manifests in another folder, compare the bytes.
 
-    Raises:
-        Different: the bytes are not the same.
-        Refusal: it cannot be made again.
+    Raises
+    ------
+    Different
+        The bytes are not the same.
+    InputError
+        It cannot be made again.
     """
     plan = plan_of(cfg.submission)
     below = Path(*(plan.base / plan.submission).parts[-2:])
@@ -83,8 +86,10 @@ def run(cfg: Reproduce) -> None:
 def _claim(work: Path, plan: ReplayPlan) -> None:
     """Make the folder for this plan alone.
 
-    Raises:
-        Refusal: it holds something else.
+    Raises
+    ------
+    InputError
+        It holds something else.
     """
     steps = [asdict(step) for step in plan.steps]
     of = json.dumps({"base": str(plan.base), "submission": plan.submission, "steps": steps})

@@ -40,7 +40,7 @@ class Score:
 
 
 def run(cfg: Score) -> None:
-    """Run the stage."""
+    """Read an `assignment` and `labels`, write `scores`; print them."""
     roles = {"assignment": cfg.assignment, "index": cfg.index, "labels": cfg.labels}
     roles |= {"val_assignment": cfg.val_assignment} if cfg.val_assignment else {}
     roles |= {"weights": cfg.weights} if cfg.weights else {}
@@ -80,11 +80,18 @@ def against_labels(
 ) -> dict[str, Any] | None:
     """Numbers against labels of the rows that have one; None when there are none.
 
-    Args:
-        part: of an assignment. labels: id -> class.
-        classes: of every cluster, where labels named them; adds `named`, the plain accuracy.
+    Parameters
+    ----------
+    part : Assignment
+        Of an assignment.
+    labels : dict[str, str]
+        Id -> class.
+    classes : list[str] | None, optional
+        Of every cluster, where labels named them; adds `named`, the plain accuracy.
 
-    Returns:
+    Returns
+    -------
+    dict[str, Any] | None
         Also `counts`: label -> rows of it in every cluster, from which anything else can be told.
     """
 

@@ -65,7 +65,7 @@ class Submit:
 
 
 def run(cfg: Submit) -> None:
-    """Run the stage."""
+    """Read an `assignment` and an `index`, write a `submission` and its rows in the ledger."""
     if cfg.check is not None:
         _check(cfg, cfg.check)
         return
@@ -96,8 +96,10 @@ def run(cfg: Submit) -> None:
 def _check(cfg: Submit, path: Path) -> None:
     """Say what was looked at, then that it fits.
 
-    Raises:
-        Failure: it does not.
+    Raises
+    ------
+    ServiceError
+        It does not.
     """
     given = [f for f in ("assignment", "out", "known") if getattr(cfg, f) is not None]
     if given:
@@ -210,12 +212,12 @@ def _every_image(assignment: Path, index: Path) -> tuple[np.ndarray, np.ndarray,
     Those that were set aside as unreadable get the largest cluster.
     """
 
-    answer = Assignment.load(assignment)
+    clustering = Assignment.load(assignment)
     rows = [r for r in load_index(index) if r.split == "train"]
     readable = np.array([not r.problem for r in rows])
     ids = _array([r.id for r in rows])
     clusters = np.empty(len(rows), np.int64)
-    clusters[readable] = answer.clusters[rows_of_ids(answer.ids, ids[readable])]
+    clusters[readable] = clustering.clusters[rows_of_ids(clustering.ids, ids[readable])]
     aside = int((~readable).sum())
     if aside:
         largest = int(np.bincount(clusters[readable]).argmax())
@@ -234,8 +236,10 @@ def _write_and_check(
 ) -> None:
     """Write the labels `names[numbers]`, read the file back, refuse what does not fit.
 
-    Raises:
-        Failure: the file is not what the challenge wants.
+    Raises
+    ------
+    ServiceError
+        The file is not what the challenge wants.
     """
     write(path, sample, [names[n] for n in numbers.tolist()])
     alone = len(set(numbers.tolist())) == 1  # an answer, if a poor one: said, not refused

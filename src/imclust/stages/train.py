@@ -67,7 +67,10 @@ class Train:
 
 
 def run(cfg: Train) -> None:
-    """Run the stage. A killed training goes on from its last resume point, at most 5 s back."""
+    """Read an `index` (and `weights` to start from), write `weights`.
+
+    A killed training goes on from its last resume point, at most 5 s back.
+    """
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}
     config |= cfg.length()

@@ -54,7 +54,7 @@ class Upload:
 
 
 def run(cfg: Upload) -> None:
-    """Run the stage."""
+    """Read a `submission`, show what would be sent, send it with --yes, follow its score."""
     mine = read_upload(cfg.submission, cfg.index, cfg.log, invert=cfg.invert, note=cfg.note)
     board = board_named(cfg.to) if cfg.to else mine.board
     if not board:

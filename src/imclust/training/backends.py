@@ -28,11 +28,16 @@ PROBE_PIXELS = 1_000_000  # how many pixels the comparison with torch looks at
 class Codes(nn.Module):
     """From bytes to latents, as one module that an engine can take over.
 
-    Args:
-        encode: (network, input (b, 3, s, s) float32) -> (b, d).
-        network: in evaluation mode.
-        preprocessing: pixels to input.
-        flip: whether an image's latent is the mean of its own and its mirror image's.
+    Parameters
+    ----------
+    encode : Callable[[nn.Module, Tensor], Tensor]
+        (network, input (b, 3, s, s) float32) -> (b, d).
+    network : nn.Module
+        In evaluation mode.
+    preprocessing : Preprocessing
+        Pixels to input.
+    flip : bool
+        Whether an image's latent is the mean of its own and its mirror image's.
     """
 
     def __init__(
@@ -201,13 +206,25 @@ def pick_backend(
 ) -> tuple[Backend, dict[str, Any]]:
     """The fastest backend whose features agree with torch's in float32, and how well they do.
 
-    Args:
-        codes: what is to be computed. probe: (m, s, s, 3) uint8, the first images of the run.
-        total: images of the run. batch: images at a time. device: torch's name.
-        wish, precision: the user's; `auto` for either leaves it to this function.
+    Parameters
+    ----------
+    codes : Codes
+        What is to be computed.
+    probe : np.ndarray
+        (m, s, s, 3) uint8, the first images of the run.
+    total : int
+        Images of the run.
+    batch : int
+        Images at a time.
+    device : str
+        Torch's name.
+    wish, precision : BackendName
+        The user's; `auto` for either leaves it to this function.
 
-    Raises:
-        Refusal: the wish cannot be met.
+    Raises
+    ------
+    InputError
+        The wish cannot be met.
     """
     size = probe.shape[1]
     here = device == "cpu" and find_spec("openvino") is not None

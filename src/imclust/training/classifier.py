@@ -100,9 +100,14 @@ def find_blocks(network: nn.Module, encode: Encode, size: int) -> tuple[list[Blo
     convolution. A layer without a matrix (a normalisation) belongs to the block before it,
     parameters of the network's own (a position embedding) to the first one inside it.
 
-    Args:
-        network: left in evaluation mode, with all of its parameters requiring gradients.
-        encode: (network, (b, 3, s, s)) -> (b, d). size: s.
+    Parameters
+    ----------
+    network : nn.Module
+        Left in evaluation mode, with all of its parameters requiring gradients.
+    encode : Encode
+        (network, (b, 3, s, s)) -> (b, d).
+    size : int
+        s.
     """
     used, dims = _used(network, encode, size)
     total = sum(p.numel() for p in network.parameters() if id(p) in used)
@@ -148,11 +153,16 @@ def _used(network: nn.Module, encode: Encode, size: int) -> tuple[set[int], int]
 class ClassLoss(Objective):
     """Cross entropy of an image's (or cached code's) class.
 
-    Args:
-        targets: (n,) int64, class of every training row.
-        weights: (k,) float32, of the classes; ones for the plain loss.
-        codes: (n, d) float32; when given, the network is a head and gets them instead of images.
-        before_epoch: called with the network and the epoch's number before its first step.
+    Parameters
+    ----------
+    targets : np.ndarray
+        (n,) int64, class of every training row.
+    weights : np.ndarray
+        (k,) float32, of the classes; ones for the plain loss.
+    codes : Tensor | None
+        (n, d) float32; when given, the network is a head and gets them instead of images.
+    before_epoch : Callable[[nn.Module, int], None] | None
+        Called with the network and the epoch's number before its first step.
     """
 
     targets: Tensor

@@ -46,9 +46,18 @@ LATE = 1.02  # a plan that is longer than fits by this factor is shortened
 class State:
     """Where a training stands; everything a resume needs.
 
-    Args:
-        steps: to make. planned: how many there were to make at first. step: done.
-        spent: seconds of all runs so far. log: the step log.
+    Parameters
+    ----------
+    steps : int
+        To make.
+    planned : int
+        How many there were to make at first.
+    step : int
+        done.
+    spent : float
+        Seconds of all runs so far.
+    log : list[dict[str, Any]]
+        The step log.
     """
 
     network: nn.Module
@@ -99,21 +108,37 @@ def fit(
 
     Only parameters that require a gradient are trained.
 
-    Args:
-        network: on any device; moved to `device` in channels-last layout.
-        objective: what to lower.
-        images: (n, s, s, 3) uint8, held in memory; batches are made on `device`.
-        preprocessing: pixels to input.
-        plan: what to do; seed: order of the images; device: torch's name.
-        folder: where an interrupted run of the same plan may have left a resume point.
-        encode: (network, input) -> codes (b, d), for objectives that sweep over all images.
+    Parameters
+    ----------
+    network : nn.Module
+        On any device; moved to `device` in channels-last layout.
+    objective : Objective
+        What to lower.
+    images : np.ndarray
+        (n, s, s, 3) uint8, held in memory; batches are made on `device`.
+    preprocessing : Preprocessing
+        Pixels to input.
+    plan : TrainConfig
+        What to do;
+    seed : int
+        Order of the images;
+    device : str
+        Torch's name.
+    folder : Path
+        Where an interrupted run of the same plan may have left a resume point.
+    encode : Callable[[nn.Module, Tensor], Tensor] | None, optional
+        (network, input) -> codes (b, d), for objectives that sweep over all images.
 
-    Returns:
-        The step log: step, epoch, learning rate, mean loss since the record before, and the
-        steps that were planned at first; those of the last record differ where a plan was cut.
+    Returns
+    -------
+    list[dict[str, Any]]
+        The step log: step, epoch, learning rate, mean loss since the record before, and the steps
+        that were planned at first; those of the last record differ where a plan was cut.
 
-    Raises:
-        Refusal: the loss is no longer finite.
+    Raises
+    ------
+    InputError
+        The loss is no longer finite.
     """
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     work = _Work(plan, torch.from_numpy(images), preprocessing, seed, device)
@@ -170,9 +195,18 @@ def fit(
 class _Work:
     """What a step is made of.
 
-    Args:
-        plan: how. images: (n, s, s, 3) uint8, moved to `device` where they take at most half of
-            its free memory. preprocessing: to input. seed: of the views. device: of the step.
+    Parameters
+    ----------
+    plan : TrainConfig
+        how.
+    images : Tensor
+        (n, s, s, 3) uint8, moved to `device` where they take at most half of its free memory.
+    preprocessing : Preprocessing
+        To input.
+    seed : int
+        Of the views.
+    device : str
+        Of the step.
     """
 
     def __init__(
@@ -228,7 +262,7 @@ def steps_per_second(
 ) -> float:
     """How fast a training would go, by a few steps of it; `network` learns them.
 
-    Args: as of `fit`; the objective needs no sweep.
+    The arguments are those of `fit`; the objective needs no sweep over all images.
     """
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     work = _Work(plan, torch.from_numpy(images), preprocessing, 0, device)
@@ -276,9 +310,14 @@ def steps_within_budget(
 class _Clock:
     """Keeps a training within its seconds.
 
-    Args:
-        state: whose plan is shortened. seconds: for all of it; None: as long as it takes.
-        per_epoch: steps.
+    Parameters
+    ----------
+    state : State
+        Whose plan is shortened.
+    seconds : float | None
+        For all of it; None: as long as it takes.
+    per_epoch : int
+        steps.
     """
 
     def __init__(self, state: State, seconds: float | None, per_epoch: int) -> None:
@@ -374,8 +413,10 @@ def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
 def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
     """Load strictly what `save_weights` wrote; returns its facts.
 
-    Raises:
-        Refusal: missing, not safetensors, or of another network.
+    Raises
+    ------
+    InputError
+        Missing, not safetensors, or of another network.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -34,9 +34,15 @@ class Reconstruction(Objective):
 class MaskedReconstruction(Objective):
     """Mean squared error of the whole image, from one with patches taken out and noise added.
 
-    Args:
-        hidden: share of the patches of 4 x 4 pixels at a side of 32 (8 x 8 patches at any side)
-            that become zero. noise: standard deviation. seed: of both.
+    Parameters
+    ----------
+    hidden : float
+        Share of the patches of 4 x 4 pixels at a side of 32 (8 x 8 patches at any side) that become
+        zero.
+    noise : float
+        Standard deviation.
+    seed : int
+        Of both.
 
     Buffer: steps () int64, so that a resumed training draws what an unbroken one draws.
     """
@@ -57,7 +63,7 @@ class MaskedReconstruction(Objective):
         return mean_squared_error(network(x * kept + self._noise * noise)[1], x)
 
     def after_step(self, network: nn.Module, done: float) -> None:
-        """Count."""
+        """Count the steps; each draws its own patches and noise."""
         self.steps += 1
 
 
@@ -66,8 +72,12 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 
     Every view's partner among all other views of the batch, by cosine similarity.
 
-    Args:
-        a, b: (n, d), row i of both is the same image; n at least 2. temperature: above 0.
+    Parameters
+    ----------
+    a, b : Tensor
+        (n, d), row i of both is the same image; n at least 2.
+    temperature : float
+        Above 0.
     """
     z = functional.normalize(torch.cat([a, b]).float(), dim=1)
     scores = z @ z.T / temperature
@@ -79,9 +89,12 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 def vicreg(a: Tensor, b: Tensor, invariance: float, variance: float, covariance: float) -> Tensor:
     """Variance, invariance, covariance, Bardes et al. 2022, eq. 6 with eq. 1 to 5; a scalar.
 
-    Args:
-        a, b: (n, d), row i of both is the same image; n at least 2.
-        invariance, variance, covariance: weights, the paper's lambda, mu and nu.
+    Parameters
+    ----------
+    a, b : Tensor
+        (n, d), row i of both is the same image; n at least 2.
+    invariance, variance, covariance : float
+        Weights, the paper's lambda, mu and nu.
     """
     a, b = a.float(), b.float()
     total = invariance * (a - b).square().mean()
@@ -114,8 +127,10 @@ class CollapseGuard(Objective):
     def project(self, network: nn.Module, x: Tensor) -> Tensor:
         """What the network makes of x (b, 3, s, s): (b, p); looked at every CHECK_EVERY steps.
 
-        Raises:
-            Refusal: the projections have collapsed.
+        Raises
+        ------
+        InputError
+            The projections have collapsed.
         """
         z: Tensor = network(x)
         if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
@@ -130,8 +145,10 @@ class TwoViews(CollapseGuard):
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (2b, 3, s, s): first views, then second ones -> scalar.
 
-        Raises:
-            Refusal: the projections have collapsed.
+        Raises
+        ------
+        InputError
+            The projections have collapsed.
         """
         z = self.project(network, x)
         with torch.autocast(x.device.type, enabled=False):  # similarities need more than 8 bits
@@ -181,10 +198,13 @@ class VICRegLoss(TwoViews):
 class BYOLLoss(CollapseGuard):
     """BYOL: predict what a slow copy of the network says of the other view.
 
-    Args:
-        teacher: a network like the student's without its predictor; takes its weights from it
-            before the first epoch. momentum: at the start; rises to 1 by half a cosine (Grill et
-            al. 2020, section 3.3).
+    Parameters
+    ----------
+    teacher : nn.Module
+        A network like the student's without its predictor; takes its weights from it before the
+        first epoch.
+    momentum : float
+        At the start; rises to 1 by half a cosine (Grill et al. 2020, section 3.3).
     """
 
     def __init__(self, teacher: nn.Module, momentum: float) -> None:
@@ -201,8 +221,10 @@ class BYOLLoss(CollapseGuard):
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (2b, 3, s, s): first views, then second ones -> scalar, Grill et al. 2020, eq. 2.
 
-        Raises:
-            Refusal: the predictions have collapsed.
+        Raises
+        ------
+        InputError
+            The predictions have collapsed.
         """
         told = self.project(network, x)
         with torch.no_grad():

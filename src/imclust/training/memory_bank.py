@@ -29,11 +29,18 @@ def local_aggregation(
     in the paper, cancels. An image always counts to its own B_i (deviation: in the paper a code
     far from its own memory could leave C_i and B_i nothing in common, and the loss infinite).
 
-    Args:
-        v: (b, d) float32 unit vectors, the codes of images `rows` (b,) int64.
-        bank: (n, d) float32 unit vectors, no gradient. labels: (runs, n) integer.
-        neighbours: at least 1; B_i is the whole set when there are no more images than that.
-        temperature: above 0.
+    Parameters
+    ----------
+    v : Tensor
+        (b, d) float32 unit vectors, the codes of images `rows` (b,) int64.
+    bank : Tensor
+        (n, d) float32 unit vectors, no gradient.
+    labels : Tensor
+        (runs, n) integer.
+    neighbours : int
+        At least 1; B_i is the whole set when there are no more images than that.
+    temperature : float
+        Above 0.
 
     Memory: b x n similarities and runs x b x min(neighbours, n) comparisons.
     """
@@ -58,15 +65,26 @@ class LocalAggregationLoss(Objective):
     that its base learned: the bank compares codes across batches and the clusters are made of
     evaluation codes, so a code must not depend on which images share its batch.
 
-    Args:
-        encode: (network, x) -> (b, dims) float32 unit vectors.
-        n_images, dims: of the bank.
-        start: of the bank: `codes` of the images, or random points on the `sphere`.
-        centroids: of each k-means. runs: how many k-means are united.
-        refresh: epochs between clusterings, the first after `warmup` epochs.
-        neighbours, temperature: see `local_aggregation`.
-        mixing: share of the old vector when the memory of an image is renewed.
-        seed: decides the sphere and every k-means.
+    Parameters
+    ----------
+    encode : Callable[[nn.Module, Tensor], Tensor]
+        (network, x) -> (b, dims) float32 unit vectors.
+    n_images, dims : int
+        Of the bank.
+    start : Literal['codes', 'sphere']
+        Of the bank: `codes` of the images, or random points on the `sphere`.
+    centroids : int
+        Of each k-means.
+    runs : int
+        How many k-means are united.
+    refresh : int
+        Epochs between clusterings, the first after `warmup` epochs.
+    neighbours, temperature : int
+        See `local_aggregation`.
+    mixing : float
+        Share of the old vector when the memory of an image is renewed.
+    seed : int
+        Decides the sphere and every k-means.
 
     Buffers: bank (n, d) float32, labels (runs, n) int32.
     """
@@ -103,8 +121,10 @@ class LocalAggregationLoss(Objective):
     def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
         """Fill the bank before the first epoch; cluster it anew whenever that is due.
 
-        Raises:
-            Refusal: all codes have become one.
+        Raises
+        ------
+        InputError
+            All codes have become one.
         """
         if epoch == 0 and self.start == "codes":
             self.bank.copy_(sweep())
@@ -144,9 +164,16 @@ class LocalAggregationLoss(Objective):
 class DeepClusterV2Loss(Objective):
     """DeepCluster-v2: views are told the cluster of their image, by similarity to its centre.
 
-    Args:
-        n_images, dims: of the projections. clusters: of each task. temperature: above 0.
-        seed: of every k-means.
+    Parameters
+    ----------
+    n_images, dims : int
+        Of the projections.
+    clusters : tuple[int, ...]
+        Of each task.
+    temperature : float
+        Above 0.
+    seed : int
+        Of every k-means.
 
     Buffers: labels (tasks, n) int32; centres (sum of clusters, d) float32 unit rows.
     """
@@ -167,8 +194,10 @@ class DeepClusterV2Loss(Objective):
     def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
         """Cluster the projections of all images.
 
-        Raises:
-            Refusal: all projections have become one.
+        Raises
+        ------
+        InputError
+            All projections have become one.
         """
         was = network.training
         network.eval()

@@ -9,9 +9,12 @@ from torch import Tensor, nn
 class Autoencoder(nn.Module):
     """An encoder and a decoder; forward gives (latent, reconstruction).
 
-    Args:
-        encoder: (b, 3, s, s) -> (b, c, h, w).
-        decoder: (b, c, h, w) -> (b, 3, s, s).
+    Parameters
+    ----------
+    encoder : nn.Module
+        (b, 3, s, s) -> (b, c, h, w).
+    decoder : nn.Module
+        (b, c, h, w) -> (b, 3, s, s).
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -30,10 +33,12 @@ class SegNet(nn.Module):
     Badrinarayanan, Kendall and Cipolla 2017: every pooling of the encoder remembers which of its
     2 x 2 pixels was the largest, and the decoder's unpoolings use these places, last one first.
 
-    Args:
-        encoder: layers (b, 3, s, s) -> (b, c, h, w), its poolings `MaxPool2d(2,
-            return_indices=True)`.
-        decoder: layers back to (b, 3, s, s), with one `Unpool` for every pooling.
+    Parameters
+    ----------
+    encoder : nn.Sequential
+        Layers (b, 3, s, s) -> (b, c, h, w), its poolings `MaxPool2d(2, return_indices=True)`.
+    decoder : nn.Sequential
+        Layers back to (b, 3, s, s), with one `Unpool` for every pooling.
     """
 
     def __init__(self, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
@@ -69,8 +74,10 @@ class Unpool(nn.Module):
     def forward(self, x: Tensor, places: Tensor) -> Tensor:
         """x, places (b, c, h, w) -> (b, c, 2h, 2w), zero but for each value at its place.
 
-        Args:
-            places: int64, what `MaxPool2d(2, return_indices=True)` gave: row * 2w + column.
+        Parameters
+        ----------
+        places : Tensor
+            Int64, what `MaxPool2d(2, return_indices=True)` gave: row * 2w + column.
         """
         h, w = x.shape[2:]
         pixels = torch.arange(4 * h * w, device=x.device).view(h, 2, w, 2)
@@ -81,8 +88,12 @@ class Unpool(nn.Module):
 class Residual(nn.Module):
     """Two convolutions 3x3 with batch normalisation, and the way around them (He et al. 2016).
 
-    Args:
-        before, after: channels. stride: of the first convolution, and of the way around.
+    Parameters
+    ----------
+    before, after : int
+        channels.
+    stride : int
+        Of the first convolution, and of the way around.
     """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -125,12 +136,19 @@ def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
     next stages doubles the channels and halves the map, and the mean over the last 2 x 2 positions
     is the code.
 
-    Args:
-        width: channels of the first stage. size: side of the images, a multiple of 16.
-        latents: numbers that a linear layer makes of all positions, in place of their mean, so
-            that a decoder can tell where things are; 0 for the mean.
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage.
+    size : int
+        Side of the images, a multiple of 16.
+    latents : int, optional
+        Numbers that a linear layer makes of all positions, in place of their mean, so that a
+        decoder can tell where things are; 0 for the mean.
 
-    Returns:
+    Returns
+    -------
+    nn.Sequential
         (b, 3, size, size) -> (b, 8 * width), or (b, latents).
     """
     w, shrink = width, size // GRID
@@ -149,10 +167,18 @@ def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
 def conv_decoder(latents: int, width: int, size: int) -> nn.Sequential:
     """A decoder: 4 x 4 positions, doubled and refined until the image has its size.
 
-    Args:
-        latents: numbers in a code. width: channels of the largest map. size: of the image.
+    Parameters
+    ----------
+    latents : int
+        Numbers in a code.
+    width : int
+        Channels of the largest map.
+    size : int
+        Of the image.
 
-    Returns:
+    Returns
+    -------
+    nn.Sequential
         (b, latents) -> (b, 3, size, size).
     """
     side, channels = 4, 8 * width

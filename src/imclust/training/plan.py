@@ -17,21 +17,32 @@ from imclust.data.augment import NOTHING, Augmentation
 class TrainConfig:
     """How to train.
 
-    Args:
-        epochs, batch: passes over the images, and images a step; the last batch may be smaller.
-        lr, weight_decay: of the optimiser. `adam` adds the decay to the gradient, `adamw` to
-            the weights (Loshchilov and Hutter 2019); `sgd` has momentum 0.9.
-        schedule: `constant`; `one-cycle`: linear warm-up over the first tenth of the steps, then a
-            half cosine down to zero; `cosine`: the half cosine alone; `step`: a tenth of it every
-            `step_epochs` epochs.
-        precision: `float32`, or `auto`: bfloat16 autocast where the hardware computes it.
-        checkpoints: epochs after which the weights are kept, beside the last.
-        augmentation: random changes of every training image.
-        step_epochs: of the `step` schedule.
-        views: how many differently changed copies of every image a step holds.
-        steps: exactly so many instead of `epochs`, if given.
-        seconds: that the training may take; `epochs` is then the most it makes. As many steps are
-            planned as the first ones' speed allows, and fewer when the machine turns out slower.
+    Parameters
+    ----------
+    epochs, batch : int
+        Passes over the images, and images a step; the last batch may be smaller.
+    lr, weight_decay : float
+        Of the optimiser. `adam` adds the decay to the gradient, `adamw` to the weights (Loshchilov
+        and Hutter 2019); `sgd` has momentum 0.9.
+    schedule : Literal['constant', 'one-cycle', 'cosine', 'step']
+        `constant`; `one-cycle`: linear warm-up over the first tenth of the steps, then a half
+        cosine down to zero; `cosine`: the half cosine alone; `step`: a tenth of it every
+        `step_epochs` epochs.
+    precision : Literal['float32', 'auto']
+        `float32`, or `auto`: bfloat16 autocast where the hardware computes it.
+    checkpoints : tuple[int, ...]
+        Epochs after which the weights are kept, beside the last.
+    augmentation : Augmentation
+        Random changes of every training image.
+    step_epochs : int
+        Of the `step` schedule.
+    views : int
+        How many differently changed copies of every image a step holds.
+    steps : int | None
+        Exactly so many instead of `epochs`, if given.
+    seconds : float | None
+        That the training may take; `epochs` is then the most it makes. As many steps are planned as
+        the first ones' speed allows, and fewer when the machine turns out slower.
     """
 
     epochs: int
@@ -76,11 +87,15 @@ class Objective(nn.Module):
     def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
         """Called before the first step of every epoch, and never in the middle of one.
 
-        Args:
-            network: in training mode.
-            epoch: from 0.
-            sweep: gives the codes (n, d) of all training images, without augmentation, by
-                `encode` in evaluation mode; call it only when needed, it is a pass over all.
+        Parameters
+        ----------
+        network : nn.Module
+            In training mode.
+        epoch : int
+            From 0.
+        sweep : Callable[[], Tensor]
+            Gives the codes (n, d) of all training images, without augmentation, by `encode` in
+            evaluation mode; call it only when needed, it is a pass over all.
         """
 
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:

@@ -43,8 +43,10 @@ _KEPT: list[Any] = []
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a weights file by name: safetensors, or a torch file of tensors only.
 
-    Raises:
-        Refusal: missing, truncated, something else, or a pickle that would run code.
+    Raises
+    ------
+    InputError
+        Missing, truncated, something else, or a pickle that would run code.
     """
     import pickle
 
@@ -89,8 +91,10 @@ def _damaged(path: Path) -> InputError:
 def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Load strictly; a mismatch says which keys differ.
 
-    Raises:
-        Refusal: keys or shapes are not the network's.
+    Raises
+    ------
+    InputError
+        Keys or shapes are not the network's.
     """
     want = {k: tuple(v.shape) for k, v in network.state_dict().items()}
     have = {k: tuple(v.shape) for k, v in state.items()}
@@ -121,8 +125,10 @@ def nearest_names(name: str, known: list[str], n: int = 3) -> str:
 def fetched(url: str, what: str) -> Path:
     """A published weights file in torch's cache, downloaded if need be and checked by its hash.
 
-    Raises:
-        Refusal: it is neither there nor to be had.
+    Raises
+    ------
+    InputError
+        It is neither there nor to be had.
     """
     path = cached_weights(url)
     if not path.is_file():
@@ -151,8 +157,10 @@ def in_hub_cache(repository: str) -> bool:
 def reach_hub() -> None:
     """Fail at once where there is no hub, instead of after the client's minute of retries.
 
-    Raises:
-        OSError: no connection. Behind a proxy nothing is tried here: the proxy knows better.
+    Raises
+    ------
+    OSError
+        No connection. Behind a proxy nothing is tried here: the proxy knows better.
     """
     import socket
     from urllib.parse import urlsplit

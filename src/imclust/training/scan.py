@@ -29,10 +29,18 @@ FLOOR = 0.3  # of K: fewer effective clusters are a collapse
 class ScanSettings:
     """How the network learns.
 
-    Args:
-        n_clusters: K. neighbours: of an image. balance: weight of the entropy of the sizes.
-        confidence: above which an answer teaches. taught: share of the training, at its end, in
-            which answers teach instead of neighbours.
+    Parameters
+    ----------
+    n_clusters : int
+        K.
+    neighbours : int
+        Of an image.
+    balance : float
+        Weight of the entropy of the sizes.
+    confidence : float
+        Above which an answer teaches.
+    taught : float
+        Share of the training, at its end, in which answers teach instead of neighbours.
     """
 
     n_clusters: int
@@ -45,8 +53,14 @@ class ScanSettings:
 class Clustered(nn.Module):
     """A backbone and a linear head over its standardised codes.
 
-    Args:
-        backbone: (b, 3, s, s) -> (b, d). dims: d. k: clusters.
+    Parameters
+    ----------
+    backbone : nn.Module
+        (b, 3, s, s) -> (b, d).
+    dims : int
+        d.
+    k : int
+        clusters.
     """
 
     def __init__(self, backbone: nn.Module, dims: int, k: int) -> None:
@@ -65,8 +79,14 @@ class Clustered(nn.Module):
 class ScanTraining(Objective):
     """SCAN's two steps in one training of a `Clustered` network.
 
-    Args:
-        settings: how. n_images: of the training set. seed: of the first heads.
+    Parameters
+    ----------
+    settings : ScanSettings
+        how.
+    n_images : int
+        Of the training set.
+    seed : int
+        Of the first heads.
 
     Buffers: near (n, neighbours) int64; memory (n, k) float32, the answers at the start of the
     epoch; done: share of the training.
@@ -87,8 +107,10 @@ class ScanTraining(Objective):
     def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
         """Neighbours and first heads before the first epoch; answers of all images before each.
 
-        Raises:
-            Refusal: all images have gone to few clusters.
+        Raises
+        ------
+        InputError
+            All images have gone to few clusters.
         """
         codes = sweep()[:, : network.norm.num_features]  # type: ignore[union-attr]
         network.norm.running_mean.copy_(codes.mean(0))  # type: ignore[union-attr,operator]
@@ -141,9 +163,14 @@ class ScanTraining(Objective):
 def neighbour_loss(log_p: Tensor, q: Tensor, balance: float) -> Tensor:
     """SCAN's eq. 2 with every neighbour's answer; a scalar.
 
-    Args:
-        log_p: (b, k) log answers. q: (b, m, k) answers of each row's neighbours, no gradient.
-        balance: weight of the entropy of the mean answer.
+    Parameters
+    ----------
+    log_p : Tensor
+        (b, k) log answers.
+    q : Tensor
+        (b, m, k) answers of each row's neighbours, no gradient.
+    balance : float
+        Weight of the entropy of the mean answer.
     """
     p = log_p.exp()
     agree = torch.einsum("bk,bmk->bm", p, q).clamp_min(1e-8).log().mean()
@@ -155,9 +182,14 @@ def neighbour_loss(log_p: Tensor, q: Tensor, balance: float) -> Tensor:
 def taught_loss(log_p: Tensor, answers: Tensor, confidence: float) -> Tensor:
     """Cross entropy to the sure answers, every cluster of the batch counting the same; a scalar.
 
-    Args:
-        log_p: (b, k) log answers to changed images. answers: (b, k) to the images as they are.
-        confidence: rows whose largest answer is below it teach nothing.
+    Parameters
+    ----------
+    log_p : Tensor
+        (b, k) log answers to changed images.
+    answers : Tensor
+        (b, k) to the images as they are.
+    confidence : float
+        Rows whose largest answer is below it teach nothing.
     """
     sure, answer = answers.max(1)
     trusted = (sure >= confidence).float()

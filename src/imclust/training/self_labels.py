@@ -13,16 +13,24 @@ def confident_rows(probabilities: np.ndarray, share: float, seed: int) -> np.nda
     SCAN (Van Gansbeke et al. 2020, section 2.3) takes what passes one threshold instead; k-means
     confidences differ so much between clusters that such a threshold empties some of them.
 
-    Args:
-        probabilities: (n, k) float; the cluster is the argmax, the confidence its value.
-        share: of every cluster, in (0, 1]; rounded up, so at least one row of it.
-        seed: decides between equal confidences, of which a clear clustering has many.
+    Parameters
+    ----------
+    probabilities : np.ndarray
+        (n, k) float; the cluster is the argmax, the confidence its value.
+    share : float
+        Of every cluster, in (0, 1]; rounded up, so at least one row of it.
+    seed : int
+        Decides between equal confidences, of which a clear clustering has many.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         Row numbers (m,) int64, ascending.
 
-    Raises:
-        Refusal: the share is out of range.
+    Raises
+    ------
+    InputError
+        The share is out of range.
     """
 
     in_range("self-labelling", "share", share, 1e-6, 1.0)
@@ -40,8 +48,10 @@ def balanced_weights(targets: np.ndarray, n_classes: int) -> np.ndarray:
 
     The mean weight over all rows is 1, and every class that has rows weighs the same in the loss.
 
-    Args:
-        targets: (n,) int in [0, k).
+    Parameters
+    ----------
+    targets : np.ndarray
+        (n,) int in [0, k).
     """
 
     sizes = np.bincount(targets, minlength=n_classes)

@@ -52,12 +52,18 @@ class Step:
 class Lesson:
     """What is learned from.
 
-    Args:
-        images: (n, s, s, 3) uint8.
-        classes: (n,) int64, of every image; in self-labelling only confident ones are used.
-        n_classes: k.
-        first: (n, k) probabilities of the assignment to learn from; None for true labels.
-        confident: share of every cluster that is believed.
+    Parameters
+    ----------
+    images : np.ndarray
+        (n, s, s, 3) uint8.
+    classes : np.ndarray
+        (n,) int64, of every image; in self-labelling only confident ones are used.
+    n_classes : int
+        k.
+    first : np.ndarray | None
+        (n, k) probabilities of the assignment to learn from; None for true labels.
+    confident : float
+        Share of every cluster that is believed.
     """
 
     images: np.ndarray
@@ -96,8 +102,12 @@ class Unfreezing:
     def run(self, steps: Sequence[Step], plan: Callable[[int, int], TrainConfig]) -> Progress:
         """Take all steps, or as many as no collapse forbids.
 
-        Args:
-            steps: in order. plan: (unfrozen blocks, images) -> how to train.
+        Parameters
+        ----------
+        steps : Sequence[Step]
+            In order.
+        plan : Callable[[int, int], TrainConfig]
+            (unfrozen blocks, images) -> how to train.
         """
         from imclust.training.fit import load_weights, save_weights
 

@@ -24,11 +24,16 @@ Track = Literal["open", "scratch"]
 class Home:
     """Where a challenge lives and what its rules are: the class variable `home` of its config.
 
-    Args:
-        board: where submissions go, SERVICE:CHALLENGE; "" for nowhere.
-        files: file name -> where it lies: `drive:<id>`, or "" for the board itself.
-        track: `scratch` where the rules forbid pretrained weights and outside data, else `open`.
-        mib: room on the disk that its files take, packed and unpacked.
+    Parameters
+    ----------
+    board : str
+        Where submissions go, SERVICE:CHALLENGE; "" for nowhere.
+    files : Mapping[str, str]
+        File name -> where it lies: `drive:<id>`, or "" for the board itself.
+    track : Track
+        `scratch` where the rules forbid pretrained weights and outside data, else `open`.
+    mib : int
+        Room on the disk that its files take, packed and unpacked.
     """
 
     board: str = ""
@@ -41,20 +46,31 @@ class Home:
 class Challenge:
     """A challenge whose files are in place.
 
-    Args:
-        rows: its images, `train` in the order of the submission; not inspected yet.
-        labels: id -> class, empty where nobody knows; for scoring only.
-        n_clusters: what the task says, None when the user must say.
-        columns: of the submission, id and label.
-        sample: the file whose bytes a submission must have but for its labels, if there is one;
-            its ids are those of `train`, or of the pairs.
-        sample_format: how that file is read.
-        pairs: (id, id of one image, id of the other) where the answer is whether the two are of
-            the same kind; empty where every image is asked for.
-        content: `texts` when a row is a sentence in a table instead of an image.
-        least: so many images must be there, and be readable; fewer are refused.
-        published: id -> class of the labels that the task gives away for learning, if any; none
-            of them is in `labels`, so that what is scored was never learned from.
+    Parameters
+    ----------
+    rows : list[ImageRow]
+        Its images, `train` in the order of the submission; not inspected yet.
+    labels : dict[str, str]
+        Id -> class, empty where nobody knows; for scoring only.
+    n_clusters : int | None
+        What the task says, None when the user must say.
+    columns : tuple[str, str]
+        Of the submission, id and label.
+    sample : Path | None
+        The file whose bytes a submission must have but for its labels, if there is one; its ids are
+        those of `train`, or of the pairs.
+    sample_format : SampleFormat
+        How that file is read.
+    pairs : list[tuple[str, str, str]]
+        (id, id of one image, id of the other) where the answer is whether the two are of the same
+        kind; empty where every image is asked for.
+    content : Literal['images', 'texts']
+        `texts` when a row is a sentence in a table instead of an image.
+    least : int
+        So many images must be there, and be readable; fewer are refused.
+    published : dict[str, str]
+        Id -> class of the labels that the task gives away for learning, if any; none of them is in
+        `labels`, so that what is scored was never learned from.
     """
 
     rows: list[ImageRow]

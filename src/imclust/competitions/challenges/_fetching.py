@@ -20,12 +20,17 @@ Check = Callable[[Path], None]
 def gathered(home: Home, files: Path, checks: Mapping[str, Check] | None = None) -> Path:
     """Have every file of a challenge in `files`, fetched where it is not there and right.
 
-    Args:
-        home: names the files; where it names none, all that its board lists are taken.
-        checks: file name -> further check of its content.
+    Parameters
+    ----------
+    home : Home
+        Names the files; where it names none, all that its board lists are taken.
+    checks : Mapping[str, Check] | None, optional
+        File name -> further check of its content.
 
-    Raises:
-        Failure: a service did not hand one out; those that came stay.
+    Raises
+    ------
+    ServiceError
+        A service did not hand one out; those that came stay.
     """
     files.mkdir(parents=True, exist_ok=True)
     wanted = {n: Expected(check=(checks or {}).get(n)) for n in home.files}
@@ -82,8 +87,10 @@ def _with_way_out(
 def unpacked(files: Path) -> None:
     """Unpack the zips that hold more than images (those are read as they are) beside themselves.
 
-    Raises:
-        Failure: an archive is damaged or leads out of its folder.
+    Raises
+    ------
+    ServiceError
+        An archive is damaged or leads out of its folder.
     """
     import zipfile
 

@@ -49,8 +49,10 @@ def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
 def from_folder(folder: Path, files: Path, cfg: LocalData | None = None) -> Challenge:
     """trainX.npy, and both or neither of valX.npy and valY.npy; a sample of its row numbers.
 
-    Raises:
-        Refusal: a file is missing or is not what it should be.
+    Raises
+    ------
+    InputError
+        A file is missing or is not what it should be.
     """
     rows = array_rows(folder / "trainX.npy", "train")
     cfg = cfg or LocalData(folder)

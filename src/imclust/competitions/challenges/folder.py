@@ -60,12 +60,21 @@ def find(
 ) -> dict[str, tuple[Path, str]]:
     """The one image of each id: its path, its name, or either without its suffix.
 
-    Args:
-        named: ids, unique. data: folder or zip that holds them. found: `image_files` of it.
-        what: an id is, for the sentence.
+    Parameters
+    ----------
+    named : Sequence[str]
+        Ids, unique.
+    data : Path
+        Folder or zip that holds them.
+    found : list[tuple[Path, str]]
+        `image_files` of it.
+    what : str
+        An id is, for the sentence.
 
-    Raises:
-        Refusal: an id that is no image's, or more than one's.
+    Raises
+    ------
+    InputError
+        An id that is no image's, or more than one's.
     """
     numbers = _spellings([image_name(data, f) for f in found])
     spellings = {spelling: [found[n] for n in at] for spelling, at in numbers.items()}

@@ -32,8 +32,12 @@ class OnlineConfig:
 def online(cfg: OnlineConfig, files: Path) -> Challenge:
     """Fetched, unpacked, and read as `arrays`, `pairs` or `folder`, by the files that are there.
 
-    Raises:
-        Failure: the service did not hand a file out. Refusal: no images among them.
+    Raises
+    ------
+    ServiceError
+        The service did not hand a file out.
+    InputError
+        No images among them.
     """
     gathered(home_of(cfg), files)
     unpacked(files)

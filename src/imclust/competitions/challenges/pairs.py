@@ -41,9 +41,11 @@ def pairs(cfg: LocalData, files: Path) -> Challenge:
 
     The two of a pair are names of images, with or without suffix, or rows of the array.
 
-    Raises:
-        Refusal: no such table, not three columns, a repeated id, an image that is not there, a
-            sample of other ids.
+    Raises
+    ------
+    InputError
+        No such table, not three columns, a repeated id, an image that is not there, a sample of
+        other ids.
     """
     data = cfg.data_dir.resolve()
     folder = data if data.is_dir() else data.parent

@@ -32,8 +32,10 @@ class TextsConfig(LocalData):
 def texts(cfg: TextsConfig, files: Path) -> Challenge:
     """Ids and texts are copied to `files`/texts.csv, columns id and text; rows point there.
 
-    Raises:
-        Refusal: no csv table, a column it has not, an empty text, a repeated id, one row.
+    Raises
+    ------
+    InputError
+        No csv table, a column it has not, an empty text, a repeated id, one row.
     """
     data = cfg.data_dir
     if not data.is_file():

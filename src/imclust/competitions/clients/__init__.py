@@ -16,8 +16,10 @@ SERVICES = {  # service -> its own client, then the others that --via names
 def client_class(service: str, via: str = "") -> type[ChallengeClient]:
     """The client of a service by name; `via` names another than our own.
 
-    Raises:
-        Refusal: there is none of that name.
+    Raises
+    ------
+    InputError
+        There is none of that name.
     """
     if service not in SERVICES:
         raise input_error("a service", f"one of {', '.join(SERVICES)}", repr(service), "choose one")
@@ -34,8 +36,10 @@ def client_class(service: str, via: str = "") -> type[ChallengeClient]:
 def board_of(text: str) -> tuple[str, str]:
     """`kaggle:titanic`, or the address of a challenge -> its service and its name there.
 
-    Raises:
-        Refusal: neither.
+    Raises
+    ------
+    InputError
+        neither.
     """
     host = urlsplit(text).hostname or ""
     service, _, rest = text.partition(":")

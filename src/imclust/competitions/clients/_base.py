@@ -18,10 +18,14 @@ State = Literal["pending", "scored", "failed"]
 class RemoteFile:
     """A file that a service offers.
 
-    Args:
-        name: a plain file name, unique among the files of its challenge.
-        size: bytes as the listing says; None where it says nothing exact.
-        url: where it lies, or what else its client finds it by.
+    Parameters
+    ----------
+    name : str
+        A plain file name, unique among the files of its challenge.
+    size : int | None
+        Bytes as the listing says; None where it says nothing exact.
+    url : str
+        Where it lies, or what else its client finds it by.
     """
 
     name: str
@@ -33,12 +37,20 @@ class RemoteFile:
 class SubmissionStatus:
     """What a service says of one submission.
 
-    Args:
-        ref: the service's number of it.
-        state: `pending` until it is scored or failed.
-        public, private: scores, where it says them. rank: place on the public leaderboard.
-        message: the grader's words, as plain text.
-        description: what was sent along with the file.
+    Parameters
+    ----------
+    ref : str
+        The service's number of it.
+    state : State
+        `pending` until it is scored or failed.
+    public, private : float | None
+        Scores, where it says them.
+    rank : int | None
+        Place on the public leaderboard.
+    message : str
+        The grader's words, as plain text.
+    description : str
+        What was sent along with the file.
     """
 
     ref: str
@@ -61,8 +73,10 @@ class Allowance:
 class ChallengeClient(ABC):
     """One challenge on one service. Every method raises `Failure` when the service does not do it.
 
-    Args:
-        slug: the challenge's name in the service's addresses.
+    Parameters
+    ----------
+    slug : str
+        The challenge's name in the service's addresses.
     """
 
     service: ClassVar[str]
@@ -118,12 +132,16 @@ class ChallengeClient(ABC):
     def submit(self, path: Path, description: str, creating: Callable[[], None]) -> str:
         """Send a file; returns the service's number of the submission.
 
-        Args:
-            creating: called right before the one request that makes it count. What comes before
-                it may be repeated; that request never is.
+        Parameters
+        ----------
+        creating : Callable[[], None]
+            Called right before the one request that makes it count. What comes before it may be
+            repeated; that request never is.
 
-        Raises:
-            Failure: of kind `unknown-state` when that request got no answer.
+        Raises
+        ------
+        ServiceError
+            Of kind `unknown-state` when that request got no answer.
         """
         raise self._takes_none()
 

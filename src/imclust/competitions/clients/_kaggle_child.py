@@ -26,7 +26,7 @@ class Failed(Exception):
 
     def __init__(self, kind: str, words: str, retry_after: float | None = None) -> None:
         super().__init__(words)
-        self.answer = {"kind": kind, "words": words, "retry_after": retry_after}
+        self.response = {"kind": kind, "words": words, "retry_after": retry_after}
 
 
 def main() -> None:
@@ -34,12 +34,12 @@ def main() -> None:
     out, sys.stdout = sys.stdout, sys.stderr  # what the package prints is not an answer
     request = json.load(sys.stdin)
     try:
-        answer = {"ok": _answered(request)}
+        response = {"ok": _answered(request)}
     except Failed as e:
-        answer = e.answer
+        response = e.response
     except ImportError as e:
-        answer = {"kind": "not-installed", "words": str(e)}
-    out.write("\n" + json.dumps(answer) + "\n")
+        response = {"kind": "not-installed", "words": str(e)}
+    out.write("\n" + json.dumps(response) + "\n")
     out.flush()
 
 
@@ -73,7 +73,7 @@ def _repeated(ask: Callable[[], T], waits: list[float]) -> T:
         try:
             return _classified(ask)
         except Failed as e:
-            if wait is None or e.answer["kind"] not in {"server", "network"}:
+            if wait is None or e.response["kind"] not in {"server", "network"}:
                 raise
         time.sleep(wait)
     raise AssertionError("unreachable")
@@ -100,14 +100,14 @@ def _classified(ask: Callable[[], T]) -> T:
         raise Failed("wrong-content", f"an answer that its package cannot read ({e})") from e
 
 
-def _status(answer: Any, words: str) -> Failed:
+def _status(response: Any, words: str) -> Failed:
     """The failure that a status means. `answer`: a `Response`, false in itself when it is bad."""
-    code = 0 if answer is None else answer.status_code
+    code = 0 if response is None else response.status_code
     kinds = {401: "bad-credentials", 403: "not-allowed", 404: "not-found", 429: "limit"}
     kind = kinds.get(code, "server" if code >= 500 or not code else "rejected-file")
     if kind in {"not-allowed", "rejected-file"} and LIMIT.search(words):
         kind = "limit"
-    wait = "" if answer is None else answer.headers.get("Retry-After", "")
+    wait = "" if response is None else response.headers.get("Retry-After", "")
     words = re.sub(r" for url: .*", "", words)
     return Failed(kind, f"{words} (status {code})", float(wait) if wait.isdigit() else None)
 
@@ -154,13 +154,13 @@ def _link(api: Any, request: dict[str, Any]) -> str:
     requests.Session.get_redirect_target = lambda self, resp: None  # type: ignore
     with api.build_kaggle_client() as kaggle:
         client = kaggle.competitions.competition_api_client
-        answer = (client.download_data_file if request["file"] else client.download_data_files)(
+        response = (client.download_data_file if request["file"] else client.download_data_files)(
             wanted
         )
-        answer.close()
-    if "Location" not in answer.headers:
-        raise Failed("wrong-content", f"no link (status {answer.status_code})")
-    return str(answer.headers["Location"])
+        response.close()
+    if "Location" not in response.headers:
+        raise Failed("wrong-content", f"no link (status {response.status_code})")
+    return str(response.headers["Location"])
 
 
 def _upload(api: Any, request: dict[str, Any]) -> str:
@@ -203,15 +203,15 @@ def _create(api: Any, request: dict[str, Any]) -> str:
             return kaggle.competitions.competition_api_client.create_submission(wanted)
 
     try:
-        answer = _classified(send)
+        response = _classified(send)
     except Failed as e:
-        if e.answer["kind"] in {"server", "network", "timeout", "wrong-content"}:
+        if e.response["kind"] in {"server", "network", "timeout", "wrong-content"}:
             raise Failed("unknown-state", str(e)) from e
         raise
-    if not answer.ref:
-        words = answer.message or "no number of the submission"
+    if not response.ref:
+        words = response.message or "no number of the submission"
         raise Failed("limit" if LIMIT.search(words) else "rejected-file", words)
-    return str(answer.ref)
+    return str(response.ref)
 
 
 def _submissions(api: Any, request: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 class Wire:
     """How a client asks.
 
-    Args:
-        headers: sent with every request; never to another host that one redirects to.
-        limits: timeouts in seconds, tries and pauses.
+    Parameters
+    ----------
+    headers : dict[str, str]
+        Sent with every request; never to another host that one redirects to.
+    limits : Limits
+        Timeouts in seconds, tries and pauses.
     """
 
     headers: dict[str, str] = field(default_factory=dict, repr=False)
@@ -29,17 +32,22 @@ class Wire:
     def ask(self, method: str, url: str, *, again: bool = True, **content: Any) -> Response:
         """One answer of any status below 500 but 429, repeating what the service may yet do.
 
-        Args:
-            again: whether the same request may be sent twice. Redirects are not followed.
-            content: handed on to `requests`: params, json, data, files.
+        Parameters
+        ----------
+        again : bool, optional
+            Whether the same request may be sent twice. Redirects are not followed.
+        content : Any
+            Handed on to `requests`: params, json, data, files.
 
-        Raises:
-            Failure: kinds timeout, network, server and limit.
+        Raises
+        ------
+        ServiceError
+            Kinds timeout, network, server and limit.
         """
         failed = 0
         while True:
             try:
-                answer = self._once(method, url, content)
+                response = self._once(method, url, content)
             except ServiceError as e:
                 failed += 1
                 wait = max(e.retry_after or 0, self.limits.wait * 2 ** (failed - 1))
@@ -47,7 +55,7 @@ class Wire:
                     raise
                 time.sleep(wait)
             else:
-                return answer
+                return response
 
     def _once(self, method: str, url: str, content: dict[str, Any]) -> Response:
         import requests
@@ -56,7 +64,7 @@ class Wire:
         try:
             with requests.Session() as session:
                 session.auth = as_given
-                answer = session.request(
+                response = session.request(
                     method,
                     url,
                     headers=self.headers,
@@ -68,11 +76,11 @@ class Wire:
             raise _unreachable("timeout", host, f"no answer within {self.limits.read:.0f} s") from e
         except requests.RequestException as e:
             raise _unreachable("network", host, f"no connection ({type(e).__name__})") from e
-        if answer.status_code in AGAIN:
-            limit = answer.status_code == 429
-            wait = retry_after(answer)
+        if response.status_code in AGAIN:
+            limit = response.status_code == 429
+            wait = retry_after(response)
             when = "later" if wait is None else f"in {wait:.0f} s"
-            got = f"status {answer.status_code}" + (f" ({w})" if (w := words(answer)) else "")
+            got = f"status {response.status_code}" + (f" ({w})" if (w := words(response)) else "")
             raise ServiceError(
                 "limit" if limit else "server",
                 f"{host} must answer; got {got}; "
@@ -80,20 +88,22 @@ class Wire:
                 f"try again {when}.",
                 wait,
             )
-        return answer
+        return response
 
 
-def json_of(answer: Response, what: str) -> Any:
+def json_of(response: Response, what: str) -> Any:
     """The JSON body of a good answer.
 
-    Raises:
-        Failure: of kind wrong-content, where it is a web page or something else.
+    Raises
+    ------
+    ServiceError
+        Of kind wrong-content, where it is a web page or something else.
     """
     try:
-        return answer.json()
+        return response.json()
     except ValueError:
-        kind = answer.headers.get("Content-Type", "something else")
-        host = urlsplit(answer.url).hostname
+        kind = response.headers.get("Content-Type", "something else")
+        host = urlsplit(response.url).hostname
         raise ServiceError(
             "wrong-content",
             f"{what} must come from {host} as JSON; got {kind}; the service may have changed or "
@@ -101,10 +111,10 @@ def json_of(answer: Response, what: str) -> Any:
         ) from None
 
 
-def words(answer: Response) -> str:
+def words(response: Response) -> str:
     """The service's own sentence in an answer, cut to 300 characters; "" where there is none."""
     try:
-        doc = answer.json()
+        doc = response.json()
     except ValueError:
         return ""
     text = next((doc[k] for k in ("message", "error", "errors") if doc.get(k)), "") \

@@ -83,16 +83,16 @@ class AIcrowd(ChallengeClient):
     @cached_property
     def _user(self) -> dict[str, Any]:
         """The account, asked for once. A 401 here is the key; a later one is not."""
-        answer = self._wire.ask("GET", f"{self._web}/api/v1/api_user")
-        if answer.status_code in {401, 403}:
+        response = self._wire.ask("GET", f"{self._web}/api/v1/api_user")
+        if response.status_code in {401, 403}:
             raise ServiceError(
                 "bad-credentials",
                 f"the key in {self.credentials()} must be one that AIcrowd knows; got status "
-                f"{answer.status_code}; copy it again from your profile "
+                f"{response.status_code}; copy it again from your profile "
                 "(https://www.aicrowd.com/participants/me).",
             )
-        self._refuse(answer, "the account")
-        doc: dict[str, Any] = json_of(answer, "the account")
+        self._refuse(response, "the account")
+        doc: dict[str, Any] = json_of(response, "the account")
         return doc
 
     def account(self) -> str:
@@ -107,10 +107,10 @@ class AIcrowd(ChallengeClient):
         listed = json_of(found, "the challenge")
         if not listed:
             raise self._not_found()
-        answer = self._wire.ask("GET", f"{self._api}/challenges/{listed[0]['id']}/dataset")
-        self._refuse(answer, "the list of files")
+        response = self._wire.ask("GET", f"{self._api}/challenges/{listed[0]['id']}/dataset")
+        self._refuse(response, "the list of files")
         files: list[RemoteFile] = []
-        for entry in json_of(answer, "the list of files"):
+        for entry in json_of(response, "the list of files"):
             url = str(entry["external_url"])
             size = str(entry.get("external_file_size") or "")
             name = PurePosixPath(unquote(urlsplit(url).path)).name or str(entry["title"])
@@ -128,15 +128,17 @@ class AIcrowd(ChallengeClient):
     def allowance(self) -> Allowance:
         """Whether a submission would be taken, in AIcrowd's words; it gives no number.
 
-        Raises:
-            Failure: not-allowed or limit, where it would not be.
+        Raises
+        ------
+        ServiceError
+            Not-allowed or limit, where it would not be.
         """
         _ = self._user
-        answer = self._wire.ask("GET", f"{self._web}/api/v1/challenges/{self.slug}/eligibility")
-        if answer.status_code == 404 or answer.is_redirect:  # older challenges and problems
+        response = self._wire.ask("GET", f"{self._web}/api/v1/challenges/{self.slug}/eligibility")
+        if response.status_code == 404 or response.is_redirect:  # older challenges and problems
             return Allowance(words="AIcrowd does not say for this challenge")
-        self._refuse(answer, "the eligibility")
-        doc = json_of(answer, "the eligibility")
+        self._refuse(response, "the eligibility")
+        doc = json_of(response, "the eligibility")
         why = doc.get("denied_reason") or doc.get("message") or ""
         if not doc.get("submissions_allowed", True):
             kind: Kind = "limit" if LIMIT.search(why) else "not-allowed"
@@ -162,7 +164,7 @@ class AIcrowd(ChallengeClient):
             body = {"meta_challenge_id": self._meta, **body}
         creating()
         try:
-            answer = self._wire.ask(
+            response = self._wire.ask(
                 "POST", f"{self._web}/api/v1/submissions", again=False, json=body
             )
         except ServiceError as e:
@@ -173,27 +175,27 @@ class AIcrowd(ChallengeClient):
                 f"AIcrowd must confirm the submission; got none ({e}); it may count: look at "
                 f"{self.page}/submissions before you send it again with --force.",
             ) from e
-        self._refuse(answer, "the submission")
-        doc = json_of(answer, "the submission")
+        self._refuse(response, "the submission")
+        doc = json_of(response, "the submission")
         ref = (doc.get("data") or {}).get("submission_id")
         if not doc.get("success", True) or ref is None:
-            raise self._refusal(words(answer) or "no number of the submission", 200)
+            raise self._refusal(words(response) or "no number of the submission", 200)
         return str(ref)
 
     def _presigned(self) -> dict[str, Any]:
         """The form that the storage takes; a redirect names the challenge that this is part of."""
         url = f"{self._web}/api/v1/submissions"
-        answer = self._wire.ask("GET", url, params={"challenge_id": self.slug})
-        if answer.is_redirect:
-            problem = PROBLEM.search(urlsplit(answer.headers["Location"]).path)
+        response = self._wire.ask("GET", url, params={"challenge_id": self.slug})
+        if response.is_redirect:
+            problem = PROBLEM.search(urlsplit(response.headers["Location"]).path)
             if problem is None:
                 raise self._not_found()
             self._meta, self.slug = problem.groups()
-            answer = self._wire.ask("GET", url, params={"challenge_id": self._meta})
-        self._refuse(answer, "the place to store the file")
-        doc = json_of(answer, "the place to store the file")
+            response = self._wire.ask("GET", url, params={"challenge_id": self._meta})
+        self._refuse(response, "the place to store the file")
+        doc = json_of(response, "the place to store the file")
         if not doc.get("success", True) or "data" not in doc:
-            raise self._refusal(words(answer), 200)
+            raise self._refusal(words(response), 200)
         form: dict[str, Any] = doc["data"]
         return form
 
@@ -202,13 +204,13 @@ class AIcrowd(ChallengeClient):
         name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name)  # it becomes part of the key
         fields = {k: v.replace("${filename}", name) for k, v in form["fields"].items()}
         content = path.read_bytes()
-        answer = Wire().ask("POST", form["url"], data=fields, files={"file": (name, content)})
-        if answer.status_code >= 300:
-            code = re.search(r"<Code>([^<]+)</Code>", answer.text)
+        response = Wire().ask("POST", form["url"], data=fields, files={"file": (name, content)})
+        if response.status_code >= 300:
+            code = re.search(r"<Code>([^<]+)</Code>", response.text)
             raise ServiceError(
                 "rejected-file",
                 f"{path.name} must be a file that AIcrowd's storage takes; got status "
-                f"{answer.status_code} {code[1] if code else ''} for {len(content)} bytes; check "
+                f"{response.status_code} {code[1] if code else ''} for {len(content)} bytes; check "
                 "its size against the challenge's limit.",
             )
         return fields["key"]
@@ -216,9 +218,9 @@ class AIcrowd(ChallengeClient):
     def status(self, ref: str) -> SubmissionStatus:
         """Score and state of a submission. AIcrowd's rank is on its page only."""
         _ = self._user
-        answer = self._wire.ask("GET", f"{self._web}/api/v1/submissions/{ref}")
-        self._refuse(answer, f"submission {ref}")
-        doc = json_of(answer, f"submission {ref}")
+        response = self._wire.ask("GET", f"{self._web}/api/v1/submissions/{ref}")
+        self._refuse(response, f"submission {ref}")
+        doc = json_of(response, f"submission {ref}")
         state = STATES.get(
             str(doc.get("grading_status_cd") or doc.get("grading_status")), "pending"
         )
@@ -235,14 +237,14 @@ class AIcrowd(ChallengeClient):
         """None: AIcrowd lists submissions on its pages only."""
         return None
 
-    def _refuse(self, answer: Response, what: str) -> None:
+    def _refuse(self, response: Response, what: str) -> None:
         """Raise what an answer below 500 means that is not good."""
-        code = answer.status_code
+        code = response.status_code
         if code < 300:
             return
         if code == 404:
             raise self._not_found()
-        raise self._refusal(words(answer) or f"{what}: status {code}", code)
+        raise self._refusal(words(response) or f"{what}: status {code}", code)
 
     def _refusal(self, why: str, code: int) -> ServiceError:
         """A refusal after the key was accepted: terms, registration, a limit, or the file."""

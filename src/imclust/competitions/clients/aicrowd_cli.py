@@ -134,8 +134,12 @@ class AIcrowdCli(AIcrowd):
     def _run(self, *args: str, deadline: float | None = None) -> tuple[int, str]:
         """Status and output. The key goes in by a settings file that is gone afterwards.
 
-        Raises:
-            Failure: it took too long; Refusal: it is not installed.
+        Raises
+        ------
+        ServiceError
+            It took too long.
+        InputError
+            It is not installed.
         """
         key = self._key
         limit = deadline or self.deadline

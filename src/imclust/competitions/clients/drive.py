@@ -82,17 +82,17 @@ class Drive(ChallengeClient):
         import requests
 
         text, cause = str(e), e.__cause__ or e
-        answer = cause.response if isinstance(cause, requests.HTTPError) else None
+        response = cause.response if isinstance(cause, requests.HTTPError) else None
         kind: Kind
         if "Too many users" in text:
             kind, got = "limit", "its page that says the daily quota of downloads is used up"
             do = "wait 24 hours or use another source"
         elif isinstance(cause, requests.Timeout) or "timed out" in text:
             kind, got, do = "timeout", "no answer in time", "run the same command again"
-        elif answer is not None and answer.status_code >= 500:
-            kind, got = "server", f"status {answer.status_code}"
+        elif response is not None and response.status_code >= 500:
+            kind, got = "server", f"status {response.status_code}"
             do = "the fault is theirs: run the same command again later"
-        elif answer is not None or "public link" in text:
+        elif response is not None or "public link" in text:
             kind, got = (
                 "not-allowed",
                 "no public link (private, gone, asked too often, or Drive is in trouble)",

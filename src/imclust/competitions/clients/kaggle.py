@@ -169,8 +169,12 @@ class Kaggle(ChallengeClient):
     def _ask(self, do: str, **more: Any) -> Any:
         """One call in a process of its own.
 
-        Raises:
-            Failure: of the kind that the child says; Refusal: Kaggle's package is not installed.
+        Raises
+        ------
+        ServiceError
+            Of the kind that the child says.
+        InputError
+            Kaggle's package is not installed.
         """
         request = {"do": do, "slug": self.slug, "timeout": self.timeout, "waits": self.waits}
         # VERBOSE makes the package print the key; `-P` keeps the folder one is in off the path.
@@ -190,18 +194,22 @@ class Kaggle(ChallengeClient):
             kind = "unknown-state" if do == "create" else "timeout"
             raise self._failure({"kind": kind, "words": f"none within {limit:.0f} s"}) from None
         try:
-            answer = json.loads(done.stdout.splitlines()[-1])
+            response = json.loads(done.stdout.splitlines()[-1])
         except (IndexError, ValueError):
             kind = "unknown-state" if do == "create" else "server"
             words = f"none, its client ended with status {done.returncode}"
             raise self._failure({"kind": kind, "words": words}) from None
-        if "ok" in answer:
-            return answer["ok"]
-        raise self._failure(answer)
+        if "ok" in response:
+            return response["ok"]
+        raise self._failure(response)
 
-    def _failure(self, answer: dict[str, Any]) -> InputError:
+    def _failure(self, response: dict[str, Any]) -> InputError:
         """The exception of an answer: what, allowed, got, what to do."""
-        kind, words, wait = answer["kind"], answer["words"].rstrip("."), answer.get("retry_after")
+        kind, words, wait = (
+            response["kind"],
+            response["words"].rstrip("."),
+            response.get("retry_after"),
+        )
         source = self.credentials()
         if kind == "not-installed":
             return input_error(

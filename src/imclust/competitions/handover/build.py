@@ -33,11 +33,19 @@ CHECKPOINTS = "checkpoint_*"
 def build(folder: Path, plan: ReplayPlan, rows: list[Row]) -> None:
     """Fill an empty folder.
 
-    Args:
-        folder: where. plan: how the submission was made. rows: its rows in the ledger.
+    Parameters
+    ----------
+    folder : Path
+        where.
+    plan : ReplayPlan
+        How the submission was made.
+    rows : list[Row]
+        Its rows in the ledger.
 
-    Raises:
-        Refusal: imclust runs without its checkout, or a file that would be shipped has gone.
+    Raises
+    ------
+    InputError
+        Imclust runs without its checkout, or a file that would be shipped has gone.
     """
     steps = described(plan)
     _write(folder / STEPS, _json(steps))

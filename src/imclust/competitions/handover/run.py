@@ -37,12 +37,24 @@ SHIPPED = "submission"
 class Package:
     """An unpacked hand-over.
 
-    Args:
-        root: its folder. paths: the folders of SETTINGS.json.
-        steps: all commands. submission: the submission's folder below that of the artefacts.
-        data: names of the files and folders that belong into RAW_DATA_DIR.
-        prediction: numbers of the steps that predict. training: of those that train.
-        weights: folders of the artefacts that the package ships.
+    Parameters
+    ----------
+    root : Path
+        Its folder.
+    paths : dict[str, Path]
+        The folders of SETTINGS.json.
+    steps : tuple[Step, ...]
+        All commands.
+    submission : str
+        The submission's folder below that of the artefacts.
+    data : tuple[str, ...]
+        Names of the files and folders that belong into RAW_DATA_DIR.
+    prediction : tuple[int, ...]
+        Numbers of the steps that predict.
+    training : tuple[int, ...]
+        Of those that train.
+    weights : tuple[str, ...]
+        Folders of the artefacts that the package ships.
     """
 
     root: Path
@@ -58,8 +70,10 @@ class Package:
     def load(cls, root: Path) -> Package:
         """Read the package in a folder.
 
-        Raises:
-            Refusal: SETTINGS.json lacks a path or is no JSON.
+        Raises
+        ------
+        InputError
+            SETTINGS.json lacks a path or is no JSON.
         """
         doc = json.loads((root / STEPS).read_text())
         try:
@@ -94,8 +108,10 @@ class Package:
 def described(plan: ReplayPlan) -> dict[str, Any]:
     """steps.json of a plan: the fields of `Package`, user's data by name in RAW_DATA_DIR.
 
-    Raises:
-        Refusal: two of the user's files have one name.
+    Raises
+    ------
+    InputError
+        Two of the user's files have one name.
     """
     names = {path: Path(path).name for path in plan.user}
     if len(set(names.values())) < len(names):

@@ -26,16 +26,22 @@ LARGE_BUDGET = 8_000_000
 def write_page(at: Sources, pictures: Path, path: Path) -> None:
     """Write the page to `path`.
 
-    Args:
-        at: what it is made from. pictures: folder of the PNG pictures that `report` drew.
+    Parameters
+    ----------
+    at : Sources
+        What it is made from.
+    pictures : Path
+        Folder of the PNG pictures that `report` drew.
 
-    Raises:
-        Refusal: an artefact is missing, or others do not belong to the same images.
+    Raises
+    ------
+    InputError
+        An artefact is missing, or others do not belong to the same images.
     """
     index = read_manifest(at.index, "index")
-    answer = read_manifest(at.assignment, "assignment")
+    clustering = read_manifest(at.assignment, "assignment")
     rows = gather_rows(at.assignment, at.index, at.embedding, at.labels or {})
-    names = cluster_names(answer, rows.k)
+    names = cluster_names(clustering, rows.k)
     clusters = galleries(rows, names)
     labelled = against_labels(rows)
     others = [_other(rows, path) for path in at.compare_with]
@@ -51,16 +57,16 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "class_of": labelled["class_of"] if labelled else None,
         "sprites": _layout(small),
         "large": {**(_layout(large) or {}), "rows": chosen} if large else None,
-        "tree": relations.tree(answer.get("merge_order", [])),
+        "tree": relations.tree(clustering.get("merge_order", [])),
         "training": curves(at.weights, at.checkpoints),
-        "k": _k_evidence(at.assignment, answer, rows.k),
+        "k": _k_evidence(at.assignment, clustering, rows.k),
         "against": [{k: v for k, v in other.items() if k != "cluster"} for other in others],
-        "assignment": answer["files"]["assignment.csv"][1],
+        "assignment": clustering["files"]["assignment.csv"][1],
         "space": read_manifest(at.embedding)["space"] if at.embedding else None,
-        "corrections": provenance.new_file(answer),
+        "corrections": provenance.new_file(clustering),
     }
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
-    context = _summary(at, rows, index, answer) | _sections(at, rows, names, labelled, others)
+    context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
     context["reconstructions"] = _inline(pictures / "reconstructions.png")
     context["sheets"] = _named("sheet", small) + _named("large", large)
@@ -112,18 +118,18 @@ def _inline(path: Path) -> str | None:
     return base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
 
 
-def _k_evidence(assignment: Path, answer: dict[str, Any], k: int) -> dict[str, Any] | None:
+def _k_evidence(assignment: Path, clustering: dict[str, Any], k: int) -> dict[str, Any] | None:
     """The curves over K as columns, with each criterion's favourite; None without a vote."""
     found = csv_table(assignment / "k.csv", "k-table", "Every K that was tried")
     if found is None:
         return None
     values = {name: [row[i] for row in found.rows] for i, name in enumerate(found.columns)}
-    favourites = answer.get("k_favourites", {})
-    return {"columns": values, "favourites": favourites, "clear": answer.get("k_clear"), "k": k}
+    favourites = clustering.get("k_favourites", {})
+    return {"columns": values, "favourites": favourites, "clear": clustering.get("k_clear"), "k": k}
 
 
 def _summary(
-    at: Sources, rows: Rows, index: dict[str, Any], answer: dict[str, Any]
+    at: Sources, rows: Rows, index: dict[str, Any], clustering: dict[str, Any]
 ) -> dict[str, Any]:
     """Head of the page: what it is about, the files, the commands."""
     submission = read_manifest(at.submission, "submission") if at.submission else None
@@ -138,28 +144,28 @@ def _summary(
         "total": rows.total,
         "val": int((rows.splits == "val").sum()),
         "k": rows.k,
-        "method": answer.get("head") or answer["config"].get("method", ""),
-        "answer": answer,
-        "tiles": _numbers(scores, answer, seconds, max(d["peak_mib"] for d in made.values())),
+        "method": clustering.get("head") or clustering["config"].get("method", ""),
+        "answer": clustering,
+        "tiles": _numbers(scores, clustering, seconds, max(d["peak_mib"] for d in made.values())),
         "scores": score_table(scores) if scores else None,
         "files": sorted(map(str, at.submission.glob("*.csv"))) if at.submission else [],
-        "commands": _commands(at, answer, submission),
-        "corrected": provenance.corrected_command(at, answer, provenance.new_file(answer)),
-        "corrections": answer.get("corrections"),
+        "commands": _commands(at, clustering, submission),
+        "corrected": provenance.corrected_command(at, clustering, provenance.new_file(clustering)),
+        "corrections": clustering.get("corrections"),
         "steps": provenance.steps(made),
         "versions": provenance.versions(made),
-        "settings": provenance.settings(answer),
+        "settings": provenance.settings(clustering),
         "machine": {
-            "device": answer.get("device"),
-            "cpus": answer.get("cpus"),
-            **answer.get("variables", {}),
+            "device": clustering.get("device"),
+            "cpus": clustering.get("cpus"),
+            **clustering.get("variables", {}),
         },
-        "hashes": _hashes(at, answer, submission),
+        "hashes": _hashes(at, clustering, submission),
     }
 
 
 def _numbers(
-    scores: dict[str, Any], answer: dict[str, Any], seconds: float, peak: int
+    scores: dict[str, Any], clustering: dict[str, Any], seconds: float, peak: int
 ) -> list[tuple[str, str, str]]:
     """(value, name, explanation) of the numbers at the head of the page."""
     out = []
@@ -170,11 +176,11 @@ def _numbers(
     ):
         if found := scores.get(way):
             out.append((f"{found['hungarian']:.3f}", "accuracy", of))
-    if "stability" in answer:
-        out.append((f"{answer['stability']:.2f}", "stability", "agreement over seeds"))
-    if "estimated_accuracy" in answer:
+    if "stability" in clustering:
+        out.append((f"{clustering['stability']:.2f}", "stability", "agreement over seeds"))
+    if "estimated_accuracy" in clustering:
         told = "agreement of candidates: a ceiling"
-        out.append((f"{answer['estimated_accuracy']:.2f}", "estimated accuracy", told))
+        out.append((f"{clustering['estimated_accuracy']:.2f}", "estimated accuracy", told))
     took = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
     out.append((took, "computing", "all stages together"))
     out.append((f"{peak / 1024:.1f} GiB", "memory", "the most of any stage"))
@@ -182,10 +188,10 @@ def _numbers(
 
 
 def _commands(
-    at: Sources, answer: dict[str, Any], submission: dict[str, Any] | None
+    at: Sources, clustering: dict[str, Any], submission: dict[str, Any] | None
 ) -> list[tuple[str, str]]:
     """(what it does, the command)."""
-    out = [("This answer was made by", provenance.command(answer["argv"]))]
+    out = [("This answer was made by", provenance.command(clustering["argv"]))]
     if at.submission and submission:
         out.append(("and written for the board by", provenance.command(submission["argv"])))
         out.append(("Show what would be sent", provenance.command(["upload", str(at.submission)])))
@@ -194,10 +200,10 @@ def _commands(
 
 
 def _hashes(
-    at: Sources, answer: dict[str, Any], submission: dict[str, Any] | None
+    at: Sources, clustering: dict[str, Any], submission: dict[str, Any] | None
 ) -> list[tuple[str, str]]:
     """(file, sha256) of what was answered."""
-    docs = [answer, *([submission] if submission else [])]
+    docs = [clustering, *([submission] if submission else [])]
     return [
         (name, digest)
         for doc in docs
@@ -215,10 +221,10 @@ def _sections(
 ) -> dict[str, Any]:
     """The tables below the galleries."""
     made_from = lineage(at.assignment)
-    answer = next(reversed(made_from.values()))
+    clustering = next(reversed(made_from.values()))
     features = [
         path
-        for role, path in _inputs(at.assignment, answer)
+        for role, path in _inputs(at.assignment, clustering)
         if made_from[path]["kind"] == "features"
     ]
     distances = (

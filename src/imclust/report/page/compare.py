@@ -18,27 +18,37 @@ def compared(rows: Rows, other: Path, name: str, names: list[str]) -> dict[str, 
 
     Clusters of the other are matched one to one with ours, so that as few images as possible move.
 
-    Args:
-        other: an `assignment` artefact. name: of that run. names: of its clusters.
+    Parameters
+    ----------
+    other : Path
+        An `assignment` artefact.
+    name : str
+        Of that run.
+    names : list[str]
+        Of its clusters.
 
-    Returns:
-        `common` images, `ari`, `moved` of them, `share` in [0, 1]; `flows`, (our cluster,
-        its cluster, images) of what moved; `cluster`, of every row as `packed`, that of the other
-        run; `ours`, for each of its clusters the one of ours it matches, or -1.
+    Returns
+    -------
+    dict[str, Any]
+        `common` images, `ari`, `moved` of them, `share` in [0, 1]; `flows`, (our cluster, its
+        cluster, images) of what moved; `cluster`, of every row as `packed`, that of the other run;
+        `ours`, for each of its clusters the one of ours it matches, or -1.
 
-    Raises:
-        Refusal: no image is in both.
+    Raises
+    ------
+    InputError
+        No image is in both.
     """
 
-    answer = Assignment.load(other)
-    where = {i: r for r, i in enumerate(answer.ids.tolist())}
+    clustering = Assignment.load(other)
+    where = {i: r for r, i in enumerate(clustering.ids.tolist())}
     at = np.array([where.get(i, -1) for i in rows.ids.tolist()])
     known = at >= 0
     if not known.any():
         got = f"{other}, which has none of them"
         raise input_error("--compare-with", "of the same images", got, "leave it out")
-    theirs = np.where(known, answer.clusters[at], NONE)
-    k = answer.probabilities.shape[1]
+    theirs = np.where(known, clustering.clusters[at], NONE)
+    k = clustering.probabilities.shape[1]
     counts = np.zeros((rows.k, k), np.int64)
     np.add.at(counts, (rows.clusters[known], theirs[known]), 1)
     ours = _matched(counts)

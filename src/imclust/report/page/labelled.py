@@ -16,7 +16,9 @@ WIDEST = 60  # classes and clusters whose confusion is shown whole
 def against_labels(rows: Rows) -> dict[str, Any] | None:
     """Confusion and the worst mistakes; None where no image has a label.
 
-    Returns:
+    Returns
+    -------
+    dict[str, Any] | None
         `n` rows with a label; `hungarian` accuracy and `ari`; `counts` (classes, clusters) with
         `clusters` in the order of the classes they were matched to, None when there are more than
         `WIDEST` of either; `class_of` every cluster, -1 for one without labelled images; `pairs`,

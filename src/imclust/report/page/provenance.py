@@ -18,8 +18,10 @@ CORRECTIONS = "--corrections"
 def steps(made: Mapping[Path, dict[str, Any]]) -> list[dict[str, Any]]:
     """A dict an artefact, first made first: place, kind, method, seconds, memory, commit, hash.
 
-    Args:
-        made: of `artifacts.lineage`.
+    Parameters
+    ----------
+    made : Mapping[Path, dict[str, Any]]
+        Of `artifacts.lineage`.
     """
     common = Path(os.path.commonpath(list(made))) if len(made) > 1 else next(iter(made)).parent
     return [
@@ -63,8 +65,12 @@ def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
     That of the manifest, with the file behind those that it named; of an answer that was made
     through Python, or inside another command, the one that says the same.
 
-    Args:
-        at: where the answer and its index are. doc: the answer's manifest.
+    Parameters
+    ----------
+    at : Sources
+        Where the answer and its index are.
+    doc : dict[str, Any]
+        The answer's manifest.
     """
     words = list(doc["argv"])
     if words[:1] != ["cluster"]:

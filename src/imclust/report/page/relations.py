@@ -24,8 +24,14 @@ def centre_distances(
     A centre is the mean of unit rows, of all spaces side by side; rows are read in chunks. NaN for
     a cluster without images.
 
-    Args:
-        features: artefacts that the answer was made from. ids: (n,) str. clusters: (n,) int.
+    Parameters
+    ----------
+    features : Sequence[Path]
+        Artefacts that the answer was made from.
+    ids : np.ndarray
+        (n,) str.
+    clusters : np.ndarray
+        (n,) int.
     """
 
     total = np.zeros((k, k))

@@ -34,10 +34,14 @@ def look() -> str:
 def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
     """Write the page.
 
-    Args:
-        context: what the templates show; its `facts` are for the scripts, as JSON.
-        data: columns of the images, for the scripts, compressed.
-        path: of the file.
+    Parameters
+    ----------
+    context : dict[str, Any]
+        What the templates show; its `facts` are for the scripts, as JSON.
+    data : dict[str, Any]
+        Columns of the images, for the scripts, compressed.
+    path : Path
+        Of the file.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup

@@ -23,15 +23,32 @@ NONE = 0xFFFF  # where there is no label, or no cluster
 class Rows:
     """The images of an answer, by cluster and then from the most confident on.
 
-    Args:
-        ids: (n,) str. splits: (n,) str. clusters: (n,) int64.
-        probabilities: (n, k) float32.
-        confidence: (n,) float in [0, 1].
-        runner_up: (n,) int64. distance: (n,) float >= 0, to the centre of the own cluster.
-        labels: (n,) int64, number of the class in `classes`, or -1.
-        classes: names of the labels. xy: (n, 2) float32, or None without an embedding.
-        stored: where each image lies.
-        total: images of the whole answer, of which `ids` may be a part.
+    Parameters
+    ----------
+    ids : np.ndarray
+        (n,) str.
+    splits : np.ndarray
+        (n,) str.
+    clusters : np.ndarray
+        (n,) int64.
+    probabilities : np.ndarray
+        (n, k) float32.
+    confidence : np.ndarray
+        (n,) float in [0, 1].
+    runner_up : np.ndarray
+        (n,) int64.
+    distance : np.ndarray
+        (n,) float >= 0, to the centre of the own cluster.
+    labels : np.ndarray
+        (n,) int64, number of the class in `classes`, or -1.
+    classes : list[str]
+        Names of the labels.
+    xy : np.ndarray | None
+        (n, 2) float32, or None without an embedding.
+    stored : list[ImageRow]
+        Where each image lies.
+    total : int
+        Images of the whole answer, of which `ids` may be a part.
     """
 
     ids: np.ndarray
@@ -58,21 +75,26 @@ def gather_rows(
 ) -> Rows:
     """Join an answer with its images, its embedding and the labels, by id.
 
-    Args:
-        assignment, index, embedding: artefacts; the embedding's first two columns are drawn.
-        labels: id -> class, of some, all or none. most: images that are shown.
+    Parameters
+    ----------
+    assignment, index, embedding : Path
+        Artefacts; the embedding's first two columns are drawn.
+    labels : dict[str, str]
+        Id -> class, of some, all or none.
+    most : int, optional
+        Images that are shown.
     """
 
-    answer = Assignment.load(assignment)
-    confidence = answer.probabilities.max(1)
-    clusters = answer.clusters
-    order = np.lexsort((answer.ids, -confidence, clusters))
+    clustering = Assignment.load(assignment)
+    confidence = clustering.probabilities.max(1)
+    clusters = clustering.clusters
+    order = np.lexsort((clustering.ids, -confidence, clusters))
     total = len(order)
     if total > most:
         keep = np.random.default_rng(0).permutation(total)[:most]
         order = order[np.sort(keep)]
-    ids = answer.ids[order]
-    p = np.asarray(answer.probabilities[order])
+    ids = clustering.ids[order]
+    p = np.asarray(clustering.probabilities[order])
     runner_up, distance = _evidence(assignment, ids, p)
     named = [labels.get(i) for i in ids.tolist()]
     classes = sorted({c for c in named if c is not None})
@@ -81,7 +103,7 @@ def gather_rows(
     space = Features.load(embedding) if embedding else None
     return Rows(
         ids,
-        answer.splits[order],
+        clustering.splits[order],
         clusters[order],
         p,
         confidence[order],
@@ -156,7 +178,9 @@ def packed(values: Any) -> str:
 def at_ids(rows: Rows, ids: np.ndarray) -> np.ndarray:
     """Where the page's images lie among `ids`: (n,) int64.
 
-    Raises:
-        Refusal: one is missing.
+    Raises
+    ------
+    InputError
+        One is missing.
     """
     return rows_of_ids(ids, rows.ids)

@@ -10,13 +10,22 @@ from pathlib import Path
 class Sources:
     """The artefacts of a run, and what is set beside them.
 
-    Args:
-        assignment: the answer. index: of its images.
-        weights: the encoder that the answer rests on; None where it rests on none.
-        submission, scores, embedding: of the answer, where there are such.
-        own: embedding of validation images reduced on their own.
-        labels: id -> class, empty where there are none.
-        against: answers of other runs.
+    Parameters
+    ----------
+    assignment : Path
+        The answer.
+    index : Path
+        Of its images.
+    weights : Path | None
+        The encoder that the answer rests on; None where it rests on none.
+    submission, scores, embedding : Path | None
+        Of the answer, where there are such.
+    val_embedding : Path | None
+        Embedding of validation images reduced on their own.
+    labels : dict[str, str] | None
+        Id -> class, empty where there are none.
+    compare_with : tuple[Path, ...]
+        Answers of other runs.
     """
 
     assignment: Path

@@ -24,9 +24,16 @@ SHEET = 2048  # pixels of a sheet's side, at most
 class Sheets:
     """Square thumbnails, row by row.
 
-    Args:
-        side: of one, in pixels. columns: of them in a row of a sheet. per: of them in a sheet.
-        images: the sheets as base64 of WebP files.
+    Parameters
+    ----------
+    side : int
+        Of one, in pixels.
+    columns : int
+        Of them in a row of a sheet.
+    per : int
+        Of them in a sheet.
+    images : list[str]
+        The sheets as base64 of WebP files.
     """
 
     side: int
@@ -46,11 +53,19 @@ def side_for(rows: Sequence[ImageRow], most: int | None = None) -> int:
 def sheets_of(rows: Sequence[ImageRow], side: int, what: str, budget: int = BUDGET) -> Sheets:
     """Thumbnails of all rows in at most `budget` bytes: coarser first, then smaller.
 
-    Args:
-        rows: images, in order. side: wished, in pixels. what: name of the progress bar.
+    Parameters
+    ----------
+    rows : Sequence[ImageRow]
+        Images, in order.
+    side : int
+        Wished, in pixels.
+    what : str
+        Name of the progress bar.
 
-    Raises:
-        Refusal: an image can no longer be read.
+    Raises
+    ------
+    InputError
+        An image can no longer be read.
     """
     thumbs = all_pixels(rows, Preprocessing(side), what)
     while True:

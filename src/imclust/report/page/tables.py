@@ -19,8 +19,12 @@ Cell = str | int | float | None
 class Table:
     """A table: a caption, names of columns, rows of as many cells. None shows as a dash.
 
-    Args:
-        id: of the element, unique on the page. wide: column of long text, which may break anywhere.
+    Parameters
+    ----------
+    id : str
+        Of the element, unique on the page.
+    wide : str
+        Column of long text, which may break anywhere.
     """
 
     id: str
