@@ -110,8 +110,8 @@ case $encoder in conv-ae | vgg-ae | vgg16) encoder_flags=(--recipe "$recipe" "${
 heads=()
 if [ "$encoder" = scratch-best ]; then # two ways of learning from views; their codes side by side
     imclust plan --index "$raw/index" --out "$run/plan" --budget "${BUDGET:-20m}" --shares 1 1
-    read -r side width first second heads_seconds <"$run/plan/plan.txt"
-    features=() heads=(--budget "${heads_seconds}s")
+    read -r side width first second heads_effort <"$run/plan/plan.txt"
+    features=() heads=(--effort "$heads_effort")
     for way in "simclr $first" "vicreg $second"; do
         read -r method time <<<"$way"
         imclust train --index "$raw/index" --out "$run/$method" --seed "$seed" --budget "${time}s" \

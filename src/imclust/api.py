@@ -89,7 +89,8 @@ def cluster_latents(
         raise input_error("n_clusters", "a whole number or auto", repr(k), "give one of these")
     cluster_count(k, len(views[0]))
     known = _values(nuisances or {}, len(views[0]))
-    found = run_head(entry.method, views, k, config, seed, known)
+    even = priors is not None and priors.proportions == "uniform"
+    found = run_head(entry.method, views, k, config, seed, known, even=even)
     z = concatenate_unit_rows(views)
     given = apply_priors(found.probabilities, priors or Priors(), z)
     labels = given.probabilities.argmax(1)

@@ -22,7 +22,7 @@ from imclust.cli.pipeline import (
     run_steps,
 )
 from imclust.cli.result import FolderResult
-from imclust.core.checks import seconds
+from imclust.clustering.effort import Level, effort_of
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
@@ -57,15 +57,15 @@ class ClusterFolder:
     """Copies instead of links there."""
     seed: int = 0
     """Random choices."""
-    budget: str = "60s"
-    """Time for trying heads, as in 90s or 2m."""
+    effort: Level = "normal"
+    """How much is tried: quick, normal or thorough; the clock decides nothing."""
     name: str | None = None
     """Of the data set, in data/raw and data/runs; after the folder unless given."""
     workspace: Path = Path()
     """Where data/ goes; it must lie outside of the images."""
 
     def __post_init__(self) -> None:
-        seconds(self.budget)
+        effort_of(self.effort)
         if self.n_clusters != "auto" and self.n_clusters < 2:
             do = "choose another number, or auto"
             raise input_error("--n-clusters", "at least 2, or auto", self.n_clusters, do)
@@ -86,7 +86,7 @@ def cluster_folder(
     symlinks: bool = False,
     copy: bool = False,
     seed: int = 0,
-    budget: str = "60s",
+    effort: Level = "normal",
     name: str | None = None,
     workspace: str | Path = ".",
 ) -> FolderResult:
@@ -97,7 +97,7 @@ def cluster_folder(
         new: further images, that get the clusters of the folder's; the result is about them.
         corrections: files saved from the page, in order.
         symlinks, copy: also a folder of links, or copies, by cluster.
-        seed: of every random choice. budget: time for trying heads, as in 60s.
+        seed: of every random choice. effort: how much is tried, `quick`, `normal` or `thorough`.
         name: of the data set. workspace: the folder that data/ goes to.
 
     Returns:
@@ -115,7 +115,7 @@ def cluster_folder(
             symlinks,
             copy,
             seed,
-            budget,
+            effort,
             name,
             Path(workspace).expanduser(),
         )
@@ -168,7 +168,7 @@ def _steps(cfg: ClusterFolder, at: RunPaths, data: Path) -> Iterator[Step]:
     yield index_step(at.raw, ["folder", "--data-dir", str(data)], flags)
     if auto:
         enough_to_vote(at.raw / "index", "say how many clusters there are: --n-clusters K")
-    yield from learn_steps(at, str(cfg.n_clusters), cfg.budget, cfg.corrections)
+    yield from learn_steps(at, str(cfg.n_clusters), cfg.effort, cfg.corrections)
     yield from look_steps(at, None)
 
 

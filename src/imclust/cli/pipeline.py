@@ -155,13 +155,13 @@ def index_step(to: Path, source: list[str], flags: Iterable[str], title: str = "
 
 
 def learn_steps(
-    at: RunPaths, n_clusters: str | None, budget: str, corrections: Iterable[Path] = ()
+    at: RunPaths, n_clusters: str | None, effort: str, corrections: Iterable[Path] = ()
 ) -> Iterator[Step]:
     """From the index to clusters, and a map of them to look at.
 
     Args:
         n_clusters: a number, `auto`, or None for what the challenge says.
-        budget: of `auto`. corrections: files saved from the page, in order.
+        effort: of `auto`. corrections: files saved from the page, in order.
     """
     index, encoded, seed = str(at.raw / "index"), at.encoded(), ("--seed", str(at.seed))
     flags = {"timm": LAYERED, "conv-ae": ("--recipe", "fast"), "text": ()}[at.encoder]
@@ -184,7 +184,7 @@ def learn_steps(
     count = (*count, "--corrections", *said) if said else count
     fit = ("--split", "train", *seed)
     out = ("--index", index, "--out", str(at.clusters), *fit, *count)
-    yield Step("clusters", (("cluster", "--features", *spaces, *out, "auto", "--budget", budget),))
+    yield Step("clusters", (("cluster", "--features", *spaces, *out, "auto", "--effort", effort),))
     pca, tsne = str(at.folder / "pca"), str(at.folder / "tsne")
     to_pca = ("reduce", "--features", latents, "--out", pca, *fit, "pca", "--components", "50")
     yield Step("map", (to_pca, ("reduce", "--features", pca, "--out", tsne, *fit, "tsne")))

@@ -20,9 +20,9 @@ from imclust.cli.pipeline import (
     run_steps,
 )
 from imclust.cli.progress_display import format_duration
+from imclust.clustering.effort import Level
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import home_of
-from imclust.core.checks import seconds
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 
@@ -49,17 +49,14 @@ class Run:
     """K; unless given what the challenge says, or else `auto`, a vote on it."""
     seed: int = 0
     """Random choices."""
-    budget: str = "60s"
-    """Time for trying heads, as in 90s or 2m."""
+    effort: Level = "normal"
+    """How much `auto` tries: quick, normal or thorough; the clock decides nothing."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; their rows get the largest cluster."""
     name: str | None = None
     """Of the data set, in data/raw, data/runs and submissions; after the challenge unless given."""
     workspace: Path = Path()
     """Where data/ and submissions/ go."""
-
-    def __post_init__(self) -> None:
-        seconds(self.budget)
 
 
 def run(cfg: Run) -> None:
@@ -95,7 +92,7 @@ def _steps(cfg: Run, challenge: str, at: RunPaths) -> Iterator[Step]:
     k = cfg.n_clusters or (None if own else "auto")
     if k == "auto":
         enough_to_vote(index, "say how many clusters there are: --n-clusters K")
-    yield from learn_steps(at, None if k is None else str(k), cfg.budget)
+    yield from learn_steps(at, None if k is None else str(k), cfg.effort)
     yield from look_steps(at, [])
 
 

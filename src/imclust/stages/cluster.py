@@ -137,7 +137,8 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     cluster_count(k, int(mine.sum()))
     priors, names = read_priors(cfg.priors, first.ids[mine], k)
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
-    found = run_head(entry.method, fitted, k, cfg.clusterer, cfg.seed, seen)
+    even = priors.proportions == "uniform"
+    found = run_head(entry.method, fitted, k, cfg.clusterer, cfg.seed, seen, even=even)
     given = apply_priors(found.probabilities, priors, concatenate_unit_rows(fitted))
     keep = mine if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
@@ -152,7 +153,9 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     candidates = found.facts.pop("candidates", [])
     if candidates:
         ranked = sorted(candidates, key=lambda row: -row["score"])
-        write_csv(folder / "candidates.csv", tuple(ranked[0]), (row.values() for row in ranked))
+        header = tuple(ranked[0])  # those that were thrown out have no numbers
+        rows_of = ([row.get(name, "") for name in header] for row in ranked)
+        write_csv(folder / "candidates.csv", header, rows_of)
     report_priors(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts

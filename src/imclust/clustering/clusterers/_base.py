@@ -36,6 +36,13 @@ def takes_nuisances(method: M) -> M:
     return method
 
 
+def takes_sizes(method: M) -> M:
+    """Decorator of a clusterer with a keyword `even`: whether clusters are known to be of one
+    size."""
+    method.takes_sizes = True  # type: ignore[attr-defined]
+    return method
+
+
 def clusterer_input(method: Callable[..., Any], spaces: list[np.ndarray]) -> Rows:
     """What a clusterer is given of `spaces`, each (n, d_v), row i of the same image in each.
 
@@ -189,9 +196,16 @@ def run_head(
     config: Any,
     seed: int,
     nuisances: Mapping[str, np.ndarray] | None = None,
+    *,
+    even: bool = False,
 ) -> Clustering:
-    """A clusterer on one space or several, whether or not it takes several."""
-    more = {"nuisances": dict(nuisances)} if nuisances and looks_at_nuisances(method) else {}
+    """A clusterer on one space or several, whether or not it takes several; it is told of
+    nuisances, and that sizes are even, where it wants to know."""
+    more: dict[str, Any] = {}
+    if nuisances and looks_at_nuisances(method):
+        more["nuisances"] = dict(nuisances)
+    if even and getattr(method, "takes_sizes", False):
+        more["even"] = True
     return method(clusterer_input(method, views), k, config, seed, **more)
 
 
