@@ -248,3 +248,34 @@ def test_the_clock_decides_nothing(monkeypatch, clock):
     assert again.probabilities.tobytes() == first.probabilities.tobytes()
     heads_of = [[(c["head"], c["view"]) for c in r.candidates] for r in (first, again)]
     assert heads_of[0] == heads_of[1]
+
+
+@pytest.mark.parametrize("level", ["coarse", "chosen", "fine"])
+def test_levels_nest_and_the_answer_is_of_the_one_asked_for(level):
+    x, y = groups(np.random.default_rng(4), (40, 40, 40, 40), apart=6.0)
+    found = cluster_latents(x, "auto", "kmeans", level=level)
+    assert found.vote.k == 4
+    assert sorted(found.levels) == ["chosen", "coarse", "fine"]
+    coarse, chosen, fine = (found.levels[name] for name in ("coarse", "chosen", "fine"))
+    for below, above in ((fine, chosen), (chosen, coarse)):
+        pairs = set(zip(below.tolist(), above.tolist(), strict=True))
+        assert len(pairs) == len(set(below.tolist())) > len(set(above.tolist()))
+    np.testing.assert_array_equal(found.labels, found.levels[level])
+    assert ari(y, chosen) == 1
+    np.testing.assert_array_equal(found.predict(x).argmax(1), found.labels)
+
+
+def test_rows_that_belong_nowhere_are_the_far_ones():
+    rng = np.random.default_rng(5)
+    x, _ = groups(rng, (60, 60, 60))
+    far = np.vstack([x, rng.uniform(-12, 12, (9, 8))]).astype(np.float32)
+    found = cluster_latents(far, 3, "kmeans", unclustered=0.05)
+    assert found.clusters is not None
+    assert (found.clusters < 0).sum() == round(0.05 * 189)
+    assert (found.clusters[180:] < 0).sum() >= 7
+    kept = found.clusters >= 0
+    np.testing.assert_array_equal(found.clusters[kept], found.labels[kept])
+    assert found.labels.min() == 0
+    assert cluster_latents(far, 3, "kmeans").clusters is None
+    with pytest.raises(InputError, match="unclustered"):
+        cluster_latents(far, 3, "kmeans", unclustered=1.5)

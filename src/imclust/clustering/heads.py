@@ -135,7 +135,9 @@ def graph_merge(view: View, k: int, seed: int) -> np.ndarray:
     return merge_by_graph(small, view.graph, k)
 
 
-def merge_by_graph(labels: np.ndarray, graph: csr_array, k: int) -> np.ndarray:
+def merge_by_graph(
+    labels: np.ndarray, graph: csr_array, k: int, within: np.ndarray | None = None
+) -> np.ndarray:
     """Merge groups until k are left, each time the two of the largest weight between them over the
     product of their volumes: average linkage on the graph.
 
@@ -147,6 +149,8 @@ def merge_by_graph(labels: np.ndarray, graph: csr_array, k: int) -> np.ndarray:
         Symmetric affinities.
     k : int
         Groups that are left.
+    within : ndarray of shape (n,), int, optional
+        Only groups that lie in the same of these are merged.
 
     Returns
     -------
@@ -160,18 +164,22 @@ def merge_by_graph(labels: np.ndarray, graph: csr_array, k: int) -> np.ndarray:
     hot = csr_array((np.ones(len(at)), (np.arange(len(at)), at)), (len(at), m))
     between = (hot.T @ graph @ hot).toarray()
     volume = between.sum(1)
-    np.fill_diagonal(between, 0)
-    group, alive = np.arange(m), np.ones(m, bool)
+    group = np.arange(m)
+    rate = between / np.maximum(np.outer(volume, volume), 1e-30)
+    np.fill_diagonal(rate, -1)
+    if within is not None:
+        own = np.zeros(m, np.int64)
+        own[at] = within
+        rate[own[:, None] != own] = -1
     for _ in range(m - k):
-        rate = between / np.maximum(np.outer(volume, volume), 1e-30)
-        rate[~alive] = rate[:, ~alive] = -1
-        np.fill_diagonal(rate, -1)
         i, j = sorted(divmod(int(rate.argmax()), m))
         between[i] += between[j]
-        between[:, i] += between[:, j]
-        between[i, i] = 0
+        between[:, i] = between[i]
         volume[i] += volume[j]
-        alive[j] = False
+        gone = rate[i] < 0  # itself and those that are merged away; only its own rates change
+        rate[i] = np.where(gone, -1, between[i] / np.maximum(volume[i] * volume, 1e-30))
+        rate[:, i] = rate[i]
+        rate[j] = rate[:, j] = -1
         group[group == j] = i
     return np.unique(group, return_inverse=True)[1][at].astype(np.int64)
 
