@@ -143,7 +143,7 @@ def homework():
 # Options with which a head that takes seconds still finds well separated groups. An empty one is
 # slow whatever its options.
 QUICK = {
-    "auto": {"budget": "0.01s"},
+    "auto": {"effort": "quick"},
     "consensus": {"runs": 1},
     "dec": {"heads": 2, "steps": 200},
     "deepcluster": {"rounds": 4, "steps": 40},

@@ -11,7 +11,9 @@ import numpy as np
 
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import clusterer_input, run_head
+from imclust.clustering.doubt import doubts, without_doubtful
 from imclust.clustering.feature_spaces import feature_spaces
+from imclust.clustering.levels import Level, at_level
 from imclust.clustering.n_clusters import KVote, estimate_k
 from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.priors import Priors, apply_priors
@@ -34,6 +36,9 @@ class Result:
         vote: the evidence for K, where K was asked for.
         place: gives further rows, spaces as those fitted, probabilities (m, k).
         members: the candidates themselves, with their labels of `compared_rows`.
+        clusters: (n,) int64, the labels with -1 for rows that belong nowhere, where such were
+            asked for.
+        levels: `coarse`, `chosen` and `fine` labels (n,), nested, where K was asked for.
     """
 
     labels: np.ndarray
@@ -46,6 +51,8 @@ class Result:
     predict: Callable[[Any], np.ndarray] = field(repr=False)
     members: list[Any] = field(default_factory=list, repr=False)
     compared_rows: np.ndarray | None = field(default=None, repr=False)
+    clusters: np.ndarray | None = field(default=None, repr=False)
+    levels: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def _repr_html_(self) -> str:
 
@@ -64,6 +71,8 @@ def cluster_latents(
     *,
     priors: Priors | None = None,
     nuisances: Mapping[str, np.ndarray] | None = None,
+    level: Level = "chosen",
+    unclustered: float = 0.0,
     **options: Any,
 ) -> Result:
     """Cluster the rows of one space, or of several spaces of the same rows.
@@ -76,6 +85,8 @@ def cluster_latents(
         priors: what is known beforehand: sizes, row order, pairs, names.
         nuisances: name -> (n,) values that no good answer merely repeats, such as brightness;
             `auto` throws such candidates out.
+        level: where K is voted on, the `coarse`, `chosen` or `fine` one of three nested answers.
+        unclustered: share of rows that belong nowhere, as -1 in `clusters`.
         options: fields of the method's config, as its flags are called on the command line.
 
     Raises:
@@ -90,18 +101,27 @@ def cluster_latents(
         raise input_error("n_clusters", "a whole number or auto", repr(k), "give one of these")
     cluster_count(k, len(views[0]))
     known = _values(nuisances or {}, len(views[0]))
-    found = run_head(entry.method, views, k, config, seed, known)
+    even = priors is not None and priors.proportions == "uniform"
+    found = run_head(entry.method, views, k, config, seed, known, even=even)
     z = concatenate_unit_rows(views)
+    nested: dict[str, np.ndarray] = {}
+    if vote:
+        counts = {name: int(of["k"]) for name, of in vote.levels.items()}
+        found, nested = at_level(found, views, counts, level, seed)
+        k = found.probabilities.shape[1]
     given = apply_priors(found.probabilities, priors or Priors(), z)
     labels = given.probabilities.argmax(1)
     facts = {**found.facts, **given.facts}
     rows = sorted(facts.pop("candidates", []), key=lambda row: -row["score"])
     widths = tuple(view.shape[1] for view in views)
     predict = _Predictor(entry.method, widths, found.predict, given.predict)
+    clusters = None
+    if unclustered:
+        clusters = without_doubtful(labels, doubts(labels, views, seed), unclustered)
     score = label_free_score(labels, views, k, seed)
     return Result(
         labels, given.probabilities, score, method, rows, facts, vote, predict,
-        found.candidates, found.compared_rows,
+        found.candidates, found.compared_rows, clusters, nested,
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ ODD = (
     "sub/0.png",
 )
 RUN = "data/runs/folder-pictures/timm-auto-k2-seed0"
-QUICK = ("--n-clusters", 2, "--budget", "0.01s")
+QUICK = ("--n-clusters", 2, "--effort", "quick")
 
 
 def pictures(folder, n=24, seed=0):
@@ -132,7 +132,7 @@ def test_new_images_get_the_clusters_that_are_there(place):
     for i, x in enumerate(two_kinds(6, seed=5)[0]):
         Image.fromarray(x).save(at / "later" / f"{i}.png")
     (at / "later" / "broken.png").write_bytes(b"nothing")
-    # Neither the images nor the wish for another budget starts anything of the old run anew.
+    # Neither the images nor the wish for another effort starts anything of the old run anew.
     kept = (at / RUN / "clusters" / "manifest.json").read_bytes()
     os.rename(at / "pictures", at / "elsewhere")
     try:
@@ -203,7 +203,7 @@ def test_in_python_and_in_a_notebook(place):
     book = nbformat.v4.new_notebook()
     cells = (
         "import imclust",
-        "result = imclust.cluster_folder('pictures', 2, budget='0.01s')",
+        "result = imclust.cluster_folder('pictures', 2, effort='quick')",
         "result",
         "print(len(result.assignments), result.n_clusters, sum(result.sizes), result.report)",
     )
@@ -316,7 +316,7 @@ def test_on_a_terminal_the_list_is_drawn_in_place(place):
         ("few", (), ("tell K from", "at least 100; got 4", "--n-clusters K")),
         ("few", ("--workspace", "x/y"), ("outside of the images", "--workspace")),
         ("few", ("--new", "nowhere"), ("the images must be a folder or zip", "nowhere")),
-        ("few", ("--budget", "soon"), ("a time such as 60s",)),
+        ("few", ("--effort", "soon"), ("quick", "thorough")),
         ("latin", ("--n-clusters", 2), ("names of images", "in UTF-8")),
     ],
 )
@@ -351,11 +351,11 @@ def test_run_on_challenges_ends_in_a_submission_that_can_be_made_again(tmp_path)
     for i, (x, y) in enumerate(zip(*two_kinds(30), strict=True)):
         (tree / "ab"[y]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(x).save(tree / "ab"[y] / f"{i}.png")
-    flags = ("--budget", "0.01s", "imagefolder", "--data-dir", "tree")
+    flags = ("--effort", "quick", "imagefolder", "--data-dir", "tree")
     status, out, err = imclust_in(tmp_path, "run", *flags)
     assert status == 0, err
     assert "[9/9] report" in out
-    run = run_name("timm", "auto", None, 0, flags=["--budget", "0.01s"])
+    run = run_name("timm", "auto", None, 0, flags=["--effort", "quick"])
     submission = f"submissions/imagefolder-tree/{run}"
     assert f"submission: {submission}/submission_inverted.csv" in out
     scores = tmp_path / f"data/runs/imagefolder-tree/{run}/scores/scores.json"

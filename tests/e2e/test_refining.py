@@ -55,7 +55,7 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
     assert "plan for 8s: 32 px, width " in out
     side, _, first, second, heads = (tmp_path / "plan/plan.txt").read_text().split()
     assert (side, float(first)) == ("32", pytest.approx(4.5))
-    assert (float(second), float(heads)) == (pytest.approx(1.5), pytest.approx(0.6))
+    assert (float(second), heads) == (pytest.approx(1.5), "quick")
     speeds = (tmp_path / "plan/speeds.csv").read_text()
     assert speeds.startswith("side,width,images_per_second,epochs\n32,32,")
     assert "is up to date" in imclust(*plan)[1]

@@ -67,7 +67,7 @@ def place(at, **more):
 
 
 def test_placed_as_cluster_places_rows_of_another_split(answered):
-    at, head = answered, ("auto", "--budget", "0.01s")
+    at, head = answered, ("auto", "--effort", "quick")
     spaces = encoded(at / "raw/old", weights(at), at / "z")
     cluster(at / "raw/old", spaces, at / "c", *head)
     as_array = encoded(at / "raw/both", weights(at), at / "zboth")
@@ -79,7 +79,7 @@ def test_placed_as_cluster_places_rows_of_another_split(answered):
     np.testing.assert_array_equal(placed.probabilities, twin.part("val").probabilities)
 
 
-@pytest.mark.parametrize("head", [("auto", "--budget", "0.01s"), ("kmeans",)])
+@pytest.mark.parametrize("head", [("auto", "--effort", "quick"), ("kmeans",)])
 def test_a_copy_of_an_old_image_gets_what_that_has(answered, head):
     at = answered
     spaces = encoded(at / "raw/old", weights(at), at / "z")
@@ -119,4 +119,4 @@ def test_the_name_of_a_view_says_what_is_in_it(blobs):
     z, _ = blobs
     for parts, how in [((0,), ALONE[0]), ((0, 2), JOINED[1]), ((1,), "white")]:
         assert View.named(View.of([z, z, z], parts, how).name) == (parts, how)
-    assert AutoConfig().budget  # what such names come from
+    assert AutoConfig().effort  # what such names come from

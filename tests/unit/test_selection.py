@@ -4,18 +4,14 @@ import numpy as np
 import pytest
 
 from imclust.clustering.learnability import learnability
-from imclust.clustering.metrics import ari, effective_clusters, hungarian_accuracy
-from imclust.clustering.preprocessing import prepare, unit_rows
+from imclust.clustering.metrics import ari, effective_clusters
+from imclust.clustering.preprocessing import prepare
 from imclust.clustering.selection import (
     Candidate,
     collapse,
-    expected_accuracy,
     label_free_score,
-    measure,
     reject_nuisance_copies,
 )
-
-NUMBERS = ("learnability", "silhouette", "agreement", "within", "evenness")
 
 
 def groups(rng, n=240, k=4, dims=6):
@@ -96,49 +92,6 @@ def test_the_first_reason_stays(rng):
     candidates[3].reason = "collapsed"
     reject_nuisance_copies(candidates, {"row order": np.arange(240.0)}, 4)
     assert candidates[3].reason == "collapsed"
-
-
-def test_true_groups_measure_better_than_random_labels(rng):
-    x, y = groups(rng)
-    runs = [y, with_errors(rng, y), rng.permutation(y), rng.permutation(y)]
-    candidates = named(*runs)
-    measure(candidates, [unit_rows(x), x], 4)
-    assert candidates[0].score > candidates[2].score + 0.1
-    for name in ("learnability", "silhouette", "agreement", "within"):
-        assert candidates[0].numbers[name] > candidates[2].numbers[name] + 0.1, name
-    assert candidates[0].numbers["evenness"] == pytest.approx(1)
-
-
-def test_measures_are_what_they_say(rng):
-    x, y = groups(rng)
-    runs = [y, with_errors(rng, y), rng.permutation(y), np.minimum(y, 2)]
-    candidates = named(*runs)
-    candidates[3].view = "other"
-    measure(candidates, [x], 4)
-    learned = learnability([x], runs)
-    for i, c in enumerate(candidates):
-        alike = [ari(runs[i], run) for j, run in enumerate(runs) if j != i]
-        mates = [ari(runs[i], runs[j]) for j in range(3) if j != i] if i < 3 else [0]
-        even = effective_clusters(runs[i], 4) / 4
-        want = [learned[i], np.mean(alike), np.mean(mates), even]
-        got = [c.numbers[name] for name in NUMBERS if name != "silhouette"]
-        np.testing.assert_allclose(got, want, atol=1e-9)
-        shared = max(np.mean(alike), 0.01) ** 0.3
-        assert c.score == pytest.approx(learned[i] * even * shared)
-
-
-def test_expected_accuracy_asks_the_better_half_of_the_others(rng):
-    _, y = groups(rng)
-    runs = [with_errors(rng, y, share) for share in (0.1, 0.1, 0.1, 0.9, 0.9)]
-    candidates = named(*runs)
-    for c, score in zip(candidates, (0.9, 0.8, 0.7, 0.2, 0.1), strict=True):
-        c.score = score
-    want = np.mean([hungarian_accuracy(runs[0], runs[i]) for i in (1, 2)])
-    assert expected_accuracy(candidates[0], candidates) == pytest.approx(want)
-    candidates[1].reason = "collapsed"
-    want = hungarian_accuracy(runs[0], runs[2])
-    assert expected_accuracy(candidates[0], candidates) == pytest.approx(want)
-    assert expected_accuracy(candidates[0], candidates[:2]) == 1
 
 
 def test_judge_equals_learnability_times_evenness_in_two_views(rng):

@@ -43,7 +43,7 @@ HAS_NO_K = {"folder", "texts", "online"}  # challenges that do not say how many 
 SMALL_IMAGES = {"photos", "hw9", "arrays", "digits", "pairs"}  # as the homework's
 WAYS = ("simclr", "vicreg")  # of learning from views, for `scratch-best`
 INIT_ENCODERS = {"local-aggregation": "vgg-ae", "scan-net": "simclr"}
-GUESS = ("32", "32", "60", "60", "10")  # a plan's words, before it is made: checked, never run
+GUESS = ("32", "32", "60", "60", "quick")  # a plan's words, before it is made: checked, never run
 
 
 def run(cfg: Baseline) -> None:
@@ -258,7 +258,7 @@ class BaselineRun:
             yield self._plan_step()
             words = GUESS if guess and not self._planned() else self._plan()
             weights, spaces = at.encoded / WAYS[0], [self._latents(way) for way in WAYS]
-            how = self._within_budget(words[4])
+            how = self._with_effort(words[4])
             yield from self._view_steps(words)
         else:
             weights, spaces = at.encoded / "weights", [at.encoded / "latents"]
@@ -327,14 +327,14 @@ class BaselineRun:
         return (self.at.encoded / "plan" / MANIFEST).is_file()
 
     def _plan(self) -> tuple[str, ...]:
-        """Side and width of the networks, seconds of each training, seconds of the heads."""
+        """Side and width of the networks, seconds of each training, effort of `auto`."""
         return tuple(artifact_file(self.at.encoded / "plan", "plan.txt").read_text().split())
 
-    def _within_budget(self, left: str) -> Predictor:
+    def _with_effort(self, effort: str) -> Predictor:
         how = self.predictor
         if how.name != "auto":
             return how
-        return Predictor(how.name, how.recipe, how.count, how.flags, ("--budget", f"{left}s"))
+        return Predictor(how.name, how.recipe, how.count, how.flags, ("--effort", effort))
 
     def _latents(self, way: str) -> Path:
         return self.at.encoded / f"{way}-latents"

@@ -22,7 +22,8 @@ from imclust.cli.pipeline import (
 )
 from imclust.cli.result import FolderResult
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
-from imclust.core.checks import given_count, seconds, valid_seed
+from imclust.clustering.effort import EffortLevel
+from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
@@ -57,15 +58,14 @@ class ClusterFolder:
     """Copies instead of links there."""
     seed: int = 0
     """Random choices."""
-    budget: str = "60s"
-    """Time for trying heads, as in 90s or 2m."""
+    effort: EffortLevel = "normal"
+    """How much `auto` tries: quick, normal or thorough."""
     name: str | None = None
     """Of the data set, in data/raw and data/runs; after the folder unless given."""
     workspace: Path = Path()
     """Where data/ goes; it must lie outside of the images."""
 
     def __post_init__(self) -> None:
-        seconds(self.budget)
         given_count(self.n_clusters)
         valid_seed(self.seed)
 
@@ -85,7 +85,7 @@ def cluster_folder(
     symlinks: bool = False,
     copy: bool = False,
     seed: int = 0,
-    budget: str = "60s",
+    effort: EffortLevel = "normal",
     name: str | None = None,
     workspace: str | Path = ".",
 ) -> FolderResult:
@@ -105,8 +105,8 @@ def cluster_folder(
         Also a folder of links, or copies, by cluster.
     seed : int, optional
         Of every random choice.
-    budget : str, optional
-        Time for trying heads, as in 60s.
+    effort : {"quick", "normal", "thorough"}, optional
+        How much is tried.
     name : str | None, optional
         Of the data set.
     workspace : str | Path, optional
@@ -131,7 +131,7 @@ def cluster_folder(
             symlinks,
             copy,
             seed,
-            budget,
+            effort,
             name,
             Path(workspace).expanduser(),
         )
@@ -176,7 +176,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
     name = cfg.name or data_set_name("folder", cfg.workspace, data)
-    # Not after the budget: --new finds the run of a folder whatever it was given.
+    # Not after the effort: --new finds the run of a folder whatever it was given.
     run = run_name("timm", "auto", cfg.n_clusters, cfg.seed)
     return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
 
@@ -188,7 +188,7 @@ def _steps(cfg: ClusterFolder, at: RunPaths, data: Path, *, guess: bool = False)
         check_count(at.index, cfg.n_clusters)
     said = ("--corrections", *map(str, cfg.corrections)) if cfg.corrections else ()
     count = ("--n-clusters", str(cfg.n_clusters), *said)
-    how = Predictor("auto", count=count, method_flags=("--budget", cfg.budget))
+    how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
     yield from best_steps(at, how, LAYERED, None)
 
 

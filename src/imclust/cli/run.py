@@ -19,13 +19,13 @@ from imclust.cli.pipeline import (
 )
 from imclust.cli.progress_display import format_duration
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import home_of
-from imclust.core.checks import given_count, seconds, valid_seed
+from imclust.core.checks import given_count, valid_seed
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 
-BUDGET = "60s"
 ROWS = 3000  # images that are expected of a challenge, before its index is there
 
 
@@ -44,8 +44,8 @@ class Run:
     """K; unless given what the challenge says, or else `auto`, a vote on it."""
     seed: int = 0
     """Random choices."""
-    budget: str = BUDGET
-    """Time for trying heads, as in 90s or 2m."""
+    effort: EffortLevel = "normal"
+    """How much `auto` tries: quick, normal or thorough."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; their rows get the largest cluster."""
     name: str | None = None
@@ -54,7 +54,6 @@ class Run:
     """Where data/ and submissions/ go."""
 
     def __post_init__(self) -> None:
-        seconds(self.budget)
         given_count(self.n_clusters)
         valid_seed(self.seed)
 
@@ -90,7 +89,7 @@ def _places(cfg: Run, challenge: str) -> RunPaths:
     data = getattr(cfg.challenge, "data_dir", None)
     board = getattr(cfg.challenge, "board", None)
     name = cfg.name or data_set_name(challenge, cfg.workspace, data, board)
-    changed = [] if cfg.budget == BUDGET else ["--budget", cfg.budget]
+    changed = [] if cfg.effort == "normal" else ["--effort", cfg.effort]
     run = run_name(encoder, "auto", cfg.n_clusters, cfg.seed, flags=changed)
     words = LAYERED if encoder == "timm" else ()
     return RunPaths(cfg.workspace, name, run, encoder, cfg.seed, words)
@@ -106,5 +105,5 @@ def _steps(cfg: Run, challenge: str, at: RunPaths, *, guess: bool = False) -> It
         k = k or (None if own else "auto")
         check_count(at.index, k)
     count = () if k is None else ("--n-clusters", str(k))
-    how = Predictor("auto", count=count, method_flags=("--budget", cfg.budget))
+    how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
     yield from best_steps(at, how, at.encoder_words, [])

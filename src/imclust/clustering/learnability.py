@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 FOLDS = 10
@@ -23,6 +25,39 @@ def learnability(views: list[np.ndarray], labellings: list[np.ndarray]) -> np.nd
         (number of labellings,) float64 in [0, 1].
     """
 
+    right = np.zeros(len(labellings))
+    for _, _, _, hits in _held_out(views, labellings):
+        right += [h.sum() for h in hits]
+    return right / (len(labellings[0]) * len(views))
+
+
+def learned_by_cluster(
+    views: list[np.ndarray], labellings: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`learnability`, and the mean over clusters of each cluster's own share: both (labellings,).
+
+    Parameters
+    ----------
+    views : list of ndarray of shape (n, d_v)
+        What is learned from.
+    labellings : list of ndarray of shape (n,), int
+        What is learned.
+    """
+    counts = [np.zeros(int(c.max()) + 1) for c in labellings]
+    for _, held, mine, hits in _held_out(views, labellings):
+        for count, c, h in zip(counts, mine, hits, strict=True):
+            count += np.bincount(c[held], h, len(count))
+    sizes = [np.bincount(c) * len(views) for c in labellings]
+    shares = [n[s > 0] / s[s > 0] for n, s in zip(counts, sizes, strict=True)]
+    whole = [n.sum() / s.sum() for n, s in zip(counts, sizes, strict=True)]
+    return np.array(whole), np.array([s.mean() for s in shares])
+
+
+def _held_out(
+    views: list[np.ndarray], labellings: list[np.ndarray]
+) -> Iterator[tuple[int, np.ndarray, list[np.ndarray], list[np.ndarray]]]:
+    """For every view and fold: its view, the rows held out, the labellings, and which of the rows
+    were named right in each."""
     from imclust.clustering.preprocessing import principal
 
     sizes = [int(c.max()) + 1 for c in labellings]
@@ -32,9 +67,8 @@ def learnability(views: list[np.ndarray], labellings: list[np.ndarray]) -> np.nd
     n = len(hot)
     # Folds are drawn, not cut from the row order, in which clusters may lie.
     fold = np.random.default_rng(0).permutation(n) % min(FOLDS, n)
-    right = np.zeros(len(labellings))
     ends = np.cumsum(sizes)
-    for view in views:
+    for number, view in enumerate(views):
         centred, width = (view - view.mean(0)).astype(np.float32), view.shape[1] + 1
         if n < width:  # the same products in fewer columns, exactly
             centred = centred @ principal(centred, n)[1]
@@ -47,6 +81,12 @@ def learnability(views: list[np.ndarray], labellings: list[np.ndarray]) -> np.nd
             kept = (gram - out.T @ out).astype(np.float64)
             kept[np.diag_indices_from(kept)] += ridge
             guess = out @ np.linalg.solve(kept, cross - out.T @ hot[held])
-            for i, (end, k) in enumerate(zip(ends, sizes, strict=True)):
-                right[i] += (guess[:, end - k : end].argmax(1) == labellings[i][held]).sum()
-    return right / (n * len(views))
+            yield (
+                number,
+                held,
+                labellings,
+                [
+                    guess[:, end - k : end].argmax(1) == c[held]
+                    for end, k, c in zip(ends, sizes, labellings, strict=True)
+                ],
+            )

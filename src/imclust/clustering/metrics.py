@@ -9,6 +9,8 @@ import numpy as np
 
 from imclust.core.errors import input_error
 
+TABLE = 16_000_000  # numbers of a block of contingency tables: 128 MiB
+
 
 def contingency(y: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Counts (classes, clusters) int64 of two labellings (n,) of the same rows."""
@@ -118,21 +120,28 @@ def _unit_blocks(x: np.ndarray, chunk: int) -> Iterator[tuple[slice, np.ndarray]
 def pairwise_ari(runs: list[np.ndarray]) -> np.ndarray:
     """Adjusted Rand index of every two labellings (n,) of the same rows: (m, m), ones inside.
 
-    All contingency tables at once, as blocks of one product of one-hot labels.
+    All contingency tables at once, as blocks of products of one-hot labels.
     """
     from scipy.sparse import csr_array
 
-    n, sizes = len(runs[0]), [int(c.max()) + 1 for c in runs]
+    n, m, sizes = len(runs[0]), len(runs), [int(c.max()) + 1 for c in runs]
     starts = np.cumsum([0, *sizes])
     columns = np.concatenate([c + a for c, a in zip(runs, starts, strict=False)])
-    rows = np.tile(np.arange(n), len(runs))
-    hot = csr_array((np.ones(len(rows)), (rows, columns)), (n, starts[-1]))
-    pairs = _pairs((hot.T @ hot).toarray())
-    together = np.add.reduceat(np.add.reduceat(pairs, starts[:-1], 0), starts[:-1], 1)
+    rows = np.tile(np.arange(n), m)
+    hot = csr_array((np.ones(len(rows)), (rows, columns)), (n, starts[-1])).tocsc()
+    together = np.empty((m, m))
+    most = max(1, TABLE // max(int(starts[-1]), 1))  # columns at a time
+    low = 0
+    while low < m:
+        high = max(low + 1, int(np.searchsorted(starts, starts[low] + most, "right")) - 1)
+        pairs = _pairs((hot[:, starts[low] : starts[high]].T @ hot).toarray())
+        first = starts[low:high] - starts[low]
+        together[low:high] = np.add.reduceat(np.add.reduceat(pairs, starts[:-1], 1), first, 0)
+        low = high
     alone = np.array([_pairs(np.bincount(c)).sum() for c in runs])
     chance = np.outer(alone, alone) / _pairs(n)
-    most = (alone[:, None] + alone[None]) / 2
-    room = most - chance
+    largest = (alone[:, None] + alone[None]) / 2
+    room = largest - chance
     return np.where(room > 0, (together - chance) / np.where(room > 0, room, 1), 1.0)
 
 

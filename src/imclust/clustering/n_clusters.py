@@ -1,97 +1,121 @@
-"""How many clusters? A vote of criteria that need no labels, with the evidence for it."""
+"""How many clusters? Clusterings at many K, judged as candidates are, with the evidence for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imclust.clustering.metrics import ari, contingency, cosine_silhouette
-from imclust.clustering.neighbor_graph import joint_graph, spectral_labels, top_eigenvectors
-from imclust.clustering.preprocessing import principal as directions
+from imclust.clustering.evidence import NAMES, evidence, purity
+from imclust.clustering.heads import kmeans_labels
+from imclust.clustering.metrics import pairwise_ari
 from imclust.clustering.preprocessing import unit_rows
+from imclust.clustering.selector import model, standardised
+from imclust.clustering.views import View
 from imclust.core.checks import finite, shaped
 from imclust.core.errors import input_error
 from imclust.core.log import progress
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-SAMPLE = 5000  # rows looked at: more of them change the answer little
-LEAST = 100  # rows: fewer leave too few for each cluster of a part of them
-DIMS = 64  # principal directions of a space
-CODED = 16  # principal directions whose coding length is taken
-NEIGHBOURS = 15  # in the graph
-PARTS, PART, SHARE = 6, 2500, 0.7  # random parts that are clustered: at most so many rows, share
-EPSILON = 0.1  # distortion of the coding length, CPP's
-FLOOR = 1e-3  # eigenvalues below this count as zero: what exactly they are is rounding
-CLEAR = 0.5  # agreement of parts below which no K is well supported
-COUNTED = ("silhouette", "coding length", "stability", "modularity")
-# The eigengap is shown and not counted: on labelled sets it drew the vote to the coarsest groups.
-CRITERIA = ("silhouette", "coding length", "eigengap", "stability", "modularity")
+SAMPLE = 2000  # rows looked at: more of them change the answer little
+LEAST = 100  # rows: fewer leave too few for each cluster
+FEWEST = 8  # rows a cluster at the largest K that is tried
+GRID = (
+    2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 50, 64, 80, 100, 128, 160, 200,
+)  # fmt: skip
+SCOUTED = 10  # clusters that views are chosen by, where there are several spaces
+COUNTED = ("silhouette", "modularity", "learnability")
+CRITERIA = (*COUNTED, "agreement")
+MEASURED = {
+    "silhouette": "silhouette rows", "modularity": "modularity", "learnability": "learned macro"
+}  # fmt: skip
+CLEAR = 0.03  # modularity beyond that of rows without groups, below which there is no structure
+COARSER, FINER = 0.6, 1.7  # times K: where the coarse level ends and the fine one begins
 
 
 @dataclass(frozen=True)
 class KVote:
     """What `estimate_k` found.
 
-    Args:
-        k: the K with the highest vote.
-        table: a row for every K that was tried: `k`; the criteria as measured, `silhouette` in
-            [-1, 1], `coding length` in nats an image (low is good), `eigengap` the log ratio of
-            eigenvalues, `stability` in nats, `modularity` in [-0.5, 1]; `agreement`, the adjusted
-            Rand index of parts of the images clustered on their own; and the `vote`.
-        favourites: of each criterion alone, by name.
-        clear: whether parts of the images agree on the clusters at K; where they do not, as on
-            noise, no K is well supported and `k` is only the least bad.
+    Parameters
+    ----------
+    k : int
+        The K whose clusterings stand highest.
+    table : list of dict
+        A row for every K that was tried: `k`; `silhouette` in [-1, 1] (cosine, of the rows),
+        `modularity` in [-0.5, 1], `learnability` in [0, 1] (macro-averaged); `agreement`, the mean
+        adjusted Rand index of all clusterings into K; and the `vote`, in standard deviations.
+    favourites : dict
+        Of each criterion alone, by name.
+    clear : bool
+        Whether there is structure: whether the clusters at K are more apart than those of rows of
+        the same covariance without groups. Where not, one cluster says as much as any K, and `k`
+        is only the least bad.
+    levels : dict
+        `coarse`, `chosen`, `fine`: K and support (the agreement at K) of each; a level that there
+        is no K for is left out.
     """
 
     k: int
     table: list[dict[str, float]] = field(repr=False)
     favourites: dict[str, int]
     clear: bool
+    levels: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = 30) -> KVote:
-    """The number of clusters, by a vote over low ... high.
+def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GRID[-1]) -> KVote:
+    """The number of clusters whose clusterings are expected to agree best with the truth.
 
-    At most `SAMPLE` random rows are taken. Each space goes to its principal directions, halfway
-    whitened (`principal`). Spectral clustering of the joint neighbour graph (`spectral`) of
-    random parts of the rows gives one clustering a K; five criteria judge these, and each gives
-    every K a `detrended_zscore`. The K of the highest mean over those that count (`COUNTED`) is
-    taken.
+    At most `SAMPLE` random rows are taken. In every view Ward's tree, average linkage and k-means
+    cut the layout at every K of a grid; the means over these of three criteria, each as measured,
+    less its trend in log K, and against its neighbours on the grid, go into a regression that was
+    fitted on tasks of known classes (`benchmarks/fit_selector.py`).
 
-    Args:
-        spaces: (n, d_v) float each, row i of the same image in all.
-        seed: which rows are taken, and which of these make up each part.
-        low, high: the K to try; high is lowered to n / 10 where images are few.
+    Parameters
+    ----------
+    spaces : list of ndarray of shape (n, d_v), float
+        Row i of the same image in all.
+    seed : int
+        Which rows are taken, and of every head.
+    low, high : int
+        The K to try; high is lowered to n / 8 where images are few.
 
-    Raises:
-        Refusal: too few images, nothing to choose from, spaces of other sizes, values not finite.
+    Returns
+    -------
+    KVote
+        K and the evidence.
+
+    Raises
+    ------
+    InputError
+        Too few images, nothing to choose from, spaces of other sizes, values not finite.
     """
+    from imclust.clustering.auto_search import choose_views
 
-    high = _limits(spaces, low, high)
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(spaces[0]))[:SAMPLE])
-    taken = [principal(np.asarray(z[rows]), DIMS, 0.5) for z in spaces]
-    ks = np.arange(low, high + 1)
-    curves = _curves(taken, ks, rng)
-    # Coding lengths are better when low.
-    better = {name: -curves[name] if name == "coding length" else curves[name] for name in CRITERIA}
-    standings = {name: detrended_zscore(v, ks) for name, v in better.items()}
-    vote = np.mean([standings[name] for name in COUNTED], axis=0)
+    ks = _limits(spaces, low, high)
+    n = len(spaces[0])
+    rows = np.sort(np.random.default_rng(seed).permutation(n)[:SAMPLE])
+    taken = [np.asarray(z[rows], np.float32) for z in spaces]
+    if all(float(np.ptp(z, axis=0).max()) == 0 for z in taken):
+        got = "rows all alike"
+        raise input_error("images to tell K from", "different", got, "check the encoder")
+    views = choose_views(taken, min(SCOUTED, len(rows) // FEWEST), seed)
+    curves = curves_of(views, ks, seed)
+    counted = np.column_stack([curves[name] for name in COUNTED])
+    vote = k_design(counted, ks) @ np.array(model()["count"])
     best = int(vote.argmax())
     table = [
-        {"k": int(k), **{name: float(v[i]) for name, v in curves.items()}, "vote": float(vote[i])}
+        {"k": int(k), **{name: float(curves[name][i]) for name in CRITERIA}, "vote": float(vote[i])}
         for i, k in enumerate(ks)
     ]
-    favourites = {name: int(ks[s.argmax()]) for name, s in standings.items()}
-    return KVote(int(ks[best]), table, favourites, bool(curves["agreement"][best] >= CLEAR))
+    favourites = {name: int(ks[detrended(curves[name], ks).argmax()]) for name in CRITERIA}
+    k = int(ks[best])
+    beyond = _modularity(views[0], k, seed) - _modularity(_without_groups(views[0], seed), k, seed)
+    levels = _levels(ks, vote, curves["agreement"])
+    return KVote(int(ks[best]), table, favourites, bool(beyond >= CLEAR), levels)
 
 
-def _limits(spaces: list[np.ndarray], low: int, high: int) -> int:
-    """The largest K that so many images allow; refuses what no K can be told from."""
+def _limits(spaces: list[np.ndarray], low: int, high: int) -> np.ndarray:
+    """The K that so many images allow to try; refuses what no K can be told from."""
     if not spaces:
         raise input_error("the spaces to tell K from", "at least one", "none", "name one")
     n = len(spaces[0])
@@ -102,192 +126,82 @@ def _limits(spaces: list[np.ndarray], low: int, high: int) -> int:
         raise input_error(
             "the number of images to tell K from", f"at least {LEAST}", n, "set K, or add images"
         )
-    top = min(high, n // 10)
-    if not 2 <= low <= top - 2:
+    top = min(high, min(n, SAMPLE) // FEWEST)
+    ks = np.array([k for k in GRID if 2 <= low <= k <= top])
+    if len(ks) < 3:
         raise input_error(
             "the range of K to choose from",
-            f"at least three numbers from 2 to a tenth of the images ({n // 10})",
+            f"at least three numbers from 2 to an eighth of the images ({n // FEWEST})",
             f"{low} to {high}",
             "widen it, or set K",
         )
-    return top
+    return ks
 
 
-def principal(x: np.ndarray, dims: int, whitening: float) -> np.ndarray:
-    """Unit rows (n, <= dims) float32 of x (n, d) along its principal directions.
-
-    Directions are divided by their spread to the power `whitening`, in [0, 1]. Without it the
-    first few decide, and the silhouette prefers the two or three coarsest groups; whitened
-    altogether, noise counts as much as they do.
-
-    Raises:
-        Refusal: all rows are alike.
-    """
-
-    x = np.asarray(x, np.float32)
-    mean, axes, spread = directions(x, dims)
-    kept = spread > 1e-5 * max(float(spread[0]), 1e-30)
-    if not kept.any():
-        raise input_error(
-            "images to tell K from", "different", "rows all alike", "check the encoder"
-        )
-    return unit_rows((x - mean) @ (axes[:, kept] / spread[kept] ** np.float32(whitening)))
-
-
-def _curves(
-    spaces: list[np.ndarray], ks: np.ndarray, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Each criterion as a curve (len(ks),) over K, in the order of the table.
-
-    Every random part of the rows gets a graph and clusters of its own. Criteria are means over
-    parts, without which their peaks come and go with the sample; two parts are compared on the
-    rows they share.
-    """
-
-    n = len(spaces[0])
-    coded = principal(np.hstack(spaces), CODED, 0.0)
-    parts, judged = [], []
-    for _ in progress(range(PARTS), "vote on K", unit="part", leave=False):
-        rows = np.sort(rng.permutation(n)[: min(PART, int(SHARE * n))])
-        cuts, curves = _part([z[rows] for z in spaces], coded[rows], ks)
-        clusters = np.full((len(ks), n), -1)
-        clusters[:, rows] = cuts
-        parts.append(clusters)
-        judged.append(curves)
-    agreement, information = _stability(parts)
-    silhouette, length, gap, inside = np.mean(judged, axis=0)
-    return {
-        "silhouette": silhouette,
-        "coding length": length,
-        "eigengap": gap,
-        "stability": information,
-        "modularity": inside,
-        "agreement": agreement,
-    }
-
-
-def _part(
-    spaces: list[np.ndarray], coded: np.ndarray, ks: np.ndarray
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Clusters (n,) for every K, and silhouette, coding length, eigengap, modularity over K."""
-
-    graph = joint_graph(spaces, NEIGHBOURS)
-    values, vectors = top_eigenvectors(graph, int(ks[-1]) + 1)
-    cuts = [spectral_labels(vectors, int(k)) for k in ks]
-    return cuts, [
-        np.array([pooled_silhouette(spaces, c) for c in cuts]),
-        np.array([coding_length(coded, c) for c in cuts]),
-        eigengaps(values, ks),
-        np.array([modularity(graph, c) for c in cuts]),
+def cuts(view: View, k: int, seed: int) -> list[np.ndarray]:
+    """Clusterings of a view into k: Ward's, average linkage without small branches, k-means."""
+    return [
+        view.ward.cut(k),
+        view.average.cut_without_small(k),
+        kmeans_labels(view.layout, k, seed, 2),
     ]
 
 
-def pooled_silhouette(spaces: list[np.ndarray], c: np.ndarray) -> float:
-    """Mean over spaces of the cosine silhouette of clusters c (n,) int."""
-    return sum(cosine_silhouette(z, c) for z in spaces) / len(spaces)
+def curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Each criterion as a curve (len(ks),) over K: means over views and heads."""
+    made, own = [], []
+    for k in progress(ks.tolist(), "vote on K", leave=False):
+        for view in views:
+            made += cuts(view, k, seed)
+            own += [view.name] * 3
+    n, each = len(made[0]), 3 * len(views)
+    table = evidence(made, own, views, np.arange(n), seed).table
+    means = table.reshape(len(ks), each, -1).mean(1)
+    pairs = [pairwise_ari(made[i : i + each]) for i in range(0, len(made), each)]
+    alike = [(p.sum() - each) / (each * (each - 1)) for p in pairs]
+    found = {name: means[:, NAMES.index(of)] for name, of in MEASURED.items()}
+    return found | {"agreement": np.array(alike)}
 
 
-def coding_length(z: np.ndarray, c: np.ndarray, epsilon: float = EPSILON) -> float:
-    """Nats an image that code the rows of z (n, d) cluster by cluster, up to a distortion.
-
-    (1 / n) sum_k (n_k + d) / 2 log det(I + d / (epsilon n_k) Z_k^T Z_k) - n_k log(n_k / n), of
-    Ma et al. 2007 (eq. 18) as CPP (Chu et al. 2024) takes it to find K: more clusters are shorter
-    each and cost more names.
-    """
-
-    n, d = z.shape
-    total = 0.0
-    for k in np.unique(c):
-        rows = z[c == k].astype(np.float64)
-        size = len(rows)
-        volume = np.linalg.slogdet(np.eye(d) + d / (epsilon * size) * rows.T @ rows)[1]
-        total += (size + d) / 2 * volume - size * np.log(size / n)
-    return float(total / n)
+def k_design(counted: np.ndarray, ks: np.ndarray) -> np.ndarray:
+    """Rows (len(ks), 9) of the regression from the curves (len(ks), 3) of COUNTED."""
+    rest = np.column_stack([detrended(c, ks, 2) for c in counted.T])
+    bend = np.zeros_like(counted)
+    bend[1:-1] = counted[1:-1] - (counted[:-2] + counted[2:]) / 2
+    bend[0] = counted[0] - counted[1]
+    bend /= np.abs(bend).std(0) + 1e-9
+    return np.hstack([standardised(counted), standardised(rest), bend])
 
 
-def eigengaps(values: np.ndarray, ks: np.ndarray) -> np.ndarray:
-    """(len(ks),) log(l_(K+1) / l_K), l_i the i-th smallest eigenvalue of the normalised Laplacian.
-
-    A ratio, as the first eigenvalues of a graph of images are all small (von Luxburg 2007, section
-    8.3 for the gap); smoothed by 1/4, 1/2, 1/4 over K, as single gaps of a sample are erratic.
-
-    Args:
-        values: (> max(ks),) the largest eigenvalues of the normalised affinity, falling.
-    """
-
-    smallest = np.maximum(1 - values, FLOOR)
-    gaps = np.log(smallest[ks] / smallest[ks - 1])
-    padded = np.pad(gaps, 1, mode="edge")
-    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+def detrended(curve: np.ndarray, ks: np.ndarray, degree: int = 1) -> np.ndarray:
+    """A curve (len(ks),) less its own polynomial trend in log K."""
+    powers = np.log(ks)[:, None] ** np.arange(min(degree + 1, len(ks) - 1))
+    return curve - powers @ np.linalg.lstsq(powers, curve, rcond=None)[0]
 
 
-def modularity(graph: csr_array, c: np.ndarray) -> float:
-    """Weight inside clusters beyond chance, in [-0.5, 1] (Newman 2006, eq. 1).
-
-    It rises with K only while new borders run where the graph is thin.
-
-    Args:
-        graph: (n, n) symmetric, sparse. c: (n,) int in [0, k).
-    """
-
-    k = int(c.max()) + 1
-    degree = graph.sum(1)
-    i, j = graph.nonzero()
-    inside = graph.data[c[i] == c[j]].sum()
-    share = np.bincount(c, degree, k) / degree.sum()
-    return float(inside / degree.sum() - (share**2).sum())
+def _without_groups(view: View, seed: int) -> View:
+    """Normal rows of the same covariance as a view's: the reference of Tibshirani, Walther and
+    Hastie 2001 (section 3, b), normal where theirs is even."""
+    rows = view.rows
+    mean = rows.mean(0)
+    spread, axes = np.linalg.eigh(np.cov((rows - mean).T).reshape(rows.shape[1], -1))
+    rng = np.random.default_rng(seed)
+    drawn = rng.standard_normal(rows.shape) * np.sqrt(np.maximum(spread, 0)) @ axes.T + mean
+    return View((0,), view.how, [unit_rows(drawn)], [], seed)
 
 
-def _stability(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Curves over K: adjusted Rand index and reproduced information, mean over pairs of parts.
-
-    Args:
-        parts: each (len(ks), n) int, clusters of the rows in the part and -1 elsewhere.
-    """
-    from itertools import combinations
-
-    pairs = []
-    for a, b in combinations(parts, 2):
-        both = (a[0] >= 0) & (b[0] >= 0)
-        pairs.append(
-            [
-                (ari(u, v), prediction_strength(u, v))
-                for u, v in zip(a[:, both], b[:, both], strict=True)
-            ]
-        )
-    agreement, information = np.mean(pairs, axis=0).T
-    return agreement, information
+def _modularity(view: View, k: int, seed: int) -> float:
+    """Of the view's graph, mean over its cuts into k."""
+    return float(np.mean([purity(view.graph, c)[4] for c in cuts(view, k, seed)]))
 
 
-def prediction_strength(a: np.ndarray, b: np.ndarray) -> float:
-    """Nats that two clusterings (n,) int share, less those they do not: 2 I(a; b) - mean entropy.
-
-    Mere agreement favours two or three clusters, which are easily found again; this one asks of
-    every further split to be reproduced more than not. I is less its expectation at chance,
-    (k_a - 1)(k_b - 1) / 2n (Miller 1955).
-    """
-
-    joint = contingency(a, b) / len(a)
-    rows, columns = joint.sum(1), joint.sum(0)
-    chance = (len(rows) - 1) * (len(columns) - 1) / (2 * len(a))
-    single = _entropy(rows) + _entropy(columns)
-    return 2 * (single - _entropy(joint[joint > 0]) - chance) - single / 2
-
-
-def _entropy(p: np.ndarray) -> float:
-
-    return float(-(p * np.log(p)).sum())
-
-
-def detrended_zscore(curve: np.ndarray, ks: np.ndarray) -> np.ndarray:
-    """How far each K stands out by one criterion (high is good): (len(ks),), mean 0, spread 1.
-
-    The curve's own straight trend in log K is taken out first. Left in, the coarsest split would
-    win, which is often the clearest though not the one that is meant. The price is a lean to the
-    middle of the range where a curve has no peak at all, as a bent slope then stands out there.
-    """
-
-    trend = np.polynomial.Polynomial.fit(np.log(ks), curve, 1)
-    rest = curve - trend(np.log(ks))
-    spread = rest.std()
-    return rest / (spread if spread > 1e-12 else 1)
+def _levels(ks: np.ndarray, vote: np.ndarray, agreement: np.ndarray) -> dict[str, dict[str, float]]:
+    best = int(vote.argmax())
+    k = int(ks[best])
+    parts = {"coarse": ks <= COARSER * k, "chosen": ks == k, "fine": ks >= FINER * k}
+    levels = {}
+    for name, part in parts.items():
+        if part.any():
+            at = int(np.flatnonzero(part)[vote[part].argmax()])
+            levels[name] = {"k": int(ks[at]), "support": round(float(agreement[at]), 4)}
+    return levels

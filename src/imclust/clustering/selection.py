@@ -8,19 +8,12 @@ from typing import Any
 import numpy as np
 
 from imclust.clustering.learnability import learnability
-from imclust.clustering.metrics import (
-    cosine_silhouette,
-    effective_clusters,
-    hungarian_accuracy,
-    pairwise_ari,
-)
+from imclust.clustering.metrics import effective_clusters, pairwise_ari
 
 SAMPLE = 3000  # rows that a single answer is judged on
 COLLAPSED = 0.3  # of K: fewer effective clusters are no answer
 TRIVIAL = 0.5  # agreement with brightness, file size or row order that is looked into
 LEAST = 20  # rows of a known nuisance below which nothing is said of it
-AGREEMENT = 0.3  # power of the agreement with the other candidates in the score
-ALONE = 0.01  # least agreement that counts
 ODD_ONE = 3.0  # times the median candidate's agreement: only an outlier is thrown out
 
 
@@ -32,10 +25,10 @@ class Candidate:
         name: how it was made. view: the space or spaces it was made in.
         labels: (m,) int64 in [0, k), of the rows that candidates are compared on.
         whole: (n,) int64 of all rows, for those that could be the answer.
-        repeats: one of several runs of the same head from other seeds.
+        repeats: one of several runs of the same head, on other layouts.
         seconds: that it took.
         numbers: what was measured of it, all in [0, 1] or [-1, 1], high is good.
-        score: in [0, 1]; what candidates are compared by, see `measure`.
+        score: in [0, 1]; what candidates are compared by, see `selector`.
         reason: why it was thrown out; empty for those that were not.
     """
 
@@ -95,59 +88,6 @@ def reject_nuisance_copies(
         for candidate, a in zip(candidates, alike, strict=True):
             if a > bound and not candidate.reason:
                 candidate.reason = f"repeats {name} (agreement {a:.2f})"
-
-
-def measure(candidates: list[Candidate], views: list[np.ndarray], k: int) -> None:
-    """Measure every candidate in every view; sets `numbers`, and `score`: learnability times
-    evenness times agreement to the power of AGREEMENT. The last decides where nearly every answer
-    is learnable and even, as with two clusters.
-
-    - learnability: how well linear classifiers predict it on rows held out (TURTLE's score).
-    - silhouette: cosine, pooled over the views (the robust default of Zhao and others, ACE 2024).
-    - agreement: mean adjusted Rand index with all others.
-    - within: the same with the others of its own view.
-    - evenness: effective clusters over k.
-
-    Args:
-        views: (n, d_v) unit rows, of all spaces that candidates were made in.
-    """
-
-    labellings = [c.labels for c in candidates]
-    learned = learnability(views, labellings)
-    alike = pairwise_ari(labellings)
-    np.fill_diagonal(alike, np.nan)
-    own = np.array([c.view for c in candidates])
-    for i, c in enumerate(candidates):
-        mates = alike[i][(own == c.view) & (np.arange(len(own)) != i)]
-        evenness = effective_clusters(c.labels, k) / k
-        shared = max(_mean(alike[i]), ALONE) ** AGREEMENT if len(candidates) > 1 else 1.0
-        c.numbers = {
-            "learnability": float(learned[i]),
-            "silhouette": float(np.mean([cosine_silhouette(v, c.labels) for v in views])),
-            "agreement": _mean(alike[i]),
-            "within": _mean(mates),
-            "evenness": evenness,
-        }
-        c.score = float(learned[i]) * evenness * shared
-
-
-def _mean(values: np.ndarray) -> float:
-
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
-
-
-def expected_accuracy(answer: Candidate, candidates: list[Candidate]) -> float:
-    """Mean share of rows on which the better half of the other candidates agrees, best naming.
-
-    Two clusterings that err independently agree about as often as the worse of them is right.
-    """
-
-    others = [c for c in candidates if c is not answer and not c.reason]
-    others = sorted(others, key=lambda c: -c.score)[: max(1, len(others) // 2)]
-    if not others:
-        return 1.0
-    return float(np.mean([hungarian_accuracy(answer.labels, c.labels) for c in others]))
 
 
 def label_free_score(labels: np.ndarray, spaces: list[np.ndarray], k: int, seed: int) -> float:

@@ -18,6 +18,7 @@ from imclust.clustering.clusterers._base import (
     run_head,
 )
 from imclust.clustering.corrections import Corrections
+from imclust.clustering.levels import Level
 from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
@@ -30,7 +31,7 @@ from imclust.clustering.uncorrected import (
     report_corrections,
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
-from imclust.core.checks import cluster_count, finite, given_count, valid_seed
+from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import facts_of, read_manifest
@@ -64,6 +65,12 @@ class Cluster:
     """K, unless the challenge itself says it; `auto` lets several criteria vote on it."""
     n_clusters_from: Path | None = None
     """Instead: the `assignment` artefact whose K to take, such as one that voted on it."""
+    level: Level = "chosen"
+    """Where K is voted on: the `coarse`, the `chosen` or the `fine` level of the three nested
+    answers that levels.csv holds."""
+    unclustered: float = 0.0
+    """Share of rows that belong nowhere: unclustered.csv has -1 for them; everything else, and
+    every submission, keeps their nearest cluster."""
     split: str = "train"
     """Rows to fit on: `train` (the others are placed), or `val` (the others are dropped)."""
     seed: int = 0
@@ -82,6 +89,10 @@ class Cluster:
         if self.n_clusters is not None and self.n_clusters_from is not None:
             do = "leave one out"
             raise input_error("--n-clusters and --n-clusters-from", "one of them", "both", do)
+        in_range("cluster", "unclustered", self.unclustered, 0.0, 0.9)
+        if self.level != "chosen" and isinstance(self.n_clusters, int):
+            do = "leave one of the two out"
+            raise input_error("--level", "chosen where K is given", self.level, do)
 
     def count(self) -> int | Literal["auto"] | None:
         """K as it was given, as another assignment has it, or as the challenge says it."""
@@ -106,6 +117,10 @@ def run(cfg: Cluster) -> None:
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
+    if cfg.level != "chosen":
+        config["level"] = cfg.level
+    if cfg.unclustered:
+        config["unclustered"] = cfg.unclustered
     modules = (__name__, entry.method.__module__)
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
@@ -137,7 +152,7 @@ def _spaces(features: tuple[Path, ...]) -> tuple[Features, list[np.ndarray]]:
     ]
 
 
-def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
+def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     first, spaces = _spaces(cfg.features)
@@ -145,11 +160,14 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     fitted = [np.asarray(x[mine]) for x in spaces]
     for x in fitted:
         finite("the rows of the features", x)
-    k, voted = _count(fitted, k, cfg.seed, folder)
-    cluster_count(k, int(mine.sum()))
-    priors, names = read_priors(cfg.priors, first.ids[mine], k)
+    chosen, voted = _count(fitted, wanted, cfg.seed, folder)
+    cluster_count(chosen, int(mine.sum()))
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
-    found = run_head(entry.method, fitted, k, cfg.clusterer, cfg.seed, seen)
+    even = cfg.priors.proportions == "uniform"
+    found = run_head(entry.method, fitted, chosen, cfg.clusterer, cfg.seed, seen, even=even)
+    found, voted = _levels(cfg, found, fitted, first.ids[mine], voted, folder)
+    k = int(found.probabilities.shape[1])
+    priors, names = read_priors(cfg.priors, first.ids[mine], k)
     given = apply_priors(found.probabilities, priors, concatenate_unit_rows(fitted))
     keep = mine if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
@@ -161,13 +179,54 @@ def _cluster(cfg: Cluster, k: int | str, folder: Path) -> dict[str, Any]:
     z = concatenate_unit_rows([np.asarray(x[keep]) for x in spaces])
     facts = _save(rows, z, folder)
     facts |= _tree(rows, z, facts, folder)
+    if cfg.unclustered:
+        facts |= _unclustered(cfg.unclustered, rows, [x[keep] for x in spaces], folder)
     candidates = found.facts.pop("candidates", [])
     if candidates:
         ranked = sorted(candidates, key=lambda row: -row["score"])
-        write_csv(folder / "candidates.csv", tuple(ranked[0]), (row.values() for row in ranked))
+        header = tuple(ranked[0])  # those that were thrown out have no numbers
+        rows_of = ([row.get(name, "") for name in header] for row in ranked)
+        write_csv(folder / "candidates.csv", header, rows_of)
     report_priors(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _levels(
+    cfg: Cluster,
+    found: Clustering,
+    spaces: list[np.ndarray],
+    ids: np.ndarray,
+    voted: dict[str, Any],
+    folder: Path,
+) -> tuple[Clustering, dict[str, Any]]:
+    """The answer at the level that is asked for; levels.csv with all three where K was voted on."""
+    if not voted:
+        return found, voted
+    from imclust.clustering.levels import at_level
+
+    counts = {name: int(of["k"]) for name, of in voted["levels"].items()}
+    found, nested = at_level(found, spaces, counts, cfg.level, cfg.seed)
+    names = [name for name in counts if name in nested]
+    write_csv(
+        folder / "levels.csv", ("id", *names), zip(ids, *(nested[n] for n in names), strict=True)
+    )
+    made = {name: {**voted["levels"][name], "k": int(nested[name].max()) + 1} for name in names}
+    return found, voted | {"levels": made, "level": cfg.level if cfg.level in names else "chosen"}
+
+
+def _unclustered(
+    rate: float, rows: Assignment, spaces: list[np.ndarray], folder: Path
+) -> dict[str, Any]:
+    """unclustered.csv: the cluster of every row, -1 for those of the most doubt."""
+    from imclust.clustering.doubt import doubts, without_doubtful
+
+    labels = rows.probabilities.argmax(1)
+    doubt = doubts(labels, spaces)
+    clusters = without_doubtful(labels, doubt, rate)
+    table = zip(rows.ids, clusters, (f"{d:.4f}" for d in doubt), strict=True)
+    write_csv(folder / "unclustered.csv", ("id", "cluster", "doubt"), table)
+    return {"unclustered": int((clusters < 0).sum())}
 
 
 def _corrected(
@@ -209,9 +268,10 @@ def _count(
     write_csv(folder / "k.csv", tuple(vote.table[0]), rows)
     k_evidence(vote.table, vote.favourites, COUNTED, vote.k, folder / "k.png")
     each = ", ".join(f"{name} {n}" for name, n in vote.favourites.items())
-    doubt = "" if vote.clear else " No K is well supported: look at the table, or set one."
-    say(f"K = {vote.k} by vote ({each}).{doubt}")
-    return vote.k, {"k_favourites": vote.favourites, "k_clear": vote.clear}
+    doubt = " No structure: one cluster says as much as any K. Look at the table, or set one."
+    say(f"K = {vote.k} by vote ({each}).{'' if vote.clear else doubt}")
+    facts = {"k_favourites": vote.favourites, "k_clear": vote.clear, "levels": vote.levels}
+    return vote.k, facts
 
 
 def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:

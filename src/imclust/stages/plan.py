@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from imclust.clustering.effort import level_within
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import seconds
 from imclust.core.errors import input_error
@@ -27,6 +28,7 @@ SIDES, WIDTHS = (32, 64, 96, 128), (32, 64)
 WANTED = 40  # epochs: below it a smaller network learns more
 TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
 HEADS = 0.08  # share of the budget for trying heads
+GUESSED = (512, 10)  # columns and K that the heads are expected to meet
 SAMPLE = 512  # images that the speed is measured on
 
 
@@ -37,7 +39,7 @@ class BudgetPlan:
     index: Path
     """An `index` artefact, from `download`."""
     out: Path
-    """Where the plan goes: plan.txt (side, width, seconds of each training, seconds of the
+    """Where the plan goes: plan.txt (side, width, seconds of each training, effort of the
     heads), speeds.csv."""
     budget: str = "20m"
     """Time for everything, such as 90s, 20m or 1h."""
@@ -98,9 +100,11 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     able = [t for t in tried if t["epochs"] >= WANTED] or tried[:1]
     best = max(able, key=lambda t: (t["side"], t["width"]))
     parts = [TRAINED * whole * s / sum(cfg.shares) for s in cfg.shares]
-    words = [best["side"], best["width"], *(f"{p:.1f}" for p in parts), f"{HEADS * whole:.1f}"]
+    dims, k = GUESSED
+    effort = level_within(HEADS * whole, len(rows), dims, k)
+    words = [best["side"], best["width"], *(f"{p:.1f}" for p in parts), effort]
     replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
-    return {**best, "train_seconds": parts, "speeds": tried}
+    return {**best, "train_seconds": parts, "effort": effort, "speeds": tried}
 
 
 def _speed(encoder: str, rows: list[Any], side: int, width: int, device: str) -> float:

@@ -97,8 +97,8 @@ def _by_neighbours(
 
     What `auto` prepared is prepared again from the same rows, which gives the same numbers.
     """
-    from imclust.clustering.auto_search import View
     from imclust.clustering.clusterers._base import concatenate_views
+    from imclust.clustering.views import View
 
     parts: tuple[int, ...] = tuple(range(len(old)))
     how: Preparation = "unit"

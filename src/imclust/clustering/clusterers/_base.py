@@ -37,6 +37,13 @@ def takes_nuisances(method: M) -> M:
     return method
 
 
+def takes_sizes(method: M) -> M:
+    """Decorator of a clusterer with a keyword `even`: whether clusters are known to be of one
+    size."""
+    method.takes_sizes = True  # type: ignore[attr-defined]
+    return method
+
+
 def clusterer_input(method: Callable[..., Any], spaces: list[np.ndarray]) -> Rows:
     """What a clusterer is given of `spaces`, each (n, d_v), row i of the same image in each.
 
@@ -190,10 +197,13 @@ def run_head(
     config: Any,
     seed: int,
     nuisances: Mapping[str, np.ndarray] | None = None,
+    *,
+    even: bool = False,
 ) -> Clustering:
     """A clusterer on one space or several, whether or not it takes several.
 
-    Rows that are equal in every space get equal probabilities.
+    It is told of nuisances, and that sizes are even, where it wants to know. Rows that are equal
+    in every space get equal probabilities.
 
     Raises
     ------
@@ -202,7 +212,11 @@ def run_head(
     """
     first = distinct_rows(views)
     enough_distinct_rows(k, len(np.unique(first)))
-    more = {"nuisances": dict(nuisances)} if nuisances and looks_at_nuisances(method) else {}
+    more: dict[str, Any] = {}
+    if nuisances and looks_at_nuisances(method):
+        more["nuisances"] = dict(nuisances)
+    if even and getattr(method, "takes_sizes", False):
+        more["even"] = True
     found: Clustering = method(clusterer_input(method, views), k, config, seed, **more)
     if (first == np.arange(len(first))).all():
         return found

@@ -17,67 +17,91 @@ from imclust.clustering.clusterers._base import (
     on_sample,
     several_spaces,
     takes_nuisances,
+    takes_sizes,
 )
 from imclust.clustering.clusterers._partitions import by_neighbours
-from imclust.core.checks import seconds
+from imclust.clustering.effort import EffortLevel, effort_of
 
 
 @dataclass(frozen=True)
 class AutoConfig:
     """The best answer that can be told without labels, of many heads in many spaces."""
 
-    budget: str = "60s"
-    """Time for trying heads, as in 90s or 2m; the cheapest come first, and what has begun is
-    finished."""
+    effort: EffortLevel = "normal"
+    """How much is tried; the answer depends on it, and never on the clock."""
     retrain: bool = True
-    """Let a light adapter that learns from an answer correct it, where it mostly agrees."""
+    """Also let a light adapter that learns from an answer correct it, where it mostly agrees."""
 
     def __post_init__(self) -> None:
-        seconds(self.budget)
+        effort_of(self.effort)
 
 
 @CLUSTERERS.register(
     "auto",
     AutoConfig,
     paper="Gadetsky et al. 2024 (learnability); Zhao et al. 2024 (pooled scores); Strehl and "
-    "Ghosh 2002 (agreement)",
+    "Ghosh 2002 (agreement); Fred and Jain 2005 (consensus)",
 )
 @takes_nuisances
+@takes_sizes
 @several_spaces
-@on_sample(20_000)
 def auto(
     z: Rows,
     n_clusters: int,
     cfg: AutoConfig,
     seed: int,
     nuisances: dict[str, np.ndarray] | None = None,
+    even: bool = False,
 ) -> Clustering:
-    """The answer of the head and view that the evidence favours; see `imclust.portfolio`.
+    """The answer of the candidates that the evidence favours; see `imclust.clustering.selector`.
 
-    Args:
-        z: (n, d), or a list of spaces of the same rows.
-        nuisances: name -> (n,) values that no answer should merely repeat.
+    Parameters
+    ----------
+    z : ndarray of shape (n, d), or a list of spaces of the same rows
+        float32.
+    n_clusters : int
+        K.
+    cfg : AutoConfig
+        Settings.
+    seed : int
+        Of everything.
+    nuisances : dict, optional
+        Name -> (n,) values that no answer should merely repeat.
+    even : bool
+        Whether clusters are known to be of one size.
 
-    Returns:
+    Returns
+    -------
+    Clustering
         Posteriors (n, k) by each row's neighbours in the chosen view; the candidates; `score`,
-        `view`, `head`, and `estimated_accuracy`, the share of rows on which the other candidates
-        of the better half agree with the answer under the best naming.
+        `view`, `head`, and what accuracy and adjusted Rand index are expected.
     """
-    from imclust.clustering.auto_search import CandidateSearch
-    from imclust.clustering.selection import expected_accuracy
+    fit = on_sample(effort_of(cfg.effort).rows)(_fit)
+    return fit(z, n_clusters, cfg, seed, nuisances=nuisances or {}, even=even)
 
-    work = CandidateSearch(as_views(z), n_clusters, seconds(cfg.budget), seed)
-    views = work.choose_views()
-    best, labels, view = work.answer(views, nuisances or {}, retrain=cfg.retrain)
+
+def _fit(
+    z: Rows, k: int, cfg: AutoConfig, seed: int, nuisances: dict[str, np.ndarray], even: bool
+) -> Clustering:
+    from imclust.clustering.auto_search import CandidateSearch
+    from imclust.clustering.selector import choose
+
+    work = CandidateSearch(as_views(z), k, effort_of(cfg.effort), seed)
+    able = work.run(nuisances, retrain=cfg.retrain)
+    assert work.pool is not None
+    choice = choose(able, work.pool, even=even)
+    view = next((v for v in work.views if v.name == choice.view), work.views[0])
     apply = partial(_chosen, parts=view.parts, apply=view.apply)
     facts = {
-        "head": best.name,
-        "view": best.view,
-        "score": round(best.score, 4),
-        "estimated_accuracy": round(expected_accuracy(best, work.candidates), 4),
+        "head": choice.head,
+        "view": choice.view,
+        "effort": cfg.effort,
+        "score": round(choice.score, 4),
+        "estimated_accuracy": round(choice.accuracy, 4),
+        "estimated_ari": round(choice.ari, 4),
         "candidates": [c.row() for c in work.candidates],
     }
-    found = by_neighbours(labels, n_clusters, view.spaces, apply, **facts)
+    found = by_neighbours(choice.labels, k, view.spaces, apply, **facts)
     found.candidates.extend(work.candidates)
     return replace(found, compared_rows=work.compared)
 

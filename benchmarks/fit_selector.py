@@ -1,0 +1,255 @@
+"""Fits `selector.json` on pools of candidates, and says how it does on sources left out.
+
+    python benchmarks/task_pools.py SETS POOLS [--tasks 96]
+    python benchmarks/fit_selector.py POOLS [--write]
+
+The choice is a regression with weights of one sign (Lawson and Hanson 1974) of the standing of each
+candidate's ARI within its task on the label-free numbers of `imclust.clustering.selector`; the
+estimates are ridge regressions. Every number printed is of tasks whose source took no part in the
+fit; what is written is fitted on all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imclust.clustering import selector
+from imclust.clustering.evidence import NAMES as EVIDENCE
+from imclust.clustering.n_clusters import COUNTED, MEASURED, k_design
+from tasks import RATIOS
+
+OUT = Path(selector.__file__).with_name("selector.json")
+NAMES = ("learned", "purity adjusted", "agreement free")
+ALPHA, ESTIMATE_ALPHA = 10.0, 0.3
+LEAST = 0.05  # added to the spread of ARI in a task, so that noise is not taken for an order
+
+
+@dataclass
+class Case:
+    """One task: its pool and what the labels say of each candidate."""
+
+    name: str
+    source: str
+    ratio: int
+    pool: selector.Pool
+    ari: np.ndarray
+    accuracy: np.ndarray
+    ks: np.ndarray
+    curves: np.ndarray
+    k_ari: np.ndarray
+
+    @property
+    def target(self) -> np.ndarray:
+        """(c,) standing of the ARI within the task."""
+        return (self.ari - self.ari.mean()) / (self.ari.std() + LEAST)
+
+
+def read(pools: Path) -> list[Case]:
+    """All pools of a folder."""
+    cases = []
+    for path in sorted(pools.glob("*.npz")):
+        if not path.stat().st_size:
+            continue
+        with np.load(path, allow_pickle=False) as z:
+            keep = np.flatnonzero(~z["bad"] & (z["names"] != "scan"))
+            keep = keep if len(keep) > 4 else np.arange(len(z["bad"]))
+            pool = selector.Pool(
+                z["E"][keep], z["A"][np.ix_(keep, keep)], z["names"][keep].tolist(),
+                z["views"][keep].tolist(), int(z["k"]), len(z["Y"]),
+            )  # fmt: skip
+            parts = path.stem.split("-")
+            cases.append(
+                Case(path.stem, parts[0].rstrip("0123456789_"), int(parts[3][1:]), pool,
+                     z["ari"][keep], z["acc"][keep], *_over_k(z))
+            )  # fmt: skip
+    return cases
+
+
+def _over_k(z: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The K of a pool, the criteria (ks, 3) and the ARI (ks,), means over the clusterings at K."""
+    ks = np.unique(z["sks"])
+    at = [EVIDENCE.index(MEASURED[name]) for name in COUNTED]
+    curves = np.array([z["sE"][z["sks"] == k][:, at].mean(0) for k in ks])
+    return ks, curves, np.array([z["sari"][z["sks"] == k].mean() for k in ks])
+
+
+def fit_count(cases: list[Case]) -> np.ndarray:
+    """Weights (9,) of the criteria for K, none below zero."""
+    from scipy.optimize import nnls
+
+    rows, targets = [], []
+    for case in cases:
+        x = k_design(case.curves, case.ks)
+        weight = 1 / np.sqrt(len(x))
+        rows.append((x - x.mean(0)) * weight)
+        targets.append((case.k_ari - case.k_ari.mean()) / (case.k_ari.std() + 0.03) * weight)
+    width = rows[0].shape[1]
+    x = np.vstack([*rows, ALPHA**0.5 * np.eye(width)])
+    return nnls(x, np.concatenate([*targets, np.zeros(width)]))[0]
+
+
+def fit_choice(cases: list[Case], names: tuple[str, ...]) -> np.ndarray:
+    """Weights (2 p,), none below zero."""
+    from scipy.optimize import nnls
+
+    rows, targets = [], []
+    for case in cases:
+        x = selector.design(case.pool, names)
+        weight = 1 / np.sqrt(len(x))
+        rows.append((x - x.mean(0)) * weight)
+        targets.append(case.target * weight)
+    width = rows[0].shape[1]
+    x = np.vstack([*rows, ALPHA**0.5 * np.eye(width)])
+    return nnls(x, np.concatenate([*targets, np.zeros(width)]))[0]
+
+
+def fit_estimate(cases: list[Case], what: str) -> np.ndarray:
+    """Weights of a ridge regression of accuracy or ARI; candidates that stand high count more."""
+    rows, targets = [], []
+    for case in cases:
+        weight = np.exp(1.5 * _choice(case, fit_estimate.weights))  # type: ignore[attr-defined]
+        weight = np.sqrt(weight / weight.sum())
+        rows.append(selector.told(case.pool) * weight[:, None])
+        targets.append(getattr(case, what) * weight)
+    x, y = np.vstack(rows), np.concatenate(targets)
+    return np.linalg.solve(x.T @ x + ESTIMATE_ALPHA * np.eye(x.shape[1]), x.T @ y)
+
+
+def _choice(case: Case, weights: np.ndarray) -> np.ndarray:
+    found = selector.design(case.pool, NAMES) @ weights
+    return (found - found.mean()) / max(float(found.std()), 1e-9)
+
+
+def left_out(cases: list[Case]) -> list[dict[str, float]]:
+    """What each task gets when its source takes no part in the fit."""
+    from scipy.stats import spearmanr
+
+    rows = []
+    for source in sorted({c.source for c in cases}):
+        others = [c for c in cases if c.source != source]
+        fit_estimate.weights = weights = fit_choice(others, NAMES)  # type: ignore[attr-defined]
+        count = fit_count(others)
+        estimate = {what: fit_estimate(others, what) for what in ("accuracy", "ari")}
+        for case in (c for c in cases if c.source == source):
+            stand = _choice(case, weights)
+            at = int(stand.argmax())
+            rho = spearmanr(stand, case.ari).statistic if np.ptp(case.ari) > 0 else 0.0
+            row = {
+                "ratio": case.ratio,
+                "ari": case.ari[at],
+                "accuracy": case.accuracy[at],
+                "rho": rho,
+            }
+            row |= {"median": float(np.median(case.ari)), "oracle": case.ari.max()}
+            best = int((k_design(case.curves, case.ks) @ count).argmax())
+            true = int(np.abs(np.log(case.ks / case.pool.k)).argmin())
+            row |= {
+                "k ari": case.k_ari[best],
+                "true k ari": case.k_ari[true],
+                "any k ari": case.k_ari.max(),
+            }
+            row["k ok"] = float(abs(case.ks[best] - case.pool.k) <= 0.2 * case.pool.k)
+            row["best k ok"] = float(
+                abs(case.ks[case.k_ari.argmax()] - case.pool.k) <= 0.2 * case.pool.k
+            )
+            for what, w in estimate.items():
+                row[f"said {what}"] = float(np.clip(selector.told(case.pool)[at] @ w, 0, 1))
+            rows.append(row | {"source": source})
+    return rows
+
+
+def show(rows: list[dict[str, float]], cases: list[Case]) -> None:
+    """Regimes, fixed heads, estimates."""
+
+    def means(get):
+        each = [[get(i) for i in range(len(rows)) if rows[i]["ratio"] == r] for r in RATIOS]
+        return (
+            "  ".join(f"{np.mean(e):.3f}" for e in each if e)
+            + f"  all {np.mean([get(i) for i in range(len(rows))]):.3f}"
+        )
+
+    print(
+        "tasks", len(rows), [sum(r["ratio"] == q for r in rows) for q in RATIOS], "regimes", RATIOS
+    )
+    for name in (
+        "ari",
+        "accuracy",
+        "median",
+        "oracle",
+        "rho",
+        "k ari",
+        "true k ari",
+        "any k ari",
+        "k ok",
+        "best k ok",
+    ):
+        print(f"{name:22s}", means(lambda i, n=name: rows[i][n]))
+    by_name = {c.name: c for c in cases}
+    order = [c for s in sorted({c.source for c in cases}) for c in cases if c.source == s]
+    fixed = {}
+    for head, view in sorted(
+        {(h, v) for c in cases for h, v in zip(c.pool.heads, c.pool.views, strict=True)}
+    ):
+        if "retrained" in head:
+            continue
+        values = []
+        for c in order:
+            hit = [
+                i
+                for i, (h, v) in enumerate(zip(c.pool.heads, c.pool.views, strict=True))
+                if (h, v) == (head, view)
+            ]
+            values.append(c.ari[hit[0]] if hit else float(np.median(c.ari)))
+        fixed[f"{head} / {view}"] = values
+    assert len(by_name) == len(order)
+    for name, values in sorted(fixed.items(), key=lambda f: -np.mean(f[1]))[:6]:
+        print(f"  fixed {name:34s}", means(lambda i, v=values: v[i]))
+    for r in RATIOS:
+        at = [i for i in range(len(rows)) if rows[i]["ratio"] == r]
+        if at:
+            best = max(fixed, key=lambda f: np.mean([fixed[f][i] for i in at]))
+            print(f"  best fixed at {r}:1 is {best}: {np.mean([fixed[best][i] for i in at]):.3f}")
+    for what in ("accuracy", "ari"):
+        error = np.array([r[f"said {what}"] - r[what] for r in rows])
+        ratios = np.array([row["ratio"] for row in rows])
+        biases = [error[ratios == q].mean() for q in RATIOS]
+        print(
+            f"estimate of {what}: bias {error.mean():+.3f}, mean error {np.abs(error).mean():.3f}"
+        )
+        print("  bias by regime", " ".join(f"{b:+.3f}" for b in biases))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Fit, show, write."""
+    what, _, usage = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pools", type=Path, help="folder that task_pools.py wrote")
+    parser.add_argument("--write", action="store_true", help=f"write {OUT.name}")
+    cfg = parser.parse_args(argv)
+    cases = read(cfg.pools)
+    show(left_out(cases), cases)
+    if cfg.write:
+        weights = fit_choice(cases, NAMES)
+        fit_estimate.weights = weights  # type: ignore[attr-defined]
+        doc = {
+            "fitted on": {"tasks": len(cases), "sources": sorted({c.source for c in cases})},
+            "choice": {"names": list(NAMES), "weights": [round(float(w), 5) for w in weights]},
+            "count": [round(float(w), 5) for w in fit_count(cases)],
+            **{
+                w: [round(float(v), 5) for v in fit_estimate(cases, w)] for w in ("accuracy", "ari")
+            },
+        }
+        OUT.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {OUT}: {doc['choice']}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,67 @@
+"""Rows that belong nowhere: far from all others, or among rows of other clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imclust.clustering.neighbors import nearest_neighbors
+from imclust.clustering.preprocessing import prepare
+from imclust.core.checks import in_range
+
+NEAR = 10  # neighbours whose distance says how far off a row is
+REFERENCE = 10_000  # rows that distances are taken to, at most
+NOWHERE = -1  # the cluster of a row that belongs nowhere
+
+
+def doubts(labels: np.ndarray, spaces: list[np.ndarray], seed: int = 0) -> np.ndarray:
+    """How little each row belongs to its cluster, high is doubtful.
+
+    The mean distance to the nearest rows over the median of that in the row's cluster (a row is
+    compared with its own kind, as by Breunig et al. 2000, local outlier factor; the median makes
+    it one number a cluster), times one plus the share of these rows that are of other clusters.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), int
+        Clusters in [0, k).
+    spaces : list of ndarray of shape (n, d_v), float
+        The same rows; means over spaces.
+    seed : int
+        Of the rows that distances are taken to, where there are more than REFERENCE.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        At least 0.
+    """
+    n = len(labels)
+    chosen = np.sort(np.random.default_rng(seed).permutation(n)[:REFERENCE])
+    total = np.zeros(n)
+    for space in spaces:
+        ready = prepare(np.asarray(space[chosen]), "power")
+        rows = ready.rows if len(chosen) == n else ready.apply(np.asarray(space))
+        count = min(NEAR, len(chosen) - 1)
+        if len(chosen) == n:
+            near, far = nearest_neighbors(rows, rows, count, same=True)
+        else:  # a row of the sample is its own nearest
+            near, far = (a[:, 1:] for a in nearest_neighbors(rows, ready.rows, count + 1))
+        apart = far.mean(1, dtype=np.float64)
+        usual = np.array([np.median(apart[labels == c]) if (labels == c).any() else 1.0
+                          for c in range(int(labels.max()) + 1)])  # fmt: skip
+        other = (labels[chosen][near] != labels[:, None]).mean(1)
+        total += apart / np.maximum(usual[labels], 1e-12) * (1 + other)
+    return total / len(spaces)
+
+
+def without_doubtful(labels: np.ndarray, doubt: np.ndarray, rate: float) -> np.ndarray:
+    """The clusters (n,) with NOWHERE for the share `rate` of rows of the most doubt.
+
+    Raises
+    ------
+    InputError
+        The rate is not in [0, 0.9].
+    """
+    in_range("cluster", "unclustered", rate, 0.0, 0.9)
+    out = np.asarray(labels).copy()
+    out[np.argsort(-doubt, kind="stable")[: round(rate * len(out))]] = NOWHERE
+    return out

@@ -1,0 +1,226 @@
+"""The heads that `auto` runs on a view: (view, k, seed) -> clusters (n,) int64 in [0, k).
+
+Half of them favour even clusters (k-means, Ward, SCAN), half take sizes as they come (average
+linkage, HDBSCAN, mixtures with free weights, communities, merges on the graph).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from imclust.clustering.neighbor_graph import smooth_features, spectral_labels
+from imclust.clustering.ward import merge_to_k
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from imclust.clustering.views import View
+
+Head: TypeAlias = "Callable[[View, int, int], np.ndarray]"
+MOST_ROWS = 3000  # rows that a slow head is fitted to, in proportion to what it costs
+PARTS = 4  # small clusters for each wanted one, before they are merged
+HALVINGS = 10  # of the range of Leiden's resolution
+
+
+def kmeans_labels(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndarray:
+    """k-means (Lloyd 1982) of rows (n, d), the best of some starts."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(k, n_init=restarts, random_state=seed).fit_predict(rows).astype(np.int64)
+
+
+def kmeans(view: View, k: int, seed: int) -> np.ndarray:
+    """k-means on the rows."""
+    return kmeans_labels(view.rows, k, seed, 2)
+
+
+def diffusion(view: View, k: int, seed: int) -> np.ndarray:
+    """k-means on rows drawn towards their neighbours."""
+    return kmeans_labels(smooth_features(view.graph, view.rows), k, seed, 2)
+
+
+def spectral(view: View, k: int, seed: int) -> np.ndarray:
+    """Spectral clusters of the graph (Ng, Jordan and Weiss 2001)."""
+    return spectral_labels(view.eigenvectors(k), k)
+
+
+def layout_kmeans(view: View, k: int, seed: int) -> np.ndarray:
+    """k-means in the layout."""
+    return kmeans_labels(view.layout, k, seed, 5)
+
+
+def layout_ward(view: View, k: int, seed: int) -> np.ndarray:
+    """Ward's tree (1963) in the layout, as Lowe et al. 2024 have it."""
+    return view.ward.cut(k)
+
+
+def layout_average(view: View, k: int, seed: int) -> np.ndarray:
+    """Average linkage (Sokal and Michener 1958) in the layout."""
+    return view.average.cut(k)
+
+
+def layout_average_large(view: View, k: int, seed: int) -> np.ndarray:
+    """Average linkage in the layout, small branches joined to their neighbours."""
+    return view.average.cut_without_small(k)
+
+
+def layout_mixture(view: View, k: int, seed: int) -> np.ndarray:
+    """Gaussians of free weight and shape in the layout (Dempster, Laird and Rubin 1977)."""
+    return _mixture(view.layout, k, seed, "full")
+
+
+def _mixture(rows: np.ndarray, k: int, seed: int, shape: str) -> np.ndarray:
+    from sklearn.mixture import GaussianMixture
+
+    floor = max(1e-2 * float(rows.var(0).mean()), 1e-9)
+    solver = GaussianMixture(
+        k, covariance_type=shape, reg_covar=floor, max_iter=50, random_state=seed
+    )
+    return solver.fit_predict(rows.astype(np.float64)).astype(np.int64)
+
+
+def layout_hdbscan(view: View, k: int, seed: int) -> np.ndarray:
+    """HDBSCAN (Campello, Moulavi and Sander 2013) in the layout.
+
+    Of four least sizes the one whose number of groups is the least above k, merged as Ward does;
+    noise joins the nearest row that has a group.
+    """
+    from sklearn.cluster import HDBSCAN
+
+    from imclust.clustering.neighbors import nearest_neighbors
+
+    rows = view.layout[:: -(-len(view.layout) // MOST_ROWS)]
+    found: list[tuple[int, np.ndarray]] = []
+    for share in (0.04, 0.02, 0.01, 0.005):
+        least = max(2, min(int(share * len(rows)), len(rows) // (2 * k)))
+        groups = HDBSCAN(min_cluster_size=least, min_samples=min(5, least), copy=True).fit_predict(
+            rows
+        )
+        count = int(groups.max()) + 1
+        found.append((count, groups))
+        if count >= k:
+            break
+    count, groups = found[-1] if found[-1][0] >= k else max(found, key=lambda f: f[0])
+    if count < 2:
+        return layout_ward(view, k, seed)
+    known = groups >= 0
+    near, _ = nearest_neighbors(view.layout, rows[known], 1)
+    labels = groups[known][near[:, 0]].astype(np.int64)
+    return split_to_k(merge_to_k(labels, view.layout, k), view.layout, k, seed)
+
+
+def split_to_k(labels: np.ndarray, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Halve the widest group (n,) by k-means until there are k."""
+    labels = labels.copy()
+    for found in range(int(labels.max()) + 1, k):
+        spread = [
+            float(((rows[labels == c] - rows[labels == c].mean(0)) ** 2).sum())
+            for c in range(found)
+        ]
+        widest = np.flatnonzero(labels == int(np.argmax(spread)))
+        halves = kmeans_labels(rows[widest], 2, seed, 1)
+        labels[widest[halves == 1]] = found
+    return labels
+
+
+def graph_merge(view: View, k: int, seed: int) -> np.ndarray:
+    """Many small clusters of the layout, merged by how strongly the graph joins them."""
+    parts = min(max(PARTS * k, 40), len(view.layout) // 3)
+    if parts <= k:
+        return layout_ward(view, k, seed)
+    small = kmeans_labels(view.layout, parts, seed, 1)
+    return merge_by_graph(small, view.graph, k)
+
+
+def merge_by_graph(
+    labels: np.ndarray, graph: csr_array, k: int, within: np.ndarray | None = None
+) -> np.ndarray:
+    """Merge groups until k are left, each time the two of the largest weight between them over the
+    product of their volumes: average linkage on the graph.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), int
+        Of at least k groups.
+    graph : csr_array of shape (n, n)
+        Symmetric affinities.
+    k : int
+        Groups that are left.
+    within : ndarray of shape (n,), int, optional
+        Only groups that lie in the same of these are merged.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        In [0, k).
+    """
+    from scipy.sparse import csr_array
+
+    at = np.unique(labels, return_inverse=True)[1]
+    m = int(at.max()) + 1
+    hot = csr_array((np.ones(len(at)), (np.arange(len(at)), at)), (len(at), m))
+    between = (hot.T @ graph @ hot).toarray()
+    volume = between.sum(1)
+    group = np.arange(m)
+    rate = between / np.maximum(np.outer(volume, volume), 1e-30)
+    np.fill_diagonal(rate, -1)
+    if within is not None:
+        own = np.zeros(m, np.int64)
+        own[at] = within
+        rate[own[:, None] != own] = -1
+    for _ in range(m - k):
+        i, j = sorted(divmod(int(rate.argmax()), m))
+        between[i] += between[j]
+        between[:, i] = between[i]
+        volume[i] += volume[j]
+        gone = rate[i] < 0  # itself and those that are merged away; only its own rates change
+        rate[i] = np.where(gone, -1, between[i] / np.maximum(volume[i] * volume, 1e-30))
+        rate[:, i] = rate[i]
+        rate[j] = rate[:, j] = -1
+        group[group == j] = i
+    return np.unique(group, return_inverse=True)[1][at].astype(np.int64)
+
+
+def leiden(view: View, k: int, seed: int) -> np.ndarray:
+    """Leiden communities (Traag, Waltman and van Eck 2019), resolution searched to k."""
+    from imclust.clustering.clusterers.leiden import communities
+
+    low, high = 0.02, 20.0 + k
+    best: np.ndarray | None = None
+    for _ in range(HALVINGS):
+        resolution = (low * high) ** 0.5
+        labels = communities(view.graph, resolution, seed)
+        found = int(labels.max()) + 1
+        if found >= k and (best is None or found <= int(best.max()) + 1):
+            best = labels
+        if found == k:
+            break
+        low, high = (resolution, high) if found < k else (low, resolution)
+    if best is None:
+        return graph_merge(view, k, seed)
+    return merge_by_graph(best, view.graph, k)
+
+
+def scan(view: View, k: int, seed: int) -> np.ndarray:
+    """SCAN's heads on the rows (Van Gansbeke et al. 2020)."""
+    from imclust.clustering.scan_heads import ScanPlan, scan_heads
+
+    found = scan_heads(view.rows, k, ScanPlan(heads=5, steps=400), seed)
+    return found.posteriors(view.rows).argmax(1).astype(np.int64)
+
+
+CHEAP: dict[str, Head] = {"kmeans": kmeans, "diffusion": diffusion, "spectral": spectral}
+LAYOUT: dict[str, Head] = {
+    "layout kmeans": layout_kmeans,
+    "layout ward": layout_ward,
+    "layout average": layout_average,
+    "layout average large": layout_average_large,
+    "layout mixture": layout_mixture,
+    "layout hdbscan": layout_hdbscan,
+    "graph merge": graph_merge,
+}
+SLOW: dict[str, Head] = {"leiden": leiden, "scan": scan}
+HEADS: dict[str, Head] = {**CHEAP, **LAYOUT, **SLOW}

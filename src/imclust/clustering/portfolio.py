@@ -1,0 +1,89 @@
+"""The candidates of `auto` at one K: every head on every view, and what an adapter makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+
+from imclust.clustering.effort import Effort
+from imclust.clustering.ensembles import lda_self_training
+from imclust.clustering.heads import CHEAP, LAYOUT, Head, leiden, scan
+from imclust.clustering.metrics import pairwise_ari
+from imclust.clustering.selection import Candidate, collapse
+from imclust.clustering.views import View
+from imclust.core.log import progress
+
+FEWER = 10  # neighbours of the second graph of a view, for small clusters
+KEPT = 0.7  # agreement with itself that an answer keeps under an adapter
+TAUGHT = (
+    "kmeans", "spectral", "layout kmeans", "layout ward", "layout average large", "layout hdbscan",
+)  # fmt: skip
+
+
+def finer(views: Iterable[View]) -> list[View]:
+    """The same views with fewer neighbours."""
+    return [view.with_neighbours(FEWER) for view in views]
+
+
+def runs_of(views: list[View], second: list[View], effort: Effort) -> list[tuple[str, Head, View]]:
+    """All heads on the views, those of the layout on the second ones, and on further layouts."""
+    fine = {"spectral": CHEAP["spectral"], **LAYOUT}
+    runs = [(name, head, v) for v in views for name, head in {**CHEAP, **LAYOUT}.items()]
+    runs += [(name, head, v) for v in second for name, head in fine.items()]
+    for again in range(1, effort.layouts):
+        more = [view.with_seed(view.seed + again) for view in views]
+        runs += [(name, head, v) for v in more for name, head in LAYOUT.items()]
+    if effort.leiden:
+        runs += [("leiden", leiden, v) for v in views]
+    if effort.scan:
+        runs += [("scan", scan, v) for v in views]
+    return runs
+
+
+def candidates_at(
+    runs: list[tuple[str, Head, View]], k: int, seed: int, *, retrain: bool = True
+) -> list[Candidate]:
+    """Run heads at one K.
+
+    The adapter is linear: it corrects an answer here and there. Where it moves many rows the
+    groups are not of the kind that it can see, and there is no such candidate.
+
+    Parameters
+    ----------
+    runs : list of (name, head, view)
+        What is run.
+    k : int
+        Clusters.
+    seed : int
+        Of every head.
+    retrain : bool
+        Also what a light adapter makes of some answers.
+
+    Returns
+    -------
+    list of Candidate
+        With labels of all rows; those that collapsed have their reason.
+    """
+    made: list[Candidate] = []
+    for name, head, view in progress(runs, f"auto, K = {k}", leave=False):
+        start = time.monotonic()
+        whole = np.asarray(head(view, k, seed), np.int64)
+        made.append(_candidate(name, view, whole, k, start))
+        if not retrain or name not in TAUGHT or made[-1].reason:
+            continue
+        start = time.monotonic()
+        taught = lda_self_training(view.rows, whole, k)
+        alike = pairwise_ari([whole, taught])[0, 1]
+        if KEPT <= alike < 1:
+            made.append(_candidate(f"{name}, retrained", view, taught, k, start))
+    return made
+
+
+def _candidate(name: str, view: View, whole: np.ndarray, k: int, start: float) -> Candidate:
+    took = time.monotonic() - start
+    repeats = name == "layout kmeans"  # once a layout
+    found = Candidate(name, view.name, whole, whole=whole, repeats=repeats, seconds=took)
+    found.reason = collapse(whole, k)
+    return found

@@ -1,0 +1,207 @@
+"""The learned choice: label-free numbers of candidates in, how each stands among them out.
+
+A regression with weights of one sign, fitted by `benchmarks/fit_selector.py` on tasks drawn from
+labelled sets of every skew; its numbers are in `selector.json`. No evenness is in it: a candidate
+stands high where the heads that take sizes as they come agree with it, and where linear
+classifiers, the neighbour graph and the layouts bear it out. How even the groups look to those
+heads decides how much each of these counts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import erf
+from typing import Any
+
+import numpy as np
+
+from imclust.clustering.evidence import NAMES
+from imclust.clustering.selection import Candidate
+
+AGREEMENTS = ("agreement", "agreement best", "agreement free", "agreement even", "agreement head")
+COLUMNS = (*NAMES, *AGREEMENTS)
+FREE = ("layout average", "layout average large", "layout hdbscan", "leiden", "graph merge")
+EVEN = ("kmeans", "diffusion", "layout kmeans", "scan")
+FAR = 3.0  # standard deviations beyond which a number counts no more
+MISSED = {  # shares of errors are told apart on a scale of their logarithm, above so much
+    "learned": 0.01, "learned macro": 0.02, "purity": 0.02, "purity macro": 0.02,
+    "purity adjusted": 0.02,
+}  # fmt: skip
+MIDDLE, STEEP = 0.75, 12.0  # evenness of free heads that counts half as even, and how sharply
+KNOWN_EVEN = 2.0  # standard deviations that evenness is worth where sizes are known to be even
+TOLD = (
+    "learned", "purity adjusted", "silhouette layout", "agreement", "agreement free", "evenness"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Candidates of one question.
+
+    Parameters
+    ----------
+    table : ndarray of shape (c, len(NAMES)), float64
+        What `evidence` says of each.
+    agreement : ndarray of shape (c, c), float64
+        Adjusted Rand indices.
+    heads, views : list of str
+        What made each; "X, retrained" counts as X.
+    k, n : int
+        Clusters and rows.
+    """
+
+    table: np.ndarray
+    agreement: np.ndarray
+    heads: list[str]
+    views: list[str]
+    k: int
+    n: int
+
+    @property
+    def base(self) -> np.ndarray:
+        """(c,) str, the heads without what an adapter made of them."""
+        return np.array([h.partition(",")[0] for h in self.heads])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The answer.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), int64
+        Of all rows.
+    head, view : str
+        What made it.
+    score : float
+        In [0, 1]; its own among the candidates.
+    accuracy, ari : float
+        That are expected of it.
+    """
+
+    labels: np.ndarray
+    head: str
+    view: str
+    score: float
+    accuracy: float
+    ari: float
+
+
+def standardised(columns: np.ndarray) -> np.ndarray:
+    """Each column (c, p) less its mean over its spread, at most FAR from 0."""
+    spread = columns.std(0)
+    rest = columns - columns.mean(0)
+    return np.clip(rest / np.where(spread > 1e-9, spread, np.inf), -FAR, FAR)
+
+
+def agreements(pool: Pool) -> np.ndarray:
+    """Mean agreement of each candidate with all others, with the best quarter of these, with those
+    of free sizes, with those of even sizes, and with its own head elsewhere: (c, 5)."""
+    c, base = len(pool.heads), pool.base
+    alike = pool.agreement.copy()
+    np.fill_diagonal(alike, np.nan)
+    free, even = np.isin(base, FREE), np.isin(base, EVEN)
+    top = max(1, (c - 1) // 4)
+    out = np.ones((c, len(AGREEMENTS)))
+    for i, row in enumerate(alike):
+        others = row[~np.isnan(row)]
+        if not len(others):
+            continue
+        groups = (others, np.sort(others)[-top:], row[free], row[even], row[base == base[i]])
+        out[i] = [_mean(g, float(others.mean())) for g in groups]
+    return out
+
+
+def _mean(values: np.ndarray, otherwise: float) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else otherwise
+
+
+def columns_of(pool: Pool) -> np.ndarray:
+    """(c, len(COLUMNS)): the numbers and the agreements of each candidate."""
+    return np.hstack([pool.table, agreements(pool)])
+
+
+def looks_even(pool: Pool) -> float:
+    """In [0, 1]: how even the groups are that the heads of free sizes find."""
+    evenness = pool.table[:, NAMES.index("evenness")]
+    free = evenness[np.isin(pool.base, FREE)]
+    middle = float(np.median(free if len(free) else evenness))
+    return float(1 / (1 + np.exp(-STEEP * (middle - MIDDLE))))
+
+
+def design(pool: Pool, names: tuple[str, ...]) -> np.ndarray:
+    """Rows (c, 2 p) of the regression: the named columns, standardised within the question, once as
+    far as sizes look even and once as far as they do not."""
+    raw = columns_of(pool)
+    for name, least in MISSED.items():
+        at = COLUMNS.index(name)
+        raw[:, at] = -np.log(1 + least - np.clip(raw[:, at], 0, 1))
+    numbers = standardised(raw)[:, [COLUMNS.index(name) for name in names]]
+    even = looks_even(pool)
+    return np.hstack([numbers * even, numbers * (1 - even)])
+
+
+def told(pool: Pool) -> np.ndarray:
+    """Rows (c, p) that accuracy and adjusted Rand index are estimated from."""
+    raw = columns_of(pool)[:, [COLUMNS.index(name) for name in TOLD]]
+    about = [1.0, np.log(pool.k / 6), np.log(pool.n / pool.k / 60)]
+    return np.hstack([raw, raw**2, np.tile(about, (len(raw), 1))])
+
+
+@cache
+def model() -> dict[str, Any]:
+    """What was fitted: names and weights."""
+    text = files("imclust.clustering").joinpath("selector.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
+    """How far above the others each candidate is expected to stand, in standard deviations (c,).
+
+    Parameters
+    ----------
+    pool : Pool
+        The candidates.
+    even : bool
+        Whether clusters are known to be of one size.
+    """
+    if len(pool.heads) == 1:
+        return np.zeros(1)
+    fitted = model()["choice"]
+    found = design(pool, tuple(fitted["names"])) @ np.array(fitted["weights"])
+    found = found / max(float(found.std()), 1e-9)
+    if even:
+        evenness = pool.table[:, [NAMES.index("evenness")]]
+        found = found + KNOWN_EVEN * standardised(evenness)[:, 0]
+    return found - found.mean()
+
+
+def estimates(pool: Pool, what: str) -> np.ndarray:
+    """Expected `accuracy` or `ari` of each candidate (c,), in [0, 1]."""
+    return np.clip(told(pool) @ np.array(model()[what]), 0, 1)
+
+
+def choose(candidates: list[Candidate], pool: Pool, *, even: bool = False) -> Choice:
+    """The candidate that stands highest; sets the score of all.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+        Those of the pool, in order.
+    pool : Pool
+        What is known of them.
+    even : bool
+        Whether clusters are known to be of one size.
+    """
+    stand = standings(pool, even=even)
+    for c, s in zip(candidates, stand, strict=True):
+        c.score = 0.5 + 0.5 * erf(float(s) / 2**0.5)
+    at = int(stand.argmax())
+    best = candidates[at]
+    assert best.whole is not None
+    accuracy, ari = (float(estimates(pool, what)[at]) for what in ("accuracy", "ari"))
+    return Choice(best.whole, best.name, best.view, best.score, accuracy, ari)
