@@ -81,3 +81,14 @@ def test_a_number_remakes_an_artefact_and_a_comment_does_not(copy, tmp_path):
         path.write_text(was)
         make()
     assert changed >= 8
+
+
+def test_the_numbers_of_a_fitted_model_count_as_code(copy):
+    names = ("imclust.clustering.clusterers.auto", "imclust.clustering.clusterers.kmeans")
+    before = [code_digest(name) for name in names]
+    path = copy / "clustering" / "selector.json"
+    path.write_text(path.read_text().replace("0.1", "0.2", 1) + "\n")
+    digests._facts.cache_clear()
+    after = [code_digest(name) for name in names]
+    assert after[0] != before[0]
+    assert after[1] == before[1]

@@ -17,7 +17,8 @@ LEFT_OUT = frozenset({PACKAGE, f"{PACKAGE}._version"})
 def code_digest(*modules: str) -> str:
     """Digest of all code that the modules reach by their imports.
 
-    Docstrings, comments and layout do not count, so that words do not redo work.
+    Docstrings, comments and layout do not count, so that words do not redo work. Data files that
+    lie beside a module and are named in it count as its code.
 
     Parameters
     ----------
@@ -66,11 +67,23 @@ def import_closure(*modules: str) -> set[str]:
 
 @cache
 def _facts(module: str) -> tuple[str, tuple[str, ...]]:
-    """Digest of a module's code, and the modules of imclust that it imports."""
-    tree = ast.parse(_path(module).read_bytes())
+    """Digest of a module's code and data, and the modules of imclust that it imports."""
+    path = _path(module)
+    tree = ast.parse(path.read_bytes())
     _drop_docstrings(tree)
-    digest = hashlib.sha256(ast.dump(tree, annotate_fields=False).encode()).hexdigest()
-    return digest, tuple(sorted(set(_imports(tree)) - LEFT_OUT))
+    digest = hashlib.sha256(ast.dump(tree, annotate_fields=False).encode())
+    for file in _data_files(tree, path.parent):
+        digest.update(file.read_bytes())
+    return digest.hexdigest(), tuple(sorted(set(_imports(tree)) - LEFT_OUT))
+
+
+def _data_files(tree: ast.Module, folder: Path) -> list[Path]:
+    """Files beside a module that it names, such as the numbers of a fitted model."""
+    texts = {
+        n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    }
+    names = (text for text in texts if text.endswith((".json", ".csv", ".npz", ".txt")))
+    return sorted(p for p in (folder / n for n in names if "/" not in n) if p.is_file())
 
 
 def _path(module: str) -> Path:

@@ -132,5 +132,3 @@ def _tell(found: list[Difference], plan: ReplayPlan, work: Path) -> None:
     lines = changed_environment(plan.docs[name], read_manifest(work / name))
     for line in lines or ["commit, versions, machine and threads are those of then"]:
         say(f"  {line}")
-    if any(doc["config"].get("method") == "auto" for doc in plan.docs.values()):
-        say("  `auto` tries heads for a span of time: on a slower or busier machine, fewer")
