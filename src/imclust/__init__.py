@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from imclust.cli.cluster_folder import cluster_folder as cluster_folder
     from imclust.cli.result import FolderResult as FolderResult
     from imclust.clustering.priors import Priors as Priors
+    from imclust.core.errors import InputError as InputError
     from imclust.estimators import LatentClusterer as LatentClusterer
 
 # Where the names that people import are; found when asked for, so that `--help` loads nothing.
@@ -19,8 +20,15 @@ _HOMES = {
     "cluster_folder": "cli.cluster_folder",
     "FolderResult": "cli.result",
     "Priors": "clustering.priors",
+    "InputError": "core.errors",
     "LatentClusterer": "estimators",
 }
+
+__all__ = [*_HOMES]
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Literal
@@ -20,25 +21,44 @@ from imclust.clustering.priors import Priors, apply_priors
 from imclust.clustering.selection import label_free_score
 from imclust.core.checks import cluster_count, shaped, valid_seed
 from imclust.core.errors import input_error
+from imclust.core.log import silent
 
 
 @dataclass(frozen=True)
 class Result:
-    """An answer.
+    """A clustering of rows, with how it was found and what it is worth.
 
-    Args:
-        labels: (n,) int64 in [0, k). probabilities: (n, k) float32, rows sum to one.
-        score: in [0, 1], without labels: how well linear classifiers learn the clusters times how
-            even these are. It compares answers about the same data, not about different data.
-        method: its name in the registry.
-        candidates: what was compared, a row each, best score first; empty where nothing was.
-        facts: what else was found: of the method, the priors, and `row_order`.
-        vote: the evidence for K, where K was asked for.
-        place: gives further rows, spaces as those fitted, probabilities (m, k).
-        members: the candidates themselves, with their labels of `compared_rows`.
-        clusters: (n,) int64, the labels with -1 for rows that belong nowhere, where such were
-            asked for.
-        levels: `coarse`, `chosen` and `fine` labels (n,), nested, where K was asked for.
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int64 in [0, k).
+    probabilities : np.ndarray
+        (n, k) float32, rows sum to one.
+    score : float
+        In [0, 1], without labels: how well linear classifiers learn the clusters times how even
+        these are. It compares answers about the same data, not about different data.
+    method : str
+        Its name in the registry.
+    candidates : list[dict[str, Any]]
+        What was compared, a row each, best score first; empty where nothing was.
+    facts : dict[str, Any]
+        What else was found: of the method, the priors, and `row_order`.
+    vote : KVote | None
+        The evidence for K, where K was asked for.
+    predict : Callable
+        Gives further rows, spaces as those fitted, probabilities (m, k).
+    members : list[Any]
+        The candidates themselves, with their labels of `compared_rows`.
+    clusters : np.ndarray | None
+        (n,) int64, the labels with -1 for rows that belong nowhere, where such were asked for.
+    levels : dict[str, np.ndarray]
+        `coarse`, `chosen` and `fine` labels (n,), nested, where K was asked for.
+
+    Examples
+    --------
+    >>> rows = [[0.0, 0.1], [0.1, 0.0], [5.0, 5.1], [5.1, 5.0]]
+    >>> cluster_latents(rows, 2, "kmeans")
+    Result(4 rows, K = 2, kmeans, sizes 2 2)
     """
 
     labels: np.ndarray
@@ -54,8 +74,12 @@ class Result:
     clusters: np.ndarray | None = field(default=None, repr=False)
     levels: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
-    def _repr_html_(self) -> str:
+    def __repr__(self) -> str:
+        sizes = np.bincount(self.labels, minlength=self.probabilities.shape[1])
+        shown = " ".join(map(str, sizes[:12])) + " ..." * (len(sizes) > 12)
+        return f"Result({len(self.labels)} rows, K = {len(sizes)}, {self.method}, sizes {shown})"
 
+    def _repr_html_(self) -> str:
         from imclust.report.notebook import table
 
         k = self.probabilities.shape[1]
@@ -73,25 +97,65 @@ def cluster_latents(
     nuisances: Mapping[str, np.ndarray] | None = None,
     level: Level = "chosen",
     unclustered: float = 0.0,
+    verbose: bool = False,
     **options: Any,
 ) -> Result:
-    """Cluster the rows of one space, or of several spaces of the same rows.
+    """Cluster the rows of one feature space, or of several feature spaces of the same rows.
 
-    Args:
-        spaces: (n, d) float of any width, or a list of (n, d_v).
-        n_clusters: K, or `auto` for a vote on it.
-        method: a name of `python -m imclust cluster --help`.
-        seed: the same seed, the same answer.
-        priors: what is known beforehand: sizes, row order, pairs, names.
-        nuisances: name -> (n,) values that no good answer merely repeats, such as brightness;
-            `auto` throws such candidates out.
-        level: where K is voted on, the `coarse`, `chosen` or `fine` one of three nested answers.
-        unclustered: share of rows that belong nowhere, as -1 in `clusters`.
-        options: fields of the method's config, as its flags are called on the command line.
+    Parameters
+    ----------
+    spaces : np.ndarray | Sequence[np.ndarray]
+        (n, d) numbers as an array, data frame, sparse matrix or list of rows; or a list of
+        several (n, d_v), row i of the same item in each.
+    n_clusters : int | Literal['auto']
+        K, from 2 to the number of different rows; `auto` finds it.
+    method : str, optional
+        A name of `python -m imclust cluster --help`.
+    seed : int, optional
+        The same seed, the same answer.
+    priors : Priors | None, optional
+        What is known beforehand: sizes, row order, pairs, names.
+    nuisances : Mapping[str, np.ndarray] | None, optional
+        Name -> (n,) values that no good answer merely repeats, such as brightness; `auto` throws
+        such candidates out.
+    level : Level, optional
+        Where K is voted on, the `coarse`, `chosen` or `fine` one of three nested answers.
+    unclustered : float, optional
+        Share of rows that belong nowhere, as -1 in `clusters`.
+    verbose : bool, optional
+        Show progress bars and what is found on the way.
+    options : Any
+        Fields of the method's config, as its flags are called on the command line.
 
-    Raises:
-        Refusal: shapes, values, K, the method or an option; one sentence each.
+    Returns
+    -------
+    Result
+        Labels, probabilities, and how they were found.
+
+    Raises
+    ------
+    InputError
+        Shapes, values, K, the method or an option; one sentence each.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rows = np.concatenate([rng.normal(0, 1, (50, 8)), rng.normal(6, 1, (50, 8))])
+    >>> cluster_latents(rows, 2, "kmeans").labels[[0, -1]].tolist() in ([0, 1], [1, 0])
+    True
     """
+    with nullcontext() if verbose else silent():
+        return _clustered(
+            spaces, n_clusters, method, seed, priors, nuisances, level, unclustered, options
+        )
+
+
+def _clustered(
+    spaces: Any, n_clusters: Any, method: str, seed: int, priors: Priors | None,
+    nuisances: Mapping[str, np.ndarray] | None, level: Level, unclustered: float,
+    options: Mapping[str, Any],
+) -> Result:  # fmt: skip
+    """`cluster_latents`, whether or not it is shown."""
     valid_seed(seed)
     views = feature_spaces(spaces)
     entry, config = CLUSTERERS.configured(method, options)
@@ -99,7 +163,8 @@ def cluster_latents(
     k = vote.k if vote else n_clusters
     if not isinstance(k, Integral):
         raise input_error("n_clusters", "a whole number or auto", repr(k), "give one of these")
-    cluster_count(k, len(views[0]))
+    k = int(k)
+    cluster_count(k, len(views[0]), "rows", "choose another K")
     known = _values(nuisances or {}, len(views[0]))
     even = priors is not None and priors.proportions == "uniform"
     found = run_head(entry.method, views, k, config, seed, known, even=even)
@@ -129,8 +194,10 @@ def cluster_latents(
 class _Predictor:
     """Places further rows as the fitted ones were; can be pickled.
 
-    Args:
-        widths: numbers of columns of the fitted spaces, in order.
+    Parameters
+    ----------
+    widths : tuple[int, ...]
+        Numbers of columns of the fitted spaces, in order.
     """
 
     method: Any

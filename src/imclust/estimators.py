@@ -8,31 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imclust.api import Result, cluster_latents
 from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.selection import label_free_score
 from imclust.core.errors import InputError, input_error
 
 
-class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class LatentClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster vectors by any of the registered methods.
 
     Parameters
     ----------
-    n_clusters : int
-        K, from 1 to the number of rows; with 1 nothing is computed.
+    n_clusters : int or "auto"
+        K, from 1 to the number of rows; with 1 nothing is computed. `auto` finds it.
     method : str
-        A name of `imclust cluster --help`: kmeans, minibatch-kmeans, co-kmeans, ...
+        A clusterer: auto (tries many and chooses without labels), kmeans, spectral, ...;
+        `python -m imclust cluster --help` lists them.
     method_options : Mapping[str, Any] | None
         Fields of the method's config, {"restarts": 5}; defaults for the others.
     random_state : Any
         The seed; the same number gives what the command line gives for it.
+    verbose : bool
+        Show progress bars and what is found on the way.
 
     Attributes
     ----------
@@ -44,20 +48,29 @@ class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         What the method found on the way, such as its objective.
     n_features_in_
         Width of the fitted rows.
+
+    Examples
+    --------
+    >>> rows = [[0.0, 0.1], [0.1, 0.0], [5.0, 5.1], [5.1, 5.0]]
+    >>> model = LatentClusterer(2, method="kmeans").fit(rows)
+    >>> bool(model.labels_[0] == model.labels_[1] != model.labels_[2])
+    True
     """
 
     def __init__(
         self,
-        n_clusters: int = 8,
+        n_clusters: int | Literal["auto"] = 8,
         *,
-        method: str = "kmeans",
+        method: str = "auto",
         method_options: Mapping[str, Any] | None = None,
         random_state: Any = 0,
+        verbose: bool = False,
     ) -> None:
         self.n_clusters = n_clusters
         self.method = method
         self.method_options = method_options
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Cluster the rows of X (n, d); y is there for scikit-learn's sake and not read.
@@ -69,14 +82,16 @@ class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """
         z = validate_data(self, X, dtype=np.float32, order="C", ensure_min_samples=2)
         try:
+            options = dict(self.method_options or {})
             found = _cluster(
-                z, self.n_clusters, self.method, self.method_options or {}, self._seed()
+                z, self.n_clusters, self.method, options, self._seed(), verbose=self.verbose
             )
         except InputError as e:
             raise ValueError(str(e)) from e
         self.probabilities_ = found.probabilities
         self.labels_ = found.labels
         self.facts_ = found.facts
+        self._n_features_out = found.probabilities.shape[1]
         self._predict = found.predict
         return self
 
@@ -90,6 +105,20 @@ class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Clusters (m,) int64 of rows X (m, d), fitted ones or new."""
         return self.predict_proba(X).argmax(1)
 
+    def transform(self, X: Any) -> np.ndarray:
+        """Probabilities (m, K) float32 of rows X (m, d), as features for what comes next."""
+        return self.predict_proba(X)
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Cluster the rows of X (n, d) and return their probabilities (n, K)."""
+        return self.fit(X).transform(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """How well linear classifiers learn the clusters of X (m, d), in [0, 1]; reads no label."""
+        z = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        k = self.probabilities_.shape[1]
+        return label_free_score(self.predict(X), [z], k, self._seed()) if k > 1 else 0.0
+
     def _seed(self) -> int:
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
@@ -97,8 +126,9 @@ class LatentClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _cluster(
-    z: np.ndarray, n_clusters: int, method: str, options: Mapping[str, Any], seed: int
-) -> Result:
+    z: np.ndarray, n_clusters: Any, method: str, options: dict[str, Any], seed: int, *,
+    verbose: bool,
+) -> Result:  # fmt: skip
     """One space z (n, d) float32 through `cluster_latents`, which has no use for K = 1.
 
     Raises
@@ -106,13 +136,14 @@ def _cluster(
     InputError
         A setting, or K.
     """
-    if not isinstance(n_clusters, Integral):
-        raise input_error("n_clusters", "a whole number", repr(n_clusters), "round it")
+    if n_clusters != "auto" and not isinstance(n_clusters, Integral):
+        do = "give one of these"
+        raise input_error("n_clusters", "a whole number or auto", repr(n_clusters), do)
     if n_clusters == 1:  # what a loop over K asks for and no method is needed for
         CLUSTERERS.configured(method, options)
         everything = _all_in_one(z)
         return Result(everything.argmax(1), everything, 0.0, method, [], {}, None, _all_in_one)
-    return cluster_latents(z, int(n_clusters), method, seed, **options)
+    return cluster_latents(z, n_clusters, method, seed, verbose=verbose, **options)
 
 
 def _all_in_one(rows: np.ndarray) -> np.ndarray:

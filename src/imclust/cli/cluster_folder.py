@@ -121,6 +121,11 @@ def cluster_folder(
     ------
     InputError
         What is wrong, in one sentence.
+
+    Examples
+    --------
+    >>> result = cluster_folder("my/photos", n_clusters=4)  # doctest: +SKIP
+    >>> result.sizes, result.report  # doctest: +SKIP
     """
     return carried_out(
         ClusterFolder(

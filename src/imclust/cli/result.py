@@ -19,7 +19,7 @@ class FolderResult:
 
     Parameters
     ----------
-    answer : FolderAssignment
+    clustering : FolderAssignment
         Rows, names of the clusters, what was set aside.
     folder : Path
         Of this run, with assignments.csv.
@@ -33,6 +33,11 @@ class FolderResult:
         Seconds of each step, 0 where it was up to date.
     seconds : float
         In all.
+
+    Examples
+    --------
+    >>> sorted(name for name in dir(FolderResult) if name in {"assignments", "sizes", "summary"})
+    ['assignments', 'sizes', 'summary']
     """
 
     clustering: FolderAssignment

@@ -25,15 +25,25 @@ TINY = 1e-300
 class Corrected:
     """An answer and all that was said of it so far.
 
-    Args:
-        ids: (n,) str.
-        probabilities: (n, k) float32 before any correction but merging.
-        must_link, cannot_link: pairs of row numbers, those given beforehand too.
-        weights: (n,) float64, how much of its posterior is a row's own: of rows that pairs given
-            beforehand hold together, each has the product of all already.
-        was: (clusters of the first answer,) the number in [0, k) of each by now.
-        fixed: row -> cluster of images that were moved. names: cluster -> its name.
-        links: how many must-link and cannot-link pairs were said afterwards.
+    Parameters
+    ----------
+    ids : np.ndarray
+        (n,) str.
+    probabilities : np.ndarray
+        (n, k) float32 before any correction but merging.
+    must_link, cannot_link : Pairs
+        Pairs of row numbers, those given beforehand too.
+    weights : np.ndarray
+        (n,) float64, how much of its posterior is a row's own: of rows that pairs given beforehand
+        hold together, each has the product of all already.
+    was : tuple[int, ...]
+        (clusters of the first answer,) the number in [0, k) of each by now.
+    fixed : Mapping[int, int]
+        Row -> cluster of images that were moved.
+    names : Mapping[int, str]
+        Cluster -> its name.
+    links : tuple[int, int]
+        How many must-link and cannot-link pairs were said afterwards.
     """
 
     ids: np.ndarray
@@ -60,8 +70,10 @@ class Corrected:
         What was said last of an image's place or a cluster's name stands. Of several names of
         clusters that become one, it is that of the lowest number.
 
-        Raises:
-            Refusal: it names an image or a cluster that the answer has not.
+        Raises
+        ------
+        InputError
+            It names an image or a cluster that the answer has not.
         """
         k = self.probabilities.shape[1]
         said.check(self.ids.tolist(), k)
@@ -86,11 +98,15 @@ class Corrected:
         Moved images are certain of their cluster; images that are neither moved nor linked nor
         close to moved ones keep what they had, to the bit.
 
-        Args:
-            z: (n, d) float, in which images are close or not.
+        Parameters
+        ----------
+        z : np.ndarray
+            (n, d) float, in which images are close or not.
 
-        Raises:
-            Refusal: moves and pairs contradict each other.
+        Raises
+        ------
+        InputError
+            Moves and pairs contradict each other.
         """
 
         p = np.array(self.probabilities)
@@ -147,12 +163,18 @@ def followed(
     accuracy of the rest (five draws) rose or stayed; with REACH 0.85, or when each of the ten
     nearest neighbours of a moved image was moved by its closeness alone, it fell on some.
 
-    Args:
-        q: (n, k) float64, rows sum to one.
-        rows, clusters: (m,) int, the moved images and where to.
-        z: (n, d) float.
+    Parameters
+    ----------
+    q : np.ndarray
+        (n, k) float64, rows sum to one.
+    rows, clusters : np.ndarray
+        (m,) int, the moved images and where to.
+    z : np.ndarray
+        (n, d) float.
 
-    Returns:
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
         A copy of q in which rows whose largest entry another cluster has now are changed, and the
         numbers of these, without the moved ones.
     """

@@ -23,13 +23,20 @@ IdPairs: TypeAlias = tuple[tuple[str, str], ...]
 class Corrections:
     """One file. Clusters are called by their numbers in the answer that it was made for.
 
-    Args:
-        path: the file, for refusals. assignment: sha256 of that answer's assignment.csv, in
-            lower-case hexadecimal.
-        names: cluster -> what to call it, "" for nothing any more.
-        merge: disjoint groups of two clusters or more that become one each.
-        move: image -> its cluster, before merging.
-        must_link, cannot_link: pairs of images that share a cluster, or do not, after merging.
+    Parameters
+    ----------
+    path : Path
+        The file, for refusals.
+    assignment : str
+        Sha256 of that answer's assignment.csv, in lower-case hexadecimal.
+    names : dict[int, str]
+        Cluster -> what to call it, "" for nothing any more.
+    merge : tuple[tuple[int, ...], ...]
+        Disjoint groups of two clusters or more that become one each.
+    move : dict[str, int]
+        Image -> its cluster, before merging.
+    must_link, cannot_link : IdPairs
+        Pairs of images that share a cluster, or do not, after merging.
     """
 
     path: Path
@@ -63,8 +70,10 @@ class Corrections:
 def read_corrections(path: Path) -> Corrections:
     """Read one file.
 
-    Raises:
-        Refusal: it is not there, is no JSON of this format, or contradicts itself.
+    Raises
+    ------
+    InputError
+        It is not there, is no JSON of this format, or contradicts itself.
     """
     if not path.is_file():
         raise input_error("--corrections", "a JSON file", f"no such file: {path}", "check the path")

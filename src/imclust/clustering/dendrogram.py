@@ -25,11 +25,17 @@ def merge_order(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
     the step, 1 ... k - 1, as L2H orders merges and measures none. A cluster without images is
     merged first.
 
-    Args:
-        probabilities: (n, k) float, rows sum to one. z: (n, d) float, of the same images.
+    Parameters
+    ----------
+    probabilities : np.ndarray
+        (n, k) float, rows sum to one.
+    z : np.ndarray
+        (n, d) float, of the same images.
 
-    Raises:
-        Refusal: the shapes do not fit, or there is but one cluster.
+    Raises
+    ------
+    InputError
+        The shapes do not fit, or there is but one cluster.
     """
 
     p = readable(probabilities, z)
@@ -130,8 +136,12 @@ def names_at(tree: np.ndarray, k: int) -> np.ndarray:
 
     Groups are numbered by their lowest cluster; `names_at(tree, k)[labels]` is the coarser answer.
 
-    Args:
-        tree: (clusters - 1, 4) of `merge_order`. k: from 1 to the number of clusters.
+    Parameters
+    ----------
+    tree : np.ndarray
+        (clusters - 1, 4) of `merge_order`.
+    k : int
+        From 1 to the number of clusters.
     """
 
     n = len(tree) + 1
@@ -150,11 +160,16 @@ def names_at(tree: np.ndarray, k: int) -> np.ndarray:
 class Evidence:
     """How well each image fits its cluster.
 
-    Args:
-        confidence: (n,) probability of its cluster.
-        runner_up: (n,) int64 the second most probable cluster.
-        runner_up_probability: (n,).
-        distance: (n,) cosine distance in [0, 2] to the centre of its own cluster.
+    Parameters
+    ----------
+    confidence : np.ndarray
+        (n,) probability of its cluster.
+    runner_up : np.ndarray
+        (n,) int64 the second most probable cluster.
+    runner_up_probability : np.ndarray
+        (n,).
+    distance : np.ndarray
+        (n,) cosine distance in [0, 2] to the centre of its own cluster.
     """
 
     confidence: np.ndarray

@@ -14,8 +14,10 @@ def coassociation_consensus(runs: list[np.ndarray], k: int, seed: int) -> np.nda
     and Jain 2005), each time over the cluster's size, by way of the bipartite graph of rows and
     clusters (Fern and Brodley 2004), which has the same eigenvectors at a cost linear in n.
 
-    Args:
-        runs: (n,) int each.
+    Parameters
+    ----------
+    runs : list[np.ndarray]
+        (n,) int each.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import svds
@@ -62,10 +64,15 @@ def lda_self_training(
     1936; Ledoit and Wolf 2004 for shrinkage); rows join the nearest cluster mean there, and the
     adapter learns again (adaptive dimension reduction of Ding and Li 2007).
 
-    Args:
-        rows: (n, d) float. labels: (n,) int, all of [0, k) used.
-        trust: (n,) of each label; the adapter learns from the better half of every cluster first,
-            and from all rows in the later rounds. All count at once unless given.
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float.
+    labels : np.ndarray
+        (n,) int, all of [0, k) used.
+    trust : np.ndarray | None, optional
+        (n,) of each label; the adapter learns from the better half of every cluster first, and from
+        all rows in the later rounds. All count at once unless given.
     """
     from sklearn.cluster import KMeans
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

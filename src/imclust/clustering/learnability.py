@@ -18,10 +18,16 @@ def learnability(views: list[np.ndarray], labellings: list[np.ndarray]) -> np.nd
     then shared by all labellings of a fold, and some hundred labellings cost little more than
     one.
 
-    Args:
-        views: (n, d_v) float each. labellings: (n,) int each.
+    Parameters
+    ----------
+    views : list[np.ndarray]
+        (n, d_v) float each.
+    labellings : list[np.ndarray]
+        (n,) int each.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         (number of labellings,) float64 in [0, 1].
     """
 

@@ -82,9 +82,12 @@ def cosine_silhouette(x: np.ndarray, c: np.ndarray, *, chunk: int = 4096) -> flo
     cluster's unit vectors over the cluster's size, so the k sums suffice (Rousseeuw 1987 for the
     silhouette). Rows of single-member clusters count 0, as in scikit-learn.
 
-    Args:
-        x: (n, d) float, read `chunk` rows at a time; rows of zeros count as orthogonal to all.
-        c: (n,) int in [0, k).
+    Parameters
+    ----------
+    x : np.ndarray
+        (n, d) float, read `chunk` rows at a time; rows of zeros count as orthogonal to all.
+    c : np.ndarray
+        (n,) int in [0, k).
     """
 
     n, k = len(x), int(c.max()) + 1
@@ -158,8 +161,10 @@ def mean_pairwise_ari(runs: list[np.ndarray]) -> float:
 def effective_clusters(clusters: np.ndarray, n_clusters: int) -> float:
     """exp(entropy of the sizes), in [1, k]: k for equal clusters, 1 when one holds everything.
 
-    Args:
-        clusters: (n,) int in [0, k).
+    Parameters
+    ----------
+    clusters : np.ndarray
+        (n,) int in [0, k).
     """
 
     return float(np.exp(size_entropy(clusters, n_clusters) * np.log(n_clusters)))

@@ -22,9 +22,16 @@ from imclust.core.reproducibility import pick_device
 class MLPEnsemble:
     """`h` perceptrons with GELU between layers, each with weights of its own.
 
-    Args:
-        heads: h. widths: of the layers, input first. generator: of the CPU; decides the weights.
-        device: where they live.
+    Parameters
+    ----------
+    heads : int
+        h.
+    widths : tuple[int, ...]
+        Of the layers, input first.
+    generator : torch.Generator
+        Of the CPU; decides the weights.
+    device : str
+        Where they live.
     """
 
     def __init__(
@@ -74,11 +81,17 @@ def mean_entropy(p: Tensor) -> Tensor:
 class Schedule:
     """How long a training goes on.
 
-    Args:
-        steps: at most. batch: rows a step, all rows if there are fewer.
-        window: steps whose mean loss is compared with that of the window before.
-        tolerance: of the loss, relative to its size; less improvement than that of the best head
-            ends the training.
+    Parameters
+    ----------
+    steps : int
+        At most.
+    batch : int
+        Rows a step, all rows if there are fewer.
+    window : int
+        Steps whose mean loss is compared with that of the window before.
+    tolerance : float
+        Of the loss, relative to its size; less improvement than that of the best head ends the
+        training.
     """
 
     steps: int
@@ -97,14 +110,23 @@ def train(
 ) -> tuple[np.ndarray, int]:
     """Run `step` on batches until the loss stands still.
 
-    Args:
-        n: rows. step: (rows (b,) int64, number of the step) -> loss (h,) of every head; their sum
-            is what descends, heads share no parameter.
-        optimiser: over the parameters that `step` uses.
-        generator: of the CPU; decides the batches.
-        what: name on the progress bar.
+    Parameters
+    ----------
+    n : int
+        rows.
+    step : Callable[[Tensor, int], Tensor]
+        (rows (b,) int64, number of the step) -> loss (h,) of every head; their sum is what
+        descends, heads share no parameter.
+    optimiser : torch.optim.Optimizer
+        Over the parameters that `step` uses.
+    generator : torch.Generator
+        Of the CPU; decides the batches.
+    what : str
+        Name on the progress bar.
 
-    Returns:
+    Returns
+    -------
+    tuple[np.ndarray, int]
         Mean loss (h,) float64 of the last window, and the steps taken.
     """
     device = optimiser.param_groups[0]["params"][0].device

@@ -24,9 +24,12 @@ def joint_graph(spaces: list[np.ndarray], neighbours: int = NEIGHBOURS) -> csr_a
     its seventh (Zelnik-Manor and Perona 2004, eq. 3), made symmetric by its mean with A^T. The
     mean of normalised graphs lets every space count the same, whatever its scale.
 
-    Args:
-        spaces: (n, d_v) float32 each, row i of the same image. neighbours: of a row, at most n - 1
-            are taken.
+    Parameters
+    ----------
+    spaces : list[np.ndarray]
+        (n, d_v) float32 each, row i of the same image.
+    neighbours : int, optional
+        Of a row, at most n - 1 are taken.
     """
     graphs = [_normalised(_affinity(z, neighbours)) for z in spaces]
     return sum(graphs[1:], graphs[0]) / len(graphs)
@@ -126,10 +129,14 @@ def smooth_features(
     x <- (1 - share) x + share P x, P = D^-1 W. Directions along which neighbours differ, noise
     most of the time, shrink; those along which groups differ stay.
 
-    Args:
-        x: (n, d) float.
+    Parameters
+    ----------
+    x : np.ndarray
+        (n, d) float.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         (n, d) float32, rows of length 1.
     """
     from scipy.sparse import diags_array

@@ -10,14 +10,23 @@ def nearest_neighbors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of each query by Euclidean distance, nearest first.
 
-    Args:
-        queries: (m, d) float32. rows: (n, d) float32.
-        k: how many, at most n (n - 1 with `same`).
-        same: queries and rows are the same array; a row is not its own neighbour.
-        chunk: queries at a time; memory is chunk x n.
+    Parameters
+    ----------
+    queries : np.ndarray
+        (m, d) float32.
+    rows : np.ndarray
+        (n, d) float32.
+    k : int
+        How many, at most n (n - 1 with `same`).
+    same : bool, optional
+        Queries and rows are the same array; a row is not its own neighbour.
+    chunk : int, optional
+        Queries at a time; memory is chunk x n.
 
-    Returns:
-        indices (m, k) int64 and distances (m, k) float32; ties go to the lower index.
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Indices (m, k) int64 and distances (m, k) float32; ties go to the lower index.
     """
 
     rows = np.asarray(rows, np.float32)
@@ -44,8 +53,14 @@ def trustworthiness(x: np.ndarray, e: np.ndarray, k: int = 12, *, chunk: int = 1
     Venna and Kaski 2001, eq. 1, Euclidean; the chunked twin of
     `sklearn.manifold.trustworthiness`, whose n x n ranks do not fit for large n.
 
-    Args:
-        x: (n, d) original. e: (n, 2) embedding. k: neighbours, below n / 2.
+    Parameters
+    ----------
+    x : np.ndarray
+        (n, d) original.
+    e : np.ndarray
+        (n, 2) embedding.
+    k : int, optional
+        Neighbours, below n / 2.
     """
 
     n = len(x)

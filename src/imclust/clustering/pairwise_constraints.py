@@ -25,17 +25,25 @@ def apply_pairs(
     Among rows with cannot-link pairs, the most probable assignment that keeps all is searched for
     by branch and bound; each then keeps its posterior but for the clusters of its opponents.
 
-    Args:
-        log_p: (n, k) float64; -inf forbids a cluster, one at least is left to every row.
-        must_link, cannot_link: pairs of row numbers.
-        names: (n,) what refusals call the rows, unless by their numbers.
+    Parameters
+    ----------
+    log_p : np.ndarray
+        (n, k) float64; -inf forbids a cluster, one at least is left to every row.
+    must_link, cannot_link : Pairs
+        Pairs of row numbers.
+    names : Sequence[str] | None, optional
+        (n,) what refusals call the rows, unless by their numbers.
 
-    Returns:
+    Returns
+    -------
+    tuple[np.ndarray, bool]
         (n, k) float64, -inf where forbidden, and whether that assignment is the most probable one
         for certain (a large group of pairs may end the search first).
 
-    Raises:
-        Refusal: the pairs contradict each other, or k clusters are too few for them.
+    Raises
+    ------
+    InputError
+        The pairs contradict each other, or k clusters are too few for them.
     """
 
     n, k = log_p.shape

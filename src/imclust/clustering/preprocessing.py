@@ -20,9 +20,12 @@ LEAST_SPREAD = 1e-4
 class Prepared:
     """A space made ready.
 
-    Args:
-        rows: (n, d') float32.
-        apply: the same for further rows (m, d) -> (m, d').
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d') float32.
+    apply : Callable[[np.ndarray], np.ndarray]
+        The same for further rows (m, d) -> (m, d').
     """
 
     rows: np.ndarray
@@ -59,11 +62,16 @@ def prepare(z: np.ndarray, how: Preparation, dims: int = DIMS) -> Prepared:
     - power: the signed square root first, then as pca.
     - white: as power, but every direction brought to the same spread.
 
-    Args:
-        z: (n, d) float.
-        dims: at most min(n - 1, d) are kept.
+    Parameters
+    ----------
+    z : np.ndarray
+        (n, d) float.
+    dims : int, optional
+        At most min(n - 1, d) are kept.
 
-    Returns:
+    Returns
+    -------
+    Prepared
         The rows and the function for new ones; float32.
     """
 
@@ -98,8 +106,12 @@ def principal(x: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     From the covariance, or from the rows' inner products where there are fewer rows than columns;
     each direction's largest entry is positive, so that the same rows give the same signs.
 
-    Args:
-        x: (n, d) float32. dims: at most; q = min(dims, n - 1, d), at least 1.
+    Parameters
+    ----------
+    x : np.ndarray
+        (n, d) float32.
+    dims : int
+        At most; q = min(dims, n - 1, d), at least 1.
     """
     from scipy.linalg import eigh
 

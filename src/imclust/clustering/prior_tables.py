@@ -46,8 +46,10 @@ TABLES = {"must_link": ("a", "b"), "cannot_link": ("a", "b"), "anchors": ("id", 
 def as_given(flags: PriorFlags, k: int | None) -> dict[str, Any]:
     """The flags for a manifest, tables by the digest of what they hold.
 
-    Raises:
-        Refusal: sizes that do not fit K, or no such table.
+    Raises
+    ------
+    InputError
+        Sizes that do not fit K, or no such table.
     """
     sizes = Priors(_proportions(flags.proportions), flags.min_effective, flags.row_order)
     if k is not None:  # else it is voted on later
@@ -66,11 +68,19 @@ def as_given(flags: PriorFlags, k: int | None) -> dict[str, Any]:
 def read_priors(flags: PriorFlags, ids: np.ndarray, k: int) -> tuple[Priors, dict[str, Any]]:
     """The priors by row number, and for the manifest the names of the clusters if all have one.
 
-    Args:
-        flags: as given. ids: (n,) str of the rows that are fitted. k: clusters.
+    Parameters
+    ----------
+    flags : PriorFlags
+        As given.
+    ids : np.ndarray
+        (n,) str of the rows that are fitted.
+    k : int
+        clusters.
 
-    Raises:
-        Refusal: a table that cannot be read, an id that is none of these rows, too many names.
+    Raises
+    ------
+    InputError
+        A table that cannot be read, an id that is none of these rows, too many names.
     """
     where = {i: r for r, i in enumerate(ids.tolist())}
     pairs = {name: _table(flags, name) for name in TABLES}

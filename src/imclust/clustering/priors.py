@@ -26,17 +26,28 @@ OWN = 0.1
 class Priors:
     """Everything that is known beforehand; the defaults change nothing.
 
-    Args:
-        proportions: sizes of the clusters: `free` (the head's), `uniform`, or K positive numbers,
-            scaled to sum one. They have no names and go to the clusters that they fit, unless
-            anchors name the clusters: then the j-th is that of class j.
-        min_effective: exp(entropy of the sizes) that is to be reached, in [0, K]; 0 asks nothing.
-            Where the sizes fall short they are mixed with equal ones as little as it takes.
-        row_order: `segments` cuts the rows into K contiguous blocks, `smooth` passes evidence
-            between neighbouring rows, `ignore` does neither.
-        must_link, cannot_link: pairs of row numbers that share a cluster, or do not.
-        anchors: (row, class), class in [0, K): they say which cluster is called what, by the best
-            one-to-one naming of the anchors, and never change which rows are together.
+    Parameters
+    ----------
+    proportions : Proportions
+        Sizes of the clusters: `free` (the head's), `uniform`, or K positive numbers, scaled to sum
+        one. They have no names and go to the clusters that they fit, unless anchors name the
+        clusters: then the j-th is that of class j.
+    min_effective : float
+        exp(entropy of the sizes) that is to be reached, in [0, K]; 0 asks nothing. Where the sizes
+        fall short they are mixed with equal ones as little as it takes.
+    row_order : RowOrder
+        `segments` cuts the rows into K contiguous blocks, `smooth` passes evidence between
+        neighbouring rows, `ignore` does neither.
+    must_link, cannot_link : Pairs
+        Pairs of row numbers that share a cluster, or do not.
+    anchors : Pairs
+        (row, class), class in [0, K): they say which cluster is called what, by the best one-to-one
+        naming of the anchors, and never change which rows are together.
+
+    Examples
+    --------
+    >>> Priors(proportions=(0.7, 0.3), must_link=((0, 1),)).row_order
+    'ignore'
     """
 
     proportions: Proportions = "free"
@@ -87,11 +98,15 @@ class Priors:
 class PriorResult:
     """What priors made of posteriors.
 
-    Args:
-        probabilities: (n, k) float32 of the rows that the priors speak of, rows sum to one.
-        place: does to posteriors (m, k) of further rows what makes sense for them: the same
-            offsets and names, but neither order nor pairs; (m, k) float32.
-        facts: what was found, for the manifest: `row_order` always, `priors` where there are some.
+    Parameters
+    ----------
+    probabilities : np.ndarray
+        (n, k) float32 of the rows that the priors speak of, rows sum to one.
+    predict : Callable
+        Does to posteriors (m, k) of further rows what makes sense for them: the same offsets and
+        names, but neither order nor pairs; (m, k) float32.
+    facts : dict[str, Any]
+        What was found, for the manifest: `row_order` always, `priors` where there are some.
     """
 
     probabilities: np.ndarray
@@ -105,17 +120,23 @@ def apply_priors(p: np.ndarray, priors: Priors, x: np.ndarray | None = None) -> 
     In this order: offsets for the sizes; row order; pairs, which therefore hold in the end
     whatever the others said; names. Without priors, p itself.
 
-    Args:
-        p: (n, k) float, rows sum to one; float64 where the head has it, since which of two certain
-            rows is the less certain decides who moves.
-        priors: what is known.
-        x: (n, d) float features in row order. `segments` then cuts these, which finds blocks that
-            the head has mixed up (0.997 of rows right instead of 0.85 to 0.90 from posteriors,
-            600 aerial photographs in five blocks, boundaries read off by eye); with sizes
-            asked for, or without x, it cuts the posteriors.
+    Parameters
+    ----------
+    p : np.ndarray
+        (n, k) float, rows sum to one; float64 where the head has it, since which of two certain
+        rows is the less certain decides who moves.
+    priors : Priors
+        What is known.
+    x : np.ndarray | None, optional
+        (n, d) float features in row order. `segments` then cuts these, which finds blocks that the
+        head has mixed up (0.997 of rows right instead of 0.85 to 0.90 from posteriors, 600 aerial
+        photographs in five blocks, boundaries read off by eye); with sizes asked for, or without x,
+        it cuts the posteriors.
 
-    Raises:
-        Refusal: the priors do not fit n or k, or contradict each other.
+    Raises
+    ------
+    InputError
+        The priors do not fit n or k, or contradict each other.
     """
 
     from imclust.clustering.row_order import order_signal

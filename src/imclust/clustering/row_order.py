@@ -28,10 +28,16 @@ NOISE = 0.05
 class OrderSignal:
     """Whether neighbours in row order share a cluster more often than the sizes imply.
 
-    Args:
-        share: of the n - 1 neighbouring pairs that share a cluster, in [0, 1].
-        expected: that share if rows lay in random order.
-        z: standard deviations between the two. p: of at least that many in random order.
+    Parameters
+    ----------
+    share : float
+        Of the n - 1 neighbouring pairs that share a cluster, in [0, 1].
+    expected : float
+        That share if rows lay in random order.
+    z : float
+        Standard deviations between the two.
+    p : float
+        Of at least that many in random order.
     """
 
     share: float
@@ -64,8 +70,10 @@ def order_signal(labels: np.ndarray) -> OrderSignal:
     the variance below (Wald and Wolfowitz 1940 for two kinds, Mood 1940 for more); normal
     approximation, one-sided. A single cluster, or a row each, says nothing: p = 1.
 
-    Args:
-        labels: (n,) int, or posteriors (n, k) whose argmax is taken, in row order.
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int, or posteriors (n, k) whose argmax is taken, in row order.
     """
     import math
 
@@ -100,8 +108,10 @@ def segments(log_p: np.ndarray) -> np.ndarray:
     O(n k 2^k). Above, only neighbouring segments differ, in O(n k^2). A table holds 2^k n or
     k^2 n numbers; where those exceed 2^26, rows go in in equal blocks and cuts lie between blocks.
 
-    Args:
-        log_p: (n, k) float, finite, n >= k.
+    Parameters
+    ----------
+    log_p : np.ndarray
+        (n, k) float, finite, n >= k.
     """
 
     n, k = log_p.shape
@@ -186,10 +196,16 @@ def feature_segments(x: np.ndarray, k: int) -> np.ndarray:
     n <= 2000 by dynamic programming in O(n^2 (d + k)); longer inputs are cut between blocks first,
     and every cut is then moved to its best row within a block's length until none moves.
 
-    Args:
-        x: (n, d) float, in row order; memory-mapped or not. k: segments, 1 <= k <= n.
+    Parameters
+    ----------
+    x : np.ndarray
+        (n, d) float, in row order; memory-mapped or not.
+    k : int
+        Segments, 1 <= k <= n.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         The number of each row's segment, 0 to k - 1, ascending.
     """
 
@@ -260,11 +276,16 @@ def _to_the_row(x: np.ndarray, centre: np.ndarray, cuts: np.ndarray, block: int)
 class Smoothed:
     """Posteriors given all rows of the sequence.
 
-    Args:
-        probabilities: (n, k) float64, rows sum to one.
-        stay: estimated probability that a row is of the cluster of the one before by necessity.
-        noise: estimated share of rows whose own posterior says nothing.
-        log_likelihood: of the posteriors as a sequence, against independent rows.
+    Parameters
+    ----------
+    probabilities : np.ndarray
+        (n, k) float64, rows sum to one.
+    stay : float
+        Estimated probability that a row is of the cluster of the one before by necessity.
+    noise : float
+        Estimated share of rows whose own posterior says nothing.
+    log_likelihood : float
+        Of the posteriors as a sequence, against independent rows.
     """
 
     probabilities: np.ndarray
@@ -282,9 +303,14 @@ def smooth(p: np.ndarray, *, rounds: int = 50, tolerance: float = 1e-4) -> Smoot
     fitted by expectation maximisation (Baum et al. 1970; Rabiner 1989 for the scaling). At s = 0
     and e = 0 the answer is p itself. O(n k) a round, one row after the other.
 
-    Args:
-        p: (n, k) float, rows sum to one, in row order.
-        rounds: at most. tolerance: stop when neither s nor e changes by more.
+    Parameters
+    ----------
+    p : np.ndarray
+        (n, k) float, rows sum to one, in row order.
+    rounds : int, optional
+        At most.
+    tolerance : float, optional
+        Stop when neither s nor e changes by more.
     """
 
     p = np.asarray(p, np.float64)

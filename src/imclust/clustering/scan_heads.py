@@ -51,9 +51,18 @@ class ScanPlan:
 class Scanned:
     """The head of lowest loss. Can be pickled.
 
-    Args:
-        head: all of them. chosen: the parameters of the best. scale: of the rows it takes.
-        loss: its loss. steps: that were taken.
+    Parameters
+    ----------
+    head : MLPEnsemble
+        All of them.
+    chosen : list[Tensor]
+        The parameters of the best.
+    scale : float
+        Of the rows it takes.
+    loss : float
+        Its loss.
+    steps : int
+        That were taken.
     """
 
     head: MLPEnsemble

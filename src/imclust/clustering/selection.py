@@ -21,15 +21,26 @@ ODD_ONE = 3.0  # times the median candidate's agreement: only an outlier is thro
 class Candidate:
     """One clustering that could be the answer.
 
-    Args:
-        name: how it was made. view: the space or spaces it was made in.
-        labels: (m,) int64 in [0, k), of the rows that candidates are compared on.
-        whole: (n,) int64 of all rows, for those that could be the answer.
-        repeats: one of several runs of the same head, on other layouts.
-        seconds: that it took.
-        numbers: what was measured of it, all in [0, 1] or [-1, 1], high is good.
-        score: in [0, 1]; what candidates are compared by, see `selector`.
-        reason: why it was thrown out; empty for those that were not.
+    Parameters
+    ----------
+    name : str
+        How it was made.
+    view : str
+        The space or spaces it was made in.
+    labels : np.ndarray
+        (m,) int64 in [0, k), of the rows that candidates are compared on.
+    whole : np.ndarray | None
+        (n,) int64 of all rows, for those that could be the answer.
+    repeats : bool
+        One of several runs of the same head, on other layouts.
+    seconds : float
+        That it took.
+    numbers : dict[str, float]
+        What was measured of it, all in [0, 1] or [-1, 1], high is good.
+    score : float
+        In [0, 1]; what candidates are compared by, see `selector`.
+    reason : str
+        Why it was thrown out; empty for those that were not.
     """
 
     name: str
@@ -94,8 +105,12 @@ def label_free_score(labels: np.ndarray, spaces: list[np.ndarray], k: int, seed:
     """A number in [0, 1] to compare answers by that were not candidates together: learnability
     times evenness, on at most SAMPLE random rows, in every space as `power` and `white` views.
 
-    Args:
-        labels: (n,) int64. spaces: (n, d_v) float each.
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int64.
+    spaces : list[np.ndarray]
+        (n, d_v) float each.
     """
 
     from imclust.clustering.preprocessing import prepare

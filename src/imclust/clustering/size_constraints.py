@@ -28,9 +28,12 @@ def offsets(log_p: np.ndarray, counts: np.ndarray) -> np.ndarray:
     new rows are treated alike. A posterior of exactly 0 is a certainty that no offset overrules.
     Where that or ties leave the sizes out of reach, they come as near as they can.
 
-    Args:
-        log_p: (n, k) float64, -inf allowed, not in all of a row.
-        counts: (k,) int, positive, sum n.
+    Parameters
+    ----------
+    log_p : np.ndarray
+        (n, k) float64, -inf allowed, not in all of a row.
+    counts : np.ndarray
+        (k,) int, positive, sum n.
     """
 
     nothing = np.zeros(log_p.shape[1])
@@ -215,7 +218,9 @@ def whole(shares: np.ndarray, n: int) -> np.ndarray:
 def spread_to(shares: np.ndarray, n: int, effective: float) -> tuple[np.ndarray, float]:
     """Mix shares with equal ones as little as brings exp(entropy of the sizes) to `effective`.
 
-    Returns:
+    Returns
+    -------
+    tuple[np.ndarray, float]
         Counts (k,) int of n rows, and the weight of the equal shares in [0, 1]. Where n rows cannot
         reach it (k does not divide n), the evenest counts.
     """

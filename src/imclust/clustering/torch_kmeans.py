@@ -15,11 +15,20 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 10) 
     rest, and every region has several starts anyway. A centre that loses all its rows goes to the
     row that lies farthest from its own centre.
 
-    Args:
-        x: (n, d) float32 on any device. k: clusters, at most n.
-        generator: of the CPU; decides the start. iterations: at most.
+    Parameters
+    ----------
+    x : Tensor
+        (n, d) float32 on any device.
+    k : int
+        Clusters, at most n.
+    generator : torch.Generator
+        Of the CPU; decides the start.
+    iterations : int, optional
+        At most.
 
-    Returns:
+    Returns
+    -------
+    Tensor
         (n,) int64 in [0, k). Memory: BLOCK distances; work: iterations * n * k * d.
     """
     centres = x[torch.randperm(len(x), generator=generator)[:k].to(x.device)]

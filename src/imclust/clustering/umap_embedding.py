@@ -37,9 +37,12 @@ def umap_embedding(rows: np.ndarray, neighbours: int, dims: int, seed: int) -> n
 def layout(graph: csr_array, rows: np.ndarray, dims: int, seed: int) -> np.ndarray:
     """UMAP's layout of a graph made elsewhere: (n, dims) float32, from a spectral start.
 
-    Args:
-        graph: (n, n) symmetric affinities. rows: (n, d) that they were made of, for the start
-            where the graph falls apart.
+    Parameters
+    ----------
+    graph : csr_array
+        (n, n) symmetric affinities.
+    rows : np.ndarray
+        (n, d) that they were made of, for the start where the graph falls apart.
     """
     import warnings
 

@@ -26,8 +26,10 @@ EVIDENCE = ("k.csv", "k.png", "candidates.csv")  # of the answer without, told o
 def read_all(paths: tuple[Path, ...]) -> tuple[list[Corrections], list[str]]:
     """The files in order, and their digests for the manifest.
 
-    Raises:
-        Refusal: one cannot be read.
+    Raises
+    ------
+    InputError
+        One cannot be read.
     """
     return [read_corrections(path) for path in paths], [file_digest(path) for path in paths]
 
@@ -36,10 +38,14 @@ def read_all(paths: tuple[Path, ...]) -> tuple[list[Corrections], list[str]]:
 class Uncorrected:
     """The answer without corrections.
 
-    Args:
-        spec: what decides it.
-        write: makes it, as in `make_artifact`.
-        out: where the corrected one goes.
+    Parameters
+    ----------
+    spec : ArtifactSpec
+        What decides it.
+    write : Callable[[Path], dict[str, Any]]
+        Makes it, as in `make_artifact`.
+    out : Path
+        Where the corrected one goes.
     """
 
     spec: ArtifactSpec

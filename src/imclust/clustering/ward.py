@@ -8,10 +8,16 @@ import numpy as np
 def merge_to_k(labels: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     """Merge clusters until k are left, each time the two whose union widens least (Ward 1963).
 
-    Args:
-        labels: (n,) int of at least k clusters. rows: (n, d) float that distances are taken in.
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int of at least k clusters.
+    rows : np.ndarray
+        (n, d) float that distances are taken in.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         (n,) int64 in [0, k).
     """
 

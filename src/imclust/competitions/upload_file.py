@@ -33,7 +33,7 @@ class UploadFile:
         Rows and labels, for the user.
     note : str
         Words that go with it.
-    entry : Row
+    row_here : Row
         What the ledger knows of it before it is sent.
     """
 

@@ -45,15 +45,16 @@ def finite(name: str, a: Any, do: str = "encode again with finite weights") -> N
         raise input_error(name, "finite", f"{bad} NaN or infinite values", do)
 
 
-def cluster_count(n_clusters: int, n_rows: int) -> None:
-    """Refuse K < 2 and K > N."""
+def cluster_count(
+    n_clusters: int,
+    n_rows: int,
+    of: str = "images",
+    do: str = "set K (or --n-clusters) to a number in that range, or add images",
+) -> None:
+    """Refuse K < 2 and K > N; `of` says what the rows are, `do` what to do."""
     if not 2 <= n_clusters <= n_rows:
-        raise input_error(
-            "the number of clusters K",
-            f"from 2 to the number of images ({n_rows})",
-            n_clusters,
-            "set K (or --n-clusters) to a number in that range, or add images",
-        )
+        allowed = f"from 2 to the number of {of} ({n_rows})"
+        raise input_error("the number of clusters K", allowed, n_clusters, do)
 
 
 def valid_seed(seed: Any) -> None:

@@ -40,7 +40,19 @@ _SECRET = re.compile(
 
 
 class InputError(ValueError):
-    """Bad input or a bad setting. The command line prints the sentence and exits with `status`."""
+    """Bad input or a bad setting, in one sentence: what, what is allowed, what came, what to do.
+
+    The command line prints the sentence and exits with `status`.
+
+    Examples
+    --------
+    >>> from imclust import cluster_latents
+    >>> try:
+    ...     cluster_latents([[0.0], [1.0]], 3)
+    ... except InputError as error:
+    ...     print(error)
+    the number of clusters K must be from 2 to the number of rows (2); got 3; choose another K.
+    """
 
     status = 2
 

@@ -49,6 +49,19 @@ def shown_by(make: Callable[..., Any] | None, hear: Callable[[str], None] | None
         _lines.reset(lines)
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Inside the block nothing is said, and bars are not drawn."""
+
+    def no_bar(items: Iterable[Any] | None, what: str, **settings: Any) -> Any:
+        from tqdm import tqdm
+
+        return tqdm(items, disable=True, **settings)
+
+    with shown_by(no_bar, lambda text: None):
+        yield
+
+
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """One JSON object a line."""
     path.write_text("".join(json.dumps(r) + "\n" for r in records))

@@ -188,17 +188,23 @@ def k_evidence(
     table: list[dict[str, float]],
     favourites: dict[str, int],
     counted: tuple[str, ...],
-    clustering: int,
+    n_clusters: int,
     path: Path,
 ) -> None:
     """Every criterion over K, its favourite as a dot, and the vote; the answer as a line.
 
     Parameters
     ----------
-    table, favourites, answer : list[dict[str, float]]
-        Of `cluster_count.KVote`.
+    table : list[dict[str, float]]
+        Of `n_clusters.KVote`: a row for every K that was tried.
+    favourites : dict[str, int]
+        Criterion to the K that it favours.
     counted : tuple[str, ...]
-        Its `COUNTED`.
+        The criteria that count.
+    n_clusters : int
+        The K that was taken.
+    path : Path
+        Of the picture.
     """
     plt = pyplot()
     names = [*favourites, "vote"]
@@ -206,8 +212,8 @@ def k_evidence(
     figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(11, 5.6), layout="constrained")
     for ax, name, colour in zip(axes.flat, names, colours(len(names)), strict=False):
         values = [row[name] for row in table]
-        best = favourites.get(name, clustering)
-        ax.axvline(clustering, color="#b0b0b0", lw=1, ls="--")
+        best = favourites.get(name, n_clusters)
+        ax.axvline(n_clusters, color="#b0b0b0", lw=1, ls="--")
         ax.plot(ks, values, color=colour, lw=1.5)
         ax.plot([best], [values[ks.index(best)]], "o", color=colour)
         what = "answer" if name == "vote" else "favours"

@@ -44,6 +44,8 @@ class MaskedReconstruction(Objective):
     seed : int
         Of both.
 
+    Notes
+    -----
     Buffer: steps () int64, so that a resumed training draws what an unbroken one draws.
     """
 

@@ -42,6 +42,8 @@ def local_aggregation(
     temperature : float
         Above 0.
 
+    Notes
+    -----
     Memory: b x n similarities and runs x b x min(neighbours, n) comparisons.
     """
     scores = v @ bank.T / temperature
@@ -86,6 +88,8 @@ class LocalAggregationLoss(Objective):
     seed : int
         Decides the sphere and every k-means.
 
+    Notes
+    -----
     Buffers: bank (n, d) float32, labels (runs, n) int32.
     """
 
@@ -175,6 +179,8 @@ class DeepClusterV2Loss(Objective):
     seed : int
         Of every k-means.
 
+    Notes
+    -----
     Buffers: labels (tasks, n) int32; centres (sum of clusters, d) float32 unit rows.
     """
 

@@ -88,6 +88,8 @@ class ScanTraining(Objective):
     seed : int
         Of the first heads.
 
+    Notes
+    -----
     Buffers: near (n, neighbours) int64; memory (n, k) float32, the answers at the start of the
     epoch; done: share of the training.
     """

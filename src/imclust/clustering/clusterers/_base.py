@@ -66,14 +66,20 @@ class Clustering:
 
     z is an array (n, d) float32; methods marked `@several_spaces` may be given a list of them.
 
-    Args:
-        probabilities: (n, k) float of the fitted rows, rows sum to one; float64 where float32
-            would make certain ones equal, since priors move the least certain rows first.
-        place: gives further rows (m, d), or lists of them as z was one, probabilities (m, k).
-            It can be pickled (a partial of a function, no closure), so that a fitted model can.
-        facts: what was found on the way, for the manifest.
-        candidates: clusterings that were compared, for methods that choose among some.
-        compared_rows: (m,) int64, the fitted rows that the candidates' labels are of.
+    Parameters
+    ----------
+    probabilities : np.ndarray
+        (n, k) float of the fitted rows, rows sum to one; float64 where float32 would make certain
+        ones equal, since priors move the least certain rows first.
+    predict : Callable
+        Gives further rows (m, d), or lists of them as z was one, probabilities (m, k). It can be
+        pickled (a partial of a function, no closure), so that a fitted model can.
+    facts : dict[str, Any]
+        What was found on the way, for the manifest.
+    candidates : list[Candidate]
+        Clusterings that were compared, for methods that choose among some.
+    compared_rows : np.ndarray | None
+        (m,) int64, the fitted rows that the candidates' labels are of.
     """
 
     probabilities: np.ndarray
@@ -94,9 +100,14 @@ def centre_probabilities(distances: np.ndarray, dims: int, variance: float) -> n
     Differences of more than 600 in the logarithm count by their own logarithm beyond it: in
     thousands of dims all others would be exactly 0, and which row is the less certain be lost.
 
-    Args:
-        distances: (n, k) Euclidean distance to each centre.
-        dims: of the space. variance: mean squared distance of a row to its own centre.
+    Parameters
+    ----------
+    distances : np.ndarray
+        (n, k) Euclidean distance to each centre.
+    dims : int
+        Of the space.
+    variance : float
+        Mean squared distance of a row to its own centre.
     """
 
     scores = -0.5 * dims * distances.astype(np.float64) ** 2 / max(variance, 1e-12)

@@ -29,9 +29,12 @@ def partition(bound: int | None = None, *, several: bool = True) -> Callable[[Pa
     The head gets its spaces prepared as `cfg.prepare` says, a list of (n, d_v), and returns the
     cluster of every row, (n,) int in [0, K) or -1 for noise.
 
-    Args:
-        bound: rows that it is fitted to at the most, see `on_sample`; None for any number.
-        several: whether it takes several spaces as they are, else one of them all.
+    Parameters
+    ----------
+    bound : int | None, optional
+        Rows that it is fitted to at the most, see `on_sample`; None for any number.
+    several : bool, optional
+        Whether it takes several spaces as they are, else one of them all.
     """
 
     def wrap(head: Partition) -> Any:
@@ -57,9 +60,14 @@ def by_neighbours(
     the inverse of the squared distance (Shepard 1968), so that a fitted row that comes again
     gets its own.
 
-    Args:
-        labels: (n,) int in [0, k); -1 for noise, which joins its neighbours' clusters.
-        views: prepared rows (n, d_v) that distances are taken in. apply: prepares further rows.
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int in [0, k); -1 for noise, which joins its neighbours' clusters.
+    views : list[np.ndarray]
+        Prepared rows (n, d_v) that distances are taken in.
+    apply : Callable[[Any], Any]
+        Prepares further rows.
     """
 
     rows = concatenate_views(views)
@@ -82,9 +90,16 @@ def from_neighbours(
     """Posteriors (m, k) float32 of further rows: the mean of their nearest fitted rows', weighted
     by the inverse of the squared distance (Shepard 1968).
 
-    Args:
-        new: (m, d), or a list of spaces. apply: prepares them as the fitted rows were.
-        rows: (n, d') the fitted rows, prepared. p: (n, k) their posteriors.
+    Parameters
+    ----------
+    new : Rows
+        (m, d), or a list of spaces.
+    apply : Callable[[Any], Any]
+        Prepares them as the fitted rows were.
+    rows : np.ndarray
+        (n, d') the fitted rows, prepared.
+    p : np.ndarray
+        (n, k) their posteriors.
     """
 
     queries = concatenate_views(apply(new))

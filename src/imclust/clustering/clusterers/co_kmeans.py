@@ -47,10 +47,14 @@ def co_kmeans(z: Rows, n_clusters: int, cfg: CoKMeansConfig, seed: int) -> Clust
     the highest objective is kept; probabilities are those of equal Gaussians at the consensus
     means.
 
-    Args:
-        z: (n, d), or a list of v views (n, d_v), float; rows are brought to length one.
+    Parameters
+    ----------
+    z : Rows
+        (n, d), or a list of v views (n, d_v), float; rows are brought to length one.
 
-    Returns:
+    Returns
+    -------
+    Clustering
         Probabilities (n, k) float32, and `objective`, the mean cosine in -1..1.
     """
 

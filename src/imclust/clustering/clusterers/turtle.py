@@ -133,8 +133,16 @@ def _predict(
 class Labeller:
     """Task encoder: in each space a weight-normalised linear map and a softmax (eq. 5).
 
-    Args:
-        dims: of the spaces. heads: h. k: clusters. generator: of the CPU; decides the start.
+    Parameters
+    ----------
+    dims : list[int]
+        Of the spaces.
+    heads : int
+        h.
+    k : int
+        clusters.
+    generator : torch.Generator
+        Of the CPU; decides the start.
     """
 
     def __init__(
@@ -172,9 +180,12 @@ class InnerClassifier:
 
     Gradients of the cross entropy are written out: softmax minus target, times the rows.
 
-    Args:
-        keep: go on from the last outer step (the paper's warm start), not from a fresh start.
-        steps: of Adam at `rate` for each outer step; the paper's M.
+    Parameters
+    ----------
+    keep : bool
+        Go on from the last outer step (the paper's warm start), not from a fresh start.
+    steps : int
+        Of Adam at `rate` for each outer step; the paper's M.
     """
 
     def __init__(
@@ -240,7 +251,9 @@ def outer_loss(
 
     Gradients flow through the labels only; the classifiers are held.
 
-    Returns:
+    Returns
+    -------
+    Tensor
         (h,), summed over the spaces.
     """
     import torch

@@ -15,10 +15,14 @@ from imclust.core.errors import input_error
 class Reduction:
     """A fitted reducer: `reducer(x, config, seed) -> Reduction`.
 
-    Args:
-        embedding: (n, k) float32 of the rows it was fitted on.
-        place: puts further rows (m, d) into the same space: (m, k) float32.
-        facts: what was chosen on the way, for the manifest.
+    Parameters
+    ----------
+    embedding : np.ndarray
+        (n, k) float32 of the rows it was fitted on.
+    predict : Callable
+        Puts further rows (m, d) into the same space: (m, k) float32.
+    facts : dict[str, Any]
+        What was chosen on the way, for the manifest.
     """
 
     embedding: np.ndarray

@@ -53,8 +53,10 @@ def kernel_pca(x: np.ndarray, cfg: KernelPCAConfig, seed: int) -> Reduction:
     Memory: `literal` about 5 n^2 * 8 bytes; `fast` one kernel of n^2 * 4 bytes plus
     20 n k * 4 bytes; Nystroem about n * landmarks * 4 / 16 bytes plus three landmark kernels.
 
-    Raises:
-        Refusal: the literal recipe does not fit into `max_gib`.
+    Raises
+    ------
+    InputError
+        The literal recipe does not fit into `max_gib`.
     """
     n, d = x.shape
     k = component_count(cfg.components, COMPONENTS, n)

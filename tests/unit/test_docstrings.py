@@ -1,0 +1,75 @@
+"""Docstrings in NumPy style, a parameter a line, that speak of parameters which exist."""
+
+import ast
+import doctest
+import importlib
+import re
+
+import pytest
+
+import imclust
+from helpers import ROOT
+
+SRC = ROOT / "src" / "imclust"
+MODULES = sorted(SRC.rglob("*.py"))
+GOOGLE = re.compile(r"^\s*(Args|Arguments|Returns|Raises|Yields|Attributes):\s*$", re.M)
+
+
+def name(path):
+    return path.relative_to(SRC).as_posix()
+
+
+def documented():
+    """(where, node, docstring) of everything that has one."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                text = ast.get_docstring(node)
+                if text:
+                    yield f"{name(path)}:{node.name}", node, text
+
+
+def test_none_is_in_another_style():
+    assert [where for where, _, text in documented() if GOOGLE.search(text)] == []
+
+
+def parameters(text):
+    """Names in the section of parameters."""
+    found = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-{3,}\n|\Z)", text, re.M | re.S)
+    lines = [line for line in (found[1] if found else "").splitlines() if line[:1].strip()]
+    names = (part.strip().lstrip("*") for line in lines for part in line.split(" : ")[0].split(","))
+    return {part for part in names if part}
+
+
+def known(node):
+    """Parameters of a function, fields and parameters of a class."""
+    found = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.arguments):
+            every = [*each.posonlyargs, *each.args, *each.kwonlyargs, each.vararg, each.kwarg]
+            found |= {a.arg for a in every if a is not None}
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            found.add(each.target.id)
+    return found
+
+
+def test_every_parameter_that_is_described_exists():
+    odd = {where: parameters(text) - known(node) for where, node, text in documented()}
+    assert {where: names for where, names in odd.items() if names} == {}
+
+
+@pytest.mark.parametrize("public", sorted(imclust.__all__))
+def test_what_people_import_has_an_example_that_runs(public):
+    thing = getattr(imclust, public)
+    module = importlib.import_module(thing.__module__)
+    finder = doctest.DocTestFinder(recurse=False)
+    tests = [t for t in finder.find(thing, public, module=module) if t.examples]
+    assert tests, f"{public} has no example"
+    for test in tests:
+        assert doctest.DocTestRunner().run(test).failed == 0
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if ">>>" in p.read_text()], ids=name)
+def test_examples_in_modules_run(path):
+    module = ".".join(["imclust", *path.relative_to(SRC).with_suffix("").parts])
+    assert doctest.testmod(importlib.import_module(module.removesuffix(".__init__"))).failed == 0
