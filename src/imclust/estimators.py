@@ -11,7 +11,12 @@ from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,7 +26,12 @@ from imclust.clustering.selection import label_free_score
 from imclust.core.errors import InputError, input_error
 
 
-class LatentClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class LatentClusterer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClusterMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """Cluster vectors by any of the registered methods.
 
     Parameters
@@ -105,13 +115,14 @@ class LatentClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, BaseEstimat
         """Clusters (m,) int64 of rows X (m, d), fitted ones or new."""
         return self.predict_proba(X).argmax(1)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     def transform(self, X: Any) -> np.ndarray:
         """Probabilities (m, K) float32 of rows X (m, d), as features for what comes next."""
         return self.predict_proba(X)
-
-    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Cluster the rows of X (n, d) and return their probabilities (n, K)."""
-        return self.fit(X).transform(X)
 
     def score(self, X: Any, y: Any = None) -> float:
         """How well linear classifiers learn the clusters of X (m, d), in [0, 1]; reads no label."""

@@ -52,7 +52,7 @@ def test_options_reach_the_config(groups):
     config = CLUSTERERS["kmeans"].config(restarts=2, prepare="unit")
     want = CLUSTERERS["kmeans"].method(z, 3, config, 0)
     options = {"restarts": 2, "prepare": "unit"}
-    got = clone(LatentClusterer(3, method_options=options)).fit(z)
+    got = clone(LatentClusterer(3, method="kmeans", method_options=options)).fit(z)
     np.testing.assert_array_equal(got.probabilities_, want.probabilities.astype(np.float32))
 
 
@@ -74,21 +74,27 @@ def test_in_a_pipeline_and_over_a_grid(groups):
 def test_random_states_of_scikit_learn(groups):
     z = groups
     for state in (None, np.random.RandomState(0), np.int64(3)):
-        assert LatentClusterer(3, random_state=state).fit(z).labels_.shape == (90,)
+        assert LatentClusterer(3, method="kmeans", random_state=state).fit(z).labels_.shape == (90,)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"n_clusters": 91}, r"from 2 to the number of images \(90\); got 91"),
+        ({"n_clusters": 91}, r"from 2 to the number of rows \(90\); got 91"),
         ({"n_clusters": 0}, "got 0"),
         ({"n_clusters": -1}, "got -1"),
-        ({"n_clusters": 2.5}, "a whole number; got 2.5"),
+        ({"n_clusters": 2.5}, "a whole number or auto; got 2.5"),
         ({"method": "kmean"}, "Did you mean 'kmeans'"),
-        ({"method_options": {"restart": 1}}, "options of kmeans must be of restarts, prepare"),
-        ({"method_options": {"restarts": 0}}, r"kmeans.restarts must be in \[1, 100000\]; got 0"),
+        (
+            {"method": "kmeans", "method_options": {"restart": 1}},
+            "options of kmeans must be of restarts, prepare",
+        ),
+        (
+            {"method": "kmeans", "method_options": {"restarts": 0}},
+            r"kmeans.restarts must be in \[1, 100000\]; got 0",
+        ),
     ],
 )
 def test_bad_settings_are_one_sentence_in_a_value_error(settings, words, groups):
     with pytest.raises(ValueError, match=words):
-        LatentClusterer(**{"n_clusters": 3} | settings).fit(groups)
+        LatentClusterer(**{"n_clusters": 3, "method": "kmeans"} | settings).fit(groups)

@@ -60,10 +60,13 @@ def test_pickled_objects_are_never_loaded(imclust, arrays_dir, tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("k", [1, 0, -3, 61])
-def test_impossible_k_is_refused_before_any_work(imclust, arrays_dir, k):
+@pytest.mark.parametrize(
+    ("k", "words"),
+    [(1, "at least 2"), (0, "at least 2"), (-3, "at least 2"), (61, "number of images (60)")],
+)
+def test_impossible_k_is_refused_before_any_work(imclust, arrays_dir, k, words):
     result = download(imclust, arrays_dir, "--n-clusters", k)
-    refused(result, "clusters K", "from 2 to the number of images (60)", str(k))
+    refused(result, "clusters K", words, f"got {k}")
 
 
 @pytest.mark.parametrize("k", [1, 61])
@@ -84,9 +87,9 @@ def test_k_that_nobody_said(imclust, tmp_path):
 def test_one_image_and_an_empty_folder(imclust, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
-    refused(download(imclust, folder, challenge="folder"), "at least two images", "0 images")
+    refused(download(imclust, folder, challenge="folder"), "at least two images", "0 images found")
     Image.fromarray(two_kinds(1)[0][0]).save(folder / "a.png")
-    refused(download(imclust, folder, challenge="folder"), "at least two images", "1 images")
+    refused(download(imclust, folder, challenge="folder"), "at least two images", "1 image found")
     np.save(folder / "trainX.npy", two_kinds(1)[0])
     refused(download(imclust, folder), "readable images", "at least 2", "got 1")
 
