@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from imclust.report.plots import MARKERS, PALETTE, pyplot
+from imclust.report.palette import PALETTE
+from imclust.report.plots import MARKERS, pyplot
 
 Format: TypeAlias = Literal["png", "svg", "pdf"]
 DOTS = 300  # an inch, of PNG and of what is drawn as pixels in the others

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imclust.report.palette import MANY
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PER_ROW = 5  # images of a cluster that are shown
-# Okabe and Ito's palette, told apart by colour-blind readers too; more clusters take a wheel.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")  # with the palette 64 groups look different
 
 
@@ -29,9 +29,9 @@ def pyplot() -> Any:
 
 
 def colours(k: int) -> list[Any]:
-    """k colours that differ as much as they can."""
-    if k <= len(PALETTE):
-        return list(PALETTE[:k])
+    """k colours that differ as much as they can; past 64, neighbours on a wheel look alike."""
+    if k <= len(MANY):
+        return list(MANY[:k])
     import matplotlib as mpl
 
     wheel = mpl.colormaps["gist_rainbow"]
