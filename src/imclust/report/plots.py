@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imclust.report.palette import MANY
+from imclust.report.palette import MANY, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
