@@ -15,6 +15,23 @@ for name in (*KEYS, *NOISE):  # nobody's own keys come into a test
 (Path.home() / ".config" / "kaggle").mkdir(parents=True, exist_ok=True)
 
 
+# Files that are left out of `bash run_tests.sh --fast`, with everything in e2e: whole runs, training
+# networks, services. What is left takes a minute.
+SLOW = {
+    *("test_aicrowd_cli", "test_arena", "test_auto", "test_backends", "test_code_digest"),
+    *("test_drive_client", "test_encode", "test_encoding", "test_encoders", "test_estimators"),
+    *("test_figures", "test_finetune", "test_fit", "test_kaggle_client", "test_local_aggregation"),
+    *("test_losses", "test_predict", "test_real_clients", "test_reducers", "test_text_encoders"),
+    *("test_timm", "test_transfer", "test_vgg16", "test_vgg_ae", "test_clusterers", "test_api"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "e2e" in item.path.parts or item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=[0, 1, 2])
 def rng(request):
     return np.random.default_rng(request.param)
