@@ -108,7 +108,8 @@ def run_cell(sets: Path, task: Task, head: str, k: str, seed: int) -> dict[str, 
     cell["seconds"] = time.perf_counter() - began
     known = y >= 0
     cell |= against_labels(y[known], found.labels[known])
-    facts = {n: found.facts.get(n) for n in ("estimated_accuracy", "estimated_ari", "head", "view")}
+    facts = {n: found.facts.get(n) for n in ("estimated_accuracy", "estimated_ari")}
+    facts |= {f"best {n}": found.facts.get(n) for n in ("head", "view")}
     cell |= facts | {"k": found.probabilities.shape[1]}
     cell["coverage"] = coverage(y, found.labels, found.probabilities.max(1))
     members = [m for m in found.members if not m.reason]

@@ -137,7 +137,7 @@ def left_out(cases: list[Case]) -> list[dict[str, float]]:
         estimate = {what: fit_estimate(others, what) for what in ("accuracy", "ari")}
         for case in (c for c in cases if c.source == source):
             stand = _choice(case, weights)
-            at = int(stand.argmax())
+            at = selector.best_of(case.pool, stand)
             rho = spearmanr(stand, case.ari).statistic if np.ptp(case.ari) > 0 else 0.0
             row = {
                 "ratio": case.ratio,

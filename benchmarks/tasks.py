@@ -143,8 +143,9 @@ def slice_of(
                 continue
             turn = turns[source]
             turns[source] += 1
-            k = ks[(turn // len(RATIOS) + turn) % len(ks)]
-            ratio = RATIOS[turn % len(RATIOS)]
+            again_over, at = divmod(turn, len(RATIOS))
+            stride = 5 if len(ks) % 5 else 7  # so that every K meets every ratio
+            k, ratio = ks[(stride * again_over + at) % len(ks)], RATIOS[at]
             data = [d for d in names if sets[d] >= k]
             pick = data[turn % len(data)]
             wanted = max(200, 15 * k, LEAST_SMALL * ratio)

@@ -15,7 +15,7 @@ for name in (*KEYS, *NOISE):  # nobody's own keys come into a test
 (Path.home() / ".config" / "kaggle").mkdir(parents=True, exist_ok=True)
 
 
-# Files that are left out of `bash run_tests.sh --fast`, with everything in e2e: whole runs, training
+# Left out of `bash run_tests.sh --fast`, with everything in e2e: whole runs, training of
 # networks, services. What is left takes a minute.
 SLOW = {
     *("test_aicrowd_cli", "test_arena", "test_auto", "test_backends", "test_code_digest"),

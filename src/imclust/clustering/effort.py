@@ -44,9 +44,9 @@ EFFORTS: dict[EffortLevel, Effort] = {
 # `benchmarks/auto_speed.py`: a + b n' + c n' k + d n with n' the fitted rows, n and k in thousands
 # and hundreds; the width counts through its principal directions only.
 COST: dict[EffortLevel, tuple[float, float, float, float]] = {
-    "quick": (1.0, 2.0, 2.0, 0.05),
-    "normal": (2.0, 4.0, 4.0, 0.1),
-    "thorough": (3.0, 9.0, 9.0, 0.2),
+    "quick": (4.9, 2.8, 1.6, 0.05),
+    "normal": (4.9, 3.6, 2.4, 0.05),
+    "thorough": (9.7, 10.8, 4.8, 0.05),
 }
 WIDE = 1280  # columns that the costs were measured with
 

@@ -44,7 +44,10 @@ def diffusion(view: View, k: int, seed: int) -> np.ndarray:
 
 def spectral(view: View, k: int, seed: int) -> np.ndarray:
     """Spectral clusters of the graph (Ng, Jordan and Weiss 2001)."""
-    return spectral_labels(view.eigenvectors(k), k)
+    vectors = view.eigenvectors(k)
+    if vectors.shape[1] < k:  # as many clusters as rows
+        return layout_ward(view, k, seed)
+    return spectral_labels(vectors, k)
 
 
 def layout_kmeans(view: View, k: int, seed: int) -> np.ndarray:

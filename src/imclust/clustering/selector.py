@@ -31,6 +31,9 @@ MISSED = {  # shares of errors are told apart on a scale of their logarithm, abo
     "purity adjusted": 0.02,
 }  # fmt: skip
 MIDDLE, STEEP = 0.75, 12.0  # evenness of free heads that counts half as even, and how sharply
+JUDGED = ("learned", "purity adjusted", "modularity")
+FLAWLESS = (0.99, 0.95)  # learned and adjusted purity from which nothing is left to tell apart
+SAME = 0.01  # modularity that counts as the same
 KNOWN_EVEN = 2.0  # standard deviations that evenness is worth where sizes are known to be even
 TOLD = (
     "learned", "purity adjusted", "silhouette layout", "agreement", "agreement free", "evenness"
@@ -180,6 +183,23 @@ def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
     return found - found.mean()
 
 
+def best_of(pool: Pool, stand: np.ndarray) -> int:
+    """Which candidate is the answer: the one that stands highest (c,), but for ties in heaven.
+
+    Where that one is learned and borne out by the graph as good as without a flaw, so are others,
+    and a small part that is set apart (duplicates, say) is as flawless as the division in two that
+    is meant. Of the flawless the ones of the largest modularity are then taken, and of these the
+    one that stands highest.
+    """
+    at = int(stand.argmax())
+    learned, pure, modularity = (pool.table[:, NAMES.index(name)] for name in JUDGED)
+    flawless = (learned >= FLAWLESS[0]) & (pure >= FLAWLESS[1])
+    if not flawless[at]:
+        return at
+    largest = np.flatnonzero(flawless & (modularity >= modularity[flawless].max() - SAME))
+    return int(largest[stand[largest].argmax()])
+
+
 def estimates(pool: Pool, what: str) -> np.ndarray:
     """Expected `accuracy` or `ari` of each candidate (c,), in [0, 1]."""
     return np.clip(told(pool) @ np.array(model()[what]), 0, 1)
@@ -198,9 +218,10 @@ def choose(candidates: list[Candidate], pool: Pool, *, even: bool = False) -> Ch
         Whether clusters are known to be of one size.
     """
     stand = standings(pool, even=even)
+    at = best_of(pool, stand)
+    stand[at] = stand.max() + 1e-3
     for c, s in zip(candidates, stand, strict=True):
         c.score = 0.5 + 0.5 * erf(float(s) / 2**0.5)
-    at = int(stand.argmax())
     best = candidates[at]
     assert best.whole is not None
     accuracy, ari = (float(estimates(pool, what)[at]) for what in ("accuracy", "ari"))
