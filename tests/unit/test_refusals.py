@@ -149,7 +149,7 @@ def test_the_k_of_download_is_kept_for_cluster(tmp_path, monkeypatch):
     [
         ("cluster --featurse x auto", ("got --featurse", "take --features")),
         ("cluster --features a --index b --out c autoo", ("got autoo", "take auto")),
-        ("cluster --features a --index b --out c auto --bugdet 3s", ("take --budget",)),
+        ("cluster --features a --index b --out c auto --efort quick", ("take --effort",)),
         ("cluster --features a --index b --out c", ("one of auto, co-kmeans",)),
         ("cluster --features a --index b --out c --n-clusters x auto", ("INT or {auto}", "'x'")),
         ("cluster --features a auto", ("--index and --out of cluster must be given",)),

@@ -15,6 +15,12 @@ from imclust.core.manifest import read_manifest, write_manifest
 from imclust.core.records import Assignment, read_csv
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """The ledger goes to the folder where a command is given."""
+    monkeypatch.chdir(tmp_path)
+
+
 def stage(*args):
     """A stage in this process; returns its status."""
     return main([str(a) for a in args])

@@ -50,8 +50,9 @@ class InputError(ValueError):
     >>> try:
     ...     cluster_latents([[0.0], [1.0]], 3)
     ... except InputError as error:
-    ...     print(error)
-    the number of clusters K must be from 2 to the number of rows (2); got 3; choose another K.
+    ...     sentence = str(error)
+    >>> sentence
+    'the number of clusters K must be from 2 to the number of rows (2); got 3; choose another K.'
     """
 
     status = 2
