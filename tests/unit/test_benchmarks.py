@@ -7,7 +7,8 @@ import pytest
 
 from helpers import ROOT, environment
 
-SCRIPTS = sorted(p for p in (ROOT / "benchmarks").glob("*.py") if 'if __name__ == "__main__"' in p.read_text())
+ENTRY = 'if __name__ == "__main__"'
+SCRIPTS = sorted(p for p in (ROOT / "benchmarks").glob("*.py") if ENTRY in p.read_text())
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
