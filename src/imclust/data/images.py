@@ -43,7 +43,8 @@ class ImageRow:
 
     Args:
         id: unique name; what the submission calls it.
-        split: `train` (to cluster) or `val` (for scoring only, never trained on).
+        split: `train` (to cluster), `val` (for scoring only, never trained on) or `known` (an
+            individual whose identity the task gives away).
         source: file that holds it: an image, a zip archive or a `.npy` array.
         member: name inside the archive, row number inside the array, or empty.
         width, height: pixels as stored; 0 when it cannot be read.

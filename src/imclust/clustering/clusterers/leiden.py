@@ -49,7 +49,7 @@ def leiden(
     best: Any = None
     for _ in range(TRIES):
         resolution = (low * high) ** 0.5
-        labels = _communities(graph, resolution, seed)
+        labels = communities(graph, resolution, seed)
         found = int(labels.max()) + 1
         if found >= n_clusters and (best is None or found <= best[0]):
             best = found, resolution, labels
@@ -63,7 +63,9 @@ def leiden(
     return labels, {"resolution": round(resolution, 4), "communities": found}
 
 
-def _communities(graph: Any, resolution: float, seed: int) -> Any:
+def communities(graph: Any, resolution: float, seed: int) -> Any:
+    """Leiden communities (n,) of a symmetric sparse graph (n, n) of weights; more at a higher
+    resolution."""
     import ctypes
     import os
 

@@ -1,0 +1,82 @@
+"""Who is who, from a table and images to a submission."""
+
+import csv
+import io
+import json
+from contextlib import redirect_stdout
+
+import pytest
+
+from imclust.__main__ import main
+from imclust.core.manifest import read_manifest
+from textures import make_individuals
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """All stages in one process: five identities are known, five more are to be told."""
+    folder = tmp_path_factory.mktemp("run")
+    make_individuals(folder / "who", zipped=True)
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+        patch.chdir(folder)
+        for line in (
+            "download --out raw individuals --data-dir who.zip --truth who-truth.csv",
+            "train --index raw/index --out w pixels --size 16",
+            "encode --index raw/index --weights w --out z --flip",
+            "pairs --features z --index raw/index --out p",
+            "link --pairs p --features z --index raw/index --out a",
+            "score --assignment a --index raw/index --labels raw/labels --out s",
+            "submit --assignment a --index raw/index --out sub --log log.csv",
+        ):
+            assert main(line.split()) == 0, line
+    return folder, said.getvalue()
+
+
+def test_identities_of_held_out_images_are_found(whole):
+    folder, said = whole
+    scores = json.loads((folder / "s/scores.json").read_text())["individuals"]
+    assert scores["spots"]["ari"] > 0.9
+    assert "individuals, spots" in said
+
+
+def test_the_submission_has_the_sample_s_ids_in_its_order_and_free_names(whole):
+    folder, _ = whole
+    rows = list(csv.reader((folder / "sub/submission.csv").open()))
+    sample = list(csv.reader((folder / "who/sample_submission.csv").open()))
+    assert [r[0] for r in rows] == [r[0] for r in sample]
+    assert rows[0] == ["image_id", "cluster"]
+    assert all(r[1].startswith("cluster_spots_") for r in rows[1:])
+
+
+def test_a_submission_made_elsewhere_is_checked_whatever_its_clusters_are_called(
+    whole, monkeypatch, capsys
+):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    text = (folder / "sub/submission.csv").read_text()
+    (folder / "mine.csv").write_text(text.replace("cluster_spots", "who"))
+    assert main("submit --check mine.csv --index raw/index".split()) == 0
+    assert "fits individuals" in capsys.readouterr().out
+    (folder / "mine.csv").write_text(text.replace(text.splitlines()[1] + "\n", ""))
+    assert main("submit --check mine.csv --index raw/index".split()) == 6
+
+
+def test_known_images_of_one_identity_share_a_cluster_and_of_two_do_not(whole):
+    folder, _ = whole
+    table = {r["id"]: r["cluster"] for r in csv.DictReader((folder / "a/assignment.csv").open())}
+    known = [r for r in csv.DictReader((folder / "who/metadata.csv").open()) if r["identity"]]
+    seen = {}
+    for r in known:
+        seen.setdefault(r["identity"], set()).add(table[r["image_id"]])
+    assert all(len(clusters) == 1 for clusters in seen.values())
+    assert len(set.union(*seen.values())) == len(seen)
+
+
+def test_what_is_up_to_date_is_not_done_again(whole, monkeypatch, capsys):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    before = read_manifest(folder / "p")["written"]
+    assert main("pairs --features z --index raw/index --out p".split()) == 0
+    assert "up to date" in capsys.readouterr().out
+    assert read_manifest(folder / "p")["written"] == before
