@@ -56,10 +56,10 @@ def test_a_submission_made_elsewhere_is_checked_whatever_its_clusters_are_called
     monkeypatch.chdir(folder)
     text = (folder / "sub/submission.csv").read_text()
     (folder / "mine.csv").write_text(text.replace("cluster_spots", "who"))
-    assert main("submit --check mine.csv --index raw/index".split()) == 0
+    assert main(["submit", "--check", "mine.csv", "--index", "raw/index"]) == 0
     assert "fits individuals" in capsys.readouterr().out
     (folder / "mine.csv").write_text(text.replace(text.splitlines()[1] + "\n", ""))
-    assert main("submit --check mine.csv --index raw/index".split()) == 6
+    assert main(["submit", "--check", "mine.csv", "--index", "raw/index"]) == 6
 
 
 def test_known_images_of_one_identity_share_a_cluster_and_of_two_do_not(whole):
@@ -77,6 +77,6 @@ def test_what_is_up_to_date_is_not_done_again(whole, monkeypatch, capsys):
     folder, _ = whole
     monkeypatch.chdir(folder)
     before = read_manifest(folder / "p")["written"]
-    assert main("pairs --features z --index raw/index --out p".split()) == 0
+    assert main(["pairs", "--features", "z", "--index", "raw/index", "--out", "p"]) == 0
     assert "up to date" in capsys.readouterr().out
     assert read_manifest(folder / "p")["written"] == before

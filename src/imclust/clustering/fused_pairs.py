@@ -54,6 +54,7 @@ def group_pairs(
     neighbours: int,
     *,
     rerank: bool = True,
+    metric: bool = True,
     seed: int = 0,
 ) -> GroupPairs:
     """Score the likeliest pairs of a group and fuse the scores.
@@ -70,6 +71,8 @@ def group_pairs(
         Of a row, by each of two likenesses, that are looked at.
     rerank : bool
         Score reciprocal neighbourhoods, too.
+    metric : bool
+        Score by a metric learned from known identities, too.
     seed : int
         Of folds and models.
     """
@@ -90,7 +93,7 @@ def group_pairs(
         columns["reciprocal"] = k_reciprocal(whole)[a, b]
         columns["rank"] = -np.log(neighbour_rank(whole)[a, b])
     known = learnable(identities, pairs)
-    if known:
+    if known and metric:
         dims = max(2, min(WHITE_DIMS, n // 4))
         z = np.hstack([prepare(part, "white", dims).rows for part in parts])
         columns["learned"] = learned_likeness(z, identities, seed)[a, b]

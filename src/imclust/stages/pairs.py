@@ -38,6 +38,8 @@ class PairStage:
     """Match keypoints (SIFT, verified by a homography)."""
     rerank: bool = True
     """Score reciprocal neighbourhoods."""
+    metric: bool = True
+    """Score by a metric learned from the known identities."""
     calibrate: bool = True
     """Learn from the known identities; else a mixture without labels."""
     side: int = 320
@@ -61,7 +63,7 @@ class PairStage:
 
 def run(cfg: PairStage) -> None:
     """Run the stage."""
-    names = ("neighbours", "local", "rerank", "calibrate", "side", "keypoints", "seed")
+    names = ("neighbours", "local", "rerank", "metric", "calibrate", "side", "keypoints", "seed")
     config = {name: getattr(cfg, name) for name in names}
     roles = {"features" if i == 1 else f"features {i}": p for i, p in enumerate(cfg.features, 1)}
     roles["index"] = cfg.index
@@ -94,7 +96,7 @@ def _pairs(cfg: PairStage, folder: Path) -> dict[str, Any]:
         found[group] = group_pairs(
             [np.asarray(x[rows]) for x in spaces], identities[rows],
             matcher.of(rows, number) if matcher else None, cfg.neighbours,
-            rerank=cfg.rerank, seed=cfg.seed,
+            rerank=cfg.rerank, metric=cfg.metric, seed=cfg.seed,
         )  # fmt: skip
     if matcher:
         matcher.clear()
