@@ -28,6 +28,7 @@ from imclust.clustering.pair_probability import (
     mixture_probability,
 )
 from imclust.clustering.pair_thresholds import METHODS, choose_cut
+from imclust.core.errors import InputError
 
 
 def noisy_pairs(sizes=(1, 2, 3, 5, 7, 1, 4), seed=0):
@@ -117,6 +118,15 @@ def test_what_is_known_of_pairs_holds(how):
     assert labels[0] == labels[3] == labels[6] != labels[4] == labels[9]
     assert labels[1] == labels[14]
     assert labels[10] != labels[11]
+
+
+def test_what_contradicts_itself_is_refused_by_name():
+    y, pairs, p = noisy_pairs((2, 2, 2))
+    identities = np.array(["a", "b", "", "", "", ""])
+    names = [f"image{i}" for i in range(6)]
+    with pytest.raises(InputError, match="image0 and image1"):
+        link_group(6, pairs, p, identities, ("average",), must=((0, 1),), names=names)
+    assert len(y) == 6
 
 
 def test_a_cluster_that_must_not_be_is_divided():

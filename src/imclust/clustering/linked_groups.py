@@ -86,6 +86,7 @@ def link_group(
     *,
     must: Pairs = (),
     cannot: Pairs = (),
+    names: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Linked:
     """Cluster one group.
@@ -104,16 +105,18 @@ def link_group(
         Given instead of chosen.
     must, cannot : tuple of (int, int)
         What else is known of pairs.
+    names : sequence of str, optional
+        (n,) of the images, for refusals.
     seed : int
         Of the folds, and of Leiden.
     """
-    free = pair_matrix(n, pairs, probability, must, cannot)
+    free = pair_matrix(n, pairs, probability, must, cannot, names)
     cut = choose_cut(free, identities, methods, seed)
     if threshold is not None:
         cut = Cut(cut.method, threshold, cut.ami)
     together, apart = known_pairs(identities)
     must, cannot = (*must, *together), (*cannot, *apart)
-    p = pair_matrix(n, pairs, probability, must, cannot)
+    p = pair_matrix(n, pairs, probability, must, cannot, names)
     labels = clusters_at(p, cut.method, seed)(cut.threshold)
     return Linked(kept(labels, p, must, cut.threshold), p, cut)
 

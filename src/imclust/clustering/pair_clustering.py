@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from imclust.clustering.pairwise_constraints import Pairs, must_link_groups
+from imclust.core.errors import input_error
 
 Linkage = Literal["average", "components", "correlation", "leiden"]
 FORBIDDEN = 1e3  # distance of rows that must not share a cluster: above any sum that could outweigh
@@ -15,7 +16,12 @@ SWEEPS = 30
 
 
 def pair_matrix(
-    n: int, pairs: np.ndarray, probability: np.ndarray, must: Pairs = (), cannot: Pairs = ()
+    n: int,
+    pairs: np.ndarray,
+    probability: np.ndarray,
+    must: Pairs = (),
+    cannot: Pairs = (),
+    names: Sequence[str] | None = None,
 ) -> np.ndarray:
     """Probabilities as a matrix: (n, n) float32, symmetric; pairs nobody looked at have 0.
 
@@ -27,6 +33,13 @@ def pair_matrix(
         (m, 2) int64 and (m,) float.
     must, cannot : tuple of (int, int)
         Pairs that have 1, and, with all that must-link pairs connect them to, minus infinity.
+    names : sequence of str, optional
+        (n,) what a refusal calls the rows, unless by their numbers.
+
+    Raises
+    ------
+    InputError
+        A cannot-link pair is held together by must-link pairs.
 
     Examples
     --------
@@ -39,9 +52,16 @@ def pair_matrix(
     group = must_link_groups(n, must)
     if must:
         p[group[:, None] == group[None]] = 1
-    for a, b in cannot:
-        rows, others = np.flatnonzero(group == group[a]), np.flatnonzero(group == group[b])
-        p[np.ix_(rows, others)] = p[np.ix_(others, rows)] = -np.inf
+    if cannot:
+        one, other = group[np.array(cannot).T]
+        for a, b in np.array(cannot)[one == other].tolist():
+            called = f"rows {a} and {b}" if names is None else f"images {names[a]} and {names[b]}"
+            got = f"{called}, of which known identities, photographs and bursts say both"
+            do = "correct the table"
+            raise input_error("images that must not share a cluster", "free to differ", got, do)
+        apart = np.zeros((int(group.max()) + 1,) * 2, bool)
+        apart[one, other] = apart[other, one] = True
+        p[apart[group[:, None], group[None]]] = -np.inf
     np.fill_diagonal(p, 1)
     return p
 

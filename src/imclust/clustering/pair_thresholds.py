@@ -14,6 +14,7 @@ from imclust.clustering.pair_probability import identity_folds
 GRID = tuple(np.round(np.arange(0.06, 0.96, 0.03), 2).tolist())
 FREE = 0.5  # without labels: P(same) itself, and thresholds around it that agree most
 AROUND = (-0.15, 0.0, 0.15)
+MOST_MOVED = 3000  # rows of a group that correlation clustering is tried on: it moves them singly
 LEAST = 4  # known identities
 METHODS: tuple[Linkage, ...] = ("average", "correlation", "components", "leiden")
 
@@ -59,10 +60,13 @@ def choose_cut(
     identities : np.ndarray
         (n,) str, "" where unknown; published ones only.
     methods : sequence of str
-        To choose among; earlier ones win ties.
+        To choose among; earlier ones win ties. `correlation` is left out of several for more than
+        3000 rows, which it takes minutes a threshold for.
     seed : int
         Of the folds.
     """
+    if len(p) > MOST_MOVED and len(methods) > 1:
+        methods = [m for m in methods if m != "correlation"]
     known = np.flatnonzero(identities != "")
     if len(np.unique(identities[known])) < LEAST:
         return _stable_cut(p, methods[0], seed)

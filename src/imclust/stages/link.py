@@ -89,7 +89,7 @@ def _link(cfg: Link, folder: Path) -> dict[str, Any]:
         ids = found.ids[rows].tolist()
         linked[group] = rows, link_group(
             len(rows), place[found.pairs[mine]], found.probability[mine], identities[rows],
-            cfg.methods, cfg.threshold, seed=cfg.seed,
+            cfg.methods, cfg.threshold, names=ids, seed=cfg.seed,
             must=value_pairs([hints.bursts.get(i, "") for i in ids]),
             cannot=value_pairs([hints.photos.get(i, "") for i in ids]),
         )  # fmt: skip
