@@ -5,10 +5,13 @@ import io
 import json
 from contextlib import redirect_stdout
 
+import numpy as np
 import pytest
 
 from imclust.__main__ import main
 from imclust.core.manifest import read_manifest
+from imclust.core.records import Assignment
+from imclust.report.pictures import doubtful_clusters
 from textures import make_individuals
 
 
@@ -80,3 +83,34 @@ def test_what_is_up_to_date_is_not_done_again(whole, monkeypatch, capsys):
     assert main(["pairs", "--features", "z", "--index", "raw/index", "--out", "p"]) == 0
     assert "up to date" in capsys.readouterr().out
     assert read_manifest(folder / "p")["written"] == before
+
+
+def test_a_number_of_clusters_is_refused_before_any_work(whole, monkeypatch, capsys):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    for line in (
+        "run --n-clusters 5 individuals --data-dir who.zip",
+        "baseline --challenge individuals --data-dir who.zip --k 5",
+    ):
+        assert main(line.split()) == 2
+        said = capsys.readouterr().err
+        assert "left to the pairs" in said
+        assert said.count("\n") == 1
+    assert not (folder / "data").exists()
+
+
+def test_of_many_clusters_the_doubtful_are_pictured():
+    p = np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.4, 0.6, 0], [0.45, 0.55, 0], [0, 0, 1]])
+    answer = Assignment(np.array([*"abcde"]), np.array(["train"] * 5), p)
+    assert doubtful_clusters(answer) == [0, 1, 2]
+    assert doubtful_clusters(answer, 2) == [1, 0]
+
+
+def test_without_calibration_and_local_features_there_is_an_answer_too(whole, monkeypatch):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    plain = "pairs --features z --index raw/index --out q --no-local --no-rerank --no-calibrate"
+    assert main(plain.split()) == 0
+    doc = read_manifest(folder / "q")
+    assert doc["models"]["spots"]["how"] == "mixture"
+    assert read_manifest(folder / "p")["models"]["spots"]["how"] in {"logistic", "boosting"}
