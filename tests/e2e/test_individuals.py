@@ -99,6 +99,19 @@ def test_a_number_of_clusters_is_refused_before_any_work(whole, monkeypatch, cap
     assert not (folder / "data").exists()
 
 
+def test_an_answer_at_another_threshold_keeps_the_names_of_the_one_before(whole, monkeypatch):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    again = "link --pairs p --features z --index raw/index --out b --threshold 0.99 --names-from a"
+    assert main(again.split()) == 0
+    one, other = (read_manifest(folder / n)["names"] for n in "ab")
+    assert len(other) > len(one)
+    assert set(one) <= set(other)
+    mine = Assignment.load(folder / "a"), Assignment.load(folder / "b")
+    called = [[names[c] for c in a.clusters] for names, a in zip((one, other), mine, strict=True)]
+    assert np.mean([a == b for a, b in zip(*called, strict=True)]) > 0.5
+
+
 def test_of_many_clusters_the_doubtful_are_pictured():
     p = np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.4, 0.6, 0], [0.45, 0.55, 0], [0, 0, 1]])
     answer = Assignment(np.array([*"abcde"]), np.array(["train"] * 5), p)

@@ -11,6 +11,7 @@ from imclust.clustering.linked_groups import (
     known_pairs,
     link_group,
     memberships,
+    stable_names,
 )
 from imclust.clustering.metrics import ari
 from imclust.clustering.pair_clustering import (
@@ -151,6 +152,23 @@ def test_memberships_are_means_over_the_other_images():
     i = int(np.flatnonzero(y == 3)[0])
     raw = [m[i, [j for j in np.flatnonzero(y == c) if j != i]].mean() for c in range(7)]
     np.testing.assert_allclose(w[i] / w[i, 3], np.array(raw) / raw[3], rtol=1e-4)
+
+
+def test_names_stay_when_images_are_added():
+    ids = [*"abcdef"]
+    first = stable_names("g", np.array([0, 0, 1, 1, 2, 2]), ids, {})
+    assert first == ["cluster_g_0", "cluster_g_1", "cluster_g_2"]
+    before = dict(zip(ids, np.repeat(first, 2).tolist(), strict=True))
+    # A new image comes first, c leaves for a cluster of its own, e and f are divided.
+    now = np.array([0, 1, 1, 2, 3, 4, 4, 5])
+    again = stable_names("g", now, [*"zabcdefy"], before)
+    # d has 1 and so has c: one of both keeps it, the other is new, as are z and y.
+    assert again[1] == "cluster_g_0"
+    assert sorted([again[2], again[3]])[0] == "cluster_g_1"
+    assert again[4] == "cluster_g_2"
+    assert len(set(again)) == 6
+    assert {again[0], again[5]} <= {f"cluster_g_{n}" for n in (3, 4, 5)}
+    assert stable_names("other", now, [*"zabcdefy"], before)[1] == "cluster_other_1"
 
 
 def test_names_of_clusters_are_safe_anywhere():

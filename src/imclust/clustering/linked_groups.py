@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, count, pairwise
 
 import numpy as np
 
@@ -177,6 +177,48 @@ def memberships(labels: np.ndarray, p: np.ndarray) -> np.ndarray:
     w[own] = np.where(sizes[labels] == 1, 1 - best_other, w[own])
     w[own] = np.maximum(w[own], best_other * 1.01 + 1e-3)
     return (w / w.sum(1, keepdims=True)).astype(np.float32)
+
+
+def stable_names(
+    group: str, labels: np.ndarray, ids: Sequence[str], before: Mapping[str, str]
+) -> list[str]:
+    """Names of the k clusters of a group that stay when images are added: (k,) str.
+
+    Clusters and names are matched so that as many images as possible keep theirs (Kuhn 1955); a
+    cluster that is left over gets a number that no cluster of the group has had.
+
+    Parameters
+    ----------
+    group : str
+        As in `cluster_name`.
+    labels, ids : np.ndarray and sequence of str
+        (n,) each; labels in [0, k).
+    before : mapping of str to str
+        id -> name of its cluster so far; empty for a first answer, whose clusters are numbered.
+
+    Examples
+    --------
+    >>> stable_names("a", np.array([0, 1]), ["x", "y"], {"y": "cluster_a_0"})
+    ['cluster_a_1', 'cluster_a_0']
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    k = int(labels.max()) + 1
+    prefix = cluster_name(group, 0)[:-1]
+    own = {n for n in before.values() if re.fullmatch(re.escape(prefix) + r"\d+", n)}
+    names = sorted(own, key=lambda n: int(n.removeprefix(prefix)))
+    column = {n: i for i, n in enumerate(names)}
+    shared = np.zeros((k, len(names)))
+    for label, i in zip(labels.tolist(), ids, strict=True):
+        if before.get(i) in column:
+            shared[label, column[before[i]]] += 1
+    kept_name = {
+        int(r): names[c]
+        for r, c in zip(*linear_sum_assignment(-shared), strict=True)
+        if shared[r, c]
+    }
+    free = count(1 + int(names[-1].removeprefix(prefix)) if names else 0)
+    return [kept_name.get(c) or cluster_name(group, next(free)) for c in range(k)]
 
 
 def cluster_name(group: str, number: int) -> str:

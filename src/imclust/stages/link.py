@@ -10,9 +10,9 @@ import numpy as np
 
 from imclust.clustering.linked_groups import (
     Linked,
-    cluster_name,
     link_group,
     memberships,
+    stable_names,
     value_pairs,
 )
 from imclust.clustering.pair_clustering import Linkage
@@ -46,6 +46,9 @@ class Link:
     """To choose among."""
     threshold: float | None = None
     """On P(same), for all groups, instead of one that is chosen for each."""
+    names_from: Path | None = None
+    """An earlier assignment of `link`: clusters keep the names that most of their images have
+    there, and new ones get new numbers."""
     seed: int = 0
     """Of the folds of identities, and of Leiden."""
     force: bool = False
@@ -64,6 +67,8 @@ def run(cfg: Link) -> None:
     config: dict[str, Any] = {"method": "link", "split": "train", "methods": list(cfg.methods)}
     config |= {"threshold": cfg.threshold, "seed": cfg.seed}
     roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}
+    if cfg.names_from is not None:
+        roles["names"] = cfg.names_from
     if published(cfg.index):
         roles["published"] = cfg.index.parent / "published"
     spec = ArtifactSpec(Assignment.kind, config, roles, (__name__,))
@@ -93,7 +98,8 @@ def _link(cfg: Link, folder: Path) -> dict[str, Any]:
             must=value_pairs([hints.bursts.get(i, "") for i in ids]),
             cannot=value_pairs([hints.photos.get(i, "") for i in ids]),
         )  # fmt: skip
-    p, names, owners = _together(linked, len(found.ids), identities)
+    before = _names_before(cfg.names_from)
+    p, names, owners = _together(linked, found.ids, identities, before)
     answer = Assignment(found.ids, found.splits, p)
     z = np.asarray(Features.load(cfg.features).at(found.ids))
     header = ("cluster", "name", "identities")
@@ -114,10 +120,13 @@ def _link(cfg: Link, folder: Path) -> dict[str, Any]:
 
 
 def _together(
-    linked: dict[str, tuple[np.ndarray, Linked]], n: int, identities: np.ndarray
+    linked: dict[str, tuple[np.ndarray, Linked]],
+    ids: np.ndarray,
+    identities: np.ndarray,
+    before: dict[str, str],
 ) -> tuple[np.ndarray, list[str], list[tuple[str, str]]]:
     """Memberships (n, k) of all groups, names of the k clusters, and the identities in each."""
-    k = sum(int(part.labels.max()) + 1 for _, part in linked.values())
+    n, k = len(ids), sum(int(part.labels.max()) + 1 for _, part in linked.values())
     if n * k > MOST_CELLS:
         do = "cluster fewer images at a time"
         raise input_error("images times clusters", f"at most {MOST_CELLS}", f"{n} x {k}", do)
@@ -127,8 +136,22 @@ def _together(
     for group, (rows, part) in linked.items():
         own = memberships(part.labels, part.matrix)
         p[rows[:, None], len(names) + np.arange(own.shape[1])] = own
-        for c in range(own.shape[1]):
+        called = stable_names(group, part.labels, ids[rows].tolist(), before)
+        for c, name in enumerate(called):
             inside = sorted(set(identities[rows[part.labels == c]].tolist()) - {""})
-            names.append(cluster_name(group, c))
-            owners.append((names[-1], " ".join(inside)))
+            names.append(name)
+            owners.append((name, " ".join(inside)))
     return p, names, owners
+
+
+def _names_before(assignment: Path | None) -> dict[str, str]:
+    """id -> name of its cluster in an earlier assignment."""
+    if assignment is None:
+        return {}
+    names = read_manifest(assignment, Assignment.kind).get("names")
+    if not names:
+        do = "name the folder of another"
+        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
+    answer = Assignment.load(assignment)
+    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
+    return {i: names[c] for i, c in pairs}
