@@ -15,9 +15,10 @@ from imclust.core.errors import InputError
 from imclust.data.images import inspect
 from imclust.data.loader import Preprocessing, all_pixels
 from imclust.data.texts import read_texts
+from textures import make_individuals
 from topics import make_table
 
-NETWORK = {"hw9", "online"}  # tested against a stand-in server in tests/e2e
+NETWORK = {"hw9", "online", "animalclef2026"}  # tested against a stand-in server in tests/e2e
 
 
 def tree(folder, zipped=False):
@@ -58,6 +59,7 @@ def config(entry, tmp_path):
         "blitz7": lambda: stage_frames(tmp_path),
         "folder": lambda: tree(tmp_path),
         "imagefolder": lambda: tree(tmp_path),
+        "individuals": lambda: make_individuals(tmp_path / "who", 2, 2, 2),
         "pairs": lambda: make_pairs(tmp_path / "pairs", 8)[0],
         "texts": lambda: make_table(tmp_path / "texts.csv"),
     }.get(entry.name)
@@ -72,7 +74,7 @@ def test_rows_are_unique_readable_and_labels_belong_to_them(entry, tmp_path):
     challenge = entry.method(config(entry, tmp_path), tmp_path / "files")
     ids = [r.id for r in challenge.rows]
     assert len(set(ids)) == len(ids) >= 2
-    assert {r.split for r in challenge.rows} <= {"train", "val"}
+    assert {r.split for r in challenge.rows} <= {"train", "val", "known"}
     assert set(challenge.labels) <= set(ids)
     assert len(challenge.columns) == 2
     asked = [p[0] for p in challenge.pairs] or [r.id for r in challenge.rows if r.split == "train"]

@@ -22,6 +22,7 @@ from imclust.core.manifest import file_digest
 from imclust.encoders.timm import Timm, TimmConfig
 from imclust.encoders.vgg16 import VGG16, VGG16Config
 from standin import AICROWD_KEY, KAGGLE_TOKEN
+from textures import make_individuals
 from topics import make_table
 
 PAGES = {
@@ -87,6 +88,7 @@ def place(tmp_path, monkeypatch):
     (my / "blitz7" / "sample_submission.csv").write_text(sample)
     make_table(my / "texts.csv")
     make_pairs(my / "pairs")
+    make_individuals(my / "who", 4, 3, 3)
     ids = [*map(str, range(60)), *(f"val-{i}" for i in range(20))]
     words = "".join(
         f"{i},a picture of the {'sun' if n % 2 else 'sea'}\n" for n, i in enumerate(ids)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from imclust.cli.pair_steps import LINK, pair_steps
 from imclust.cli.parser import parse, parse_stage
 from imclust.cli.pipeline import (
     HOMEWORK,
@@ -29,7 +30,7 @@ from imclust.cli.pipeline import (
 )
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.cli.settings import Baseline
-from imclust.competitions.challenges._base import has_validation, home_of
+from imclust.competitions.challenges._base import by_pairs, has_validation, home_of
 from imclust.competitions.ledger import LOG
 from imclust.competitions.ledger_rows import file_accuracies
 from imclust.core.errors import input_error
@@ -125,14 +126,23 @@ class BaselineRun:
             return cfg.recipe if cfg.recipe == "scratch-best" else cfg.encoder
         if cfg.challenge == "texts":
             return "text"
+        if self.by_pairs:
+            return "conv-ae" if home_of(self.challenge).track == "scratch" else "timm"
         if cfg.challenge in SMALL_IMAGES or home_of(self.challenge).track == "scratch":
             return "conv-ae"
         return first_at_hand("vgg16", "timm")
 
     @cached_property
+    def by_pairs(self) -> bool:
+        """Whether clusters are found from pairs: individuals, unless a predictor is given."""
+        return self.cfg.predictor is None and by_pairs(self.challenge, self.cfg.k)
+
+    @cached_property
     def predictor(self) -> Predictor:
         """How latents become clusters."""
         cfg, literal = self.cfg, self.cfg.recipe == "literal"
+        if self.by_pairs:
+            return LINK
         name = cfg.predictor or self._usual_predictor()
         method: tuple[str, ...] = ()
         if name == "kmeans":  # literal: raw features, as the walkthroughs have them
@@ -153,7 +163,7 @@ class BaselineRun:
         words = self.cfg.words("encoder_flags")
         method = WAYS[0] if self.encoder == "scratch-best" else self.encoder
         known = {f.name for f in fields(ENCODERS[method].config)}
-        if self.encoder == "timm" and self.predictor.name == "auto" and not words:
+        if self.encoder == "timm" and self.predictor.name in {"auto", LINK.name} and not words:
             words = [*LAYERED]
         if self.cfg.weights is not None:
             words += ["--weights", str(self._weights_file("weights" in known))]
@@ -254,6 +264,11 @@ class BaselineRun:
         if not guess:
             check_count(at.index, cfg.k)
             self._check_published()
+        if self.by_pairs and self.encoder != "scratch-best":
+            yield from pair_steps(at, self.encoder_words, cfg.words("cluster_flags"))
+            space, submit = at.encoded / "latents-flip", cfg.words("submit_flags")
+            yield from result_steps(at, LINK, space, submit=submit)
+            return
         if self.encoder == "scratch-best":
             yield self._plan_step()
             words = GUESS if guess and not self._planned() else self._plan()

@@ -27,6 +27,8 @@ STAGES = {  # in pipeline order
     "gather": ("Gather", "join latents that several machines encoded"),
     "reduce": ("Reduce", "latents to a smaller space: PCA, KernelPCA, t-SNE"),
     "cluster": ("Cluster", "give every image a cluster"),
+    "pairs": ("PairStage", "score pairs of images: are both of one individual?"),
+    "link": ("Link", "clusters from pairs, any number of them"),
     "predict": ("Predict", "give further images the clusters of an assignment"),
     "finetune": ("Finetune", "train a classifier on published labels or on confident clusters"),
     "score": ("Score", "measure the answer, against labels where there are some"),

@@ -29,6 +29,7 @@ COST = {
     "training": (30.0, 0.02),
     "latents": (4.0, 0.006),
     "pixels": (1.0, 0.003),
+    "pairs": (5.0, 0.08),
     "clusters": (15.0, 0.025),
     "map": (4.0, 0.006),
     "fine-tuning": (20.0, 0.1),
@@ -47,6 +48,7 @@ BARS = {
     "start": "train",
     "latents": "encode",
     "map": "t-SNE",
+    "pairs": "match",
 }
 HOMEWORK = "homework"
 Command = tuple[str, ...]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from imclust.cli.pair_steps import LINK, pair_steps
 from imclust.cli.parser import config_flags, parse_stage
 from imclust.cli.pipeline import (
     LAYERED,
@@ -15,17 +17,19 @@ from imclust.cli.pipeline import (
     best_steps,
     check_count,
     index_step,
+    result_steps,
     run_steps,
 )
 from imclust.cli.progress_display import format_duration
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
-from imclust.competitions.challenges._base import home_of
+from imclust.competitions.challenges._base import by_pairs, home_of
 from imclust.core.checks import given_count, valid_seed
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 
+SHOWN = 40  # clusters whose sizes are told one by one
 ROWS = 3000  # images that are expected of a challenge, before its index is there
 
 
@@ -73,7 +77,7 @@ def run(cfg: Run) -> None:
     took = run_steps(_steps(cfg, entry.name, at), titles, ROWS)
     doc = read_manifest(at.clusters)
     say("")
-    say(f"K = {doc['n_clusters']}, sizes {' '.join(map(str, doc['sizes']))}")
+    say(f"K = {doc['n_clusters']}, sizes {sizes_sentence(doc['sizes'])}")
     say(
         f"{format_duration(sum(took.values()))}: "
         + "  ".join(f"{t} {s:.1f}" for t, s in took.items() if s)
@@ -83,6 +87,20 @@ def run(cfg: Run) -> None:
     say(f"look at it: python -m webbrowser -t {at.report.resolve().as_uri()}")
 
 
+def sizes_sentence(sizes: list[int]) -> str:
+    """The sizes of the clusters; of many, how many there are of each.
+
+    Examples
+    --------
+    >>> sizes_sentence([1, 2])
+    '1 2'
+    """
+    if len(sizes) <= SHOWN:
+        return " ".join(map(str, sizes))
+    counts = sorted(Counter(sizes).items())
+    return ", ".join(f"{n} of {size}" for size, n in counts)
+
+
 def _places(cfg: Run, challenge: str) -> RunPaths:
     encoder = "conv-ae" if home_of(cfg.challenge).track == "scratch" else "timm"
     encoder = "text" if challenge == "texts" else encoder
@@ -90,7 +108,8 @@ def _places(cfg: Run, challenge: str) -> RunPaths:
     board = getattr(cfg.challenge, "board", None)
     name = cfg.name or data_set_name(challenge, cfg.workspace, data, board)
     changed = [] if cfg.effort == "normal" else ["--effort", cfg.effort]
-    run = run_name(encoder, "auto", cfg.n_clusters, cfg.seed, flags=changed)
+    how = LINK.name if by_pairs(cfg.challenge, cfg.n_clusters) else "auto"
+    run = run_name(encoder, how, cfg.n_clusters, cfg.seed, flags=changed)
     words = LAYERED if encoder == "timm" else ()
     return RunPaths(cfg.workspace, name, run, encoder, cfg.seed, words)
 
@@ -99,6 +118,10 @@ def _steps(cfg: Run, challenge: str, at: RunPaths, *, guess: bool = False) -> It
     """The steps; with `guess`, before anything is there."""
     flags = ["--set-aside-corrupt"] if cfg.set_aside_corrupt else []
     yield index_step(at.raw, [challenge, *config_flags(cfg.challenge)], flags)
+    if by_pairs(cfg.challenge, cfg.n_clusters):
+        yield from pair_steps(at, at.encoder_words)
+        yield from result_steps(at, LINK, at.encoded / "latents-flip", submit=[])
+        return
     k = cfg.n_clusters
     if not guess:
         own = read_manifest(at.index)["n_clusters"]

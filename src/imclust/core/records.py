@@ -258,6 +258,44 @@ def read_labels(folder: Path) -> dict[str, str]:
     return {r["id"]: r["label"] for r in read_csv(artifact_file(folder, "labels.csv"))}
 
 
+@dataclass(frozen=True)
+class PairHints:
+    """What is known of pairs of images beside their pixels; ids without a value say nothing.
+
+    Parameters
+    ----------
+    groups : mapping of str to str
+        id -> group; images of two groups are never of one individual.
+    photos : mapping of str to str
+        id -> photograph that it is cut from; two images of one are of different individuals.
+    bursts : mapping of str to str
+        id -> track or burst; two images of one are of the same individual.
+    """
+
+    groups: Mapping[str, str]
+    photos: Mapping[str, str]
+    bursts: Mapping[str, str]
+
+    def save(self, folder: Path) -> None:
+        """Write `hints.csv`."""
+        rows = [(i, g, self.photos.get(i, ""), self.bursts.get(i, ""))
+                for i, g in self.groups.items()]  # fmt: skip
+        write_csv(folder / "hints.csv", ("id", "group", "photo", "burst"), rows)
+
+    @classmethod
+    def load(cls, index: Path) -> Self:
+        """Of an `index` artefact; one group without photographs where it knows none."""
+        if not (index / "hints.csv").is_file():
+            return cls({}, {}, {})
+        rows = read_csv(artifact_file(index, "hints.csv"))
+        photos, bursts = ({r["id"]: r[c] for r in rows if r[c]} for c in ("photo", "burst"))
+        return cls({r["id"]: r["group"] for r in rows}, photos, bursts)
+
+    def group_of(self, ids: np.ndarray) -> np.ndarray:
+        """(n,) str: the group of each id."""
+        return np.array([self.groups.get(i, "all") for i in ids.tolist()], dtype=str)
+
+
 def read_published(folder: Path) -> dict[str, str]:
     """id -> class of the labels that the task gives away for learning; disjoint from the others."""
     read_manifest(folder, "published")

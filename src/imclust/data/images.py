@@ -46,7 +46,8 @@ class ImageRow:
     id : str
         Unique name; what the submission calls it.
     split : str
-        `train` (to cluster) or `val` (for scoring only, never trained on).
+        `train` (to cluster), `val` (for scoring only, never trained on) or `known` (an individual
+        whose identity the task gives away).
     source : str
         File that holds it: an image, a zip archive or a `.npy` array.
     member : str

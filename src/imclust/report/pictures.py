@@ -17,6 +17,7 @@ from imclust.report import plots
 from imclust.report.page.sources import Sources
 
 SIDE = 96  # pixels of an example
+MOST_CLUSTERS = 40  # in one picture; of more, those with the least confidence
 SHOWN = (1, 2, 3, 6, 7, 9)  # rows of trainX that the homework shows
 
 
@@ -78,6 +79,18 @@ def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]
     return chosen
 
 
+def doubtful_clusters(answer: Assignment, most: int = MOST_CLUSTERS) -> list[int]:
+    """Numbers of all clusters; of too many for one picture, of those with several images the ones
+    of the least mean confidence, most doubtful first."""
+    k = answer.probabilities.shape[1]
+    if k <= most:
+        return list(range(k))
+    sizes = np.bincount(answer.clusters, minlength=k)
+    total = np.bincount(answer.clusters, answer.probabilities.max(1), minlength=k)
+    doubt = np.where(sizes > 1, total / np.maximum(sizes, 1), np.inf)
+    return [int(c) for c in np.argsort(doubt, kind="stable")[:most]]
+
+
 def _examples(at: Sources, folder: Path) -> None:
     """Images of every cluster; of texts, a table."""
 
@@ -89,11 +102,10 @@ def _examples(at: Sources, folder: Path) -> None:
         write_csv(folder / "examples.csv", ("cluster", "size", "id"), rows)
         return
     scale = Preprocessing(SIDE)
-    images = [np.array([pixels(r, scale) for r in few]) for few in chosen]
+    shown = doubtful_clusters(clustering)
+    images = [np.array([pixels(r, scale) for r in chosen[c]]) for c in shown]
     called = cluster_names(read_manifest(at.assignment), len(sizes))
-    names = [
-        f"{name}\n{size} image{'s' * (size != 1)}" for name, size in zip(called, sizes, strict=True)
-    ]
+    names = [f"{called[c]}\n{sizes[c]} image{'s' * (sizes[c] != 1)}" for c in shown]
     plots.examples(images, names, folder / "examples.png")
 
 

@@ -22,6 +22,11 @@ def table(scores: dict[str, Any]) -> list[str]:
         first += f"accuracy by name {s['named']:.4f}  " if "named" in s else ""
         numbers = f"Hungarian {s['hungarian']:.4f}  NMI {s['nmi']:.4f}  ARI {s['ari']:.4f}"
         lines += [f"{text}, n = {s['n']}:", f"  {first}{numbers}  sizes {_sizes(s['sizes'])}"]
+    for group, s in (scores.get("individuals") or {}).items():
+        numbers = f"ARI {s['ari']:.4f}  AMI {s['ami']:.4f}  V {s['v_measure']:.4f} (homogeneity "
+        numbers += f"{s['homogeneity']:.4f}, completeness {s['completeness']:.4f})  "
+        numbers += f"B-cubed F {s['b_cubed_f1']:.4f}  pair F1 {s['pair_f1']:.4f}"
+        lines += [f"individuals, {group}, n = {s['n']}:", f"  {numbers}"]
     free = dict(scores["label_free"])
     sizes = free.pop("sizes")
     lines.append("without labels:")

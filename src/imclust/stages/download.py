@@ -81,6 +81,7 @@ def run(cfg: Download) -> None:
             "rules": home.track,
             "board": home.board,
             "pairs": len(challenge().pairs),
+            "individuals": challenge().hints is not None,
             "rows": {s: splits.count(s) for s in sorted(set(splits))},
         }
 
@@ -106,8 +107,9 @@ def run(cfg: Download) -> None:
     train = sum(r.split == "train" for r in rows)
     if cfg.n_clusters is not None:
         cluster_count(cfg.n_clusters, train)
-    content = read_manifest(cfg.out / "index")["content"]
-    say(f"{train} {content} to cluster, {len(rows) - train} for validation")
+    doc = read_manifest(cfg.out / "index")
+    others = "of known identity" if doc["individuals"] else "for validation"
+    say(f"{train} {doc['content']} to cluster, {len(rows) - train} {others}")
 
 
 def _save_answer(folder: Path, challenge: Challenge) -> None:
@@ -116,6 +118,8 @@ def _save_answer(folder: Path, challenge: Challenge) -> None:
         (folder / "sample.csv").write_bytes(challenge.sample.read_bytes())
     if challenge.pairs:
         write_csv(folder / "pairs.csv", ("id", "left", "right"), challenge.pairs)
+    if challenge.hints is not None:
+        challenge.hints.save(folder)
 
 
 def _gone(index: Path) -> bool:

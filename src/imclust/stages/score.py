@@ -12,7 +12,7 @@ import numpy as np
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.log import say
 from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.records import Assignment, Features, read_labels, write_csv
+from imclust.core.records import Assignment, Features, PairHints, read_labels, write_csv
 from imclust.report.checkpoints import score_checkpoints
 from imclust.report.score_table import table
 
@@ -65,6 +65,9 @@ def _score(cfg: Score, folder: Path) -> dict[str, Any]:
         else None,
         "label_free": label_free(assignment.part("train"), cfg),
     }
+    if read_manifest(cfg.index, "index").get("individuals"):
+        hints = PairHints.load(cfg.index)
+        scores["individuals"] = of_individuals(assignment.part("train"), labels, hints)
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     replayed = cfg.val_assignment or cfg.assignment
     # A fine-tuned head's answer was not made from features, so no other features can replay it.
@@ -117,6 +120,39 @@ def against_labels(
             str(name): np.bincount(c[names == name], minlength=k).tolist()
             for name in np.unique(names)
         },
+    }
+
+
+def of_individuals(
+    part: Assignment, labels: dict[str, str], hints: PairHints
+) -> dict[str, dict[str, float]] | None:
+    """Numbers for many small clusters, of each group and `pooled`; None where nothing is labelled.
+
+    Parameters
+    ----------
+    part : Assignment
+        Of an assignment.
+    labels : dict[str, str]
+        Id -> identity.
+    hints : PairHints
+        Know the groups.
+    """
+    from imclust.clustering.individual_metrics import individual_scores
+
+    known = np.array([r for r, i in enumerate(part.ids.tolist()) if i in labels], np.int64)
+    if not len(known):
+        return None
+    groups, c = hints.group_of(part.ids[known]), part.clusters[known]
+    # The same name in two groups is of two individuals.
+    ids = part.ids[known].tolist()
+    names = np.array([f"{g}/{labels[i]}" for g, i in zip(groups.tolist(), ids, strict=True)])
+    y = np.unique(names, return_inverse=True)[1]
+    rows = {g: groups == g for g in np.unique(groups).tolist()}
+    if len(rows) > 1:
+        rows["pooled"] = np.ones(len(y), bool)
+    return {
+        g: {"n": len(y[r]), **{k: round(v, 4) for k, v in individual_scores(y[r], c[r]).items()}}
+        for g, r in rows.items()
     }
 
 

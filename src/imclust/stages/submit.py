@@ -137,6 +137,9 @@ class _Job:
         ids, clusters, aside = _every_image(self.assignment, self.index)
         if challenge["pairs"]:
             labels, names = self._pairs(sample, ids, clusters), vocabulary(sample, 2)
+        elif challenge.get("individuals"):  # clusters are called as one likes: nothing to orient
+            names = tuple(made.get("names") or names_of(sample, made["n_clusters"], None, {}))
+            labels = clusters[rows_of_ids(ids, _array(sample.ids))]
         else:
             given = published(self.index)
             names = names_of(sample, made["n_clusters"], made.get("classes"), given)
@@ -144,7 +147,7 @@ class _Job:
             mapping, facts = self._oriented(sample, at, names, given)
             labels = mapping[at]
         files = {"submission.csv": labels}
-        if len(names) == 2 and not challenge["pairs"]:
+        if len(names) == 2 and not challenge["pairs"] and not challenge.get("individuals"):
             files["submission_inverted.csv"] = 1 - labels
         for file, numbers in files.items():
             _write_and_check(folder / file, sample, numbers, names, challenge["challenge"])

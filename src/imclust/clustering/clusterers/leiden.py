@@ -64,7 +64,8 @@ def leiden(
 
 
 def communities(graph: Any, resolution: float, seed: int) -> Any:
-    """Communities (n,) of a symmetric graph at one resolution."""
+    """Leiden communities (n,) of a symmetric sparse graph (n, n) of weights; more at a higher
+    resolution."""
     import ctypes
     import os
 

@@ -14,6 +14,7 @@ from imclust.competitions.clients import board_of
 from imclust.competitions.sample_submission import SampleFormat
 from imclust.core.errors import input_error
 from imclust.core.log import say
+from imclust.core.records import PairHints
 from imclust.data.find_images import find_images
 from imclust.data.images import ImageRow
 
@@ -71,6 +72,10 @@ class Challenge:
     published : dict[str, str]
         Id -> class of the labels that the task gives away for learning, if any; none of them is in
         `labels`, so that what is scored was never learned from.
+    hints : PairHints | None
+        Of a task of individuals, whose clusters are found from pairs, any number of them, and
+        called as one likes; None for every other task. Images of known identity are rows of split
+        `known` then.
     """
 
     rows: list[ImageRow]
@@ -83,6 +88,7 @@ class Challenge:
     content: Literal["images", "texts"] = "images"
     published: dict[str, str] = field(default_factory=dict)
     least: int = 2
+    hints: PairHints | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,29 @@ def has_validation(cfg: Any) -> bool | None:
         Config of a challenge; one that says nothing has none.
     """
     return getattr(cfg, "has_validation", False)
+
+
+def by_pairs(cfg: Any, n_clusters: object) -> bool:
+    """Whether clusters are found from pairs of images, as many as there are.
+
+    Parameters
+    ----------
+    cfg : frozen dataclass
+        Config of a challenge.
+    n_clusters : int or 'auto' or None
+        As the user gave it.
+
+    Raises
+    ------
+    InputError
+        A number was given, which nothing would look at.
+    """
+    if not getattr(cfg, "by_pairs", False):
+        return False
+    if isinstance(n_clusters, int):
+        what, do = "the number of clusters K (--n-clusters)", "leave it out"
+        raise input_error(what, "left to the pairs where individuals are told", n_clusters, do)
+    return True
 
 
 def ids_of_sample(

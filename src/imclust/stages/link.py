@@ -1,0 +1,157 @@
+"""`link`: clusters from pairs, any number of them, each group apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imclust.clustering.linked_groups import (
+    Linked,
+    link_group,
+    memberships,
+    stable_names,
+    value_pairs,
+)
+from imclust.clustering.pair_clustering import Linkage
+from imclust.clustering.pair_thresholds import METHODS
+from imclust.competitions.submission_check import published
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.checks import in_range, valid_seed
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.pair_records import PairScores
+from imclust.core.records import Assignment, Features, PairHints, write_csv
+
+MOST_CELLS = 1 << 29  # images x clusters: 2 GiB of float32
+
+
+@dataclass(frozen=True)
+class Link:
+    """Cluster the images of every group by their pairs' P(same); singletons are normal. The method
+    and the threshold are chosen on the known identities, or where there are none by stability."""
+
+    pairs: Path
+    """A `pairs` artefact, from `pairs`."""
+    features: Path
+    """The `features` artefact that the report looks for neighbours in."""
+    index: Path
+    """The `index` artefact; knows groups, photographs and bursts."""
+    out: Path
+    """Where the assignment goes: assignment.csv, clusters.csv, probabilities.npy (N, K)."""
+    methods: tuple[Linkage, ...] = METHODS
+    """To choose among."""
+    threshold: float | None = None
+    """On P(same), for all groups, instead of one that is chosen for each."""
+    names_from: Path | None = None
+    """An earlier assignment of `link`: clusters keep the names that most of their images have
+    there, and new ones get new numbers."""
+    seed: int = 0
+    """Of the folds of identities, and of Leiden."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+    def __post_init__(self) -> None:
+        valid_seed(self.seed)
+        if not self.methods:
+            raise input_error("--methods", f"some of {', '.join(METHODS)}", "none", "name one")
+        if self.threshold is not None:
+            in_range("link", "threshold", self.threshold, 0.01, 0.99)
+
+
+def run(cfg: Link) -> None:
+    """Run the stage."""
+    config: dict[str, Any] = {"method": "link", "split": "train", "methods": list(cfg.methods)}
+    config |= {"threshold": cfg.threshold, "seed": cfg.seed}
+    roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}
+    if cfg.names_from is not None:
+        roles["names"] = cfg.names_from
+    if published(cfg.index):
+        roles["published"] = cfg.index.parent / "published"
+    spec = ArtifactSpec(Assignment.kind, config, roles, (__name__,))
+    if make_artifact(cfg.out, spec, lambda folder: _link(cfg, folder), force=cfg.force):
+        for group, how in read_manifest(cfg.out)["groups"].items():
+            told = f", AMI {how['ami']:.3f} on held-out identities" if how["ami"] else ""
+            say(
+                f"group {group}: {how['clusters']} clusters of {how['images']} images "
+                f"({how['method']} at {how['threshold']:.2f}{told})"
+            )
+
+
+def _link(cfg: Link, folder: Path) -> dict[str, Any]:
+    found = PairScores.load(cfg.pairs)
+    hints, given = PairHints.load(cfg.index), published(cfg.index)
+    identities = np.array([given.get(i, "") for i in found.ids.tolist()], dtype=str)
+    linked: dict[str, tuple[np.ndarray, Linked]] = {}
+    for group in np.unique(found.groups).tolist():
+        rows = np.flatnonzero(found.groups == group)
+        place = np.full(len(found.ids), -1)
+        place[rows] = np.arange(len(rows))
+        mine = found.groups[found.pairs[:, 0]] == group
+        ids = found.ids[rows].tolist()
+        linked[group] = rows, link_group(
+            len(rows), place[found.pairs[mine]], found.probability[mine], identities[rows],
+            cfg.methods, cfg.threshold, names=ids, seed=cfg.seed,
+            must=value_pairs([hints.bursts.get(i, "") for i in ids]),
+            cannot=value_pairs([hints.photos.get(i, "") for i in ids]),
+        )  # fmt: skip
+    before = _names_before(cfg.names_from)
+    p, names, owners = _together(linked, found.ids, identities, before)
+    answer = Assignment(found.ids, found.splits, p)
+    z = np.asarray(Features.load(cfg.features).at(found.ids))
+    header = ("cluster", "name", "identities")
+    write_csv(folder / "clusters.csv", header, ((c, *row) for c, row in enumerate(owners)))
+    groups = {
+        g: {
+            "images": len(rows), "clusters": int(part.labels.max()) + 1,
+            "method": part.cut.method, "threshold": part.cut.threshold,
+            "ami": None if np.isnan(part.cut.ami) else round(part.cut.ami, 4),
+        }
+        for g, (rows, part) in linked.items()
+    }  # fmt: skip
+    from imclust.clustering.dendrogram import per_image
+
+    seen = per_image(answer.probabilities, z)
+    facts = answer.save(folder, (seen.runner_up, seen.distance))
+    return facts | {"names": names, "groups": groups}
+
+
+def _together(
+    linked: dict[str, tuple[np.ndarray, Linked]],
+    ids: np.ndarray,
+    identities: np.ndarray,
+    before: dict[str, str],
+) -> tuple[np.ndarray, list[str], list[tuple[str, str]]]:
+    """Memberships (n, k) of all groups, names of the k clusters, and the identities in each."""
+    n, k = len(ids), sum(int(part.labels.max()) + 1 for _, part in linked.values())
+    if n * k > MOST_CELLS:
+        do = "cluster fewer images at a time"
+        raise input_error("images times clusters", f"at most {MOST_CELLS}", f"{n} x {k}", do)
+    p = np.zeros((n, k), np.float32)
+    names: list[str] = []
+    owners: list[tuple[str, str]] = []
+    for group, (rows, part) in linked.items():
+        own = memberships(part.labels, part.matrix)
+        p[rows[:, None], len(names) + np.arange(own.shape[1])] = own
+        called = stable_names(group, part.labels, ids[rows].tolist(), before)
+        for c, name in enumerate(called):
+            inside = sorted(set(identities[rows[part.labels == c]].tolist()) - {""})
+            names.append(name)
+            owners.append((name, " ".join(inside)))
+    return p, names, owners
+
+
+def _names_before(assignment: Path | None) -> dict[str, str]:
+    """id -> name of its cluster in an earlier assignment."""
+    if assignment is None:
+        return {}
+    names = read_manifest(assignment, Assignment.kind).get("names")
+    if not names:
+        do = "name the folder of another"
+        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
+    answer = Assignment.load(assignment)
+    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
+    return {i: names[c] for i, c in pairs}
