@@ -156,8 +156,8 @@ def test_numbers_of_other_widths(entry, dtype):
     [
         (np.nan, 2, "must be finite; got 1 NaN or infinite values"),
         (np.inf, 2, "must be finite; got 1 NaN or infinite values"),
-        (0.0, 7, r"from 2 to the number of images \(6\); got 7"),
-        (0.0, 1, r"from 2 to the number of images \(6\); got 1"),
+        (0.0, 7, r"from 2 to the number of rows \(6\); got 7"),
+        (0.0, 1, r"from 2 to the number of rows \(6\); got 1"),
     ],
     ids=["nan", "infinity", "more clusters than rows", "one cluster"],
 )

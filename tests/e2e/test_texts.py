@@ -123,9 +123,9 @@ def test_images_and_texts_together_tell_apart_what_either_confuses(tmp_path):
         ("co", f"{t}/iz {t}/tz", "co-kmeans"),
     ):
         stages(
-            f"cluster --features {spaces} --index {t}/ri/index --out {t}/{name} --n-clusters 4 "
-            f"{method}",
-            f"score --assignment {t}/{name} --index {t}/ri/index --labels {t}/rt/labels "
+            f"cluster --features {spaces} --index {t}/ri/index --out {t}/{name}-clusters "
+            f"--n-clusters 4 {method}",
+            f"score --assignment {t}/{name}-clusters --index {t}/ri/index --labels {t}/rt/labels "
             f"--out {t}/{name}-scores",
         )
         found[name] = hungarian(t / f"{name}-scores")

@@ -159,7 +159,7 @@ def mixture_probability(x: np.ndarray) -> PairModel:
     Examples
     --------
     >>> x = np.r_[np.random.default_rng(0).normal(size=(90, 2)), np.full((10, 2), 9.0)]
-    >>> mixture_probability(x).probability.round().sum()
+    >>> float(mixture_probability(x).probability.round().sum())
     10.0
     """
     spread = x.std(0)

@@ -45,6 +45,7 @@ PATHS = {
         "--n-clusters-from",
         "--data-dir",
         "--sample",
+        "--truth",
         "--must-link",
         "--cannot-link",
         "--anchors",

@@ -178,7 +178,7 @@ def refuse_to_replace(out: Path, kind: str) -> None:
     """
     found = _not_ours(out, kind)
     if found:
-        allowed = f"a new or empty folder, or a {kind} that imclust wrote there"
+        allowed = f"a new or empty folder, or an artefact ({kind}) that imclust wrote there"
         raise input_error(f"the output {out}", allowed, found, "choose another folder")
 
 
