@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers import environment, npy
-from imclust.competitions.downloads import Expected, record
+from imclust.competitions.downloads import Expected, record, remove_fetched
 from imclust.competitions.http import Limits, fetch
 from imclust.core.errors import InputError, ServiceError
 from standin import (
@@ -300,3 +300,22 @@ def test_the_record_is_whole_json(served, tmp_path):
     get(served, tmp_path / "images.npy")
     assert json.loads((tmp_path / "files.json").read_text())
     assert os.path.getsize(tmp_path / "images.npy") == len(DATA)
+
+
+def test_a_fetched_file_that_was_changed_since_is_kept_under_another_name(served, tmp_path):
+    to = tmp_path / "files/images.npy"
+    get(served, to)
+    mine = npy(np.ones((3, 3), np.uint8))
+    to.write_bytes(mine)
+    assert get(served, to, Expected(size=len(DATA)))
+    assert to.read_bytes() == DATA
+    assert to.with_name("images (1).npy").read_bytes() == mine
+
+
+def test_what_was_changed_since_is_not_removed_with_what_was_fetched(served, tmp_path):
+    to = tmp_path / "files/images.npy"
+    get(served, to)
+    to.write_bytes(b"mine")
+    remove_fetched(to.parent)
+    assert to.read_bytes() == b"mine"
+    assert not (to.parent / "files.json").exists()

@@ -86,11 +86,10 @@ def made_file(to: Path) -> Iterator[Path]:
     with replaced_file(to) as fresh:
         yield fresh
         digest = file_digest(fresh)
-        if os.path.lexists(to):
-            there = file_digest(to) if to.is_file() else ""
-            if there not in {digest, made.get(to.name)}:
-                do = "move it away, or set --out (NAME) to another folder"
-                raise input_error(str(to), "free for a file that is made here", "another one", do)
+        ours = any(_holds(to, d) for d in (digest, made.get(to.name, "")))
+        if os.path.lexists(to) and not ours:
+            do = "move it away, or set --out (NAME) to another folder"
+            raise input_error(str(to), "free for a file that is made here", "another one", do)
     replace_text(
         to.parent / MADE, json.dumps(made | {to.name: digest}, indent=1, sort_keys=True) + "\n"
     )
@@ -118,13 +117,19 @@ def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
         raise
     staged.chmod(0o644)
     facts = {"size": staged.stat().st_size, "sha256": file_digest(staged)}
-    if os.path.lexists(to) and to.name not in record(to.parent):
+    known = record(to.parent).get(to.name)
+    if os.path.lexists(to) and not (known and _holds(to, known["sha256"])):
         kept = _free_name(to)
         os.rename(to, kept)
-        say(f"{to.name} was not fetched by imclust and is kept as {kept.name}")
+        say(f"{to.name} is not as imclust fetched it and is kept as {kept.name}")
     os.replace(staged, to)
     _remember(to, facts | {"source": source})
     to.with_name(f".{to.name}.rejected").unlink(missing_ok=True)
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether a file is there with these bytes: a name alone does not say whose it is."""
+    return path.is_file() and file_digest(path) == digest
 
 
 def _free_name(path: Path) -> Path:
@@ -189,9 +194,13 @@ def _remember(to: Path, facts: dict[str, Any]) -> None:
 
 
 def remove_fetched(folder: Path) -> None:
-    """Take the files out of a folder that were fetched, made or unpacked there; others stay."""
-    names = {*record(folder), *_made(folder)}
-    for path in [folder / name for name in names] + [folder / RECORD, folder / MADE]:
+    """Take the files out of a folder that were fetched, made or unpacked there.
+
+    Others stay, and so do those that were changed since.
+    """
+    digests = {name: facts["sha256"] for name, facts in record(folder).items()} | _made(folder)
+    ours = [folder / name for name, digest in digests.items() if _holds(folder / name, digest)]
+    for path in [*ours, folder / RECORD, folder / MADE]:
         path.unlink(missing_ok=True)
         path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
     for note in sorted(folder.glob(f"*/{UNPACKED}")):

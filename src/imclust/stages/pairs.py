@@ -13,6 +13,7 @@ from imclust.clustering.fused_pairs import NAMES, GroupPairs, group_pairs
 from imclust.competitions.submission_check import published
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import in_range, valid_seed
+from imclust.core.files import replaced_file
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.pair_records import PairScores
@@ -147,12 +148,13 @@ class _Matcher:
             cfg, images = self.cfg, [self.images[i] for i in rows]
             keypoints = index_keypoints(images, cfg.side, cfg.keypoints, self.threads)
             found = match_pairs(keypoints, pairs, done.with_suffix(".part"), self.threads)
-            np.save(done, found, allow_pickle=False)
+            with replaced_file(done) as fresh, fresh.open("wb") as file:  # whole, or not there
+                np.save(file, found, allow_pickle=False)
             return found
 
         return match
 
     def clear(self) -> None:
         """Remove what only a killed run needs."""
-        for path in self.folder.glob("matches-*"):
+        for path in self.folder.glob("*matches-*"):
             path.unlink()
