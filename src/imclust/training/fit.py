@@ -7,6 +7,7 @@ killed and resumed takes the very steps of one that was not, and ends in the sam
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import itertools
 import json
@@ -33,8 +34,10 @@ from imclust.data.loader import Preprocessing, scaled, to_input, unit_range
 from imclust.training.plan import Objective, TrainConfig
 from imclust.training.pretrained import load_state
 
+SEAL = hashlib.sha256().digest_size  # bytes before a resume point: the digest of what follows
 RESUME, STEPS = "resume.pt", "steps.jsonl"
-KEEP_EVERY = 5.0  # seconds between resume points
+KEEP_EVERY = 5.0  # seconds between resume points, the first one apart
+KEEP_FIRST = 1.0  # seconds until the first: a short training can be gone on with, too
 LOG_EVERY = 20  # steps between records of the step log
 SWEEP = 64  # images at a time when all are encoded
 TRIED = 5  # steps that are timed to plan for a budget; the first two are not counted
@@ -58,6 +61,8 @@ class State:
         Seconds of all runs so far.
     log : list[dict[str, Any]]
         The step log.
+    losses : list[Tensor]
+        Of the steps since the last record of the log.
     """
 
     network: nn.Module
@@ -68,6 +73,7 @@ class State:
     step: int = 0
     spent: float = 0.0
     log: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write in one step, so that a kill leaves the old state or the new."""
@@ -76,20 +82,29 @@ class State:
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "at": json.dumps([self.step, self.steps, self.planned, self.spent, self.log]),
+            "losses": torch.tensor([float(loss) for loss in self.losses]),
         }
         # By way of memory: torch's own writer turns a full disk into an error nobody can read.
         buffer = io.BytesIO()
         torch.save(doc, buffer)
+        content = buffer.getvalue()
         with replaced_file(path) as fresh:
-            fresh.write_bytes(buffer.getbuffer())
+            fresh.write_bytes(hashlib.sha256(content).digest() + content)
 
-    def load(self, path: Path, device: str) -> None:
-        """Go on from what `save` wrote."""
-        doc = torch.load(path, map_location=device, weights_only=True)
+    def load(self, path: Path, device: str) -> bool:
+        """Go on from what `save` wrote; False, and nothing is loaded, where it was damaged."""
+        content = path.read_bytes()
+        seal, content = content[:SEAL], content[SEAL:]
+        if hashlib.sha256(content).digest() != seal:
+            say(f"{path} was damaged since it was written: the training starts again")
+            return False
+        doc = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
         self.network.load_state_dict(doc["network"])
         self.objective.load_state_dict(doc["objective"])
         self.optimizer.load_state_dict(doc["optimizer"])
         self.step, self.steps, self.planned, self.spent, self.log = json.loads(doc["at"])
+        self.losses = list(doc["losses"])
+        return True
 
 
 def fit(
@@ -149,9 +164,8 @@ def fit(
             raise ValueError("this objective sweeps over all images, so fit needs `encode`")
         return encode_all(of, encode, images, preprocessing, device)
 
-    if (folder / RESUME).is_file():
-        state.load(folder / RESUME, device)
-    elif plan.seconds is not None:
+    resumed = (folder / RESUME).is_file() and state.load(folder / RESUME, device)
+    if not resumed and plan.seconds is not None:
         start = time.monotonic()
         with deterministic():
             state.steps = steps_within_budget(network, objective, work, sweep, plan.seconds)
@@ -160,7 +174,7 @@ def fit(
 
     network.train()
     clock = _Clock(state, plan.seconds, work.per_epoch)
-    kept, losses = time.monotonic(), list[Tensor]()
+    keep_at = time.monotonic() + min(KEEP_FIRST, KEEP_EVERY)
     bar = progress(None, "train", total=state.steps, initial=state.step, unit="step")
     with closing(bar), deterministic():
         for rows in _batches(len(images), plan.batch, seed, state.step):
@@ -171,7 +185,7 @@ def fit(
                 clock.epoch_began()
             for group in state.optimizer.param_groups:
                 group["lr"] = plan.rate(state.step, state.steps)
-            losses.append(work.step(state, rows, state.step))
+            state.losses.append(work.step(state, rows, state.step))
             state.step += 1
             state.objective.after_step(network, state.step / state.steps)
             if clock.cuts():
@@ -179,15 +193,15 @@ def fit(
             bar.update()
             ends_epoch = state.step % work.per_epoch == 0
             if state.step % LOG_EVERY == 0 or state.step == state.steps:
-                _record(state, losses, plan, work.per_epoch)
+                _record(state, plan, work.per_epoch)
                 bar.set_postfix(loss=f"{state.log[-1]['loss']:.4f}", refresh=False)
             if ends_epoch and state.step // work.per_epoch in plan.checkpoints:
                 epoch = state.step // work.per_epoch
                 save_weights(folder / f"checkpoint_{epoch}.safetensors", network, {"epoch": epoch})
-            if not losses and time.monotonic() - kept > KEEP_EVERY:
+            if time.monotonic() > keep_at:
                 state.save(folder / RESUME)
                 write_jsonl(folder / STEPS, state.log)
-                kept = time.monotonic()
+                keep_at = time.monotonic() + KEEP_EVERY
     write_jsonl(folder / STEPS, state.log)
     return state.log
 
@@ -379,10 +393,10 @@ def encode_all(
     return torch.cat(blocks)
 
 
-def _record(state: State, losses: list[Tensor], plan: TrainConfig, per_epoch: int) -> None:
-    """Append the mean loss since the last record; empties `losses`."""
-    mean = float(torch.stack(losses).mean())
-    losses.clear()
+def _record(state: State, plan: TrainConfig, per_epoch: int) -> None:
+    """Append the mean loss since the last record, and forget those losses."""
+    mean = float(torch.stack(state.losses).mean())
+    state.losses.clear()
     if not math.isfinite(mean):
         raise input_error("the training loss", "finite", mean, "lower the learning rate (--lr)")
     rate = plan.rate(state.step - 1, state.steps)
