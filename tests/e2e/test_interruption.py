@@ -62,7 +62,7 @@ def test_many_kills_end_in_the_same_bytes(tmp_path):
 
 def test_ctrl_c_says_so_and_the_next_run_goes_on(tmp_path):
     data = make_arrays(tmp_path / "tiny")
-    short = {"ENCODER_FLAGS": "--epochs 60"}
+    short = {"ENCODER_FLAGS": "--epochs 8"}
     process = start(tmp_path, data, **short)
     for line in process.stdout:
         if line.strip().startswith("training on"):
