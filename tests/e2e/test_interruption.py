@@ -42,7 +42,7 @@ def results(workspace):
 def test_many_kills_end_in_the_same_bytes(tmp_path):
     """Every kill comes after a line that the run prints, so that no clock decides what is hit."""
     data = make_arrays(tmp_path / "tiny")
-    short = {"ENCODER_FLAGS": "--epochs 8"}
+    short = {"ENCODER_FLAGS": "--epochs 3"}
     lines = finish(start(tmp_path / "whole", data, **short)).count("\n")
     rng = random.Random(0)
     for _ in range(KILLS):
@@ -62,7 +62,7 @@ def test_many_kills_end_in_the_same_bytes(tmp_path):
 
 def test_ctrl_c_says_so_and_the_next_run_goes_on(tmp_path):
     data = make_arrays(tmp_path / "tiny")
-    short = {"ENCODER_FLAGS": "--epochs 8"}
+    short = {"ENCODER_FLAGS": "--epochs 3"}
     process = start(tmp_path, data, **short)
     for line in process.stdout:
         if line.strip().startswith("training on"):
