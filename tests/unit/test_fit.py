@@ -15,11 +15,15 @@ from imclust.core.reproducibility import isolated_seed
 from imclust.data.augment import PRESETS
 from imclust.data.loader import Preprocessing
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
+from imclust.training import budget
 from imclust.training import fit as fitting
-from imclust.training.fit import fit, load_weights, save_weights
+from imclust.training.fit import fit
 from imclust.training.losses import mean_squared_error
 from imclust.training.networks import parameter_count
 from imclust.training.plan import Objective, TrainConfig
+from imclust.training.state import SEAL
+from imclust.training.step import batches
+from imclust.training.weights_file import load_weights, save_weights
 
 PLAN = TrainConfig(3, 16, 1e-3, 1e-5, "adamw", "one-cycle", "float32", checkpoints=(1, 2))
 
@@ -228,7 +232,7 @@ def test_literal_training_equals_a_loop_written_out(tmp_path):
     theirs = small_network()
     optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, weight_decay=1e-2)
     x = torch.from_numpy(images.astype(np.float32) / 255 * 2 - 1).permute(0, 3, 1, 2)
-    for rows in islice(fitting._batches(20, 8, 0, 0), 2 * math.ceil(20 / 8)):
+    for rows in islice(batches(20, 8, 0, 0), 2 * math.ceil(20 / 8)):
         optimizer.zero_grad()
         nn.functional.mse_loss(theirs(x[rows]), x[rows]).backward()
         optimizer.step()
@@ -237,13 +241,13 @@ def test_literal_training_equals_a_loop_written_out(tmp_path):
 
 
 def test_batches_cover_every_row_once_an_epoch():
-    batches = list(islice(fitting._batches(10, 4, seed=3, begin=0), 6))
-    assert [len(b) for b in batches] == [4, 4, 2, 4, 4, 2]
-    for epoch in (batches[:3], batches[3:]):
+    found = list(islice(batches(10, 4, seed=3, begin=0), 6))
+    assert [len(b) for b in found] == [4, 4, 2, 4, 4, 2]
+    for epoch in (found[:3], found[3:]):
         assert sorted(np.concatenate(epoch)) == list(range(10))
-    assert not np.array_equal(np.concatenate(batches[:3]), np.concatenate(batches[3:]))
-    late = list(islice(fitting._batches(10, 4, seed=3, begin=4), 2))
-    assert all(np.array_equal(a, b) for a, b in zip(late, batches[4:], strict=True))
+    assert not np.array_equal(np.concatenate(found[:3]), np.concatenate(found[3:]))
+    late = list(islice(batches(10, 4, seed=3, begin=4), 2))
+    assert all(np.array_equal(a, b) for a, b in zip(late, found[4:], strict=True))
 
 
 class Clock:
@@ -262,7 +266,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(fitting, "time", clock)
+    for module in (fitting, budget):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -313,7 +318,7 @@ def test_a_killed_budget_goes_on_with_the_time_that_is_left(tmp_path, clock, mon
     monkeypatch.setattr(fitting, "LOG_EVERY", 1)
     with pytest.raises(Killed):
         in_time(tmp_path, Slow(clock, 0.05, dies_after=25), 4.0)
-    content = (tmp_path / "resume.pt").read_bytes()[fitting.SEAL :]
+    content = (tmp_path / "resume.pt").read_bytes()[SEAL:]
     kept = torch.load(io.BytesIO(content), weights_only=True)
     step, steps, _, spent, _ = json.loads(kept["at"])
     assert step == 25
