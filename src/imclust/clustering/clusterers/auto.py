@@ -85,12 +85,14 @@ def _fit(
 ) -> Clustering:
     from imclust.clustering.auto_search import CandidateSearch
     from imclust.clustering.selector import choose
+    from imclust.clustering.views import View
 
     work = CandidateSearch(as_views(z), k, effort_of(cfg.effort), seed)
     able = work.run(nuisances, retrain=cfg.retrain)
     assert work.pool is not None
     choice = choose(able, work.pool, even=even)
-    view = next((v for v in work.views if v.name == choice.view), work.views[0])
+    named = View.named(choice.view)
+    view = next(v for v in work.views if (v.parts, v.how) == named)
     apply = partial(_chosen, parts=view.parts, apply=view.apply)
     facts = {
         "head": choice.head,
