@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imclust.core.checks import in_range
-from imclust.data.loader import Preprocessing
+from imclust.data.loader import Preprocessing, to_input
 from imclust.encoders._base import Encoder
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
 SIZES = (8, 512)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+BLOCK = 256  # images at a time when all are looked at
+LEAST_SPREAD = 1e-3  # of the widest spread among the features
 UNIT = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # mean and spread that leave pixels in [0, 1]
 
 
@@ -34,6 +37,57 @@ class FixedEncoder(Encoder):
         from torch import nn
 
         return nn.Identity()
+
+
+class StandardisedEncoder(FixedEncoder):
+    """Features whose zero and unit mean nothing (logarithms, moments), each less its mean over the
+    training images and over its spread there.
+
+    Without it rows brought to one length would say where the zero lies, and not how images differ.
+    """
+
+    learns_at_once = True
+
+    def network(self) -> nn.Module:
+        """Means of 0 and spreads of 1, until `learn` replaces them."""
+        import torch
+        from torch import nn
+
+        made, dims = nn.Module(), self.dims()
+        made.register_buffer("mean", torch.zeros(dims))
+        made.register_buffer("spread", torch.ones(dims))
+        return made
+
+    def dims(self) -> int:
+        """Features of an image."""
+        import torch
+
+        side = self.preprocessing.size
+        with torch.no_grad():
+            return self.features(torch.zeros(1, 3, side, side)).shape[1]
+
+    def features(self, x: Tensor) -> Tensor:
+        """(b, 3, s, s) in [0, 1] -> (b, dims) as they are."""
+        raise NotImplementedError
+
+    def encode(self, network: nn.Module, x: Tensor) -> Tensor:
+        """(b, dims), standardised."""
+        return (self.features(x) - network.mean) / network.spread  # type: ignore[operator]
+
+    def learn(self, network: nn.Module, images: np.ndarray, seed: int) -> None:
+        """Mean and spread of every feature over images (n, s, s, 3) uint8."""
+        import torch
+
+        total = torch.zeros(2, self.dims(), dtype=torch.float64)
+        for a in range(0, len(images), BLOCK):
+            found = self.features(to_input(images[a : a + BLOCK], self.preprocessing, "cpu"))
+            total += torch.stack([found.double().sum(0), found.double().square().sum(0)])
+        mean, square = total / len(images)
+        spread = (square - mean**2).clamp_min(0).sqrt()
+        network.mean.copy_(mean)  # type: ignore[operator, union-attr]
+        # What hardly differs from image to image is rounding, not to be blown up.
+        least = max(LEAST_SPREAD * float(spread.max()), 1e-6)
+        network.spread.copy_(spread.clamp_min(least))  # type: ignore[operator, union-attr]
 
 
 def luma(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imclust.encoders import ENCODERS
-from imclust.encoders._fixed import FixedEncoder, cells
+from imclust.encoders._fixed import StandardisedEncoder, cells
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,10 +27,8 @@ class ColourConfig:
     """Side of the square that images are scaled to, in pixels, 8 to 512."""
 
 
-@ENCODERS.register(
-    "colour", ColourConfig, paper="Stricker and Orengo 1995; Swain and Ballard 1991"
-)
-class Colour(FixedEncoder):
+@ENCODERS.register("colour", ColourConfig, paper="Stricker and Orengo 1995; Swain and Ballard 1991")
+class Colour(StandardisedEncoder):
     """Means, spreads and cube roots of the third moments in cells; then histograms of opponent
     colours.
 
@@ -43,7 +41,7 @@ class Colour(FixedEncoder):
     def __init__(self, cfg: ColourConfig) -> None:
         super().__init__(cfg.size)
 
-    def encode(self, network: nn.Module, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """(b, 9 * 21 + 3 * BINS + JOINT ** 3): moments, then histograms."""
         import torch
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from imclust.encoders import ENCODERS
-from imclust.encoders._fixed import FixedEncoder, cells, luma
+from imclust.encoders._fixed import FixedEncoder, luma
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 NEIGHBOURS = 8
+KINDS = 59  # patterns of at most two changes, and all others
 RADII = (1, 2)  # in pixels
 GRIDS = (1, 2)  # cells a side
 LEAST = 1 / 255  # brighter by less counts as not brighter
@@ -41,16 +43,27 @@ class Lbp(FixedEncoder):
         super().__init__(cfg.size)
 
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:
-        """(b, 59 * 5 * radii)."""
+        """(b, 5 * KINDS * radii)."""
         import torch
-        from torch.nn import functional
 
-        kinds = uniform_patterns().to(x.device)
-        shares = []
-        for radius in RADII:
-            hot = functional.one_hot(kinds[patterns(luma(x), radius)], int(kinds.max()) + 1)
-            shares.append(cells(hot.permute(0, 3, 1, 2).to(x), GRIDS))
-        return torch.cat(shares, 1)
+        kinds, y = uniform_patterns().to(x.device), luma(x)
+        found = [kinds[patterns(y, radius)] for radius in RADII]
+        return torch.cat([shares(f, grid).to(x) for f in found for grid in GRIDS], 1)
+
+
+def shares(kinds: Tensor, grid: int) -> Tensor:
+    """Share of each kind in every cell, (b, grid ** 2 * KINDS), of kinds (b, h, h) int64."""
+    import torch
+
+    ends = [round(kinds.shape[1] * i / grid) for i in range(grid + 1)]
+    out = []
+    for top, bottom in pairwise(ends):
+        for left, right in pairwise(ends):
+            cell = kinds[:, top:bottom, left:right].flatten(1)
+            count = torch.zeros(len(cell), KINDS, device=cell.device)
+            count.scatter_add_(1, cell, torch.ones_like(cell, dtype=count.dtype))
+            out.append(count / cell.shape[1])
+    return torch.cat(out, 1)
 
 
 def patterns(y: Tensor, radius: int) -> Tensor:

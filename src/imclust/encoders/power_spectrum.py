@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from imclust.encoders import ENCODERS
-from imclust.encoders._fixed import FixedEncoder, luma
+from imclust.encoders._fixed import StandardisedEncoder, luma
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,7 +31,7 @@ class PowerSpectrumConfig:
 
 
 @ENCODERS.register("power-spectrum", PowerSpectrumConfig, paper="Torralba and Oliva 2003")
-class PowerSpectrum(FixedEncoder):
+class PowerSpectrum(StandardisedEncoder):
     """The half plane of frequencies; then octave-like rings cut into sectors.
 
     Parameters
@@ -43,7 +43,7 @@ class PowerSpectrum(FixedEncoder):
     def __init__(self, cfg: PowerSpectrumConfig) -> None:
         super().__init__(cfg.size)
 
-    def encode(self, network: nn.Module, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """(b, s * (s // 2 + 1) + rings * (DIRECTIONS + 1))."""
         import torch
 

@@ -26,7 +26,7 @@ class RandomConvConfig:
 
     size: int = 32
     """Side of the square that images are scaled to, in pixels, 16 to 512."""
-    filters: int = 64
+    filters: int = 32
     """Of the first layer, 4 to 512; the second has four times as many."""
 
     def __post_init__(self) -> None:

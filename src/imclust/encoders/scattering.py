@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from imclust.core.checks import in_range
 from imclust.core.errors import input_error
 from imclust.encoders import ENCODERS
-from imclust.encoders._fixed import FixedEncoder, cells, luma
+from imclust.encoders._fixed import StandardisedEncoder, cells, luma
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,7 +44,7 @@ class ScatteringConfig:
 
 
 @ENCODERS.register("scattering", ScatteringConfig, paper="Bruna and Mallat 2013")
-class Scattering(FixedEncoder):
+class Scattering(StandardisedEncoder):
     """Brightness, its wavelets' moduli, and their wavelets' moduli at coarser scales, in cells.
 
     Parameters
@@ -56,41 +57,28 @@ class Scattering(FixedEncoder):
         super().__init__(cfg.size)
         self.cfg = cfg
 
-    def network(self) -> nn.Module:
-        """The wavelets' spectra, one side after the other."""
-        import torch
-        from torch import nn
-
-        bank, cfg = nn.Module(), self.cfg
-        side = cfg.size + 2 * self._margin
-        spectra = torch.stack([
-            torch.stack([morlet(side, j, i / cfg.directions) for i in range(cfg.directions)])
-            for j in range(cfg.scales)
-        ])  # fmt: skip
-        bank.register_buffer("spectra", spectra)
-        return bank
-
     @property
     def _margin(self) -> int:
         """Pixels that pictures are mirrored by, so that their edges do not meet."""
         return 2 ** (self.cfg.scales - 1)
 
-    def encode(self, network: nn.Module, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """(b, 16 * (1 + scales * directions + scales (scales - 1) / 2 * directions ** 2))."""
         import torch
         from torch.nn import functional
 
         y = functional.pad(luma(x)[:, None], (self._margin,) * 4, mode="reflect")
-        spectra: Tensor = network.spectra  # type: ignore[assignment]
+        cfg = self.cfg
+        spectra = wavelets(y.shape[-1], cfg.scales, cfg.directions).to(x)
         found = [cells(self._inner(y, 0), (GRID,))]
         first = torch.fft.fft2(y)
-        for j in range(self.cfg.scales):
+        for j in range(cfg.scales):
             once = torch.fft.ifft2(folded(first * spectra[j], 2**j)).abs()
             found.append(cells(self._inner(once, j), (GRID,)))
             second = torch.fft.fft2(once)[:, :, None]
-            for coarser in range(j + 1, self.cfg.scales):
-                wavelets = folded(spectra[coarser], 2**j) * 4**j
-                twice = torch.fft.ifft2(folded(second * wavelets, 2 ** (coarser - j))).abs()
+            for coarser in range(j + 1, cfg.scales):
+                there = folded(spectra[coarser], 2**j) * 4**j
+                twice = torch.fft.ifft2(folded(second * there, 2 ** (coarser - j))).abs()
                 found.append(cells(self._inner(twice.flatten(1, 2), coarser), (GRID,)))
         return torch.cat(found, 1)
 
@@ -104,6 +92,17 @@ def folded(spectrum: Tensor, by: int) -> Tensor:
     """The spectrum (..., s / by, s / by) of every by-th pixel of a picture of spectrum (..., s, s)."""
     side = spectrum.shape[-1] // by
     return spectrum.unflatten(-1, (by, side)).unflatten(-3, (by, side)).mean((-4, -2))
+
+
+@lru_cache(maxsize=4)
+def wavelets(side: int, scales: int, directions: int) -> Tensor:
+    """Spectra (scales, directions, side, side) of the wavelets."""
+    import torch
+
+    return torch.stack([
+        torch.stack([morlet(side, j, i / directions) for i in range(directions)])
+        for j in range(scales)
+    ])  # fmt: skip
 
 
 def morlet(side: int, octave: int, turn: float) -> Tensor:
