@@ -84,10 +84,10 @@ class StandardisedEncoder(FixedEncoder):
             total += torch.stack([found.double().sum(0), found.double().square().sum(0)])
         mean, square = total / len(images)
         spread = (square - mean**2).clamp_min(0).sqrt()
-        network.mean.copy_(mean)  # type: ignore[operator, union-attr]
+        network.mean.copy_(mean)  # type: ignore[operator]
         # What hardly differs from image to image is rounding, not to be blown up.
         least = max(LEAST_SPREAD * float(spread.max()), 1e-6)
-        network.spread.copy_(spread.clamp_min(least))  # type: ignore[operator, union-attr]
+        network.spread.copy_(spread.clamp_min(least))  # type: ignore[operator]
 
 
 def luma(x: Tensor) -> Tensor:
@@ -97,8 +97,8 @@ def luma(x: Tensor) -> Tensor:
 
 
 def cells(maps: Tensor, sides: tuple[int, ...]) -> Tensor:
-    """Means over grids of cells: (b, c, h, w) -> (b, c * sum of side ** 2), the last index runs over
-    the channels within a cell.
+    """Means over grids of cells, (b, c, h, w) -> (b, c * sum of side ** 2): grid by grid, cell by
+    cell, channel by channel.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def moments(colours: Tensor) -> Tensor:
     import torch
 
     raw = cells(torch.cat([colours, colours**2, colours**3], 1), GRIDS)
-    mean, square, cube = raw.unflatten(1, (-1, 3, 3)).unbind(2)
+    mean, square, cube = raw.view(len(raw), -1, 3, 3).unbind(2)
     variance = (square - mean**2).clamp_min(0)
     third = cube - 3 * mean * square + 2 * mean**3
     skew = third.sign() * (third.abs() + 1e-9) ** (1 / 3)
@@ -74,8 +74,10 @@ def moments(colours: Tensor) -> Tensor:
 
 
 def histograms(colours: Tensor) -> tuple[Tensor, Tensor]:
-    """Shares of pixels (b, 3 * BINS) of each axis and (b, JOINT ** 3) of all three together; a pixel
-    counts for the two bins whose middles it lies between."""
+    """Shares of pixels (b, 3 * BINS) of each axis and (b, JOINT ** 3) of all three together.
+
+    A pixel counts for the two bins whose middles it lies between.
+    """
     import torch
 
     flat = colours.flatten(2)

@@ -86,17 +86,17 @@ class PatchDictionary(FixedEncoder):
         rows = functional.unfold(x.contiguous(), SIDE, stride=STRIDE).transpose(1, 2)  # (b, p, d)
         rows = rows - rows.mean(2, keepdim=True)
         rows = rows / (rows.square().mean(2, keepdim=True) + CONTRAST).sqrt()
-        rows = ((rows - network.mean) @ network.whitening).flatten(0, 1)
-        words: Tensor = network.words  # type: ignore[assignment]
+        mean, turn, words = (network.get_buffer(n) for n in ("mean", "whitening", "words"))
+        rows = ((rows - mean) @ turn).flatten(0, 1)
         square = rows.square().sum(1, keepdim=True) + words.square().sum(1) - 2 * rows @ words.T
         far = square.clamp_min(0).sqrt()
         near = (far.mean(1, keepdim=True) - far).clamp_min(0)
-        return cells(near.unflatten(0, (b, side, side)).permute(0, 3, 1, 2), (GRID,))
+        return cells(near.view(b, side, side, -1).permute(0, 3, 1, 2), (GRID,))
 
 
 def random_patches(images: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Patches (count, 3 * SIDE ** 2) float32 in [0, 1] of random places in random images, channel by
-    channel.
+    """Patches (count, 3 * SIDE ** 2) float32 in [0, 1], channel by channel, of random places in
+    random images.
 
     Parameters
     ----------

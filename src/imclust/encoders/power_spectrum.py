@@ -1,7 +1,7 @@
 """`power-spectrum`: which spatial frequencies an image is made of, and in which directions.
 
-The spectrum tells scenes from things: what is made by man, open landscapes and textures differ in how
-their energy falls with frequency and in which directions it lies (Torralba and Oliva 2003).
+The spectrum tells scenes from things: what is made by man, open landscapes and textures differ in
+how their energy falls with frequency and in which directions it lies (Torralba and Oliva 2003).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`random-conv`: what an untrained convolutional network says of an image.
 
-The architecture alone does much of the work (Saxe et al. 2011; Dempster, Petitjean and Webb 2020 for
-series): random filters of zero mean, both signs rectified, normalised and averaged.
+The architecture alone does much of the work (Saxe et al. 2011; for series Dempster, Petitjean and
+Webb 2020): random filters of zero mean, both signs rectified, normalised and averaged.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""`scattering`: wavelet energies, and wavelet energies of these, which small shifts and bends change
-little.
+"""`scattering`: wavelet energies, and wavelet energies of these: small shifts change them little.
 
 Bruna and Mallat 2013, to second order, on brightness. The last averaging is over the cells of a
 grid instead of a Gaussian.
@@ -18,7 +17,7 @@ from imclust.encoders import ENCODERS
 from imclust.encoders._fixed import StandardisedEncoder, cells, luma
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 GRID = 4  # cells a side
 WIDTH, FREQUENCY, SLANT = 0.8, 0.75 * math.pi, 0.5  # of the finest Morlet wavelet, in pixels
@@ -89,9 +88,9 @@ class Scattering(StandardisedEncoder):
 
 
 def folded(spectrum: Tensor, by: int) -> Tensor:
-    """The spectrum (..., s / by, s / by) of every by-th pixel of a picture of spectrum (..., s, s)."""
+    """Spectrum (..., s / by, s / by) of every by-th pixel, from that of all (..., s, s)."""
     side = spectrum.shape[-1] // by
-    return spectrum.unflatten(-1, (by, side)).unflatten(-3, (by, side)).mean((-4, -2))
+    return spectrum.reshape(*spectrum.shape[:-2], by, side, by, side).mean((-4, -2))
 
 
 @lru_cache(maxsize=4)
