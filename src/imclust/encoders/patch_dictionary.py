@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 SIDE = 6  # of a patch, in pixels
 STRIDE = 2  # of the patches that are looked at
-PATCHES = 40_000  # that the dictionary is learned from
+PATCHES = 40_000  # that the dictionary is learned from at most
+EACH = 100  # of an image, at most
 CONTRAST = 10 / 255**2  # added to a patch's variance, of pixels in [0, 1]
 RIDGE = 0.1  # added to the variance of every direction before whitening
 GRID = 2  # cells a side
@@ -71,7 +72,8 @@ class PatchDictionary(FixedEncoder):
         """The whitening and the words of random patches of images (n, s, s, 3) uint8."""
         import torch
 
-        rows = even_contrast(random_patches(images, PATCHES, seed))
+        count = max(min(PATCHES, EACH * len(images)), self.words)
+        rows = even_contrast(random_patches(images, count, seed))
         mean = rows.mean(0)
         turn = whitening(rows - mean)
         words = k_means((rows - mean) @ turn, self.words, seed)
