@@ -1,14 +1,16 @@
 """What the images alone hold: accuracy against CPU seconds of every space, encoder and combination.
 
     python benchmarks/scratch.py --data PATH [--n-clusters 10] [--seeds 0 1 2 3 4]
-        [--seconds 60 240] [--encoders simclr vicreg ...] [--effort quick] [--literal]
+        [--steps 300 1000] [--encoders simclr vicreg ...] [--width 16] [--batch 128] [--together]
+        [--effort quick] [--literal]
 
-- Every space that costs next to nothing, under k-means on its 64 widest directions.
+- Every space that costs next to nothing, under k-means on its 64 widest directions; both of the
+  first seed, which changes next to nothing.
 - `free`: `auto` upon all of these, judged as spaces of unequal kind.
-- For each number of --seconds, every one of the --encoders trained for so long (and with --literal
-  the homework's own, for as long as its recipes take), under the homework's predictor (KernelPCA,
-  t-SNE, MiniBatchKMeans) and under `auto`; and `free + simclr + vicreg`, which is
-  RECIPE=scratch-best. Without --seconds nothing is trained.
+- For each number of --steps, every one of the --encoders trained so long (and with --literal the
+  homework's own by its two recipes), under the homework's predictor (KernelPCA, t-SNE,
+  MiniBatchKMeans) and under `auto`; and `auto` upon `free` and all of them, as
+  RECIPE=scratch-best does it. --together leaves the former out. Without --steps nothing is trained.
 
 Labels (valY where there are validation images, placed through the clustering of trainX; `own` is
 valX clustered by itself) only score. CPU seconds are those of all stages that an answer needs, in
@@ -71,65 +73,63 @@ class Bench:
         self.k = k or ["--n-clusters", doc["n_clusters"]]
         self.validated = "val" in doc["rows"]
         for seed in self.cfg.seeds:
-            free = [self.space(name, seed, 0, [name]) for name in FREE]
+            first = self.cfg.seeds[0]
+            free = [self.space(name, first, 0, [name]) for name in FREE]
             for name, (folder, spent) in zip(FREE, free, strict=True):
-                self.judge(name, seed, 0, spent, [folder], "kmeans", ["--prepare", "pca"])
+                if seed == first:
+                    self.judge(name, seed, 0, spent, [folder], "kmeans", ["--prepare", "pca"])
             self.unequal("free", seed, 0, free)
             recipes = ["fast", "literal"] if self.cfg.literal else []
             for recipe in recipes:
-                self.both(f"conv-ae {recipe}", seed, 0, ["conv-ae", "--recipe", recipe])
-            for seconds in self.cfg.seconds:
-                made = {}
+                name = f"conv-ae {recipe}"
+                made = self.space(name, seed, 0, ["conv-ae", "--recipe", recipe])
+                self.alone(name, seed, 0, *made)
+            for steps in self.cfg.steps:
+                made = []
                 for name in self.cfg.encoders:
+                    method, more = [name, *self.flags(name)], ["--steps", steps]
                     if name == "scan-net":
-                        start = self.folder("simclr", seed, seconds) / "w"
-                        more = ["--init-weights", start]
-                        self.both(name, seed, seconds / 2, [name, *self.k], more)
-                    else:
-                        made[name] = self.both(name, seed, seconds, [name])
-                if set(WAYS) <= set(made):
-                    together = [*free, *(made[name] for name in WAYS)]
-                    self.unequal(f"free + {' + '.join(WAYS)}", seed, seconds, together)
+                        more += ["--init-weights", self.folder("simclr", seed, steps) / "w"]
+                        method += self.k
+                    made.append(self.space(name, seed, steps, method, more))
+                    if not self.cfg.together:
+                        self.alone(name, seed, steps, *made[-1])
+                self.unequal(f"free + {' + '.join(self.cfg.encoders)}", seed, steps, [*free, *made])
 
-    def folder(self, name: str, seed: int, seconds: float) -> Path:
+    def flags(self, name: str) -> list[Any]:
+        """Size of the network, where the encoder has one of its own."""
+        return [] if name == "scan-net" else ["--width", self.cfg.width, "--batch", self.cfg.batch]
+
+    def folder(self, name: str, seed: int, steps: int) -> Path:
         """Where one encoder and what follows it lie."""
-        return self.work / f"{name.replace(' ', '-')}-{seconds:g}s-seed{seed}"
+        return self.work / f"{name.replace(' ', '-')}-{steps}-seed{seed}"
 
     def space(
-        self, name: str, seed: int, seconds: float, method: list[Any], more: list[Any] | None = None
+        self, name: str, seed: int, steps: int, method: list[Any], more: list[Any] | None = None
     ) -> tuple[Path, float]:
         """Train and encode; the folder and CPU seconds."""
-        there = self.folder(name, seed, seconds)
-        time_ = ["--budget", f"{seconds:g}s"] if seconds else []
+        there = self.folder(name, seed, steps)
         index = ("--index", self.index)
-        spent = self.stage(
-            there / "w", "train", *index, "--seed", seed, *time_, *(more or []), *method
-        )
+        spent = self.stage(there / "w", "train", *index, "--seed", seed, *(more or []), *method)
         return there, spent + self.stage(there / "z", "encode", *index, "--weights", there / "w")
 
-    def both(
-        self, name: str, seed: int, seconds: float, method: list[Any], more: list[Any] | None = None
-    ) -> tuple[Path, float]:
-        """Train, encode, and judge under the homework's predictor and under `auto`."""
-        there, spent = self.space(name, seed, seconds, method, more)
-        self.judge(name, seed, seconds, spent, [there], "homework", [])
-        self.judge(name, seed, seconds, spent, [there], "auto", ["--effort", self.cfg.effort])
-        return there, spent
+    def alone(self, name: str, seed: int, steps: int, folder: Path, spent: float) -> None:
+        """One space under the homework's predictor and under `auto`."""
+        self.judge(name, seed, steps, spent, [folder], "homework", [])
+        self.judge(name, seed, steps, spent, [folder], "auto", ["--effort", self.cfg.effort])
 
-    def unequal(
-        self, name: str, seed: int, seconds: float, spaces: list[tuple[Path, float]]
-    ) -> None:
+    def unequal(self, name: str, seed: int, steps: int, spaces: list[tuple[Path, float]]) -> None:
         """`auto` upon many spaces."""
-        flags = ["--effort", self.cfg.effort, "--kinds", "unequal"]
+        flags = ["--effort", self.cfg.effort, "--kinds", "unequal", "--no-retrain"]
         spent = sum(s for _, s in spaces)
-        self.judge(name, seed, seconds, spent, [f for f, _ in spaces], "auto", flags)
+        self.judge(name, seed, steps, spent, [f for f, _ in spaces], "auto", flags)
 
     def judge(
-        self, name: str, seed: int, seconds: float, spent: float, spaces: list[Path],
+        self, name: str, seed: int, steps: int, spent: float, spaces: list[Path],
         head: str, flags: list[str],
     ) -> None:  # fmt: skip
         """A row of the table."""
-        there = self.folder(name, seed, seconds)
+        there = self.folder(name, seed, steps)
         answer, took = self.answer(there / head, seed, spaces, head, flags, "train")
         more: list[Any] = []
         if self.validated:
@@ -138,7 +138,7 @@ class Bench:
         self.stage(there / f"{head}-scores", "score", "--assignment", answer, "--index", self.index,
                    "--labels", self.work / "labels", *more)  # fmt: skip
         scores = json.loads((there / f"{head}-scores" / "scores.json").read_text())
-        row = {"space": name, "head": head, "seed": seed, "budget": seconds,
+        row = {"space": name, "head": head, "seed": seed, "steps": steps,
                "CPU seconds": round(spent + took, 1), **accuracies(scores)}  # fmt: skip
         self.rows.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
@@ -168,13 +168,13 @@ def accuracies(scores: dict[str, Any]) -> dict[str, float]:
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each space, head and budget: mean and spread over seeds."""
+    """A row for each space, head and number of steps: mean and spread over seeds."""
     groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["space"], row["head"], row["budget"]), []).append(row)
+        groups.setdefault((row["space"], row["head"], row["steps"]), []).append(row)
     table = []
-    for (space, head, budget), mine in groups.items():
-        told: dict[str, Any] = {"space": space, "head": head, "budget": budget, "seeds": len(mine)}
+    for (space, head, steps), mine in groups.items():
+        told: dict[str, Any] = {"space": space, "head": head, "steps": steps, "seeds": len(mine)}
         told["CPU seconds"] = statistics.median(r["CPU seconds"] for r in mine)
         for what in ("accuracy", "own"):
             got = [r[what] for r in mine if what in r]
@@ -211,7 +211,10 @@ def main() -> None:
     )
     parser.add_argument("--data", required=True)
     parser.add_argument("--n-clusters", type=int)
-    parser.add_argument("--seconds", type=float, nargs="*", default=[])
+    parser.add_argument("--steps", type=int, nargs="*", default=[])
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--together", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--encoders", nargs="+", default=list(WAYS), choices=ENCODERS)
     parser.add_argument("--effort", default="quick")

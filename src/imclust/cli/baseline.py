@@ -48,6 +48,7 @@ FREE = (
     "pixels", "power-spectrum", "colour", "hog", "lbp", "patch-dictionary", "random-conv",
     "scattering",
 )  # fmt: skip
+DRAWN = {"patch-dictionary", "random-conv"}  # those that a seed decides
 INIT_ENCODERS = {"local-aggregation": "vgg-ae", "scan-net": "simclr"}
 GUESS = ("32", "32", "60", "60", "quick")  # a plan's words, before it is made: checked, never run
 
@@ -356,21 +357,22 @@ class BaselineRun:
         how = self.predictor
         if how.name != "auto":
             return how
-        flags = ("--effort", effort, "--kinds", "unequal")
+        flags = ("--effort", effort, "--kinds", "unequal", "--no-retrain")
         return Predictor(how.name, how.recipe, how.count, how.flags, flags)
 
     def _latents(self, way: str) -> Path:
         return self.at.encoded / f"{way}-latents"
 
     def _free(self, name: str) -> Path:
-        return self.at.runs / f"spaces-seed{self.seed}" / name
+        drawn = f"-seed{self.seed}" if name in DRAWN else ""
+        return self.at.runs / "spaces" / f"{name}{drawn}"
 
     def _free_step(self) -> Step:
         """Every space that costs next to nothing."""
         commands: list[tuple[str, ...]] = []
         for name in FREE:
             weights = self._free(name) / "weights"
-            seed = ("--seed", str(self.seed))
+            seed = ("--seed", str(self.seed)) if name in DRAWN else ()
             commands.append(train_command(self.at.index, weights, name, (), *seed))
             commands.append(encode_command(self.at.index, weights, self._free(name) / "latents"))
         return Step("spaces", tuple(commands))

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from imclust.clustering.auto_search import FINALISTS, CandidateSearch
+from imclust.clustering.auto_search import FINALISTS, JOINED, CandidateSearch
 from imclust.clustering.evidence import purity
 from imclust.clustering.heads import HEADS
+from imclust.clustering.preprocessing import Preparation, Prepared, power_and_white
 from imclust.clustering.selection import Candidate, collapse, reject_nuisance_copies
 from imclust.clustering.views import View
 from imclust.core.log import progress
@@ -38,11 +39,10 @@ class UnequalSearch(CandidateSearch):
         spaces, k, seed = self._spaces, self.k, self._seed
         count = max(LOOKED_AT, EACH * k)
         self.looked_at = np.sort(np.random.default_rng(seed).permutation(len(spaces[0]))[:count])
-        few = [np.asarray(s[self.looked_at]) for s in spaces]
-        alone = [View.of(few, (i,), "power", seed) for i in range(len(few))]
+        few = [power_and_white(s[self.looked_at]) for s in spaces]
+        alone = [View.made_of([f["power"]], (i,), "power", seed) for i, f in enumerate(few)]
         self.judges = alone
-        every = tuple(range(len(few)))
-        looked = [*alone, *(View.of(few, every, how, seed) for how in ("power", "white"))]
+        looked = [*alone, *(_joined(few, how, seed) for how in JOINED)]
         made: list[Candidate] = []
         runs = [(name, view) for view in looked for name in SCOUTS]
         for name, view in progress(runs, "auto, spaces", leave=False):
@@ -57,7 +57,11 @@ class UnequalSearch(CandidateSearch):
         for c, s in zip(able, stand, strict=True):
             score[c.view].append(float(s))
         best = sorted(score, key=lambda name: -max(score[name]))[:FINALISTS]
-        return [View.of(spaces, *View.named(name), seed) for name in best]
+        ready = [power_and_white(s) for s in spaces] if any("+" in name for name in best) else []
+        return [
+            _joined(ready, how, seed) if len(parts) > 1 else View.of(spaces, parts, how, seed)
+            for parts, how in map(View.named, best)
+        ]
 
     def run(self, nuisances: dict[str, np.ndarray], *, retrain: bool) -> list[Candidate]:
         """All candidates that were not thrown out; see `CandidateSearch.run`."""
@@ -78,3 +82,8 @@ class UnequalSearch(CandidateSearch):
         return np.array([
             np.mean([purity(view.graph, c)[4] for view in self.judges]) for c in labellings
         ])  # fmt: skip
+
+
+def _joined(ready: list[dict[Preparation, Prepared]], how: Preparation, seed: int) -> View:
+    """All spaces side by side."""
+    return View.made_of([r[how] for r in ready], tuple(range(len(ready))), how, seed)

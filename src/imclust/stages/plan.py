@@ -24,7 +24,7 @@ from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS
 
 PLAN = "plan.txt"
-SIDES, WIDTHS = (32, 64, 96, 128), (32, 64)
+SIDES, WIDTHS = (32, 64, 96, 128), (16, 32, 64)
 WANTED = 40  # epochs: below it a smaller network learns more
 TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
 HEADS = 0.08  # share of the budget for trying heads
