@@ -94,3 +94,4 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
     )
     refused(imclust("plan", *index, "--out", "p", "--encoder", "pixels"), "--encoder", "simclr")
     refused(imclust("plan", *index, "--out", "p", "--shares", "1", "0"), "--shares", "above 0")
+    refused(imclust("plan", *index, "--out", "p", "--aside", "-1"), "aside", "0 to 3600")
