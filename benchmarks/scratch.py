@@ -1,13 +1,20 @@
-"""Encoders that learn from the images alone: accuracy against the seconds of their training.
+"""What the images alone hold: accuracy against CPU seconds of every space, encoder and combination.
 
-    python benchmarks/scratch.py --data PATH [--n-clusters 10] [--seconds 60 240] [--seeds 0 1 2]
-        [--encoders simclr vicreg ...] [--literal]
+    python benchmarks/scratch.py --data PATH [--n-clusters 10] [--seeds 0 1 2 3 4]
+        [--steps 300 1000] [--encoders simclr vicreg ...] [--width 16] [--batch 128] [--together]
+        [--effort quick] [--literal]
 
-Every encoder is trained for each number of seconds (the homework's own autoencoder under its fast
-recipe, and with --literal under its literal one, for as long as these take), and each space of
-latents is clustered by the homework's predictor (KernelPCA, t-SNE, MiniBatchKMeans) and by `auto`.
-`scratch-best` is `auto` upon simclr and vicreg together, of the same seed and seconds each. Labels
-(valY where there are validation images, placed through the clustering of trainX) only score.
+- Every space that costs next to nothing, under k-means on its 64 widest directions; both of the
+  first seed, which changes next to nothing.
+- `free`: `auto` upon all of these, judged as spaces of unequal kind.
+- For each number of --steps, every one of the --encoders trained so long (and with --literal the
+  homework's own by its two recipes), under the homework's predictor (KernelPCA, t-SNE,
+  MiniBatchKMeans) and under `auto`; and `auto` upon `free` and all of them, as
+  RECIPE=scratch-best does it. --together leaves the former out. Without --steps nothing is trained.
+
+Labels (valY where there are validation images, placed through the clustering of trainX; `own` is
+valX clustered by itself) only score. CPU seconds are those of all stages that an answer needs, in
+this process, whose threads OMP_NUM_THREADS bounds.
 
 PATH is what `CHALLENGE=arrays` takes, or `digits` or `photos`. Prints one table, writes JSON and a
 picture; artefacts lie in --work, and what was finished there is not done again.
@@ -16,32 +23,43 @@ picture; artefacts lie in --work, and what was finished there is not done again.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
-import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-VIEWS = ("simclr", "vicreg", "byol", "deepcluster-v2")
-ALL = (*VIEWS, "masked-ae", "scan-net")
-BEST = ("simclr", "vicreg")
+from imclust.cli.baseline import FREE, WAYS
+from imclust.cli.parser import run_stage
+
+ENCODERS = ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae", "scan-net")
 EMBEDDED = ("digits", "photos")
+SPENT = "cpu_seconds.json"  # in --work: of every artefact, when it was made
 
 
 class Bench:
-    """One set of images: commands that fill `work`, and rows of the table."""
+    """One set of images: stages that fill `work`, and rows of the table."""
 
     def __init__(self, cfg: argparse.Namespace) -> None:
         self.cfg, self.work = cfg, cfg.work / Path(cfg.data).stem
         self.rows: list[dict[str, Any]] = []
+        self.work.mkdir(parents=True, exist_ok=True)
+        known = self.work / SPENT
+        self.spent: dict[str, float] = json.loads(known.read_text()) if known.is_file() else {}
 
-    def stage(self, *words: Any) -> None:
-        """`python -m imclust <words>`, quietly; stops at the first that fails."""
-        argv = [sys.executable, "-m", "imclust", *map(str, words)]
-        done = subprocess.run(argv, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(argv[2:])}\n{done.stderr}")
+    def stage(self, out: Path, *words: Any) -> float:
+        """Make an artefact at `out` unless it is there; CPU seconds that it took when made."""
+        there, began = (out / "manifest.json").is_file(), time.process_time()
+        with contextlib.redirect_stdout(io.StringIO()):
+            run_stage((str(words[0]), "--out", str(out), *map(str, words[1:])))
+        name = str(out.relative_to(self.work))
+        if not there or name not in self.spent:
+            self.spent[name] = round(time.process_time() - began, 2)
+            (self.work / SPENT).write_text(json.dumps(self.spent, indent=1))
+        return self.spent[name]
 
     def run(self) -> None:
         """Everything."""
@@ -49,130 +67,160 @@ class Bench:
             "arrays", "--data-dir", self.cfg.data
         ]  # fmt: skip
         k = ["--n-clusters", self.cfg.n_clusters] if self.cfg.n_clusters else []
-        self.stage("download", "--out", self.work, *k, *source)
+        self.stage(self.work, "download", *k, *source)
         self.index = self.work / "index"
-        known = json.loads((self.index / "manifest.json").read_text())["n_clusters"]
-        self.k = k or ["--n-clusters", known]
+        doc = json.loads((self.index / "manifest.json").read_text())
+        self.k = k or ["--n-clusters", doc["n_clusters"]]
+        self.validated = "val" in doc["rows"]
         for seed in self.cfg.seeds:
-            recipes = ["fast", "literal"] if self.cfg.literal else ["fast"]
+            first = self.cfg.seeds[0]
+            free = [self.space(name, first, 0, [name]) for name in FREE]
+            for name, (folder, spent) in zip(FREE, free, strict=True):
+                if seed == first:
+                    self.judge(name, seed, 0, spent, [folder], "kmeans", ["--prepare", "pca"])
+            self.unequal("free", seed, 0, free)
+            recipes = ["fast", "literal"] if self.cfg.literal else []
             for recipe in recipes:
-                self.space(f"conv-ae {recipe}", seed, 0, ["conv-ae", "--recipe", recipe])
-            for seconds in self.cfg.seconds:
+                name = f"conv-ae {recipe}"
+                made = self.space(name, seed, 0, ["conv-ae", "--recipe", recipe])
+                self.alone(name, seed, 0, *made)
+            for steps in self.cfg.steps:
+                made = []
                 for name in self.cfg.encoders:
+                    method, more = [name, *self.flags(name)], ["--steps", steps]
                     if name == "scan-net":
-                        self.refined(seed, seconds)
-                    else:
-                        self.space(name, seed, seconds, [name])
-                if set(BEST) <= set(self.cfg.encoders):
-                    folders = [self.folder(name, seed, seconds) for name in BEST]
-                    spent = sum(trained(f / "w") for f in folders)
-                    both = self.folder("scratch-best", seed, seconds)
-                    self.judge("scratch-best", seed, seconds, spent, both, folders, heads=("auto",))
+                        more += ["--init-weights", self.folder("simclr", seed, steps) / "w"]
+                        method += self.k
+                    made.append(self.space(name, seed, steps, method, more))
+                    if not self.cfg.together:
+                        self.alone(name, seed, steps, *made[-1])
+                self.unequal(f"free + {' + '.join(self.cfg.encoders)}", seed, steps, [*free, *made])
 
-    def folder(self, name: str, seed: int, seconds: float) -> Path:
-        """Where one training and what follows it lie."""
-        return self.work / f"{name.replace(' ', '-')}-{seconds:g}s-seed{seed}"
+    def flags(self, name: str) -> list[Any]:
+        """Size of the network, where the encoder has one of its own."""
+        return [] if name == "scan-net" else ["--width", self.cfg.width, "--batch", self.cfg.batch]
 
-    def space(self, name: str, seed: int, seconds: float, method: list[str], *more: Any) -> None:
-        """Train, encode, judge."""
-        there = self.folder(name, seed, seconds)
-        time = ["--budget", f"{seconds:g}s"] if seconds else []
-        self.stage("train", "--index", self.index, "--out", there / "w", "--seed", seed, *time,
-                   *more, *method)  # fmt: skip
-        self.stage("encode", "--index", self.index, "--weights", there / "w", "--out", there / "z")
-        spent = trained(there / "w")
-        if more:
-            spent += trained(Path(more[1]))
-        self.judge(name, seed, seconds, spent, there, [there])
+    def folder(self, name: str, seed: int, steps: int) -> Path:
+        """Where one encoder and what follows it lie."""
+        return self.work / f"{name.replace(' ', '-')}-{steps}-seed{seed}"
 
-    def refined(self, seed: int, seconds: float) -> None:
-        """scan-net for half as long again upon simclr."""
-        start = self.folder("simclr", seed, seconds) / "w"
-        self.space(
-            "scan-net", seed, seconds / 2, ["scan-net", *map(str, self.k)], "--init-weights", start
-        )
+    def space(
+        self, name: str, seed: int, steps: int, method: list[Any], more: list[Any] | None = None
+    ) -> tuple[Path, float]:
+        """Train and encode; the folder and CPU seconds."""
+        there = self.folder(name, seed, steps)
+        index = ("--index", self.index)
+        spent = self.stage(there / "w", "train", *index, "--seed", seed, *(more or []), *method)
+        return there, spent + self.stage(there / "z", "encode", *index, "--weights", there / "w")
+
+    def alone(self, name: str, seed: int, steps: int, folder: Path, spent: float) -> None:
+        """One space under the homework's predictor and under `auto`."""
+        self.judge(name, seed, steps, spent, [folder], "homework", [])
+        self.judge(name, seed, steps, spent, [folder], "auto", ["--effort", self.cfg.effort])
+
+    def unequal(self, name: str, seed: int, steps: int, spaces: list[tuple[Path, float]]) -> None:
+        """`auto` upon many spaces."""
+        flags = ["--effort", self.cfg.effort, "--kinds", "unequal", "--no-retrain"]
+        spent = sum(s for _, s in spaces)
+        self.judge(name, seed, steps, spent, [f for f, _ in spaces], "auto", flags)
 
     def judge(
-        self, name: str, seed: int, seconds: float, spent: float, there: Path,
-        spaces: list[Path], heads: tuple[str, ...] = ("homework", "auto"),
+        self, name: str, seed: int, steps: int, spent: float, spaces: list[Path],
+        head: str, flags: list[str],
     ) -> None:  # fmt: skip
-        """A row of the table for every head."""
-        features = [s / "z" for s in spaces]
-        for head in heads:
-            seeded = ("--seed", seed)
-            if head == "homework":
-                step = ("reduce", *seeded, "--features")
-                self.stage(*step, features[0], "--out", there / "k", "kernel-pca")
-                self.stage(*step, there / "k", "--out", there / "t", "tsne")
-                method, input_ = ["minibatch-kmeans"], [there / "t"]
-            else:
-                method, input_ = ["auto"], features
-            out = there / head
-            self.stage("cluster", "--features", *input_, "--index", self.index, "--out", out,
-                       *seeded, *self.k, *method)  # fmt: skip
-            self.stage("score", "--assignment", out, "--index", self.index, "--labels",
-                       self.work / "labels", "--weights", spaces[0] / "w", "--out",
-                       there / f"{head}-scores")  # fmt: skip
-            scores = json.loads((there / f"{head}-scores" / "scores.json").read_text())
-            row = {"encoder": name, "head": head, "seed": seed, "budget": seconds,
-                   "training seconds": round(spent, 1), "accuracy": accuracy(scores)}  # fmt: skip
-            self.rows.append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
+        """A row of the table."""
+        there = self.folder(name, seed, steps)
+        answer, took = self.answer(there / head, seed, spaces, head, flags, "train")
+        more: list[Any] = []
+        if self.validated:
+            more = ["--val-assignment", self.answer(there / f"{head}-own", seed, spaces, head,
+                                                    flags, "val")[0]]  # fmt: skip
+        self.stage(there / f"{head}-scores", "score", "--assignment", answer, "--index", self.index,
+                   "--labels", self.work / "labels", *more)  # fmt: skip
+        scores = json.loads((there / f"{head}-scores" / "scores.json").read_text())
+        row = {"space": name, "head": head, "seed": seed, "steps": steps,
+               "CPU seconds": round(spent + took, 1), **accuracies(scores)}  # fmt: skip
+        self.rows.append(row)
+        print(json.dumps(row), file=sys.stderr, flush=True)
+
+    def answer(
+        self, out: Path, seed: int, spaces: list[Path], head: str, flags: list[str], split: str
+    ) -> tuple[Path, float]:
+        """The clusters of a split, and CPU seconds."""
+        fit = ("--seed", seed, "--split", split)
+        features, spent = [s / "z" for s in spaces], 0.0
+        if head == "homework":
+            small, flat = out.with_name(f"{out.name}-k"), out.with_name(f"{out.name}-t")
+            spent += self.stage(small, "reduce", *fit, "--features", *features, "kernel-pca")
+            spent += self.stage(flat, "reduce", *fit, "--features", small, "tsne")
+            head, features = "minibatch-kmeans", [flat]
+        words = ("--features", *features, "--index", self.index, *fit, *self.k, head, *flags)
+        return out, spent + self.stage(out, "cluster", *words)
 
 
-def trained(weights: Path) -> float:
-    """Seconds of a training."""
-    return float(json.loads((weights / "manifest.json").read_text())["seconds"])
-
-
-def accuracy(scores: dict[str, Any]) -> float:
-    """Hungarian accuracy: of validation images placed through the clustering, or of all."""
+def accuracies(scores: dict[str, Any]) -> dict[str, float]:
+    """Hungarian accuracy: of validation images placed through the clustering, or of all; and of
+    validation images clustered by themselves."""
     part = scores["val_through"] or scores["train"]
-    return float(part["hungarian"])
+    found = {"accuracy": float(part["hungarian"])}
+    own = scores.get("val_own")
+    return found | ({"own": float(own["hungarian"])} if own else {})
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each encoder, head and budget: mean and spread over seeds."""
+    """A row for each space, head and number of steps: mean and spread over seeds."""
     groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["encoder"], row["head"], row["budget"]), []).append(row)
+        groups.setdefault((row["space"], row["head"], row["steps"]), []).append(row)
     table = []
-    for (encoder, head, _), mine in groups.items():
-        got = [r["accuracy"] for r in mine]
-        table.append({
-            "encoder": encoder, "head": head,
-            "seconds": statistics.median(r["training seconds"] for r in mine),
-            "accuracy": statistics.mean(got),
-            "spread": statistics.stdev(got) if len(got) > 1 else float("nan"), "seeds": len(got),
-        })  # fmt: skip
+    for (space, head, steps), mine in groups.items():
+        told: dict[str, Any] = {"space": space, "head": head, "steps": steps, "seeds": len(mine)}
+        told["CPU seconds"] = statistics.median(r["CPU seconds"] for r in mine)
+        for what in ("accuracy", "own"):
+            got = [r[what] for r in mine if what in r]
+            if got:
+                told[what] = statistics.mean(got)
+                told[f"{what} spread"] = statistics.stdev(got) if len(got) > 1 else float("nan")
+        table.append(told)
     return table
 
 
 def picture(table: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Accuracy against training seconds, a line an encoder, a panel a head."""
+    """Accuracy against CPU seconds: a point a space, a line where it was trained for several
+    times."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, head in zip(panels, ("homework", "auto"), strict=True):
-        mine = [r for r in table if r["head"] == head]
-        for name in dict.fromkeys(r["encoder"] for r in mine):
-            line = sorted((r["seconds"], r["accuracy"]) for r in mine if r["encoder"] == name)
-            axes.plot(*zip(*line, strict=True), marker="o", label=name)
-        axes.set(title=f"{title}: {head}", xlabel="training (s)", ylabel="accuracy")
-        axes.legend(fontsize=7)
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name in dict.fromkeys((r["space"], r["head"]) for r in table):
+        mine = [r for r in table if (r["space"], r["head"]) == name]
+        line = sorted((r["CPU seconds"], r["accuracy"], r["accuracy spread"]) for r in mine)
+        x, y, spread = zip(*line, strict=True)
+        axes.errorbar(x, y, spread, marker="o", capsize=2, label=", ".join(name))
+    axes.set(title=title, xlabel="CPU seconds", ylabel="accuracy", xscale="log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    what, _, usage = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", required=True)
     parser.add_argument("--n-clusters", type=int)
-    parser.add_argument("--seconds", type=float, nargs="+", default=[60, 240])
+    parser.add_argument("--steps", type=int, nargs="*", default=[])
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--together", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--encoders", nargs="+", default=list(ALL), choices=ALL)
+    parser.add_argument("--encoders", nargs="+", default=list(WAYS), choices=ENCODERS)
+    parser.add_argument("--effort", default="quick")
     parser.add_argument("--literal", action="store_true")
     parser.add_argument("--work", type=Path, default=Path("data/benchmarks/scratch"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
@@ -180,10 +228,13 @@ def main() -> None:
     bench = Bench(cfg)
     bench.run()
     table = summary(bench.rows)
-    print(f"{'encoder':18} {'head':10} {'training (s)':>12} {'accuracy':>18} {'seeds':>6}")
+    print(f"{'space':26} {'head':9} {'CPU (s)':>8} {'accuracy':>15} {'own':>15} {'seeds':>5}")
     for r in table:
-        told = f"{r['accuracy']:.3f} ± {r['spread']:.3f}"
-        print(f"{r['encoder']:18} {r['head']:10} {r['seconds']:12.0f} {told:>18} {r['seeds']:6}")
+        told = [
+            f"{r[n]:.3f} ± {r[f'{n} spread']:.3f}" if n in r else "" for n in ("accuracy", "own")
+        ]
+        print(f"{r['space']:26} {r['head']:9} {r['CPU seconds']:8.0f} {told[0]:>15} {told[1]:>15} "
+              f"{r['seeds']:5}")  # fmt: skip
     cfg.out.mkdir(parents=True, exist_ok=True)
     stem = f"scratch_{Path(cfg.data).stem}"
     doc = {"table": table, "rows": bench.rows}

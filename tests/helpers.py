@@ -47,6 +47,18 @@ def two_kinds(n, seed=0, size=32):
     return x.clip(0, 255).astype(np.uint8), y
 
 
+def two_textures(n, seed=0, size=32):
+    """Images of two kinds that colour does not tell apart, noise drawn out along rows or along
+    columns, (n, s, s, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    noise = rng.normal(0, 60, (n, size, size + 6))
+    drawn = sum(noise[:, :, i : i + size] for i in range(6)) / 6**0.5
+    drawn[y == 1] = drawn[y == 1].transpose(0, 2, 1)
+    x = 128 + drawn[..., None] + rng.normal(0, 4, (n, size, size, 3))
+    return x.clip(0, 255).astype(np.uint8), y
+
+
 def make_arrays(folder, n=60, n_val=20):
     folder.mkdir(parents=True)
     np.save(folder / "trainX.npy", two_kinds(n)[0])

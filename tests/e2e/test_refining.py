@@ -57,7 +57,7 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
     assert (side, float(first)) == ("32", pytest.approx(4.5))
     assert (float(second), heads) == (pytest.approx(1.5), "quick")
     speeds = (tmp_path / "plan/speeds.csv").read_text()
-    assert speeds.startswith("side,width,images_per_second,epochs\n32,32,")
+    assert speeds.startswith("side,width,images_per_second,epochs\n32,16,")
     assert "is up to date" in imclust(*plan)[1]
 
     learn = ("train", *index, "--out", "w", "--budget", f"{first}s")
@@ -94,3 +94,6 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
     )
     refused(imclust("plan", *index, "--out", "p", "--encoder", "pixels"), "--encoder", "simclr")
     refused(imclust("plan", *index, "--out", "p", "--shares", "1", "0"), "--shares", "above 0")
+    refused(
+        imclust("plan", *index, "--out", "p", "--aside", "-1"), "plan.aside must be in [0, 3600]"
+    )

@@ -137,10 +137,16 @@ class CandidateSearch:
         self.candidates: list[Candidate] = []
         self.pool: Pool | None = None
 
+    def choose_views(
+        self, nuisances: dict[str, np.ndarray], thrown_out: list[Candidate]
+    ) -> list[View]:
+        """The views that are gone into; what was thrown out on the way is added to the list."""
+        return choose_views(self._spaces, self.k, self._seed, nuisances, thrown_out)
+
     def run(self, nuisances: dict[str, np.ndarray], *, retrain: bool) -> list[Candidate]:
         """All candidates; those that were not thrown out are in `pool`, in the same order."""
         thrown_out: list[Candidate] = []
-        self.views = choose_views(self._spaces, self.k, self._seed, nuisances, thrown_out)
+        self.views = self.choose_views(nuisances, thrown_out)
         second = finer(self.views[1:]) if self._effort.finer else []
         runs = runs_of(self.views, second, self._effort)
         made = candidates_at(runs, self.k, self._seed, retrain=retrain)

@@ -81,8 +81,37 @@ def prepare(z: np.ndarray, how: Preparation, dims: int = DIMS) -> Prepared:
         return Prepared(unit_rows(z), unit_rows)
     first = unit_rows if how == "pca" else power_rows
     rows = first(z)
-    mean, axes, spread = principal(rows, dims)
-    if how == "white":
+    return _along(rows, first, principal(rows, dims), white=how == "white")
+
+
+def power_and_white(z: np.ndarray, dims: int = DIMS) -> dict[Preparation, Prepared]:
+    """`prepare` as `power` and as `white`, whose directions are found once.
+
+    Parameters
+    ----------
+    z : np.ndarray
+        (n, d) float.
+    dims : int, optional
+        At most min(n - 1, d) are kept.
+    """
+    rows = power_rows(z)
+    found = principal(rows, dims)
+    return {
+        "power": _along(rows, power_rows, found, white=False),
+        "white": _along(rows, power_rows, found, white=True),
+    }
+
+
+def _along(
+    rows: np.ndarray,
+    first: Callable[[np.ndarray], np.ndarray],
+    found: tuple[np.ndarray, np.ndarray, np.ndarray],
+    *,
+    white: bool,
+) -> Prepared:
+    """Rows (n, d), which `first` made, along the directions that `principal` found."""
+    mean, axes, spread = found
+    if white:
         axes = axes / np.maximum(spread, LEAST_SPREAD * spread.max(initial=1e-12))
     return Prepared(
         unit_rows((rows - mean) @ axes), partial(_project, first=first, mean=mean, axes=axes)

@@ -176,10 +176,18 @@ def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
         return np.zeros(1)
     fitted = model()["choice"]
     found = design(pool, tuple(fitted["names"])) @ np.array(fitted["weights"])
-    found = found / max(float(found.std()), 1e-9)
-    if even:
-        evenness = pool.table[:, [NAMES.index("evenness")]]
-        found = found + KNOWN_EVEN * standardised(evenness)[:, 0]
+    return with_evenness(found, pool) if even else scaled(found)
+
+
+def scaled(stand: np.ndarray) -> np.ndarray:
+    """Standings (c,) of mean 0 and spread 1."""
+    return (stand - stand.mean()) / max(float(stand.std()), 1e-9)
+
+
+def with_evenness(stand: np.ndarray, pool: Pool) -> np.ndarray:
+    """Standings (c,) where clusters are known to be of one size."""
+    evenness = pool.table[:, [NAMES.index("evenness")]]
+    found = scaled(stand) + KNOWN_EVEN * standardised(evenness)[:, 0]
     return found - found.mean()
 
 
@@ -205,7 +213,13 @@ def estimates(pool: Pool, what: str) -> np.ndarray:
     return np.clip(told(pool) @ np.array(model()[what]), 0, 1)
 
 
-def choose(candidates: list[Candidate], pool: Pool, *, even: bool = False) -> Choice:
+def choose(
+    candidates: list[Candidate],
+    pool: Pool,
+    *,
+    even: bool = False,
+    stand: np.ndarray | None = None,
+) -> Choice:
     """The candidate that stands highest; sets the score of all.
 
     Parameters
@@ -216,8 +230,13 @@ def choose(candidates: list[Candidate], pool: Pool, *, even: bool = False) -> Ch
         What is known of them.
     even : bool
         Whether clusters are known to be of one size.
+    stand : ndarray of shape (c,), optional
+        How each is expected to stand, where the fitted weights are not what says it.
     """
-    stand = standings(pool, even=even)
+    if stand is None:
+        stand = standings(pool, even=even)
+    else:
+        stand = with_evenness(stand, pool) if even else scaled(stand)
     at = best_of(pool, stand)
     stand[at] = stand.max() + 1e-3
     for c, s in zip(candidates, stand, strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 from imclust.clustering.graph_layout import graph_layout
 from imclust.clustering.linkage import Tree, linkage_tree
 from imclust.clustering.neighbor_graph import NEIGHBOURS, joint_graph, top_eigenvectors
-from imclust.clustering.preprocessing import Preparation, prepare
+from imclust.clustering.preprocessing import Preparation, Prepared, prepare
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -54,7 +54,13 @@ class View:
         cls, spaces: list[np.ndarray], parts: tuple[int, ...], how: Preparation, seed: int = 0
     ) -> View:
         """The view of those of all spaces (n, d_v) that `parts` names."""
-        made = [prepare(spaces[p], how) for p in parts]
+        return cls.made_of([prepare(spaces[p], how) for p in parts], parts, how, seed)
+
+    @classmethod
+    def made_of(
+        cls, made: list[Prepared], parts: tuple[int, ...], how: Preparation, seed: int = 0
+    ) -> View:
+        """The view of spaces that are prepared already."""
         return cls(parts, how, [m.rows for m in made], [m.apply for m in made], seed)
 
     @property

@@ -39,6 +39,8 @@ class Encoder:
     texts has none."""
     code_shape: tuple[int, int, int] | None = None
     """(channels, rows, columns) of a code before it was flattened; None for a plain vector."""
+    learns_at_once: bool = False
+    """Whether `learn` takes what it needs from the training images, without a training plan."""
     batch: int = 64
     """Texts at a time unless `encode --batch` says otherwise; images have a number of their own."""
 
@@ -71,6 +73,21 @@ class Encoder:
     def plan(self, n_images: int) -> TrainConfig | None:
         """How to train it on so many images; None when there is nothing to train."""
         return None
+
+    def learn(self, network: nn.Module, images: np.ndarray, seed: int) -> None:
+        """Set the network's numbers from the training images (n, s, s, 3) uint8, in one pass; asked
+        for only if it `learns_at_once`.
+
+        Parameters
+        ----------
+        network : nn.Module
+            A fresh one.
+        images : ndarray of shape (n, s, s, 3), uint8
+            To cluster; never those for validation.
+        seed : int
+            Of whatever is drawn.
+        """
+        raise NotImplementedError
 
     def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
         """The plan once the training images (n, s, s, 3) uint8 are seen."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from imclust.clustering.effort import level_within
 from imclust.core.artifacts import ArtifactSpec, make_artifact
-from imclust.core.checks import seconds
+from imclust.core.checks import in_range, seconds
 from imclust.core.errors import input_error
 from imclust.core.files import replace_text
 from imclust.core.log import say
@@ -24,12 +24,13 @@ from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS
 
 PLAN = "plan.txt"
-SIDES, WIDTHS = (32, 64, 96, 128), (32, 64)
+SIDES, WIDTHS = (32, 64, 96, 128), (16, 32, 64)
 WANTED = 40  # epochs: below it a smaller network learns more
 TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
 HEADS = 0.08  # share of the budget for trying heads
 GUESSED = (512, 10)  # columns and K that the heads are expected to meet
 SAMPLE = 512  # images that the speed is measured on
+LEFT = 0.3  # share of the budget that other spaces leave at least
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class BudgetPlan:
     """Time for everything, such as 90s, 20m or 1h."""
     shares: tuple[float, ...] = (1.0,)
     """Parts of the training time, one for each training."""
+    aside: float = 0.0
+    """Seconds an image that spaces take which need no training; at most 0.7 of the budget."""
     encoder: str = "simclr"
     """Whose speed is measured; it has flags --size and --width."""
     device: str = "auto"
@@ -57,6 +60,7 @@ class BudgetPlan:
         seconds(self.budget)
         if not self.shares or min(self.shares) <= 0:
             raise input_error("--shares", "numbers above 0", self.shares, "write for example 2 1")
+        in_range("plan", "aside", self.aside, 0, 3600)
         config = ENCODERS[self.encoder].config
         if not {"size", "width"} <= set(config.__dataclass_fields__):
             allowed = "an encoder with --size and --width"
@@ -68,7 +72,7 @@ def run(cfg: BudgetPlan) -> None:
 
     A plan that was made stays, so that a killed run goes on as it began.
     """
-    names = ("budget", "shares", "encoder", "device")
+    names = ("budget", "shares", "aside", "encoder", "device")
     config = {name: getattr(cfg, name) for name in names}
     modules = (__name__, ENCODERS[cfg.encoder].method.__module__)
     spec = ArtifactSpec("plan", config, {"index": cfg.index}, modules)
@@ -84,7 +88,8 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     from imclust.core.reproducibility import pick_device
 
     rows = [r for r in load_index(cfg.index) if r.split == "train" and not r.problem]
-    whole = seconds(cfg.budget)
+    budget = seconds(cfg.budget)
+    whole = max(budget - cfg.aside * len(rows), LEFT * budget)
     sides = [min(r.width, r.height) for r in rows if r.width]
     largest = next((s for s in reversed(SIDES) if s <= statistics.median(sides)), SIDES[0])
     device = pick_device(cfg.device)

@@ -102,6 +102,8 @@ def run(cfg: Train) -> None:
 
 
 def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    import torch
+
     from imclust.core.reproducibility import isolated_seed, pick_device
     from imclust.training.fit import fit
     from imclust.training.networks import parameter_count
@@ -147,6 +149,10 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         facts |= {"plan": asdict(plan), "loss": log[-1]["loss"], "steps": log[-1]["step"]}
         facts |= {"planned": log[-1]["planned"]}
         say(f"training loss {log[-1]['loss']:.4f} after {log[-1]['step']} steps")
+    elif encoder.learns_at_once:
+        images = all_pixels(rows, encoder.preprocessing, "read")
+        with isolated_seed(cfg.seed, device), torch.inference_mode():
+            encoder.learn(network, images, cfg.seed)
     header = {**encoder.input_facts(), "encoder": name, "config": plain(cfg.encoder)}
     disk_space(folder, 4 * facts["parameters"])
     save_weights(folder / "weights.safetensors", network, header)

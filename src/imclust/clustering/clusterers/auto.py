@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class AutoConfig:
 
     effort: EffortLevel = "normal"
     """How much is tried; the answer depends on it, and never on the clock."""
+    kinds: Literal["alike", "unequal"] = "alike"
+    """Of the spaces, where there are several: `alike` (layers of one network, say), or `unequal`
+    (spectra, colours, edges, learned codes), judged by what all of them say."""
     retrain: bool = True
     """Also let a light adapter that learns from an answer correct it, where it mostly agrees."""
 
@@ -85,12 +88,16 @@ def _fit(
 ) -> Clustering:
     from imclust.clustering.auto_search import CandidateSearch
     from imclust.clustering.selector import choose
+    from imclust.clustering.unequal_spaces import UnequalSearch
     from imclust.clustering.views import View
 
-    work = CandidateSearch(as_views(z), k, effort_of(cfg.effort), seed)
+    spaces, effort = as_views(z), effort_of(cfg.effort)
+    unequal = cfg.kinds == "unequal" and len(spaces) > 1
+    work = (UnequalSearch if unequal else CandidateSearch)(spaces, k, effort, seed)
     able = work.run(nuisances, retrain=cfg.retrain)
     assert work.pool is not None
-    choice = choose(able, work.pool, even=even)
+    stand = work.stand if isinstance(work, UnequalSearch) else None
+    choice = choose(able, work.pool, even=even, stand=stand)
     named = View.named(choice.view)
     view = next(v for v in work.views if (v.parts, v.how) == named)
     apply = partial(_chosen, parts=view.parts, apply=view.apply)

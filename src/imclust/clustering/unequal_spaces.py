@@ -1,0 +1,89 @@
+"""The choice among spaces of unequal kind: spectra, colours, edges, learned codes of an image set.
+
+Each space has nuisances of its own, which clusterings follow there. What the images themselves
+hold shows in most spaces at once: its clusters are dense in the neighbour graphs of all of them.
+So every candidate, wherever it was made, is judged by one number, the modularity of its clusters
+(Newman 2006) in the graph of each space alone, averaged over the spaces. Nothing is fitted;
+`benchmarks/spaces.py` compares it with other label-free numbers on tasks of known classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imclust.clustering.auto_search import FINALISTS, JOINED, CandidateSearch
+from imclust.clustering.evidence import purity
+from imclust.clustering.heads import HEADS
+from imclust.clustering.preprocessing import Preparation, Prepared, power_and_white
+from imclust.clustering.selection import Candidate, collapse, reject_nuisance_copies
+from imclust.clustering.views import View
+from imclust.core.log import progress
+
+LOOKED_AT = 1000  # rows that spaces are looked at, and candidates judged, on; more for a large K
+EACH = 40  # of them for each cluster
+SCOUTS = ("kmeans", "spectral", "layout ward", "graph merge")
+
+
+class UnequalSearch(CandidateSearch):
+    """Views and candidates, chosen by what all spaces say of them.
+
+    `stand` (c,) holds how each of the candidates that `run` returns is expected to stand.
+    """
+
+    stand: np.ndarray
+
+    def choose_views(
+        self, nuisances: dict[str, np.ndarray], thrown_out: list[Candidate]
+    ) -> list[View]:
+        """The views whose clusterings stand highest on the rows looked at."""
+        spaces, k, seed = self._spaces, self.k, self._seed
+        count = max(LOOKED_AT, EACH * k)
+        self.looked_at = np.sort(np.random.default_rng(seed).permutation(len(spaces[0]))[:count])
+        few = [power_and_white(s[self.looked_at]) for s in spaces]
+        alone = [View.made_of([f["power"]], (i,), "power", seed) for i, f in enumerate(few)]
+        self.judges = alone
+        looked = [*alone, *(_joined(few, how, seed) for how in JOINED)]
+        made: list[Candidate] = []
+        runs = [(name, view) for view in looked for name in SCOUTS]
+        for name, view in progress(runs, "auto, spaces", leave=False):
+            labels = np.asarray(HEADS[name](view, k, seed), np.int64)
+            made.append(Candidate(name, view.name, labels, reason=collapse(labels, k)))
+        known = {name: values[self.looked_at] for name, values in nuisances.items()}
+        reject_nuisance_copies(made, known, k)
+        thrown_out += [c for c in made if c.reason]
+        able = [c for c in made if not c.reason] or made
+        stand = self.density([c.labels for c in able])
+        score = {view.name: [-1.0] for view in looked}
+        for c, s in zip(able, stand, strict=True):
+            score[c.view].append(float(s))
+        best = sorted(score, key=lambda name: -max(score[name]))[:FINALISTS]
+        ready = [power_and_white(s) for s in spaces] if any("+" in name for name in best) else []
+        return [
+            _joined(ready, how, seed) if len(parts) > 1 else View.of(spaces, parts, how, seed)
+            for parts, how in map(View.named, best)
+        ]
+
+    def run(self, nuisances: dict[str, np.ndarray], *, retrain: bool) -> list[Candidate]:
+        """All candidates that were not thrown out; see `CandidateSearch.run`."""
+        able = super().run(nuisances, retrain=retrain)
+        self.stand = self.density([c.whole[self.looked_at] for c in able if c.whole is not None])
+        for c, density in zip(able, self.stand, strict=True):
+            c.numbers["modularity, all spaces"] = float(density)
+        return able
+
+    def density(self, labellings: list[np.ndarray]) -> np.ndarray:
+        """Modularity in each space's graph, mean over spaces, (labellings,) float64 in [-0.5, 1].
+
+        Parameters
+        ----------
+        labellings : list of ndarray of shape (m,), int
+            Of the rows looked at.
+        """
+        return np.array([
+            np.mean([purity(view.graph, c)[4] for view in self.judges]) for c in labellings
+        ])  # fmt: skip
+
+
+def _joined(ready: list[dict[Preparation, Prepared]], how: Preparation, seed: int) -> View:
+    """All spaces side by side."""
+    return View.made_of([r[how] for r in ready], tuple(range(len(ready))), how, seed)

@@ -1,0 +1,77 @@
+"""The choice among spaces of unequal kind: what most see, against what each follows alone."""
+
+import numpy as np
+import pytest
+
+from imclust import cluster_latents
+from imclust.clustering.auto_search import CandidateSearch
+from imclust.clustering.effort import effort_of
+from imclust.clustering.evidence import purity
+from imclust.clustering.metrics import ari
+from imclust.clustering.preprocessing import power_and_white, prepare
+from imclust.clustering.unequal_spaces import UnequalSearch
+from imclust.clustering.views import View
+
+N, K = 150, 3
+
+
+def some_spaces(rng, seeing=3, blind=3, dims=6):
+    """Spaces that each show the same groups faintly, and spaces with loud groups of their own."""
+    y = rng.integers(0, K, N)
+    spaces = [2.0 * rng.standard_normal((K, dims))[y] + rng.standard_normal((N, dims))
+              for _ in range(seeing)]  # fmt: skip
+    for _ in range(blind):
+        other = rng.integers(0, K, N)
+        centres = 20.0 * rng.standard_normal((K, dims))
+        spaces.append(centres[other] + rng.standard_normal((N, dims)))
+    order = rng.permutation(len(spaces))
+    return [spaces[i].astype(np.float32) for i in order], y
+
+
+@pytest.fixture
+def shown():
+    return some_spaces(np.random.default_rng(0))
+
+
+def test_what_several_spaces_show_wins_over_what_each_other_space_shows_alone(shown):
+    spaces, y = shown
+    found = cluster_latents(spaces, K, effort="quick", kinds="unequal", retrain=False)
+    assert ari(y, found.labels) > 0.8
+    np.testing.assert_array_equal(found.predict(spaces).argmax(1), found.labels)
+
+
+def test_candidates_are_judged_in_every_space(shown):
+    spaces, y = shown
+    search = UnequalSearch(spaces, K, effort_of("quick"), 0)
+    able = search.run({}, retrain=False)
+    assert len(search.judges) == len(spaces)
+    noise = np.random.default_rng(1).permutation(y)
+    right, wrong = search.density([y, noise])
+    want = np.mean([purity(View.of([s], (0,), "power", 0).graph, y)[4] for s in spaces])
+    assert right == pytest.approx(want)
+    assert right > wrong + 0.1
+    assert able[int(search.stand.argmax())].numbers["modularity, all spaces"] == search.stand.max()
+
+
+def test_one_space_is_clustered_as_ever(shown):
+    spaces, _ = shown
+    one, other = (cluster_latents(spaces[0], K, effort="quick", kinds=kinds)
+                  for kinds in ("alike", "unequal"))  # fmt: skip
+    assert one.probabilities.tobytes() == other.probabilities.tobytes()
+    assert issubclass(UnequalSearch, CandidateSearch)
+
+
+def test_a_small_cluster_may_be_missing_among_the_rows_looked_at(shown, monkeypatch):
+    monkeypatch.setattr("imclust.clustering.unequal_spaces.LOOKED_AT", 30)
+    monkeypatch.setattr("imclust.clustering.unequal_spaces.EACH", 1)
+    spaces, _ = shown
+    found = cluster_latents(spaces, K, effort="quick", kinds="unequal", retrain=False)
+    assert len(np.unique(found.labels)) == K
+
+
+def test_power_and_white_are_the_preparations_of_that_name(rng):
+    z, new = rng.standard_normal((40, 9)), rng.standard_normal((5, 9))
+    for how, made in power_and_white(z).items():
+        alone = prepare(z, how)
+        np.testing.assert_array_equal(made.rows, alone.rows)
+        np.testing.assert_array_equal(made.apply(new), alone.apply(new))
