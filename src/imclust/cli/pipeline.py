@@ -242,6 +242,7 @@ def embedding(at: RunPaths, how: Predictor, split: str = "train") -> Path:
 def result_steps(
     at: RunPaths, how: Predictor, latents: Path, *, assignment: Path | None = None,
     weights: Path | None = None, validation: bool = False, submit: Iterable[str] | None = None,
+    page: Iterable[str] = (),
 ) -> Iterator[Step]:  # fmt: skip
     """From clusters to numbers, a submission where one is wanted, and the page.
 
@@ -261,6 +262,8 @@ def result_steps(
         Whether validation images were clustered on their own.
     submit : iterable of str, optional
         Further flags of `submit`; None for no submission.
+    page : iterable of str
+        Further flags of `report`.
     """
     labels, scores = str(at.raw / "labels"), str(at.folder / "scores")
     answer: Command = ("--assignment", str(assignment or at.clusters))
@@ -282,12 +285,17 @@ def result_steps(
         answer = ("--submission", str(at.submission))
     out = ("--out", str(at.folder / "report"))
     yield Step(
-        "report", (("report", *answer, "--scores", scores, "--labels", labels, *drawn, *out),)
+        "report",
+        (("report", *answer, "--scores", scores, "--labels", labels, *drawn, *out, *page),),
     )
 
 
 def best_steps(
-    at: RunPaths, how: Predictor, flags: Iterable[str], submit: Iterable[str] | None
+    at: RunPaths,
+    how: Predictor,
+    flags: Iterable[str],
+    submit: Iterable[str] | None,
+    page: Iterable[str] = (),
 ) -> Iterator[Step]:
     """From the index to the page by the encoder and clusterer that do best without labels.
 
@@ -301,6 +309,8 @@ def best_steps(
         Of the encoder.
     submit : iterable of str, optional
         Further flags of `submit`; None for no submission.
+    page : iterable of str
+        Further flags of `report`.
     """
     yield from encode_steps(at, flags)
     latents = at.encoded / "latents"
@@ -309,7 +319,7 @@ def best_steps(
         yield pixel_step(at)
         spaces.append(at.runs / "pixels" / "latents")
     yield from cluster_steps(at, how, spaces)
-    yield from result_steps(at, how, latents, submit=submit)
+    yield from result_steps(at, how, latents, submit=submit, page=page)
 
 
 def predict_steps(at: RunPaths, raw: Path, out: Path) -> Iterator[Step]:

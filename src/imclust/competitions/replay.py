@@ -363,7 +363,9 @@ def _step(
         elif flag == "--out":
             words.append(f"{WORK}/{out.relative_to(base).as_posix()}")
         elif is_path or (flag == EITHER and origin.resolve(word).is_file()):
-            words.append(_portable(origin.resolve(word), docs, base, user))
+            # Corrections lie in the answer that they made: when it is made again, they come first.
+            made = () if flag == "--corrections" else docs
+            words.append(_portable(origin.resolve(word), made, base, user))
         else:
             words.append(word)
     if words[0] == "train":

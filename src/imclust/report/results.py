@@ -26,6 +26,8 @@ class AssignedImage(NamedTuple):
         Its path below the folder (or in the zip), with forward slashes.
     cluster : int
         From 0.
+    name : str
+        What the cluster is called, "" where it has no name.
     confidence : float
         In [0, 1].
     runner_up : int
@@ -36,6 +38,7 @@ class AssignedImage(NamedTuple):
 
     file: str
     cluster: int
+    name: str
     confidence: float
     runner_up: int
     distance: float
@@ -70,14 +73,15 @@ class FolderAssignment:
         """
         doc = read_manifest(assignment, Assignment.kind)
         by_id = {row["id"]: row for row in read_csv(artifact_file(assignment, "assignment.csv"))}
+        names = doc.get("names") or [""] * doc["n_clusters"]
         rows, images, aside = [], [], []
         for image, file in indexed(index):
             if image.problem:
                 aside.append((file, image.problem))
             elif image.id in by_id:
-                rows.append(_placed(file, by_id[image.id]))
+                rows.append(_placed(file, by_id[image.id], names))
                 images.append(image)
-        return cls(rows, images, aside, doc.get("names") or [""] * doc["n_clusters"])
+        return cls(rows, images, aside, names)
 
     def title(self, cluster: int) -> str:
         """`3`, or `3 cats` when it has a name."""
@@ -91,7 +95,7 @@ class FolderAssignment:
     def write(self, folder: Path) -> Path:
         """`assignments.csv`, and `set_aside.csv` where images were; each in one step."""
         table = [
-            (r.file, r.cluster, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
+            (r.file, r.cluster, r.name, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
             for r in self.rows
         ]
         out = folder / "assignments.csv"
@@ -103,10 +107,12 @@ class FolderAssignment:
         return out
 
 
-def _placed(file: str, row: dict[str, str]) -> AssignedImage:
+def _placed(file: str, row: dict[str, str], names: list[str]) -> AssignedImage:
+    cluster = int(row["cluster"])
     return AssignedImage(
         file,
-        int(row["cluster"]),
+        cluster,
+        names[cluster],
         float(row["confidence"]),
         int(row["runner_up"]),
         float(row["distance"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,11 +24,18 @@ from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
 from imclust.clustering.uncorrected import (
+    KEPT,
+    SUGGESTED,
     Uncorrected,
+    all_files,
     classes_of,
+    kept_files,
+    leave_out,
+    naming_corrections,
     of_rows,
     read_all,
     refuse_another,
+    refuse_other_settings,
     report_corrections,
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
@@ -78,8 +86,10 @@ class Cluster:
     priors: PriorFlags = field(default_factory=PriorFlags)
     """What is known beforehand: sizes, row order, pairs, names."""
     corrections: tuple[Path, ...] = ()
-    """What was said of the answer afterwards: files saved from its report. Each corrects the answer
-    after those before it; merged clusters make K smaller."""
+    """What was said of the answer afterwards: files saved from its page. Each corrects the answer
+    after those before it; merged clusters make K smaller. They stay with the answer in --out."""
+    without_corrections: bool = False
+    """Leave out what the answer in --out was corrected with; it is kept beside it."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -127,11 +137,19 @@ def run(cfg: Cluster) -> None:
         roles["index"] = cfg.index
     spec = plain_spec = ArtifactSpec("assignment", config, roles, modules)
     write = make = partial(_cluster, cfg, k)
-    if cfg.corrections:
-        files, digests = read_all(cfg.corrections)
+    paths = cfg.corrections if cfg.without_corrections else all_files(cfg.out, cfg.corrections)
+    if paths:
+        if paths[0] in kept_files(cfg.out):
+            refuse_other_settings(cfg.out, spec)
+        files, digests = read_all(paths)
         spec = replace(spec, config=config | {"corrections": digests})
         write = partial(_corrected, cfg, files, Uncorrected(plain_spec, make, cfg.out))
-    if make_artifact(cfg.out, spec, write, force=cfg.force):
+    if cfg.without_corrections:
+        leave_out(cfg.out)
+    places = [cfg.out / KEPT / _file_name(n) for n in range(len(paths))]
+    with naming_corrections(places):
+        made = make_artifact(cfg.out, spec, write, force=cfg.force)
+    if made:
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
 
@@ -229,12 +247,19 @@ def _unclustered(
     return {"unclustered": int((clusters < 0).sum())}
 
 
+def _file_name(number: int) -> str:
+    return f"{number + 1:03}.json"
+
+
 def _corrected(
     cfg: Cluster, files: list[Corrections], before: Uncorrected, folder: Path
 ) -> dict[str, Any]:
     """The answer of the same settings, and what the user said of it."""
 
-    at = before.bring(folder)
+    at = before.bring(folder, files[0].assignment)
+    (folder / KEPT).mkdir()
+    for n, file in enumerate(files):
+        shutil.copyfile(file.path, folder / KEPT / _file_name(n))
     rows, facts = Assignment.load(at), facts_of(read_manifest(at))
     first, spaces = _spaces(cfg.features)
     there = rows_of_ids(first.ids, rows.ids)
@@ -247,9 +272,17 @@ def _corrected(
     for n, file in enumerate(files):
         refuse_another(file, files[:n], shown)
         answer = answer.after(file)
-        p, said = answer.answer(z)
+        p, said = answer.answer()
         rows, shown = replace(rows, probabilities=p), folder
         facts |= _save(rows, z, folder) | said
+    close = answer.suggestions(z)
+    header = ("id", "cluster", "suggested", "sure", "because_of")
+    named = (
+        (rows.ids[s.row], rows.clusters[s.row], s.to, f"{s.sure:.4f}", rows.ids[s.because])
+        for s in close
+    )
+    write_csv(folder / SUGGESTED, header, named)
+    facts |= {"suggested": len(close)}
     report_corrections(facts)
     return facts | classes_of(facts) | _tree(rows, z, facts, folder)
 

@@ -20,10 +20,6 @@ from imclust.report.page.sources import Sources
 from imclust.report.pictures import draw
 from imclust.report.score_table import table
 
-PARTS = (
-    *("build", "compare", "gallery", "labelled", "provenance", "relations", "render", "rows"),
-    *("sources", "sprites", "tables"),
-)
 PAGE = "report.html"
 
 
@@ -48,6 +44,9 @@ class Report:
     """The embedding of validation images reduced on their own."""
     compare_with: tuple[Path, ...] = field(default=())
     """Assignments or submissions of other runs of the same images, to compare with."""
+    refreshed_by: str = ""
+    """The command that makes this page anew where it is not the stages' own; the page shows it with
+    the corrections behind it."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -61,7 +60,8 @@ def run(cfg: Report) -> None:
     named |= {"embedding": cfg.embedding, "val_embedding": cfg.val_embedding}
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
-    spec = ArtifactSpec("report", {"look": look()}, roles, (__name__,))
+    config = {"look": look(), "refreshed_by": cfg.refreshed_by}
+    spec = ArtifactSpec("report", config, roles, (__name__,))
     make_artifact(cfg.out, spec, lambda folder: _draw(cfg, clustering, folder), force=cfg.force)
     for line in summary(cfg.out, cfg.submission, cfg.scores):
         say(line)
@@ -105,6 +105,7 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         val_embedding=cfg.val_embedding,
         labels=labels,
         compare_with=tuple(assignment_of(path) for path in cfg.compare_with),
+        refreshed_by=cfg.refreshed_by,
     )
     draw(sources, folder)
     write_page(sources, folder, folder / PAGE)

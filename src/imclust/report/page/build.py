@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from imclust.clustering.uncorrected import in_words
 from imclust.core.manifest import lineage, read_manifest
 from imclust.core.records import cluster_names
 from imclust.report.page import provenance, relations
 from imclust.report.page.compare import compared
 from imclust.report.page.gallery import GROUPS, galleries, shown_of
+from imclust.report.page.hints import suggested
 from imclust.report.page.labelled import against_labels
 from imclust.report.page.render import render
 from imclust.report.page.rows import Rows, columns, gather_rows
@@ -64,6 +66,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "assignment": clustering["files"]["assignment.csv"][1],
         "space": read_manifest(at.embedding)["space"] if at.embedding else None,
         "corrections": provenance.new_file(clustering),
+        "suggestions": suggested(at.assignment, rows),
     }
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
@@ -152,6 +155,7 @@ def _summary(
         "commands": _commands(at, clustering, submission),
         "corrected": provenance.corrected_command(at, clustering, provenance.new_file(clustering)),
         "corrections": clustering.get("corrections"),
+        "said": in_words(clustering["corrections"]) if "corrections" in clustering else "",
         "steps": provenance.steps(made),
         "versions": provenance.versions(made),
         "settings": provenance.settings(clustering),

@@ -26,6 +26,8 @@ class Sources:
         Id -> class, empty where there are none.
     compare_with : tuple[Path, ...]
         Answers of other runs.
+    refreshed_by : str
+        The command that makes the page anew, where that is not its stages' own.
     """
 
     assignment: Path
@@ -37,6 +39,7 @@ class Sources:
     val_embedding: Path | None = None
     labels: dict[str, str] | None = None
     compare_with: tuple[Path, ...] = ()
+    refreshed_by: str = ""
 
     @property
     def checkpoints(self) -> Path | None:

@@ -34,7 +34,7 @@ async function readRows() {
 const confidence = (row) => R.confidence[row] / 65535;
 const called = (row) => (R.file && R.file[row]) || R.id[row];
 const labelOf = (row) => (R.label[row] === NONE ? null : F.classes[R.label[row]]);
-const nameOf = (cluster) => state.names[cluster] || F.names[cluster];
+const nameOf = (cluster) => state.names[cluster] || F.names[cluster] || `new cluster ${cluster - F.names.length + 1}`;
 
 // An element with properties, attributes (where the name has a dash or is one of these) and children.
 function make(tag, settings = {}, ...children) {

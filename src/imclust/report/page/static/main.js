@@ -32,6 +32,7 @@ async function start() {
   restore();
   listen();
   galleries();
+  suggestions();
   comparison();
   afterChange();
   $("cluster-order").addEventListener("change", orderClusters);
