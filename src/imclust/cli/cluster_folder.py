@@ -55,6 +55,8 @@ class ClusterFolder:
     """What you said of the answer: files saved from its page. They stay with the run."""
     without_corrections: bool = False
     """Leave out what the run was corrected with until now; the files are kept."""
+    remove_copies: bool = False
+    """Cluster one image of each group of copies, exact or near; the others go where it goes."""
     symlinks: bool = False
     """Also a folder by-cluster/<cluster>/ of links to the images."""
     copy: bool = False
@@ -86,6 +88,7 @@ def cluster_folder(
     new: str | Path | None = None,
     corrections: Sequence[str | Path] = (),
     without_corrections: bool = False,
+    remove_copies: bool = False,
     symlinks: bool = False,
     copy: bool = False,
     seed: int = 0,
@@ -107,6 +110,8 @@ def cluster_folder(
         Files saved from the page; they stay with the run.
     without_corrections : bool, optional
         Leave out those of earlier calls.
+    remove_copies : bool, optional
+        Cluster one image of each group of copies.
     symlinks, copy : bool, optional
         Also a folder of links, or copies, by cluster.
     seed : int, optional
@@ -140,6 +145,7 @@ def cluster_folder(
             None if new is None else Path(new),
             tuple(map(Path, corrections)),
             without_corrections,
+            remove_copies,
             symlinks,
             copy,
             seed,
@@ -177,7 +183,8 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         took = run_steps(steps, titles, images)
         assignment, index = folder / "clusters", raw / "index"
     clustering = FolderAssignment.load(assignment, index)
-    clustering.write(folder)
+    look = at.look if cfg.new is None else None
+    clustering.write(folder, look)
     piles = folder / "by-cluster"
     wanted = "copies" if cfg.copy else "links" if cfg.symlinks else kind_of_folders(piles)
     if wanted:
@@ -191,13 +198,15 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         piles if wanted else None,
         took,
         time.monotonic() - began,
+        look,
     )
 
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
     name = cfg.name or data_set_name("folder", cfg.workspace, data)
     # Not after the effort: --new finds the run of a folder whatever it was given.
-    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed)
+    without = ("without-copies",) if cfg.remove_copies else ()
+    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed, *without)
     return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
 
 
@@ -209,8 +218,10 @@ def _steps(cfg: ClusterFolder, at: RunPaths, data: Path, *, guess: bool = False)
     count: tuple[str, ...] = ("--n-clusters", str(cfg.n_clusters))
     count += ("--corrections", *map(str, cfg.corrections)) if cfg.corrections else ()
     count += ("--without-corrections",) if cfg.without_corrections else ()
+    count += ("--copies", str(at.look)) if cfg.remove_copies else ()
     how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
-    yield from best_steps(at, how, LAYERED, None, ("--refreshed-by", _again(cfg, data)))
+    again = ("--refreshed-by", _again(cfg, data))
+    yield from best_steps(at, how, LAYERED, None, again, look=True)
 
 
 def _again(cfg: ClusterFolder, data: Path) -> str:
@@ -223,6 +234,7 @@ def _again(cfg: ClusterFolder, data: Path) -> str:
         value = getattr(cfg, name)
         if value != default[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    words += ["--remove-copies"] * cfg.remove_copies
     return shlex.join(words)
 
 

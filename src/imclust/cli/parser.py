@@ -26,6 +26,7 @@ STAGES = {  # in pipeline order
     "encode": ("Encode", "images to latents"),
     "gather": ("Gather", "join latents that several machines encoded"),
     "reduce": ("Reduce", "latents to a smaller space: PCA, KernelPCA, t-SNE"),
+    "look": ("LookStage", "find copies, spoilt and odd pictures, and what is alike"),
     "cluster": ("Cluster", "give every image a cluster"),
     "pairs": ("PairStage", "score pairs of images: are both of one individual?"),
     "link": ("Link", "clusters from pairs, any number of them"),

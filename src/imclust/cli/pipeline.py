@@ -29,6 +29,7 @@ COST = {
     "training": (30.0, 0.02),
     "latents": (4.0, 0.006),
     "pixels": (1.0, 0.003),
+    "things to look at": (1.0, 0.012),
     "pairs": (5.0, 0.08),
     "clusters": (15.0, 0.025),
     "map": (4.0, 0.006),
@@ -49,6 +50,7 @@ BARS = {
     "latents": "encode",
     "map": "t-SNE",
     "pairs": "match",
+    "things to look at": "look",
 }
 HOMEWORK = "homework"
 Command = tuple[str, ...]
@@ -296,6 +298,8 @@ def best_steps(
     flags: Iterable[str],
     submit: Iterable[str] | None,
     page: Iterable[str] = (),
+    *,
+    look: bool = False,
 ) -> Iterator[Step]:
     """From the index to the page by the encoder and clusterer that do best without labels.
 
@@ -311,6 +315,8 @@ def best_steps(
         Further flags of `submit`; None for no submission.
     page : iterable of str
         Further flags of `report`.
+    look : bool
+        Whether things to look at are sought and shown.
     """
     yield from encode_steps(at, flags)
     latents = at.encoded / "latents"
@@ -318,6 +324,10 @@ def best_steps(
     if at.encoder != "text":
         yield pixel_step(at)
         spaces.append(at.runs / "pixels" / "latents")
+    if look:
+        command = ("look", "--features", str(latents), "--index", str(at.index))
+        yield Step("things to look at", ((*command, "--out", str(at.look)),))
+        page = (*page, "--look", str(at.look))
     yield from cluster_steps(at, how, spaces)
     yield from result_steps(at, how, latents, submit=submit, page=page)
 

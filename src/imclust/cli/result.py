@@ -41,6 +41,8 @@ class FolderResult:
         Seconds of each step, 0 where it was up to date.
     seconds : float
         In all.
+    look : Path | None
+        The `look` artefact, where there is one.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class FolderResult:
     piles: Path | None
     took: dict[str, float]
     seconds: float
+    look: Path | None = None
 
     @property
     def assignments(self) -> list[AssignedImage]:
@@ -102,6 +105,7 @@ class FolderResult:
         times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
         lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
+        lines += self._to_look_at()
         lines.append(f"table: {self.folder / 'assignments.csv'}")
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
@@ -124,6 +128,13 @@ class FolderResult:
                 f"moved: {self.clusters / SUGGESTED}, and on the page"
             )
         return lines
+
+    def _to_look_at(self) -> list[str]:
+        found = read_manifest(self.look)["found"] if self.look else {}
+        if not found:
+            return []
+        told = ", ".join(f"{n} {what}" for what, n in found.items())
+        return [f"to look at: {told}: {self.folder / 'look_at.csv'}, and on the page"]
 
     def _aside(self) -> list[str]:
         aside = self.clustering.set_aside

@@ -94,6 +94,11 @@ class RunPaths:
         return self.runs / folder_name("-".join(words))
 
     @property
+    def look(self) -> Path:
+        """Things to look at."""
+        return self.encoded / "look"
+
+    @property
     def reduced(self) -> Path:
         """Smaller spaces made from the latents."""
         return self.encoded / f"seed{self.seed}" if self.encoder in FIXED else self.encoded

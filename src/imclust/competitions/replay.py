@@ -32,6 +32,7 @@ REPLAYED = (
     "encode",
     "gather",
     "reduce",
+    "look",
     "cluster",
     "predict",
     "finetune",
@@ -50,6 +51,7 @@ PATHS = {
         "--cannot-link",
         "--anchors",
         "--corrections",
+        "--copies",
     ),
 }
 EITHER = "--known"  # a file, or the labels themselves

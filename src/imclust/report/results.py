@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imclust.core.files import replace_text
+from imclust.core.look_records import Look
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import Assignment, read_csv
 from imclust.data.images import ImageRow, indexed
 
+LOOK_AT = ("file", "what", "value", "copy_of")
 CENTRAL = 3  # files that stand for a cluster in a summary
 
 
@@ -92,8 +94,12 @@ class FolderAssignment:
         mine = [i for i, row in enumerate(self.rows) if row.cluster == cluster]
         return sorted(mine, key=lambda i: (self.rows[i].distance, self.rows[i].file))
 
-    def write(self, folder: Path) -> Path:
-        """`assignments.csv`, and `set_aside.csv` where images were; each in one step."""
+    def write(self, folder: Path, look: Path | None = None) -> Path:
+        """`assignments.csv`, and `set_aside.csv` where images were; each in one step.
+
+        With a `look` artefact also `look_at.csv`: of copies, spoilt and odd images, and of those
+        that cannot be read.
+        """
         table = [
             (r.file, r.cluster, r.name, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
             for r in self.rows
@@ -104,7 +110,18 @@ class FolderAssignment:
             replace_text(folder / "set_aside.csv", _csv(("file", "problem"), self.set_aside))
         else:
             (folder / "set_aside.csv").unlink(missing_ok=True)
+        if look is not None:
+            replace_text(folder / "look_at.csv", _csv(LOOK_AT, self._look_at(look)))
         return out
+
+    def _look_at(self, look: Path) -> list[tuple[str, str, str, str]]:
+        file = {image.id: row.file for image, row in zip(self.images, self.rows, strict=True)}
+        found = [
+            (file[f.id], f.what, f"{f.value:.4f}", file.get(f.of, ""))
+            for f in Look.load(look).findings
+            if f.id in file
+        ]
+        return found + [(name, f"cannot be read: {why}", "", "") for name, why in self.set_aside]
 
 
 def _placed(file: str, row: dict[str, str], names: list[str]) -> AssignedImage:

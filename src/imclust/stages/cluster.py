@@ -42,6 +42,7 @@ from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
 from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
+from imclust.core.look_records import Look
 from imclust.core.manifest import facts_of, read_manifest
 from imclust.core.records import (
     Assignment,
@@ -76,6 +77,9 @@ class Cluster:
     level: Level = "chosen"
     """Where K is voted on: the `coarse`, the `chosen` or the `fine` level of the three nested
     answers that levels.csv holds."""
+    copies: Path | None = None
+    """A `look` artefact: of every group of copies that it found one image is clustered, and the
+    others go where that goes."""
     unclustered: float = 0.0
     """Share of rows that belong nowhere: unclustered.csv has -1 for them; everything else, and
     every submission, keeps their nearest cluster."""
@@ -135,6 +139,8 @@ def run(cfg: Cluster) -> None:
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
         roles["index"] = cfg.index
+    if cfg.copies is not None:
+        roles["copies"] = cfg.copies
     spec = plain_spec = ArtifactSpec("assignment", config, roles, modules)
     write = make = partial(_cluster, cfg, k)
     paths = cfg.corrections if cfg.without_corrections else all_files(cfg.out, cfg.corrections)
@@ -174,7 +180,9 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     first, spaces = _spaces(cfg.features)
+    copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
+    mine[copies] = False
     fitted = [np.asarray(x[mine]) for x in spaces]
     for x in fitted:
         finite("the rows of the features", x)
@@ -187,12 +195,13 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     k = int(found.probabilities.shape[1])
     priors, names = read_priors(cfg.priors, first.ids[mine], k)
     given = apply_priors(found.probabilities, priors, concatenate_unit_rows(fitted))
-    keep = mine if cfg.split != "train" else np.ones_like(mine)
+    keep = first.splits == cfg.split if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
     p[mine] = given.probabilities
     if (keep & ~mine).any():
         placed = [np.asarray(x[~mine]) for x in spaces]
         p[~mine] = given.predict(found.predict(clusterer_input(entry.method, placed)))
+    p[copies] = p[best]
     rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
     z = concatenate_unit_rows([np.asarray(x[keep]) for x in spaces])
     facts = _save(rows, z, folder)
@@ -208,6 +217,18 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     report_priors(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _copies(cfg: Cluster, first: Features) -> tuple[list[int], list[int]]:
+    """Rows to fit that are copies of others, and whose."""
+    if cfg.copies is None:
+        return [], []
+    where = {i: row for row, i in enumerate(first.ids.tolist())}
+    fit = first.splits == cfg.split
+    pairs = [(where[i], where[of]) for i, of in Look.load(cfg.copies).copy_of.items()
+             if i in where and of in where]  # fmt: skip
+    pairs = [(row, of) for row, of in pairs if fit[row] and fit[of]]
+    return [row for row, _ in pairs], [of for _, of in pairs]
 
 
 def _levels(

@@ -44,6 +44,8 @@ class Report:
     """The embedding of validation images reduced on their own."""
     compare_with: tuple[Path, ...] = field(default=())
     """Assignments or submissions of other runs of the same images, to compare with."""
+    look: Path | None = None
+    """The `look` artefact of the images: copies, spoilt pictures, neighbours."""
     refreshed_by: str = ""
     """The command that makes this page anew where it is not the stages' own; the page shows it with
     the corrections behind it."""
@@ -57,7 +59,7 @@ def run(cfg: Report) -> None:
     others = [assignment_of(path) for path in cfg.compare_with]
     roles = {"assignment": clustering}
     named = {"submission": cfg.submission, "scores": cfg.scores, "labels": cfg.labels}
-    named |= {"embedding": cfg.embedding, "val_embedding": cfg.val_embedding}
+    named |= {"look": cfg.look, "embedding": cfg.embedding, "val_embedding": cfg.val_embedding}
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
     config = {"look": look(), "refreshed_by": cfg.refreshed_by}
@@ -106,6 +108,7 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         labels=labels,
         compare_with=tuple(assignment_of(path) for path in cfg.compare_with),
         refreshed_by=cfg.refreshed_by,
+        look=cfg.look,
     )
     draw(sources, folder)
     write_page(sources, folder, folder / PAGE)

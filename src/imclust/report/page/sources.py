@@ -28,6 +28,8 @@ class Sources:
         Answers of other runs.
     refreshed_by : str
         The command that makes the page anew, where that is not its stages' own.
+    look : Path | None
+        What is to be looked at of the images.
     """
 
     assignment: Path
@@ -40,6 +42,7 @@ class Sources:
     labels: dict[str, str] | None = None
     compare_with: tuple[Path, ...] = ()
     refreshed_by: str = ""
+    look: Path | None = None
 
     @property
     def checkpoints(self) -> Path | None:

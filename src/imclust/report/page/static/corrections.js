@@ -75,6 +75,7 @@ function showSelection() {
   $("status").textContent = [n ? `${n} selected` : "Nothing selected", marked ? `${marked} clusters marked` : ""].filter(Boolean).join(", ");
   $("actions").hidden = !n && !marked;
   $("move-to").disabled = $("pin").disabled = !n;
+  if ($("like")) $("like").disabled = n !== 1;
   $("must").disabled = n < 2;
   $("cannot").disabled = n < 2 || n > APART;
   $("cannot").title = n > APART ? `at most ${APART} at once` : "";

@@ -19,6 +19,11 @@ function numbers(text) {
   return out;
 }
 
+function wholes(text) {
+  const view = new DataView(bytes(text).buffer);
+  return Uint32Array.from({ length: view.byteLength / 4 }, (_, i) => view.getUint32(4 * i, true));
+}
+
 async function readRows() {
   const packed = new Blob([bytes($("rows").textContent)]);
   $("rows").textContent = "";
@@ -26,6 +31,7 @@ async function readRows() {
   const read = JSON.parse(await new Response(stream).text());
   for (const [name, value] of Object.entries(read)) {
     if (name === "others") R.others = value.map(numbers);
+    else if (name === "near" || name === "line") R[name] = wholes(value);
     else R[name] = typeof value === "string" ? numbers(value) : value;
   }
   R.place = new Map(R.id.map((id, row) => [id, row]));

@@ -33,6 +33,8 @@ async function start() {
   listen();
   galleries();
   suggestions();
+  looks();
+  finding();
   comparison();
   afterChange();
   $("cluster-order").addEventListener("change", orderClusters);
