@@ -387,3 +387,36 @@ def test_what_lies_close_to_moved_images_is_shown_and_moves_only_by_hand(
         page.locator("#suggestions").scroll_into_view_if_needed()
         page.screenshot(path=tmp_path / "suggestions.png")
         assert seen.errors == []
+
+
+@pytest.fixture(scope="module")
+def looked(run, tmp_path_factory):
+    """The page of the same run with what is to be looked at."""
+    top = tmp_path_factory.mktemp("looked")
+    stage("look", "--features", run / "latents", "--index", run / "raw/index", "--out", top / "l")
+    stage(
+        *("report", "--assignment", run / "clusters", "--look", top / "l", "--out", top / "page"),
+        *("--embedding", run / "flat"),
+    )
+    return top / "page" / "report.html"
+
+
+def test_images_are_found_by_name_and_by_likeness(browser, looked):
+    with opened(browser, looked) as (page, seen):
+        page.locator("#find").scroll_into_view_if_needed()
+        page.locator("#found .tile").first.wait_for()
+        assert page.locator("#found .tile").count() == 120
+        page.locator("#find-word").fill("🦊")
+        assert page.locator("#find-count").inner_text() == "2 of 120"
+        assert all("🦊" in t for t in page.locator("#found .tile").evaluate_all(
+            "(tiles) => tiles.map((t) => t.title)"))  # fmt: skip
+        page.locator("#found .tile").first.click()
+        row = page.locator("#found .tile").first.get_attribute("data-row")
+        page.locator("#like").click()
+        assert page.locator("#found .tile").first.get_attribute("data-row") == row
+        assert page.locator("#found .tile").count() == 13
+        page.locator("#find-all").click()
+        assert page.locator("#found .tile").count() == 120
+        assert page.locator("#look h2").inner_text() == "Things to look at"
+        assert seen.errors == []
+        assert seen.outside == []

@@ -109,7 +109,7 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def is_copy(like: float, side: int) -> bool:
-    """Whether so like pictures, the smaller of them `side` pixels, are one."""
+    """Whether so like pictures, the larger of them `side` pixels, are one."""
     return like > (LIKE if side >= SMALL else LIKE_SMALL)
 
 

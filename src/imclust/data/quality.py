@@ -12,8 +12,9 @@ BRIGHT = 0.80  # the darkest twentieth is brighter than this
 FLAT = 0.06  # standard deviation of the brightness below which there is little to see
 BLURRED = 0.004  # share of the contrast that lies in single pixels
 LONG = 3.0  # longer over shorter side
-DRAWN = 0.55  # share of pixels equal to both neighbours, of a screenshot, a drawing or a text
-FEW = 0.75  # share of the pixels that sixteen of 512 colours cover, of such
+SAME = 1  # of 255, by which equal neighbours may differ: JPEG leaves so much
+DRAWN = 0.5  # share of pixels equal to both neighbours, of a screenshot, a drawing or a text
+FEW = 0.8  # share of the pixels that four of 512 colours cover, of such
 
 
 class Quality(NamedTuple):
@@ -30,9 +31,9 @@ class Quality(NamedTuple):
     shape : float
         Longer over shorter side, >= 1.
     equal : float
-        Share of pixels that equal their right and their lower neighbour, in [0, 1].
+        Share of pixels of the middle that equal their right and their lower neighbour, in [0, 1].
     colours : float
-        Share of pixels of the sixteen most frequent of 512 colours, in [0, 1].
+        Share of pixels of the four most frequent of 512 colours, of the middle, in [0, 1].
     """
 
     low: float
@@ -56,7 +57,7 @@ def scaled(rgb: np.ndarray) -> np.ndarray:
 
 
 def quality_of(rgb: np.ndarray) -> Quality:
-    """Measures of a picture (h, w, 3) uint8, as `scaled` gives it.
+    """Measures of a picture (h, w, 3) uint8.
 
     Examples
     --------
@@ -65,15 +66,18 @@ def quality_of(rgb: np.ndarray) -> Quality:
     """
     import cv2
 
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    middle = _middle(rgb)
+    rows = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).astype(np.int16)
+    down, right = np.abs(np.diff(rows, axis=0)[:, :-1]), np.abs(np.diff(rows, axis=1)[:-1])
+    equal = (down <= SAME) & (right <= SAME)
+    coarse = (middle >> 5).astype(np.int64) @ np.array([64, 8, 1])
+    counts = np.sort(np.bincount(coarse.ravel(), minlength=512))[::-1]
+    grey = cv2.cvtColor(scaled(rgb), cv2.COLOR_RGB2GRAY)
     light = grey.astype(np.float32) / 255
     low, high = np.percentile(light, (5, 95))
     variance = float(light.var())
     edges = cv2.Laplacian(light, cv2.CV_32F)
     height, width = grey.shape
-    equal = (grey[:-1, :-1] == grey[1:, :-1]) & (grey[:-1, :-1] == grey[:-1, 1:])
-    coarse = (rgb >> 5).astype(np.int64) @ np.array([64, 8, 1])
-    counts = np.sort(np.bincount(coarse.ravel(), minlength=512))[::-1]
     return Quality(
         float(low),
         float(high),
@@ -81,8 +85,14 @@ def quality_of(rgb: np.ndarray) -> Quality:
         float(edges.var()) / max(variance, 1e-6),
         max(width, height) / max(1, min(width, height)),
         float(equal.mean()) if equal.size else 0.0,
-        float(counts[:16].sum() / coarse.size),
+        float(counts[:4].sum() / coarse.size),
     )
+
+
+def _middle(rgb: np.ndarray) -> np.ndarray:
+    """The middle of a picture, as it is stored: of texts, letters that are scaled are grey."""
+    top, left = (max(0, (side - 2 * SIDE) // 2) for side in rgb.shape[:2])
+    return np.ascontiguousarray(rgb[top : top + 2 * SIDE, left : left + 2 * SIDE])
 
 
 def faults(seen: Quality) -> list[tuple[str, float]]:
@@ -91,19 +101,19 @@ def faults(seen: Quality) -> list[tuple[str, float]]:
     Examples
     --------
     >>> [what for what, _ in faults(quality_of(np.zeros((90, 90, 3), np.uint8)))]
-    ['dark', 'low contrast']
+    ['dark']
     """
     found = []
     if seen.high < DARK:
         found.append(("dark", seen.high))
-    if seen.low > BRIGHT:
+    elif seen.low > BRIGHT:
         found.append(("bright", seen.low))
-    if seen.contrast < FLAT:
+    elif seen.contrast < FLAT:
         found.append(("low contrast", seen.contrast))
-    elif seen.equal > DRAWN and seen.colours > FEW:
-        found.append(("screenshot, drawing or text", seen.equal))
     elif seen.detail < BLURRED:
         found.append(("blurred", seen.detail))
+    elif seen.equal > DRAWN and seen.colours > FEW:
+        found.append(("screenshot, drawing or text", seen.equal))
     if seen.shape > LONG:
         found.append(("odd shape", seen.shape))
     return found

@@ -96,11 +96,10 @@ def _measured(rows: list[ImageRow]) -> tuple[np.ndarray, list[Quality]]:
             rgb = pixels(row, Preprocessing(SIDE))
         else:
             rgb = decode(unchanged_bytes(row), reduction)
-        small = scaled(rgb)
-        measures = quality_of(small)
+        measures = quality_of(rgb)
         shape = max(row.width, row.height) / max(1, min(row.width, row.height))
         seen.append(measures._replace(shape=shape))
-        thumbs.append(thumbnail(small))
+        thumbs.append(thumbnail(scaled(rgb)))
     return np.stack(thumbs), seen
 
 
@@ -117,7 +116,7 @@ def _likenesses(
         if rows[a].digest and rows[a].digest == rows[b].digest:
             continue
         like = likeness(thumbs[a], list(turned(thumbs[b]))[way])
-        side = min(rows[a].width, rows[a].height, rows[b].width, rows[b].height)
+        side = max(min(row.width, row.height) for row in (rows[a], rows[b]))
         if is_copy(like, side):
             found[a, b] = like
     return found
