@@ -100,7 +100,7 @@ def test_it_ends_with_what_one_wants_to_know(place):
     assert "new\\nline.png" in out or "line.png" not in out  # one line a cluster, whatever a name
     assert "K = 2, as given" in out
     assert re.search(r"^seconds: index \d", out, re.M)
-    assert re.search(r"^\[9/9\] report: \d+ s$", out, re.M)
+    assert re.search(r"^\[10/10\] report: \d+ s$", out, re.M)
     uri = re.search(r"python -m webbrowser -t (file://\S+)$", out, re.M)[1]
     assert uri == (at / RUN / "report" / "report.html").as_uri()
     assert (at / RUN / "report" / "report.html").is_file()
@@ -165,7 +165,7 @@ def test_every_artefact_names_the_stage_that_makes_it_again(place):
     made = lineage(at / RUN / "report")
     stages = [doc["argv"][0] for doc in made.values()]
     assert set(stages) == {
-        *("download", "train", "encode", "look", "cluster", "reduce", "score", "report"),
+        *("download", "train", "encode", "look", "cluster", "reduce", "name", "score", "report"),
     }
     submit = ("--assignment", f"{RUN}/clusters", "--index", "data/raw/folder-pictures/index")
     assert imclust_in(at, "submit", *submit, "--out", "submissions/pictures/one")[0] == 0
@@ -326,7 +326,7 @@ def start(at, *args):
 def test_stopped_and_killed_it_goes_on_to_the_same_bytes(place, tmp_path):
     at, _, _ = place
     shutil.copytree(at / "pictures", tmp_path / "pictures")
-    for how, after in ((signal.SIGINT, "[1/9] index"), (signal.SIGKILL, "[4/9] pixels")):
+    for how, after in ((signal.SIGINT, "[1/10] index"), (signal.SIGKILL, "[4/10] pixels")):
         process = start(tmp_path, "pictures", *QUICK)
         printed = ""
         for line in process.stdout:

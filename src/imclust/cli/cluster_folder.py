@@ -182,7 +182,8 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         images = _about(further) if known else _about(data)
         took = run_steps(steps, titles, images)
         assignment, index = folder / "clusters", raw / "index"
-    clustering = FolderAssignment.load(assignment, index)
+    names = at.names if (at.names / MANIFEST).is_file() else None
+    clustering = FolderAssignment.load(assignment, index, names)
     look = at.look if cfg.new is None else None
     clustering.write(folder, look)
     piles = folder / "by-cluster"

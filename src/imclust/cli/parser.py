@@ -28,6 +28,7 @@ STAGES = {  # in pipeline order
     "reduce": ("Reduce", "latents to a smaller space: PCA, KernelPCA, t-SNE"),
     "look": ("LookStage", "find copies, spoilt and odd pictures, and what is alike"),
     "cluster": ("Cluster", "give every image a cluster"),
+    "name": ("Name", "name the clusters by what the bundled network sees in them"),
     "pairs": ("PairStage", "score pairs of images: are both of one individual?"),
     "link": ("Link", "clusters from pairs, any number of them"),
     "predict": ("Predict", "give further images the clusters of an assignment"),

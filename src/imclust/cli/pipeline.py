@@ -33,6 +33,7 @@ COST = {
     "pairs": (5.0, 0.08),
     "clusters": (15.0, 0.025),
     "map": (4.0, 0.006),
+    "names": (1.0, 0.001),
     "fine-tuning": (20.0, 0.1),
     "validation": (5.0, 0.004),
     "scores": (2.0, 0.004),
@@ -316,7 +317,7 @@ def best_steps(
     page : iterable of str
         Further flags of `report`.
     look : bool
-        Whether things to look at are sought and shown.
+        Whether things to look at, and names, are sought and shown.
     """
     yield from encode_steps(at, flags)
     latents = at.encoded / "latents"
@@ -329,6 +330,10 @@ def best_steps(
         yield Step("things to look at", ((*command, "--out", str(at.look)),))
         page = (*page, "--look", str(at.look))
     yield from cluster_steps(at, how, spaces)
+    if look:
+        command = ("name", "--assignment", str(at.clusters), "--features", str(latents))
+        yield Step("names", ((*command, "--out", str(at.names)),))
+        page = (*page, "--names", str(at.names))
     yield from result_steps(at, how, latents, submit=submit, page=page)
 
 

@@ -72,6 +72,11 @@ class RunPaths:
         return self.folder / "clusters"
 
     @property
+    def names(self) -> Path:
+        """What its clusters may be called."""
+        return self.folder / "names"
+
+    @property
     def submission(self) -> Path:
         """What goes to a leaderboard."""
         return self.top / "submissions" / self.name / self.run

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from imclust.core.files import replace_text
 from imclust.core.look_records import Look
 from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.records import Assignment, read_csv
+from imclust.core.records import Assignment, named, read_csv
 from imclust.data.images import ImageRow, indexed
 
 LOOK_AT = ("file", "what", "value", "copy_of")
@@ -68,14 +68,16 @@ class FolderAssignment:
     names: list[str]
 
     @classmethod
-    def load(cls, assignment: Path, index: Path) -> FolderAssignment:
+    def load(cls, assignment: Path, index: Path, names_at: Path | None = None) -> FolderAssignment:
         """The `assignment` artefact of the images of an `index` artefact, joined by id.
+
+        Clusters that nobody named are called as the `names` artefact in `names_at` has it.
 
         The images themselves need not be there any more.
         """
         doc = read_manifest(assignment, Assignment.kind)
         by_id = {row["id"]: row for row in read_csv(artifact_file(assignment, "assignment.csv"))}
-        names = doc.get("names") or [""] * doc["n_clusters"]
+        names = named(doc, names_at)
         rows, images, aside = [], [], []
         for image, file in indexed(index):
             if image.problem:

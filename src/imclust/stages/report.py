@@ -44,6 +44,8 @@ class Report:
     """The embedding of validation images reduced on their own."""
     compare_with: tuple[Path, ...] = field(default=())
     """Assignments or submissions of other runs of the same images, to compare with."""
+    names: Path | None = None
+    """The `names` artefact of the assignment."""
     look: Path | None = None
     """The `look` artefact of the images: copies, spoilt pictures, neighbours."""
     refreshed_by: str = ""
@@ -59,7 +61,12 @@ def run(cfg: Report) -> None:
     others = [assignment_of(path) for path in cfg.compare_with]
     roles = {"assignment": clustering}
     named = {"submission": cfg.submission, "scores": cfg.scores, "labels": cfg.labels}
-    named |= {"look": cfg.look, "embedding": cfg.embedding, "val_embedding": cfg.val_embedding}
+    named |= {
+        "look": cfg.look,
+        "names": cfg.names,
+        "embedding": cfg.embedding,
+        "val_embedding": cfg.val_embedding,
+    }
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
     config = {"look": look(), "refreshed_by": cfg.refreshed_by}
@@ -109,6 +116,7 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         compare_with=tuple(assignment_of(path) for path in cfg.compare_with),
         refreshed_by=cfg.refreshed_by,
         look=cfg.look,
+        names=cfg.names,
     )
     draw(sources, folder)
     write_page(sources, folder, folder / PAGE)

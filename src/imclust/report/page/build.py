@@ -9,7 +9,7 @@ from typing import Any
 
 from imclust.clustering.uncorrected import in_words
 from imclust.core.manifest import lineage, read_manifest
-from imclust.core.records import cluster_names
+from imclust.core.records import cluster_names, found_names, named
 from imclust.data.images import indexed
 from imclust.report.page import provenance, relations
 from imclust.report.page.compare import compared
@@ -44,7 +44,8 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     index = read_manifest(at.index, "index")
     clustering = read_manifest(at.assignment, "assignment")
     rows = gather_rows(at.assignment, at.index, at.embedding, at.labels or {})
-    names = cluster_names(clustering, rows.k)
+    given = named(clustering, at.names) if at.names else clustering.get("names")
+    names = cluster_names(clustering | ({"names": given} if given else {}), rows.k)
     hints = hints_of(at.look, rows)
     clusters = galleries(rows, names, hints.copied if hints else None)
     labelled = against_labels(rows)
@@ -76,6 +77,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
     context |= {"kinds": KINDS, "unread": _unread(at.index)}
+    context["evidence"] = [why for _, why in found_names(at.names)]
     context["reconstructions"] = _inline(pictures / "reconstructions.png")
     context["sheets"] = _named("sheet", small) + _named("large", large)
     render(context, data, path)

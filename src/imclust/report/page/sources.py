@@ -30,6 +30,8 @@ class Sources:
         The command that makes the page anew, where that is not its stages' own.
     look : Path | None
         What is to be looked at of the images.
+    names : Path | None
+        What the clusters may be called.
     """
 
     assignment: Path
@@ -43,6 +45,7 @@ class Sources:
     compare_with: tuple[Path, ...] = ()
     refreshed_by: str = ""
     look: Path | None = None
+    names: Path | None = None
 
     @property
     def checkpoints(self) -> Path | None:
