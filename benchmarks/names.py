@@ -5,7 +5,8 @@
 Clusters are those of `auto`, quick, at the true K, of at most 600 images, drawn by the seed. The
 true class of a cluster is that of most of its images. A name is right when it and the folder's
 name, or a word above that in WordNet as far as the bundled table knows it, share a word of three
-letters or more, singular or plural. Labels score; nothing else reads them. Prints a table, writes JSON.
+letters or more, singular or plural. Labels score; nothing else reads them. Prints a table and
+writes JSON.
 """
 
 import argparse

@@ -45,18 +45,27 @@ def imagenet_words() -> ClassWords:
     Examples
     --------
     >>> words = imagenet_words()
-    >>> [words.words[v] for v in np.flatnonzero(words.members[2])][:3]
-    ['great white shark', 'mackerel shark', 'shark']
+    >>> {"great white shark", "shark", "fish"} <= {
+    ...     words.words[v] for v in np.flatnonzero(words.members[2])}
+    True
     """
     rows = [[row["name"], *filter(None, row["hypernyms"].split("|"))] for row in read_csv(WORDS)]
-    number = {word: v for v, word in enumerate(dict.fromkeys(w for row in rows for w in row))}
-    members = np.zeros((len(rows), len(number)), bool)
+    # The nearest of several words for the very same classes: `monarch`, not `danaid`.
+    deepest = sorted((at, word) for row in rows for at, word in enumerate(row))
+    classes: dict[str, list[int]] = {word: [] for _, word in deepest}
     for c, row in enumerate(rows):
-        members[c, [number[word] for word in row]] = True
-    return ClassWords(tuple(number), members)
+        for word in row:
+            classes[word].append(c)
+    first: dict[tuple[int, ...], str] = {}
+    for word, mine in classes.items():
+        first.setdefault(tuple(mine), word)
+    members = np.zeros((len(rows), len(first)), bool)
+    for v, together in enumerate(first):
+        members[list(together), v] = True
+    return ClassWords(tuple(first.values()), members)
 
 
-def class_probabilities(model: str, vectors: np.ndarray) -> np.ndarray | None:
+def class_logits(model: str, vectors: np.ndarray) -> np.ndarray | None:
     """What the classifier of a bundled network says of its own vectors; None for other networks.
 
     Parameters
@@ -69,7 +78,7 @@ def class_probabilities(model: str, vectors: np.ndarray) -> np.ndarray | None:
     Returns
     -------
     np.ndarray or None
-        (n, 1000) float32, rows sum to one.
+        (n, 1000) float32.
     """
     from imclust.training.pretrained import read_state
 
@@ -80,7 +89,4 @@ def class_probabilities(model: str, vectors: np.ndarray) -> np.ndarray | None:
     weight, bias = (np.asarray(state[f"_fc.{name}"]) for name in ("weight", "bias"))
     if weight.shape[1] != vectors.shape[1]:
         return None
-    logits = np.asarray(vectors, np.float32) @ weight.T + bias
-    logits -= logits.max(1, keepdims=True)
-    p = np.exp(logits)
-    return p / p.sum(1, keepdims=True)
+    return np.asarray(vectors, np.float32) @ weight.T + bias

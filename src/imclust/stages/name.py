@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imclust.clustering.cluster_names import NamedCluster, name_clusters
+from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
@@ -20,7 +20,7 @@ from imclust.core.records import (
     rows_of_ids,
     write_csv,
 )
-from imclust.encoders.class_head import class_probabilities, imagenet_words
+from imclust.encoders.class_head import class_logits, imagenet_words
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ def _name(cfg: Name, folder: Path) -> dict[str, Any]:
     clustering, features = Assignment.load(cfg.assignment), Features.load(cfg.features)
     k = clustering.probabilities.shape[1]
     x = np.asarray(features.x[rows_of_ids(features.ids, clustering.ids)])
-    p = class_probabilities(_model(cfg.features), parts_of(cfg.features, x)[0])
-    if p is None:
+    logits = class_logits(_model(cfg.features), parts_of(cfg.features, x)[0])
+    if logits is None:
         found = [NamedCluster("", ())] * k
     else:
         words = imagenet_words()
-        mass = p @ words.members.astype(np.float32)
-        found = name_clusters(mass, words.rarity, words.words, clustering.clusters, k)
+        share = class_shares(logits, clustering.clusters, k) @ words.members
+        there = np.bincount(clustering.clusters, minlength=k) > 0
+        found = name_clusters(share, words.rarity, words.words, there)
     rows = ((c, each.name, _told(each)) for c, each in enumerate(found))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence"), rows)
     return {"names": [each.name for each in found]}
