@@ -21,6 +21,7 @@ from imclust.cli.pipeline import (
     predict_steps,
     run_steps,
 )
+from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.clustering.effort import EffortLevel
@@ -168,7 +169,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     check_writable(cfg.workspace)
     titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
     if cfg.new is None:
-        took = run_steps(_steps(cfg, at, data), titles, _about(data))
+        took = run_steps(_steps(cfg, at, data), titles, _about(data), plain_words)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
@@ -180,7 +181,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         steps = _with_new(cfg, at, data, known, further, raw, folder)
         titles += ["new index", "new latents", "new clusters"]
         images = _about(further) if known else _about(data)
-        took = run_steps(steps, titles, images)
+        took = run_steps(steps, titles, images, plain_words)
         assignment, index = folder / "clusters", raw / "index"
     names = at.names if (at.names / MANIFEST).is_file() else None
     clustering = FolderAssignment.load(assignment, index, names)

@@ -7,7 +7,7 @@ to date is skipped, a killed run goes on, and each artefact can be made again al
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,12 @@ class Predictor:
     method_flags: Command = ()
 
 
-def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict[str, float]:
+def run_steps(
+    steps: Iterable[Step],
+    titles: Iterable[str],
+    images: int,
+    words: Callable[[str], str] = str,
+) -> dict[str, float]:
     """Do the steps, shown as one run.
 
     Parameters
@@ -109,6 +114,8 @@ def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict
         Of all of them, to show from the beginning; one that turns out later is added.
     images : int
         About how many there are.
+    words : callable
+        Puts what the stages say into other words; "" leaves it out.
 
     Returns
     -------
@@ -116,7 +123,7 @@ def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict
         Title -> seconds that the step took, 0 if it was up to date.
     """
     parts = [Part(t, COST[t][0] + COST[t][1] * images, BARS.get(t, "")) for t in titles]
-    with Display(parts) as display:
+    with Display(parts, words) as display:
         for step in steps:
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)

@@ -15,6 +15,13 @@ from imclust.report.results import CENTRAL, AssignedImage, FolderAssignment, pri
 NAMED = 20  # unreadable files that a summary names
 
 
+def _plural(what: str, n: int) -> str:
+    """`near copies`, `outliers`; `dark` is so in any number."""
+    if n == 1 or not what.endswith(("copy", "outlier")):
+        return what
+    return f"{what.removesuffix('y')}ies" if what.endswith("y") else f"{what}s"
+
+
 def _by_hand(doc: dict[str, Any]) -> bool:
     """Whether hand-made corrections changed the number of clusters."""
     said = doc.get("corrections") or {}
@@ -133,7 +140,7 @@ class FolderResult:
         found = read_manifest(self.look)["found"] if self.look else {}
         if not found:
             return []
-        told = ", ".join(f"{n} {what}" for what, n in found.items())
+        told = ", ".join(f"{n} {_plural(what, n)}" for what, n in found.items())
         return [f"to look at: {told}: {self.folder / 'look_at.csv'}, and on the page"]
 
     def _aside(self) -> list[str]:
