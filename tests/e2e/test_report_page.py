@@ -75,6 +75,16 @@ def test_it_shows_hard_names_as_text_and_carries_no_element_of_theirs(page):
     assert dialogs == []
 
 
+def test_it_begins_with_the_folder_and_pictures_of_every_cluster(page):
+    assert page.locator("h1").inner_text() == "images.zip"
+    entries = page.locator(".mosaic li")
+    assert entries.count() == 4
+    page.locator(".mosaic .pic").nth(15).wait_for()
+    assert page.locator(".mosaic .pic").count() == 16
+    entries.nth(2).locator("a").click()
+    assert page.evaluate("location.hash") == "#cluster-2"
+
+
 def test_every_section_is_there_and_leads_to_its_place(page, run):
     names = page.locator("main h2").all_inner_texts()
     for name in ("Map", "Clusters", "Against labels", "Beside other runs", "Provenance"):

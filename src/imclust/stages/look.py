@@ -25,6 +25,8 @@ from imclust.data.quality import SIDE, Quality, faults, quality_of, scaled
 NEIGHBOURS = 12  # of every image that are kept
 LOOKED_AT = 5  # of these, how many may be copies
 ALIKE = 0.6  # cosine similarity of centred features, above which pictures are compared
+MANY = 5000  # images of which neighbours are sought in
+DIRECTIONS = 128  # numbers, not in all
 FAR = 6.0  # an outlier's distance to its neighbours, in deviations (MAD) above the median
 ROOT = 0.6745  # a normal distribution's median absolute deviation
 
@@ -60,7 +62,7 @@ def _look(cfg: LookStage, folder: Path) -> dict[str, Any]:
     rows = [by_id[i] for i in features.ids.tolist()]
     thumbs, seen = _measured(rows)
     z = np.asarray(features.x, np.float32)
-    z = unit_rows(z - z.mean(0))
+    z = unit_rows(_fewer(z - z.mean(0)))
     k = min(NEIGHBOURS, len(z) - 1)
     near, distance = nearest_neighbors(z, z, k, same=True)
     pairs = similar_codes(thumbs)
@@ -82,6 +84,16 @@ def _look(cfg: LookStage, folder: Path) -> dict[str, Any]:
         if number in strange:
             findings.append(Finding(row.id, "outlier", float(distance[number].mean()), ""))
     return Look(features.ids, findings, near, similarity_line(z, near)).save(folder)
+
+
+def _fewer(z: np.ndarray) -> np.ndarray:
+    """Of many rows (n, d), their main directions: neighbours cost n x n x d."""
+    if len(z) <= MANY or z.shape[1] <= DIRECTIONS:
+        return z
+    from sklearn.decomposition import PCA
+
+    pca = PCA(DIRECTIONS, svd_solver="randomized", random_state=0)
+    return np.asarray(pca.fit_transform(z), np.float32)
 
 
 def _measured(rows: list[ImageRow]) -> tuple[np.ndarray, list[Quality]]:

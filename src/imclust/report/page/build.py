@@ -77,7 +77,8 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
     context |= {"kinds": KINDS, "unread": _unread(at.index)}
-    context["evidence"] = [why for _, why in found_names(at.names)]
+    # Words that name nothing would mislead.
+    context["evidence"] = [why if name else "" for name, why in found_names(at.names)]
     context["reconstructions"] = _inline(pictures / "reconstructions.png")
     context["sheets"] = _named("sheet", small) + _named("large", large)
     render(context, data, path)
@@ -92,6 +93,12 @@ def data_name(folder: Path, index: dict[str, Any]) -> str:
     """What the images are called: the folder around their `index`, or the challenge."""
     here = folder.resolve()
     return here.parent.name if here.name == "index" else str(index["challenge"])
+
+
+def _title(folder: Path, index: dict[str, Any]) -> str:
+    """The name of the user's folder or archive where there is one, else of the data set."""
+    data = str(index["config"].get("data_dir") or "")
+    return Path(data).name or data_name(folder, index)
 
 
 def _other(rows: Rows, path: Path) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def _summary(
     made = lineage(*filter(None, (at.assignment, at.submission, at.scores, at.embedding)))
     seconds = sum(doc["seconds"] for doc in made.values())
     return {
-        "challenge": data_name(at.index, index),
+        "title": _title(at.index, index),
         "run": run_name(at.submission or at.assignment),
         "content": index["content"],
         "n": len(rows.ids),

@@ -49,3 +49,11 @@ function looks() {
     onceNear(list, () => paged(list, list.nextElementSibling, rows, (row) => [called(row)]));
   }
 }
+
+// Four pictures of every cluster, where the page begins.
+function mosaic() {
+  for (const place of all("[data-mosaic]")) {
+    const rows = place.dataset.mosaic.split(",").map(Number);
+    onceNear(place, () => place.replaceChildren(...rows.map(picture)));
+  }
+}

@@ -34,6 +34,7 @@ async function start() {
   galleries();
   suggestions();
   looks();
+  mosaic();
   finding();
   comparison();
   afterChange();
