@@ -92,6 +92,12 @@ def test_every_readable_image_has_its_row(place):
         assert 0 <= float(row["distance"]) <= 2
     assert list(table(at / RUN / "set_aside.csv")) == ["sub/broken.jpg"]
     assert "set aside, in no cluster: 1 file that cannot be read: sub/broken.jpg" in out
+    with (at / RUN / "look_at.csv").open(encoding="utf-8") as f:
+        what = [row["what"] for row in csv.DictReader(f) if row["file"] == "sub/broken.jpg"]
+    assert len(what) == 1
+    assert what[0].startswith("cannot be read: ")
+    assert "25 pictures to cluster" in out
+    assert not re.search(r"challenge|\brows\b|latents of|parameters", out)
 
 
 def test_it_ends_with_what_one_wants_to_know(place):
