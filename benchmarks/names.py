@@ -2,7 +2,7 @@
 
     python benchmarks/names.py ../shared/data/natural_images30.zip --seeds 0 1 2 3 4
 
-Clusters are those of `auto`, quick, at the true K, of at most 600 images, drawn by the seed. The
+Clusters are those of `auto`, quick, at the true K, of at most 300 images, drawn by the seed. The
 true class of a cluster is that of most of its images. A name is right when it and the folder's
 name, or a word above that in WordNet as far as the bundled table knows it, share a word of three
 letters or more, singular or plural. Labels score; nothing else reads them. Prints a table and
@@ -23,7 +23,7 @@ from imclust.__main__ import main as imclust
 from imclust.core.records import Assignment, found_names, read_csv
 from imclust.encoders.class_head import WORDS
 
-MOST = 600
+MOST = 300
 
 
 def words_of(text):

@@ -17,6 +17,10 @@ PASSED_OVER = {
     *("causal agent", "instrumentality", "artifact", "organism", "attribute", "measure", "group"),
     *("substance", "relation", "chordate", "vertebrate", "placental", "conveyance", "unit"),
     *("geological formation", "natural object", "thing", "part", "eutherian", "diapsid"),
+    *("covering", "protective covering", "nutriment", "solid", "produce", "device", "structure"),
+    *("craft", "heavier-than-air craft", "self-propelled vehicle", "wheeled vehicle", "container"),
+    *("natural elevation", "natural depression", "participant", "associate", "consumer goods"),
+    *("implement", "commodity", "equipment", "obstruction", "way", "fabric", "matter"),
 }
 
 
