@@ -15,6 +15,7 @@ from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import Assignment, named, read_csv
 from imclust.data.images import ImageRow, indexed
 
+TABLE = ("file", "cluster", "name", "confidence", "runner_up", "distance")
 LOOK_AT = ("file", "what", "value", "copy_of")
 CENTRAL = 3  # files that stand for a cluster in a summary
 
@@ -28,22 +29,22 @@ class AssignedImage(NamedTuple):
         Its path below the folder (or in the zip), with forward slashes.
     cluster : int
         From 0.
-    name : str
-        What the cluster is called, "" where it has no name.
     confidence : float
         In [0, 1].
     runner_up : int
         The second choice.
     distance : float
         Cosine distance in [0, 2] to the centre of its cluster.
+    name : str
+        What the cluster is called, "" where it has no name.
     """
 
     file: str
     cluster: int
-    name: str
     confidence: float
     runner_up: int
     distance: float
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class FolderAssignment:
             for r in self.rows
         ]
         out = folder / "assignments.csv"
-        replace_text(out, _csv(AssignedImage._fields, table))
+        replace_text(out, _csv(TABLE, table))
         if self.set_aside:
             replace_text(folder / "set_aside.csv", _csv(("file", "problem"), self.set_aside))
         else:
@@ -131,10 +132,10 @@ def _placed(file: str, row: dict[str, str], names: list[str]) -> AssignedImage:
     return AssignedImage(
         file,
         cluster,
-        names[cluster],
         float(row["confidence"]),
         int(row["runner_up"]),
         float(row["distance"]),
+        names[cluster],
     )
 
 
