@@ -180,6 +180,19 @@ def test_every_artefact_names_the_stage_that_makes_it_again(place):
     assert "same bytes: submission.csv" in out
 
 
+def test_a_table_that_was_edited_stays_and_is_said_before_any_work(place, tmp_path):
+    at, _, _ = place
+    shutil.copytree(at / "data", tmp_path / "data")
+    (tmp_path / "pictures").symlink_to(at / "pictures")
+    table = tmp_path / RUN / "assignments.csv"
+    mine = table.read_text() + "notes of mine\n"
+    table.write_text(mine)
+    result = imclust_in(tmp_path, "cluster-folder", "pictures", *QUICK, "--seed", "0")
+    refused(result, "assignments.csv must be as imclust wrote it", "move or rename it")
+    assert result[1] == ""
+    assert table.read_text() == mine
+
+
 def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path):
     at, _, _ = place
     shutil.copytree(at / "data", tmp_path / "data")

@@ -29,9 +29,10 @@ from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
+from imclust.core.tables import refuse_edited_tables
 from imclust.data.find_images import image_suffixes
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
-from imclust.report.results import FolderAssignment
+from imclust.report.results import TABLES, FolderAssignment
 
 ZIPPED = 1000  # images that are expected of an archive, before it is opened
 
@@ -169,6 +170,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     check_writable(cfg.workspace)
     titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
     if cfg.new is None:
+        refuse_edited_tables(at.folder, TABLES)
         took = run_steps(_steps(cfg, at, data), titles, _about(data), plain_words)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
@@ -176,6 +178,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         _look_at(further, cfg)
         raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", at.top, further)
         folder = at.folder / f"new-{raw.name.removeprefix(f'{at.name}-new-')}"
+        refuse_edited_tables(folder, TABLES)
         if known:
             say(f"the clusters in {at.clusters} are taken as they are")
         steps = _with_new(cfg, at, data, known, further, raw, folder)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imclust.core.files import replace_text
 from imclust.core.look_records import Look
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import Assignment, named, read_csv
+from imclust.core.tables import replace_tables
 from imclust.data.images import ImageRow, indexed
 
 TABLE = ("file", "cluster", "name", "confidence", "runner_up", "distance")
 LOOK_AT = ("file", "what", "value", "copy_of")
+TABLES = ("assignments.csv", "set_aside.csv", "look_at.csv")  # that people read
 CENTRAL = 3  # files that stand for a cluster in a summary
 
 
@@ -107,15 +108,12 @@ class FolderAssignment:
             (r.file, r.cluster, r.name, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
             for r in self.rows
         ]
-        out = folder / "assignments.csv"
-        replace_text(out, _csv(TABLE, table))
-        if self.set_aside:
-            replace_text(folder / "set_aside.csv", _csv(("file", "problem"), self.set_aside))
-        else:
-            (folder / "set_aside.csv").unlink(missing_ok=True)
+        aside = _csv(("file", "problem"), self.set_aside) if self.set_aside else None
+        texts: dict[str, str | None] = {TABLES[0]: _csv(TABLE, table), TABLES[1]: aside}
         if look is not None:
-            replace_text(folder / "look_at.csv", _csv(LOOK_AT, self._look_at(look)))
-        return out
+            texts[TABLES[2]] = _csv(LOOK_AT, self._look_at(look))
+        replace_tables(folder, texts)
+        return folder / TABLES[0]
 
     def _look_at(self, look: Path) -> list[tuple[str, str, str, str]]:
         file = {image.id: row.file for image, row in zip(self.images, self.rows, strict=True)}
