@@ -58,6 +58,11 @@ def effort_of(level: str) -> Effort:
     ------
     InputError
         There is none of that name.
+
+    Examples
+    --------
+    >>> effort_of("quick").rows > 0
+    True
     """
     if level not in LEVELS:
         raise input_error("effort", f"one of {', '.join(LEVELS)}", repr(level), "choose one")
@@ -75,6 +80,11 @@ def seconds_of(n: int, d: int, k: int, level: EffortLevel) -> float:
         Clusters.
     level : str
         `quick`, `normal` or `thorough`.
+
+    Examples
+    --------
+    >>> seconds_of(2000, 512, 10, "quick") < seconds_of(2000, 512, 10, "thorough")
+    True
     """
     a, b, c, e = COST[level]
     fitted = min(n, EFFORTS[level].rows) / 1000
@@ -83,6 +93,12 @@ def seconds_of(n: int, d: int, k: int, level: EffortLevel) -> float:
 
 
 def level_within(budget: float, n: int, d: int, k: int) -> EffortLevel:
-    """The level of most effort that is expected to fit `budget` seconds; `quick` if none does."""
+    """The level of most effort that is expected to fit `budget` seconds; `quick` if none does.
+
+    Examples
+    --------
+    >>> level_within(1e9, 1000, 64, 5)
+    'thorough'
+    """
     able = [level for level in LEVELS if seconds_of(n, d, k, level) <= budget]
     return able[-1] if able else "quick"

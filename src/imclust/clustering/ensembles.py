@@ -40,7 +40,13 @@ def coassociation_consensus(runs: list[np.ndarray], k: int, seed: int) -> np.nda
 
 
 def align_labels(labels: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:
-    """The same clusters under the names of the reference's that they share most rows with."""
+    """The same clusters under the names of the reference's that they share most rows with.
+
+    Examples
+    --------
+    >>> align_labels(np.array([1, 1, 0]), np.array([0, 0, 1]), 2).tolist()
+    [0, 0, 1]
+    """
     from scipy.optimize import linear_sum_assignment
 
     counts = np.zeros((k, k), np.int64)
@@ -50,7 +56,13 @@ def align_labels(labels: np.ndarray, reference: np.ndarray, k: int) -> np.ndarra
 
 
 def vote_shares(runs: list[np.ndarray], reference: np.ndarray, k: int) -> np.ndarray:
-    """Share (n, k) float64 of runs that put a row into each cluster, aligned to the reference."""
+    """Share (n, k) float64 of runs that put a row into each cluster, aligned to the reference.
+
+    Examples
+    --------
+    >>> vote_shares([np.array([0, 1]), np.array([1, 0])], np.array([0, 1]), 2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
 
     return np.mean([np.eye(k)[align_labels(run, reference, k)] for run in runs], axis=0)
 

@@ -13,7 +13,13 @@ TABLE = 16_000_000  # numbers of a block of contingency tables: 128 MiB
 
 
 def contingency(y: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Counts (classes, clusters) int64 of two labellings (n,) of the same rows."""
+    """Counts (classes, clusters) int64 of two labellings (n,) of the same rows.
+
+    Examples
+    --------
+    >>> contingency(np.array([0, 0, 1]), np.array([1, 1, 0])).tolist()
+    [[0, 2], [1, 0]]
+    """
 
     if len(y) != len(c) or not len(y):
         raise input_error("labels", f"one a row ({len(c)} rows)", len(y), "check the labels file")
@@ -25,7 +31,13 @@ def contingency(y: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 
 def hungarian_accuracy(y: np.ndarray, c: np.ndarray) -> float:
-    """Accuracy in [0, 1] under the best one-to-one naming of clusters (Kuhn 1955)."""
+    """Accuracy in [0, 1] under the best one-to-one naming of clusters (Kuhn 1955).
+
+    Examples
+    --------
+    >>> hungarian_accuracy(np.array([0, 0, 1]), np.array([1, 1, 0]))
+    1.0
+    """
     from scipy.optimize import linear_sum_assignment
 
     m = contingency(y, c)
@@ -33,7 +45,13 @@ def hungarian_accuracy(y: np.ndarray, c: np.ndarray) -> float:
 
 
 def best_binary_accuracy(y: np.ndarray, c: np.ndarray) -> float:
-    """max(acc, 1 - acc) in [0.5, 1] for labels 0/1: the better of submission and inverted twin."""
+    """max(acc, 1 - acc) in [0.5, 1] for labels 0/1: the better of submission and inverted twin.
+
+    Examples
+    --------
+    >>> best_binary_accuracy(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 1]))
+    0.75
+    """
 
     for name, v in (("labels", y), ("clusters", c)):
         if not set(np.unique(v).tolist()) <= {0, 1}:
@@ -45,21 +63,39 @@ def best_binary_accuracy(y: np.ndarray, c: np.ndarray) -> float:
 
 
 def nmi(y: np.ndarray, c: np.ndarray) -> float:
-    """Normalised mutual information in [0, 1], arithmetic mean."""
+    """Normalised mutual information in [0, 1], arithmetic mean.
+
+    Examples
+    --------
+    >>> nmi(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]))
+    1.0
+    """
     from sklearn.metrics import normalized_mutual_info_score
 
     return float(normalized_mutual_info_score(y, c, average_method="arithmetic"))
 
 
 def ari(y: np.ndarray, c: np.ndarray) -> float:
-    """Adjusted Rand index in [-0.5, 1], 0 at chance (Hubert and Arabie 1985)."""
+    """Adjusted Rand index in [-0.5, 1], 0 at chance (Hubert and Arabie 1985).
+
+    Examples
+    --------
+    >>> ari(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]))
+    1.0
+    """
     from sklearn.metrics import adjusted_rand_score
 
     return float(adjusted_rand_score(y, c))
 
 
 def label_scores(y: np.ndarray, c: np.ndarray) -> dict[str, float]:
-    """All numbers against labels. y, c: (n,) int; two classes and clusters 0/1 add `accuracy`."""
+    """All numbers against labels. y, c: (n,) int; two classes and clusters 0/1 add `accuracy`.
+
+    Examples
+    --------
+    >>> sorted(label_scores(np.array([0, 0, 1]), np.array([1, 1, 0])))
+    ['accuracy', 'ari', 'hungarian', 'nmi']
+    """
 
     scores = {"hungarian": hungarian_accuracy(y, c), "nmi": nmi(y, c), "ari": ari(y, c)}
     if set(np.unique(y).tolist()) | set(np.unique(c).tolist()) <= {0, 1}:
@@ -68,7 +104,13 @@ def label_scores(y: np.ndarray, c: np.ndarray) -> dict[str, float]:
 
 
 def size_entropy(c: np.ndarray, n_clusters: int) -> float:
-    """Entropy of the cluster sizes over log K, in [0, 1]; 1 when all are of one size."""
+    """Entropy of the cluster sizes over log K, in [0, 1]; 1 when all are of one size.
+
+    Examples
+    --------
+    >>> size_entropy(np.array([0, 0, 1, 1]), 2)
+    1.0
+    """
 
     p = np.bincount(c, minlength=n_clusters) / len(c)
     p = p[p > 0]
@@ -88,6 +130,11 @@ def cosine_silhouette(x: np.ndarray, c: np.ndarray, *, chunk: int = 4096) -> flo
         (n, d) float, read `chunk` rows at a time; rows of zeros count as orthogonal to all.
     c : np.ndarray
         (n,) int in [0, k).
+
+    Examples
+    --------
+    >>> cosine_silhouette(np.eye(2)[[0, 0, 1, 1]], np.array([0, 0, 1, 1]))
+    1.0
     """
 
     n, k = len(x), int(c.max()) + 1
@@ -124,6 +171,11 @@ def pairwise_ari(runs: list[np.ndarray]) -> np.ndarray:
     """Adjusted Rand index of every two labellings (n,) of the same rows: (m, m), ones inside.
 
     All contingency tables at once, as blocks of products of one-hot labels.
+
+    Examples
+    --------
+    >>> pairwise_ari([np.array([0, 0, 1]), np.array([1, 1, 0])]).tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
     """
     from scipy.sparse import csr_array
 
@@ -153,7 +205,13 @@ def _pairs(count: Any) -> Any:
 
 
 def mean_pairwise_ari(runs: list[np.ndarray]) -> float:
-    """Stability: mean adjusted Rand index over all pairs of labellings (n,) of the same rows."""
+    """Stability: mean adjusted Rand index over all pairs of labellings (n,) of the same rows.
+
+    Examples
+    --------
+    >>> mean_pairwise_ari([np.array([0, 0, 1]), np.array([1, 1, 0])])
+    1.0
+    """
 
     return float(pairwise_ari(runs)[np.triu_indices(len(runs), 1)].mean())
 
@@ -165,6 +223,11 @@ def effective_clusters(clusters: np.ndarray, n_clusters: int) -> float:
     ----------
     clusters : np.ndarray
         (n,) int in [0, k).
+
+    Examples
+    --------
+    >>> round(effective_clusters(np.array([0, 0, 1, 1]), 2), 6)
+    2.0
     """
 
     return float(np.exp(size_entropy(clusters, n_clusters) * np.log(n_clusters)))

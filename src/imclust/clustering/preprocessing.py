@@ -33,7 +33,13 @@ class Prepared:
 
 
 def unit_rows(z: np.ndarray) -> np.ndarray:
-    """(n, d) float32 with rows of length 1; rows of zeros stay."""
+    """(n, d) float32 with rows of length 1; rows of zeros stay.
+
+    Examples
+    --------
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).round(1).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
 
     z = np.asarray(z, np.float32)
     norm = np.linalg.norm(z, axis=1, keepdims=True)
@@ -41,14 +47,26 @@ def unit_rows(z: np.ndarray) -> np.ndarray:
 
 
 def concatenate_unit_rows(spaces: list[np.ndarray]) -> np.ndarray:
-    """Spaces (n, d_v) side by side with unit rows in each; a single one as it is."""
+    """Spaces (n, d_v) side by side with unit rows in each; a single one as it is.
+
+    Examples
+    --------
+    >>> concatenate_unit_rows([np.ones((2, 1)), np.ones((2, 4))]).shape
+    (2, 5)
+    """
 
     return spaces[0] if len(spaces) == 1 else np.hstack([unit_rows(s) for s in spaces])
 
 
 def power_rows(z: np.ndarray) -> np.ndarray:
     """Signed square roots (Perronnin et al. 2010, eq. 5), so that a few loud features no longer
-    decide, in rows of length 1."""
+    decide, in rows of length 1.
+
+    Examples
+    --------
+    >>> power_rows(np.array([[4.0, 0.0]])).tolist()
+    [[1.0, 0.0]]
+    """
 
     z = np.asarray(z, np.float32)
     return unit_rows(np.sign(z) * np.sqrt(np.abs(z)))
@@ -73,6 +91,11 @@ def prepare(z: np.ndarray, how: Preparation, dims: int = DIMS) -> Prepared:
     -------
     Prepared
         The rows and the function for new ones; float32.
+
+    Examples
+    --------
+    >>> prepare(np.random.default_rng(0).normal(size=(9, 4)), "pca", dims=2).rows.shape
+    (9, 2)
     """
 
     if how == "raw":

@@ -67,7 +67,13 @@ class Candidate:
 
 
 def collapse(labels: np.ndarray, k: int) -> str:
-    """Why a clustering counts as collapsed, or nothing."""
+    """Why a clustering counts as collapsed, or nothing.
+
+    Examples
+    --------
+    >>> collapse(np.array([0, 0, 1, 1]), 2)
+    ''
+    """
 
     used, effective = len(np.unique(labels)), effective_clusters(labels, k)
     if used < k:

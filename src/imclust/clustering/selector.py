@@ -94,7 +94,13 @@ class Choice:
 
 
 def standardised(columns: np.ndarray) -> np.ndarray:
-    """Each column (c, p) less its mean over its spread, at most FAR from 0."""
+    """Each column (c, p) less its mean over its spread, at most FAR from 0.
+
+    Examples
+    --------
+    >>> standardised(np.array([[1.0], [3.0]])).tolist()
+    [[-1.0], [1.0]]
+    """
     spread = columns.std(0)
     rest = columns - columns.mean(0)
     return np.clip(rest / np.where(spread > 1e-9, spread, np.inf), -FAR, FAR)
@@ -157,7 +163,13 @@ def told(pool: Pool) -> np.ndarray:
 
 @cache
 def model() -> dict[str, Any]:
-    """What was fitted: names and weights."""
+    """What was fitted: names and weights.
+
+    Examples
+    --------
+    >>> sorted(model())[:2]
+    ['accuracy', 'ari']
+    """
     text = files("imclust.clustering").joinpath("selector.json").read_text(encoding="utf-8")
     return json.loads(text)
 
@@ -192,7 +204,7 @@ def with_evenness(stand: np.ndarray, pool: Pool) -> np.ndarray:
 
 
 def best_of(pool: Pool, stand: np.ndarray) -> int:
-    """Which candidate is the answer: the one that stands highest (c,), but for ties in heaven.
+    """Which candidate is the answer: the one that stands highest, flawless ones apart.
 
     Where that one is learned and borne out by the graph as good as without a flaw, so are others,
     and a small part that is set apart (duplicates, say) is as flawless as the division in two that

@@ -60,7 +60,13 @@ def _sinkhorn(log_p: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def softmax(log_p: np.ndarray) -> np.ndarray:
-    """(n, k) float64 log weights, -inf allowed -> rows that sum to one."""
+    """(n, k) float64 log weights, -inf allowed -> rows that sum to one.
+
+    Examples
+    --------
+    >>> softmax(np.log(np.array([[1.0, 3.0]]))).round(2).tolist()
+    [[0.25, 0.75]]
+    """
 
     q = np.exp(log_p - log_p.max(1, keepdims=True))
     return q / q.sum(1, keepdims=True)

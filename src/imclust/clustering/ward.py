@@ -19,6 +19,11 @@ def merge_to_k(labels: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     -------
     np.ndarray
         (n,) int64 in [0, k).
+
+    Examples
+    --------
+    >>> merge_to_k(np.array([0, 1, 2]), np.array([[0.0], [0.1], [9.0]]), 2).tolist()
+    [1, 1, 0]
     """
 
     names, at = np.unique(labels, return_inverse=True)
@@ -33,7 +38,13 @@ def merge_to_k(labels: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
 
 
 def means_and_sizes(labels: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means (k, d) and sizes (k,) of k clusters without an empty one."""
+    """Means (k, d) and sizes (k,) of k clusters without an empty one.
+
+    Examples
+    --------
+    >>> means_and_sizes(np.array([0, 0, 1]), np.array([[0.0], [2.0], [5.0]]), 2)[0].tolist()
+    [[1.0], [5.0]]
+    """
     from scipy.sparse import csr_matrix
 
     n = len(labels)
@@ -47,6 +58,11 @@ def ward_tree(means: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
     SciPy's own takes single points only. A pair costs sqrt(2 a b / (a + b)) times the distance
     of its means, which for points of size one is their distance. O(k^3), k groups.
+
+    Examples
+    --------
+    >>> ward_tree(np.array([[0.0], [1.0], [9.0]]), np.ones(3)).shape
+    (2, 4)
     """
 
     k = len(sizes)

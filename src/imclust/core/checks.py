@@ -16,7 +16,12 @@ from imclust.core.errors import input_error
 
 
 def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
-    """Refuse a setting outside [lo, hi]; NaN is outside of everything."""
+    """Refuse a setting outside [lo, hi]; NaN is outside of everything.
+
+    Examples
+    --------
+    >>> in_range("kmeans", "restarts", 3, 1, 10)
+    """
     if not lo <= value <= hi:
         raise input_error(
             f"{owner}.{name}", f"in [{lo}, {hi}]", repr(value), f"choose another {name}"
@@ -24,7 +29,13 @@ def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
 
 
 def shaped(name: str, a: np.ndarray, dims: str, **sizes: int) -> dict[str, int]:
-    """`shaped("x", x, "n d", n=len(ids))` -> {"n": ..., "d": ...}; refuses another rank or size."""
+    """`shaped("x", x, "n d", n=len(ids))` -> {"n": ..., "d": ...}; refuses another rank or size.
+
+    Examples
+    --------
+    >>> shaped("x", np.zeros((2, 3)), "n d", n=2)
+    {'n': 2, 'd': 3}
+    """
     names = dims.split()
     fits = a.ndim == len(names) and all(
         sizes.get(d, s) == s for d, s in zip(names, a.shape, strict=True)
@@ -38,7 +49,12 @@ def shaped(name: str, a: np.ndarray, dims: str, **sizes: int) -> dict[str, int]:
 
 
 def finite(name: str, a: Any, do: str = "encode again with finite weights") -> None:
-    """Refuse NaN and infinity. `a`: float array of any shape, memory-mapped or not."""
+    """Refuse NaN and infinity. `a`: float array of any shape, memory-mapped or not.
+
+    Examples
+    --------
+    >>> finite("the rows", np.zeros((2, 3)))
+    """
 
     bad = sum(int((~np.isfinite(a[i : i + 8192])).sum()) for i in range(0, len(a), 8192))
     if bad:
@@ -51,7 +67,12 @@ def cluster_count(
     of: str = "images",
     do: str = "set K (or --n-clusters) to a number in that range, or add images",
 ) -> None:
-    """Refuse K < 2 and K > N; `of` says what the rows are, `do` what to do."""
+    """Refuse K < 2 and K > N; `of` says what the rows are, `do` what to do.
+
+    Examples
+    --------
+    >>> cluster_count(3, 10)
+    """
     if not 2 <= n_clusters <= n_rows:
         allowed = f"from 2 to the number of {of} ({n_rows})"
         raise input_error("the number of clusters K", allowed, n_clusters, do)
@@ -124,7 +145,12 @@ def distinct_rows(spaces: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def enough_distinct_rows(n_clusters: int, n_distinct: int, of: str = "rows") -> None:
-    """Refuse more clusters than there are different rows: equal rows share a cluster."""
+    """Refuse more clusters than there are different rows: equal rows share a cluster.
+
+    Examples
+    --------
+    >>> enough_distinct_rows(3, 10)
+    """
     if n_clusters > n_distinct:
         raise input_error(
             "the number of clusters K", f"at most the number of different {of} ({n_distinct})",

@@ -54,6 +54,11 @@ def import_closure(*modules: str) -> set[str]:
     -------
     set of str
         Full names; packages stand for their ``__init__``.
+
+    Examples
+    --------
+    >>> "imclust.core.errors" in import_closure("imclust.core.checks")
+    True
     """
     found: set[str] = set()
     waiting = list(modules)

@@ -59,7 +59,13 @@ class InputError(ValueError):
 
 
 def input_error(what: str, allowed: str, got: object, do: str) -> InputError:
-    """The one shape of every refusal, ready to raise."""
+    """The one shape of every refusal, ready to raise.
+
+    Examples
+    --------
+    >>> print(input_error("K", "at least 2", 1, "choose another"))
+    K must be at least 2; got 1; choose another.
+    """
     return InputError(f"{what} must be {allowed}; got {got}; {do}.")
 
 
@@ -88,7 +94,13 @@ class ServiceError(InputError):
 
 
 def masked(text: str, *secrets: str) -> str:
-    """`text` without credentials: the given ones, and whatever looks like one."""
+    """`text` without credentials: the given ones, and whatever looks like one.
+
+    Examples
+    --------
+    >>> "secret" in masked("key secret", "secret")
+    False
+    """
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")

@@ -19,7 +19,13 @@ TEXT = {".csv", ".tsv", ".txt", ".json", ".md"}
 
 
 def is_web_page(head: bytes) -> bool:
-    """Whether a file that begins so is a web page or an XML answer instead of data."""
+    """Whether a file that begins so is a web page or an XML answer instead of data.
+
+    Examples
+    --------
+    >>> is_web_page(b"<!DOCTYPE html><html>")
+    True
+    """
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"<error"))
 

@@ -123,6 +123,11 @@ def rows_of_ids(have: np.ndarray, want: np.ndarray) -> np.ndarray:
     ------
     InputError
         An id is missing.
+
+    Examples
+    --------
+    >>> rows_of_ids(np.array(["a", "b"]), np.array(["b"])).tolist()
+    [1]
     """
 
     where = {i: r for r, i in enumerate(have.tolist())}
