@@ -189,6 +189,7 @@ def picture(table: list[dict[str, Any]], title: str, path: Path) -> None:
     """Accuracy against CPU seconds: a point a space, a line where it was trained for several
     times."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -198,6 +199,8 @@ def picture(table: list[dict[str, Any]], title: str, path: Path) -> None:
         x, y, spread = zip(*line, strict=True)
         axes.errorbar(x, y, spread, marker="o", capsize=2, label=", ".join(name))
     axes.set(title=title, xlabel="CPU seconds", ylabel="accuracy", xscale="log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)

@@ -1,6 +1,8 @@
 """What `auto` is made of: layouts, trees, heads, evidence, the choice, and levels of effort."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from scipy.sparse import csr_array
 
 from imclust import Priors, cluster_latents
 from imclust.clustering import heads, metrics
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.clusterers._base import run_head
+from imclust.clustering.clusterers.auto import AutoConfig
 from imclust.clustering.effort import EFFORTS, LEVELS, effort_of, level_within, seconds_of
 from imclust.clustering.evidence import NAMES, distances, evidence, purity, silhouettes
 from imclust.clustering.graph_layout import graph_layout
@@ -29,6 +34,7 @@ from imclust.clustering.selector import (
 )
 from imclust.clustering.views import View
 from imclust.core.errors import InputError
+from imclust.stages.cluster import _stability
 
 SKEWED = (130, 40, 14, 8)
 
@@ -279,3 +285,14 @@ def test_rows_that_belong_nowhere_are_the_far_ones():
     assert cluster_latents(far, 3, "kmeans").clusters is None
     with pytest.raises(InputError, match="unclustered"):
         cluster_latents(far, 3, "kmeans", unclustered=1.5)
+
+
+def test_the_stability_of_an_answer_is_told_where_only_a_sample_of_rows_was_fitted(monkeypatch):
+    few = replace(EFFORTS["quick"], rows=70)
+    monkeypatch.setitem(EFFORTS, "quick", few)
+    x, _ = groups(np.random.default_rng(6), (50, 50))
+    method, cfg = CLUSTERERS["auto"].method, AutoConfig(effort="quick")
+    found = run_head(method, [x], 2, cfg, 0, None, even=False)
+    assert found.facts["fitted_rows"] == 70
+    stage = SimpleNamespace(clusterer=cfg, seed=0)
+    assert _stability(stage, 2, [x], found) > 0.9

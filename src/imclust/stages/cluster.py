@@ -298,8 +298,9 @@ def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     runs = [found.labels]
-    if found.candidates:
-        runs += [c.whole for c in found.candidates if c.whole is not None and c.repeats]
+    if found.candidates:  # which know the rows that they were compared on, of many rows a sample
+        runs = [found.labels[found.compared_rows]]
+        runs += [c.labels for c in found.candidates if c.whole is not None and c.repeats]
     else:
         for seed in range(cfg.seed + 1, cfg.seed + STABILITY_SEEDS):
             runs.append(run_head(entry.method, spaces, k, cfg.clusterer, seed).labels)
