@@ -10,7 +10,7 @@ prepare_environment requirements.txt requirements-dev.txt
 
 chosen=(--durations=10)
 if [ "${1:-}" = --fast ]; then
-    chosen=(-m "not slow")
+    chosen=(-m "not slow" --ignore=tests/e2e)
     shift
 fi
 ruff check .

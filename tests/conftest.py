@@ -22,16 +22,9 @@ SLOW = {
     *("test_drive_client", "test_encode", "test_encoding", "test_encoders", "test_estimators"),
     *("test_figures", "test_finetune", "test_fit", "test_kaggle_client", "test_local_aggregation"),
     *("test_losses", "test_predict", "test_real_clients", "test_reducers", "test_text_encoders"),
-    *(
-        "test_free_features",
-        "test_unequal_spaces",
-        "test_timm",
-        "test_transfer",
-        "test_vgg16",
-        "test_vgg_ae",
-        "test_clusterers",
-        "test_api",
-    ),
+    *("test_benchmarks", "test_challenges", "test_cluster_count", "test_page", "test_refusals"),
+    *("test_pair_clustering", "test_tasks", "test_free_features", "test_unequal_spaces"),
+    *("test_timm", "test_transfer", "test_vgg16", "test_vgg_ae", "test_clusterers", "test_api"),
 }
 
 

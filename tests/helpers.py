@@ -1,47 +1,20 @@
 """What several test files use."""
 
 import io
-import os
-import subprocess
-import sys
 import zipfile
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from command import ROOT, environment, imclust_in
 from imclust.__main__ import main
 from imclust.competitions.challenges.hw9 import SHAPES, HW9Config
 from imclust.core.errors import ServiceError
 from standin import AICROWD_KEY, KAGGLE_KEY, KAGGLE_TOKEN
 
-ROOT = Path(__file__).parents[1]
-
-
-def environment(**more):
-    """The environment in which scripts and commands find this interpreter and these sources."""
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
-        "VIRTUAL_ENV": sys.prefix,
-        **more,
-    }
-
-
-def imclust_in(folder, *args, **env):
-    """`python -m imclust <args>` in a folder, in a process of its own: (status, stdout, stderr)."""
-    done = subprocess.run(
-        [sys.executable, "-m", "imclust", *map(str, args)],
-        cwd=folder,
-        env=environment(**env),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return done.returncode, done.stdout, done.stderr
+__all__ = ["ROOT", "environment", "imclust_in"]
 
 
 def digits_answer(folder, reduce, cluster):

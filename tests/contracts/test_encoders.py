@@ -8,7 +8,8 @@ from helpers import two_kinds, two_textures
 from imclust.core.reproducibility import isolated_seed
 from imclust.data.loader import to_input
 from imclust.encoders import ENCODERS
-from imclust.training.fit import fit, load_weights, save_weights
+from imclust.training.fit import fit
+from imclust.training.weights_file import load_weights, save_weights
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
 SETTINGS = {

@@ -15,7 +15,7 @@ from imclust.core.errors import InputError
 from imclust.core.reproducibility import isolated_seed
 from imclust.encoders import ENCODERS
 from imclust.encoders.text import Text, TextConfig
-from imclust.training.fit import load_weights, save_weights
+from imclust.training.weights_file import load_weights, save_weights
 from topics import TOPICS
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "texts"]

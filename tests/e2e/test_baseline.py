@@ -39,13 +39,16 @@ def arrays(top):
     return ("--challenge", "arrays", "--data-dir", top / "tiny")
 
 
+SHORT = ("--encoder-flags", "--epochs 3")  # enough to tell the two kinds apart
+
+
 @pytest.fixture(scope="module")
 def top(tmp_path_factory):
     """A workspace with one run on tiny arrays, made by the script."""
     top = tmp_path_factory.mktemp("run")
     make_arrays(top / "tiny")
     env = {"CHALLENGE": "arrays", "DATA_DIR": "tiny", "WORKSPACE": str(top)}
-    script = ["bash", str(ROOT / "run_baseline.sh")]
+    script = ["bash", str(ROOT / "run_baseline.sh"), *SHORT]
     done = subprocess.run(
         script, cwd=top, env=environment(**env), capture_output=True, text=True, timeout=600
     )
@@ -54,7 +57,7 @@ def top(tmp_path_factory):
     return top
 
 
-RUN = "arrays-tiny/conv-ae-homework-seed0"
+RUN = "arrays-tiny/conv-ae-homework-seed0-164a0226"  # named after the flags of the training
 
 
 def test_it_says_where_everything_is_and_how_good(top):
@@ -128,7 +131,7 @@ def test_each_of_the_twins_is_scored_in_its_own_orientation(top, capsys):
 
 def test_a_second_run_does_nothing_but_say_so(top, capsys):
     before = {p: p.stat().st_mtime_ns for p in top.rglob("*") if p.is_file()}
-    printed = baseline(capsys, top, *arrays(top))
+    printed = baseline(capsys, top, *arrays(top), *SHORT)
     steps = [line for line in printed.splitlines() if re.match(r"\[\d/\d\] ", line)]
     assert len(steps) == 8
     assert all(": up to date" in line for line in steps)
@@ -140,13 +143,13 @@ def test_a_second_run_does_nothing_but_say_so(top, capsys):
 def test_another_k_has_a_run_of_its_own_that_shares_what_k_does_not_decide(top, capsys):
     first = (top / "submissions" / RUN / "submission.csv").read_bytes()
     ledger = len(read(top / "submissions" / "log.csv"))
-    printed = baseline(capsys, top, *arrays(top), "--k", "3")
+    printed = baseline(capsys, top, *arrays(top), *SHORT, "--k", "3")
     for title in ("index", "training", "latents"):
         assert f"] {title}: up to date" in printed
-    run = top / "data/runs/arrays-tiny/conv-ae-homework-k3-seed0"
+    run = top / "data/runs/arrays-tiny/conv-ae-homework-k3-seed0-164a0226"
     made = sorted(p.parent.name for p in run.glob("*/manifest.json"))
     assert made == ["clusters", "report", "scores", "val-clusters"]
-    folder = top / "submissions/arrays-tiny/conv-ae-homework-k3-seed0"
+    folder = top / "submissions/arrays-tiny/conv-ae-homework-k3-seed0-164a0226"
     assert not (folder / "submission_inverted.csv").exists()
     assert {r[-1] for r in (folder / "submission.csv").read_text().split()[1:]} == {"0", "1", "2"}
     assert (top / "submissions" / RUN / "submission.csv").read_bytes() == first
@@ -168,7 +171,7 @@ def test_every_manifest_tells_where_it_came_from(top):
 def test_the_commands_of_a_dry_run_do_the_same_one_by_one(top, tmp_path, capsys, monkeypatch):
     shutil.copytree(top / "tiny", tmp_path / "tiny")
     monkeypatch.chdir(tmp_path)
-    said = baseline(capsys, ".", *arrays(tmp_path), "--dry-run")
+    said = baseline(capsys, ".", *arrays(tmp_path), *SHORT, "--dry-run")
     commands = [shlex.split(line) for line in said.splitlines()]
     assert [p for p in tmp_path.iterdir() if p.name != "tiny"] == []
     stages = [words[3] for words in commands]
@@ -182,7 +185,7 @@ def test_the_commands_of_a_dry_run_do_the_same_one_by_one(top, tmp_path, capsys,
     for name in ("submission.csv", "submission_inverted.csv"):
         mine, theirs = (at / "submissions" / RUN / name for at in (tmp_path, top))
         assert mine.read_bytes() == theirs.read_bytes()
-    again = baseline(capsys, ".", *arrays(tmp_path))
+    again = baseline(capsys, ".", *arrays(tmp_path), *SHORT)
     assert again.count(": up to date") == 8
 
 

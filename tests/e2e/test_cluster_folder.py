@@ -312,6 +312,7 @@ def test_on_a_terminal_the_list_is_drawn_in_place(place):
         ("one", (), ("at least two images", "got 1 image found")),
         ("broken", (), ("readable images", "at least 2", "got 0 of 3")),
         ("few", ("--n-clusters", 5), ("clusters K", "(4)", "got 5")),
+        ("same", ("--n-clusters", 2), ("number of different images (1)", "got 2", "copies")),
         ("few", ("--n-clusters", 1), ("--n-clusters", "at least 2, or auto", "got 1")),
         ("few", (), ("tell K from", "got 4", "--n-clusters")),
         ("few", ("--workspace", "x/y"), ("outside of the images", "--workspace")),
@@ -330,8 +331,8 @@ def test_what_cannot_be_is_one_sentence(tmp_path, make, flags, words):
     if make == "broken":
         for i in range(3):
             (x / f"{i}.jpg").write_bytes(b"\xff\xd8")
-    for i in range({"one": 1, "few": 4, "latin": 4}.get(make, 0)):
-        Image.fromarray(images[i]).save(x / f"{i}.png")
+    for i in range({"one": 1, "few": 4, "same": 4, "latin": 4}.get(make, 0)):
+        Image.fromarray(images[0 if make == "same" else i]).save(x / f"{i}.png")
     if make == "latin":
         os.rename(x / "0.png", os.fsencode(x) + b"/gr\xfcn.png")
     refused(imclust_in(tmp_path, "cluster-folder", "x", *flags), *words)

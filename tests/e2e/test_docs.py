@@ -18,6 +18,7 @@ import imclust
 from helpers import ROOT, environment, homework, make_arrays, make_pairs, two_kinds
 from imclust.__main__ import main
 from imclust.clustering.corrections import FORMAT
+from imclust.competitions.challenges.hw9 import SHAPES
 from imclust.core.manifest import file_digest
 from imclust.encoders.timm import Timm, TimmConfig
 from imclust.encoders.vgg16 import VGG16, VGG16Config
@@ -82,9 +83,9 @@ def place(tmp_path, monkeypatch):
             Image.fromarray(x).save(at / f"{i}.png")
     (my / "blitz7").mkdir()
     with zipfile.ZipFile(my / "blitz7" / "test.zip", "w") as z:
-        for path in (my / "images").iterdir():
-            z.write(path, f"test/{path.name}")
-    sample = "ImageID,label\n" + "".join(f"{i},0\n" for i in range(24))
+        for i in range(10):
+            z.write(my / "images" / f"{i}.png", f"test/{i}.png")
+    sample = "ImageID,label\n" + "".join(f"{i},0\n" for i in range(10))
     (my / "blitz7" / "sample_submission.csv").write_text(sample)
     make_table(my / "texts.csv")
     make_pairs(my / "pairs")
@@ -130,8 +131,8 @@ def run_line(line, monkeypatch):
 
 
 def test_the_first_command_as_it_stands(place):
-    """By the script itself, with the learning that it does by default."""
-    env = environment(WORKSPACE=str(place))
+    """By the script itself, on its own images; the learning is made short."""
+    env = environment(WORKSPACE=str(place), ENCODER_FLAGS="--epochs 1")
     done = subprocess.run(
         ["bash", ROOT / "run_baseline.sh"], cwd=place, env=env, capture_output=True, text=True
     )
@@ -152,8 +153,9 @@ def test_the_script_as_the_pages_call_it(line, place, standin, monkeypatch, caps
     free = not re.search(r"ENCODER=|scratch-best|texts", line)
     if free:
         monkeypatch.setenv("ENCODER", "timm" if "FINETUNE" in line else "pixels")
-    if "hw9" in line:
-        monkeypatch.setenv("PREDICTOR", "kmeans")  # the homework's takes a while on 8500 images
+    if "hw9" in line:  # the homework's three arrays, with fewer images in them
+        for name, shape in SHAPES.items():
+            monkeypatch.setitem(SHAPES, name, (shape[0] // 50, *shape[1:]))
     if "hw9" in line or "BOARD" in line:
         standin.drive = homework()
         with zipfile.ZipFile(place / "arrays.zip", "w") as z:

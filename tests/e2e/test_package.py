@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import ROOT, environment, make_arrays, refused
+from helpers import ROOT, environment, imclust_in, make_arrays, refused
 from imclust.competitions.ledger import change, read
 
 KEYS = {"AICROWD_API_KEY": "planted-aicrowd-key", "KAGGLE_KEY": "planted-kaggle-key"}
@@ -35,19 +35,10 @@ def package(run, tmp_path_factory):
     """The package, moved to where nothing of the run is."""
     top, submission = run
     out = top / "packages" / "mine"
-    made = imclust(top, "package", submission, "--out", out, "--log", top / "submissions/log.csv")
-    assert made.returncode == 0, made.stderr
+    log = ("--log", top / "submissions/log.csv")
+    status, _, err = imclust_in(top, "package", submission, "--out", out, *log, **KEYS)
+    assert status == 0, err
     return shutil.move(out, tmp_path_factory.mktemp("judge") / "theirs")
-
-
-def imclust(cwd, *args):
-    return subprocess.run(
-        [sys.executable, "-m", "imclust", *map(str, args)],
-        cwd=cwd,
-        env=environment(**KEYS),
-        capture_output=True,
-        text=True,
-    )
 
 
 def act(package, name):
@@ -112,18 +103,18 @@ def test_the_zip_is_the_same_every_time_and_nothing_is_overwritten(run):
     log = ("--log", top / "submissions/log.csv")
     for name in ("a", "b"):
         out = top / "zips" / name / "hand-over"
-        assert imclust(top, "package", submission, "--zip", "--out", out, *log).returncode == 0
+        assert imclust_in(top, "package", submission, "--zip", "--out", out, *log, **KEYS)[0] == 0
     a, b = (top / "zips" / name / "hand-over.zip" for name in ("a", "b"))
     assert a.read_bytes() == b.read_bytes()
     assert not (top / "zips" / "a" / "hand-over").exists()
     with zipfile.ZipFile(a) as z:
         assert z.testzip() is None
         assert "hand-over/predict.py" in z.namelist()
-    again = imclust(top, "package", submission, "--zip", "--out", a.with_suffix(""), *log)
-    refused((again.returncode, again.stdout, again.stderr), "a new place", "set --out")
+    again = imclust_in(top, "package", submission, "--zip", "--out", a.with_suffix(""), *log)
+    refused(again, "a new place", "set --out")
     full = top / "full"
     full.mkdir()
     (full / "mine").write_text("x")
-    again = imclust(top, "package", submission, "--out", full, *log)
-    refused((again.returncode, again.stdout, again.stderr), "something there already")
+    again = imclust_in(top, "package", submission, "--out", full, *log)
+    refused(again, "something there already")
     assert (full / "mine").read_text() == "x"

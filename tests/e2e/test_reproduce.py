@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from helpers import environment, refused
+from helpers import environment, imclust_in, make_arrays, refused
 from imclust.competitions.ledger import read
 from imclust.core.manifest import file_digest, file_sums, read_manifest, sums_digest, write_manifest
 
@@ -24,16 +24,29 @@ STAGES = (
 )
 
 
-@pytest.fixture
-def made(imclust, arrays_dir, tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """A workspace with one submission: stages called with relative paths."""
-    (tmp_path / "data" / "mine").mkdir()
-    for path in arrays_dir.glob("*.npy"):
-        shutil.move(path, tmp_path / "data" / "mine")
+    top = tmp_path_factory.mktemp("made") / "first"
+    make_arrays(top / "data" / "mine")
     for line in STAGES:
-        status, _, err = imclust(*line.split())
+        status, _, err = imclust_in(top, *line.split())
         assert status == 0, err
-    return tmp_path
+    return top
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    """A copy of that workspace."""
+    return shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def originals_gone(template, made):
+    """The index names the images where they first lay: there they are no more."""
+    away = template.rename(template.with_name("away"))
+    yield
+    away.rename(template)
 
 
 def sums(folder):
@@ -53,6 +66,7 @@ def test_the_same_bytes_and_nothing_else_touched(made, imclust):
     assert [row.submission for row in log] == ["mine/one", "mine/one"]
 
 
+@pytest.mark.usefixtures("originals_gone")
 def test_from_elsewhere_after_a_move_and_kept(made, imclust, tmp_path_factory):
     moved = tmp_path_factory.mktemp("moved") / "ws"
     shutil.copytree(made, moved)
@@ -74,7 +88,8 @@ def test_it_finds_where_the_numbers_began_to_differ(made, imclust):
     write_manifest(path.parent, doc | {"digest": sums_digest(doc["files"])})
     for line in STAGES[3:]:
         stage, *flags = line.split()
-        assert imclust(stage, "--force", *flags)[0] == 0
+        status, _, err = imclust(stage, "--force", *flags)
+        assert status == 0, err
     result = imclust("reproduce", "submissions/mine/one")
     refused(result, "must come out the same", "submission.csv", status=1)
     assert "the first artefact with other numbers is data/latents" in result[1]

@@ -45,7 +45,6 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
         doc = json.loads((tmp_path / HOME / name / "manifest.json").read_text())
         assert doc["plan"]["seconds"] == pytest.approx(seconds)
         assert doc["track"] == "scratch"
-        assert doc["seconds"] < 2 * seconds + 10  # reading and writing come on top
     [run] = (tmp_path / "data/runs/arrays-tiny").glob("scratch-best-auto-seed0-*")
     clusters = json.loads((run / "clusters/manifest.json").read_text())
     assert {"features", "features 2"} <= set(clusters["inputs_at"])

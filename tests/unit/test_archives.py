@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from imclust.competitions import archives
-from imclust.competitions.archives import unzip
-from imclust.core.errors import ServiceError
+from imclust.competitions.archives import remove_unpacked, unzip
+from imclust.core.errors import InputError, ServiceError
 
 
 def packed(path, members, compression=zipfile.ZIP_DEFLATED):
@@ -96,3 +96,21 @@ def test_an_encrypted_member_is_refused(tmp_path):
     path.write_bytes(bytes(data))
     with pytest.raises(ServiceError, match="encrypted"):
         unzip(path, tmp_path / "out")
+
+
+def test_an_unpacked_file_that_was_edited_is_never_replaced_or_removed(tmp_path):
+    archive = tmp_path / "a.zip"
+    packed(archive, [("x/1.csv", b"id,label\n"), ("x/2.csv", b"2")])
+    to = tmp_path / "to"
+    assert unzip(archive, to)
+    (to / "x/1.csv").write_text("id,notes\n")
+    packed(archive, [("x/1.csv", b"other"), ("x/2.csv", b"2")])
+    with pytest.raises(InputError, match=r"x/1\.csv; move it away"):
+        unzip(archive, to)
+    remove_unpacked(to)
+    assert (to / "x/1.csv").read_text() == "id,notes\n"
+    (to / "x/1.csv").unlink()  # what is missing is nobody's loss
+    assert unzip(archive, to)
+    assert (to / "x/1.csv").read_bytes() == b"other"
+    remove_unpacked(to)
+    assert not to.exists()

@@ -37,18 +37,25 @@ def test_help_explains_itself_without_loading_anything_heavy(stage):
         assert "--out" in done.stdout
 
 
-def test_unknown_stage_and_version(imclust):
-    refused(imclust("clutser"), "stage must be one of challenges, download", "'clutser'")
-    assert imclust("--version")[1].strip()
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """A command in this process, in an empty folder: (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: (main(list(words)), *capsys.readouterr())
 
 
-def test_missing_artefacts_are_one_sentence(imclust):
+def test_unknown_stage_and_version(here):
+    refused(here("clutser"), "stage must be one of challenges, download", "'clutser'")
+    assert here("--version")[1].strip()
+
+
+def test_missing_artefacts_are_one_sentence(here):
     refused(
-        imclust("encode", "--index", "i", "--weights", "w", "--out", "o"),
+        here("encode", "--index", "i", "--weights", "w", "--out", "o"),
         "w must be a finished weights",
         "run the stage that writes it first",
     )
-    refused(imclust("reduce", "--features", "f", "--out", "o", "pca"), "f must be a finished")
+    refused(here("reduce", "--features", "f", "--out", "o", "pca"), "f must be a finished")
 
 
 def test_interrupt_is_said_and_has_its_own_status(monkeypatch, capsys):

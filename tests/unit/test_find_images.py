@@ -1,6 +1,8 @@
 """Images are found by what they are; what is left out is counted and said."""
 
 import os
+import subprocess
+import sys
 import unicodedata
 import zipfile
 
@@ -8,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import environment
 from imclust.core.errors import InputError
 from imclust.core.records import read_csv, write_csv
 from imclust.data.find_images import find_images
+from imclust.data.images import decode
 
 FORMATS = {  # suffix -> Pillow's name of the format
     ".avif": "AVIF", ".jp2": "JPEG2000", ".jfif": "JPEG", ".jpe": "JPEG", ".tga": "TGA",
@@ -42,6 +46,16 @@ def test_every_format_that_can_be_read_is_found_in_folders_and_zips(tmp_path, su
     assert found.sentence() == "1 image found"
 
 
+WITHOUT_HEIF = """
+import sys
+from pathlib import Path
+sys.modules["pillow_heif"] = None  # as where the extra is not installed
+from imclust.data.find_images import find_images
+found = find_images(Path(sys.argv[1]))
+print([path.name for path, _ in found.images], found.sentence())
+"""
+
+
 def test_what_is_no_image_is_counted_by_kind(tmp_path):
     save(tmp_path / "a.png")
     (tmp_path / "notes.txt").write_text("hello")
@@ -51,12 +65,24 @@ def test_what_is_no_image_is_counted_by_kind(tmp_path):
     (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / ".DS_Store").write_bytes(b"\0")
-    found = find_images(tmp_path)
-    assert names(found, tmp_path) == ["a.png"]
-    assert found.sentence() == (
-        "1 image found, 6 files left out: 1 .pdf, 2 .txt, 1 HEIC (pip install 'imclust[heic]' "
-        "reads it), 1 broken link, 1 without a suffix"
+    printed = subprocess.check_output(
+        [sys.executable, "-c", WITHOUT_HEIF, tmp_path], env=environment(), text=True
     )
+    assert printed == (
+        "['a.png'] 1 image found, 6 files left out: 1 .pdf, 2 .txt, 1 HEIC (pip install "
+        "'imclust[heic]' reads it), 1 broken link, 1 without a suffix\n"
+    )
+
+
+def test_heic_is_read_where_its_package_is_installed(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    halves = np.zeros((64, 48, 3), np.uint8)
+    halves[:32] = 200, 30, 30
+    pillow_heif.from_pillow(Image.fromarray(halves)).save(tmp_path / "a.heic", quality=95)
+    assert find_images(tmp_path).sentence() == "1 image found"
+    read = decode((tmp_path / "a.heic").read_bytes()).astype(int)
+    assert read.shape == (64, 48, 3)
+    assert np.abs(read - halves).mean() < 3
 
 
 def test_linked_folders_are_followed_and_loops_are_not(tmp_path):

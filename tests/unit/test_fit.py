@@ -1,6 +1,6 @@
+import io
 import json
 import math
-import time
 from dataclasses import replace
 from itertools import islice
 
@@ -15,11 +15,15 @@ from imclust.core.reproducibility import isolated_seed
 from imclust.data.augment import PRESETS
 from imclust.data.loader import Preprocessing
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
+from imclust.training import budget
 from imclust.training import fit as fitting
-from imclust.training.fit import fit, load_weights, save_weights
+from imclust.training.fit import fit
 from imclust.training.losses import mean_squared_error
 from imclust.training.networks import parameter_count
 from imclust.training.plan import Objective, TrainConfig
+from imclust.training.state import SEAL
+from imclust.training.step import batches
+from imclust.training.weights_file import load_weights, save_weights
 
 PLAN = TrainConfig(3, 16, 1e-3, 1e-5, "adamw", "one-cycle", "float32", checkpoints=(1, 2))
 
@@ -54,11 +58,18 @@ class Copy(Objective):
         return mean_squared_error(network(x), x)
 
 
-def train(folder, network=None, plan=PLAN, seed=0, images=None):
+def train(folder, network=None, plan=PLAN, seed=0, images=None, objective=None):
     network = network or small_network()
     images = two_kinds(50)[0] if images is None else images
     log = fit(
-        network, Copy(), images, Preprocessing(32), plan, seed=seed, device="cpu", folder=folder
+        network,
+        objective or Copy(),
+        images,
+        Preprocessing(32),
+        plan,
+        seed=seed,
+        device="cpu",
+        folder=folder,
     )
     return network, log
 
@@ -81,11 +92,37 @@ def test_a_training_killed_at_any_step_ends_in_the_same_weights(tmp_path, monkey
             device="cpu",
             folder=folder,
         )
-    assert (folder / "resume.pt").exists() == (at >= 2)
+    assert (folder / "resume.pt").exists() == (at >= 1)
     resumed, log = train(folder)
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
     assert log[-1]["step"] == whole_log[-1]["step"] == 12
+
+
+def test_the_log_of_a_training_killed_between_records_is_that_of_a_whole_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(fitting, "LOG_EVERY", 5)
+    _, whole_log = train(tmp_path)
+    (tmp_path / "resume.pt").unlink()  # a stage clears it away after its training
+    with pytest.raises(Killed):
+        train(tmp_path, objective=Copy(dies_after=8))
+    assert train(tmp_path)[1] == whole_log
+
+
+def test_a_damaged_resume_point_is_said_and_the_training_starts_again(
+    tmp_path, monkeypatch, capsys
+):
+    whole, _ = train(tmp_path)
+    monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
+    with pytest.raises(Killed):
+        train(tmp_path, objective=Copy(dies_after=8))
+    content = bytearray((tmp_path / "resume.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "resume.pt").write_bytes(content)
+    again, _ = train(tmp_path)
+    assert "was damaged since it was written" in capsys.readouterr().out
+    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_the_step_log_has_one_record_a_step_and_no_gap_after_a_resume(tmp_path, monkeypatch):
@@ -195,7 +232,7 @@ def test_literal_training_equals_a_loop_written_out(tmp_path):
     theirs = small_network()
     optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, weight_decay=1e-2)
     x = torch.from_numpy(images.astype(np.float32) / 255 * 2 - 1).permute(0, 3, 1, 2)
-    for rows in islice(fitting._batches(20, 8, 0, 0), 2 * math.ceil(20 / 8)):
+    for rows in islice(batches(20, 8, 0, 0), 2 * math.ceil(20 / 8)):
         optimizer.zero_grad()
         nn.functional.mse_loss(theirs(x[rows]), x[rows]).backward()
         optimizer.step()
@@ -204,24 +241,45 @@ def test_literal_training_equals_a_loop_written_out(tmp_path):
 
 
 def test_batches_cover_every_row_once_an_epoch():
-    batches = list(islice(fitting._batches(10, 4, seed=3, begin=0), 6))
-    assert [len(b) for b in batches] == [4, 4, 2, 4, 4, 2]
-    for epoch in (batches[:3], batches[3:]):
+    found = list(islice(batches(10, 4, seed=3, begin=0), 6))
+    assert [len(b) for b in found] == [4, 4, 2, 4, 4, 2]
+    for epoch in (found[:3], found[3:]):
         assert sorted(np.concatenate(epoch)) == list(range(10))
-    assert not np.array_equal(np.concatenate(batches[:3]), np.concatenate(batches[3:]))
-    late = list(islice(fitting._batches(10, 4, seed=3, begin=4), 2))
-    assert all(np.array_equal(a, b) for a, b in zip(late, batches[4:], strict=True))
+    assert not np.array_equal(np.concatenate(found[:3]), np.concatenate(found[3:]))
+    late = list(islice(batches(10, 4, seed=3, begin=4), 2))
+    assert all(np.array_equal(a, b) for a, b in zip(late, found[4:], strict=True))
+
+
+class Clock:
+    """Seconds that pass only where an objective says so; copies are the same clock."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    for module in (fitting, budget):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 class Slow(Copy):
     """Every step takes a while; after so many steps a longer one."""
 
-    def __init__(self, each, later=None, after=10):
-        super().__init__()
-        self.each, self.later, self.after = each, later or each, after
+    def __init__(self, clock, each, later=None, after=10, dies_after=None):
+        super().__init__(dies_after)
+        self.clock, self.each, self.later, self.after = clock, each, later or each, after
 
     def forward(self, network, x, rows):
-        time.sleep(self.each if self.steps < self.after else self.later)
+        self.clock.now += self.each if self.steps < self.after else self.later
         return super().forward(network, x, rows)
 
     def begin_epoch(self, network, epoch, sweep):
@@ -229,41 +287,44 @@ class Slow(Copy):
 
 
 def in_time(folder, objective, seconds, **more):
-    began = time.monotonic()
+    began = objective.clock.now
     log = fit(
         small_network(), objective, two_kinds(64)[0], Preprocessing(32),
         replace(PLAN, epochs=1000, seconds=seconds, checkpoints=(), **more),
         seed=0, device="cpu", folder=folder,
     )  # fmt: skip
-    return time.monotonic() - began, log
+    return objective.clock.now - began, log
 
 
-def test_a_budget_decides_the_number_of_steps_and_the_rate_still_falls_to_zero(tmp_path, capsys):
-    taken, log = in_time(tmp_path, Slow(0.03), 3.0)
-    assert taken < 5
-    assert 30 <= log[-1]["step"] <= 100
+def test_a_budget_decides_the_number_of_steps_and_the_rate_still_falls_to_zero(
+    tmp_path, clock, capsys
+):
+    taken, log = in_time(tmp_path, Slow(clock, 0.03), 3.0)
+    assert 0.9 * 3 < taken <= 3
+    assert log[-1]["step"] == 90  # 0.95 of 3 s, less the five steps that were timed
     assert log[-1]["lr"] < 0.01 * PLAN.lr
     assert "epochs planned for 3 s" in capsys.readouterr().out
 
 
-def test_a_machine_that_slows_down_has_its_plan_cut(tmp_path):
-    taken, log = in_time(tmp_path, Slow(0.01, later=0.2, after=30), 3.0)
-    assert taken < 5
+def test_a_machine_that_slows_down_has_its_plan_cut(tmp_path, clock):
+    taken, log = in_time(tmp_path, Slow(clock, 0.01, later=0.2, after=30), 3.0)
+    assert taken < 3.3
+    assert log[-1]["step"] < log[-1]["planned"]
     assert log[-1]["lr"] < 0.2 * PLAN.lr
 
 
-def test_a_killed_budget_goes_on_with_the_time_that_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
+def test_a_killed_budget_goes_on_with_the_time_that_is_left(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(fitting, "KEEP_EVERY", -1.0)
     monkeypatch.setattr(fitting, "LOG_EVERY", 1)
-    whole = Slow(0.05)
-    whole.dies_after = 25
     with pytest.raises(Killed):
-        in_time(tmp_path, whole, 4.0)
-    kept = torch.load(tmp_path / "resume.pt", weights_only=True)
+        in_time(tmp_path, Slow(clock, 0.05, dies_after=25), 4.0)
+    content = (tmp_path / "resume.pt").read_bytes()[SEAL:]
+    kept = torch.load(io.BytesIO(content), weights_only=True)
     step, steps, _, spent, _ = json.loads(kept["at"])
-    taken, log = in_time(tmp_path, Slow(0.05), 4.0)
-    assert step < log[-1]["step"] <= steps
-    assert taken < 4.0 - spent + 1.5
+    assert step == 25
+    taken, log = in_time(tmp_path, Slow(clock, 0.05), 4.0)
+    assert step < log[-1]["step"] == steps
+    assert spent + taken < 4.0
     assert [r["step"] for r in log] == list(range(1, log[-1]["step"] + 1))
 
 

@@ -27,6 +27,7 @@ from imclust.training.losses import (
 )
 from imclust.training.memory_bank import DeepClusterV2Loss
 from imclust.training.scan import neighbour_loss, taught_loss
+from imclust.training.state import RESUME
 
 FROM_VIEWS = ("simclr", "vicreg", "byol", "deepcluster-v2")
 
@@ -287,7 +288,7 @@ def test_killed_and_resumed_it_ends_in_the_same_weights(name, tmp_path, monkeypa
     monkeypatch.setattr(kind, "forward", dies)
     with pytest.raises(Killed):
         trained(encoder, images, folder, epochs=3, network=network())
-    assert (folder / fitting.RESUME).is_file()
+    assert (folder / RESUME).is_file()
     again = trained(encoder, images, folder, epochs=3, network=network()).state_dict()
     assert len(calls) == 7  # the five, of which four were kept, and the two that were left
     for name_, tensor in whole.items():

@@ -148,7 +148,7 @@ def test_what_lasts_is_one_sentence_in_time_and_costs_nothing(served, tmp_path, 
     began = time.monotonic()
     with pytest.raises(InputError) as caught:
         get(served, to, Expected(size=len(DATA)))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # its limits would allow a stalled service minutes
     assert getattr(caught.value, "kind", None) == kind
     assert caught.value.status == status
     text = str(caught.value)

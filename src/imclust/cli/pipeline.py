@@ -14,7 +14,7 @@ from pathlib import Path
 from imclust.cli.parser import run_stage
 from imclust.cli.progress_display import Display, Part
 from imclust.cli.run_paths import RunPaths
-from imclust.core.checks import cluster_count
+from imclust.core.checks import cluster_count, enough_distinct_rows
 from imclust.core.errors import input_error
 from imclust.core.manifest import MANIFEST, read_manifest
 from imclust.core.records import feature_folders
@@ -339,15 +339,19 @@ def check_count(index: Path, n_clusters: object) -> None:
     Raises
     ------
     InputError
-        There are too few images for it, or for a vote on it.
+        There are too few images, or too few that differ, for it; or too few for a vote on it.
     """
     from imclust.clustering.n_clusters import LEAST
     from imclust.data.images import load_index
 
-    n = sum(row.split == "train" and not row.problem for row in load_index(index))
-    k = n_clusters or read_manifest(index, "index")["n_clusters"]
+    doc = read_manifest(index, "index")
+    rows = [row for row in load_index(index) if row.split == "train" and not row.problem]
+    n, digests = len(rows), {row.digest for row in rows}
+    k = n_clusters or doc["n_clusters"]
     if isinstance(k, int):
         cluster_count(k, n)
+        if all(digests):
+            enough_distinct_rows(k, len(digests), of=doc["content"])
     if k == "auto" and n < LEAST:
         do = "say how many clusters there are: K=<n> (--n-clusters)"
         raise input_error("the number of images to tell K from", f"at least {LEAST}", n, do)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from imclust.core.checks import disk_space
 from imclust.core.errors import ServiceError, input_error
-from imclust.core.files import MARK, files_below, new_folder, replace_text
+from imclust.core.files import files_below, new_folder, replace_text
 from imclust.core.locks import try_lock
 from imclust.core.log import progress
 from imclust.core.manifest import file_digest
@@ -46,8 +47,7 @@ def unzip(archive: Path, folder: Path) -> bool:
             return False
         _refuse_to_replace(folder)
         with new_folder(folder) as fresh:
-            _unpack(archive, fresh)
-            files = [name for name in files_below(fresh) if name != MARK]
+            files = _unpack(archive, fresh)
             replace_text(fresh / UNPACKED, json.dumps({"archive": digest, "files": files}) + "\n")
             _refuse_to_replace(folder)
             shutil.rmtree(folder, ignore_errors=True)
@@ -59,15 +59,22 @@ def _refuse_to_replace(folder: Path) -> None:
     if not os.path.lexists(folder):
         return
     if odd := _others(folder):
-        allowed, do = "new, or as it was unpacked", "move it away"
+        allowed, do = "new, or as it was unpacked, byte for byte", "move it away"
         raise input_error(f"the folder {folder}", allowed, f"one that holds {odd[0]}", do)
 
 
 def _others(folder: Path) -> list[str]:
-    """What lies in a folder beside what `unzip` put there."""
+    """What lies in a folder beside what `unzip` put there, byte for byte."""
+    if not folder.is_dir():
+        return [folder.name]
     note = folder / UNPACKED
-    ours = {UNPACKED, *json.loads(note.read_text()).get("files", ())} if note.is_file() else set()
-    return sorted(set(files_below(folder)) - ours) if folder.is_dir() else [folder.name]
+    digests = json.loads(note.read_text())["files"] if note.is_file() else {}
+    found = [name for name in files_below(folder) if not (digests and name == UNPACKED)]
+    return [name for name in sorted(found) if _changed(folder / name, digests.get(name))]
+
+
+def _changed(path: Path, digest: str | None) -> bool:
+    return digest is None or path.is_symlink() or file_digest(path) != digest
 
 
 def remove_unpacked(folder: Path) -> None:
@@ -77,7 +84,9 @@ def remove_unpacked(folder: Path) -> None:
         folder.with_name(f".{folder.name}.lock").unlink(missing_ok=True)
 
 
-def _unpack(archive: Path, staging: Path) -> None:
+def _unpack(archive: Path, staging: Path) -> dict[str, str]:
+    """Write the members below `staging`; their digests by name."""
+    digests = {}
     try:
         with zipfile.ZipFile(archive) as z:
             members = checked(archive, z)
@@ -90,16 +99,20 @@ def _unpack(archive: Path, staging: Path) -> None:
                 for member in members:
                     target = staging / PurePosixPath(member.filename)
                     target.parent.mkdir(parents=True, exist_ok=True)
+                    digest = hashlib.sha256()
                     with z.open(member) as source, target.open("wb") as f:
                         while piece := source.read(PIECE):
                             f.write(piece)
+                            digest.update(piece)
                             bar.update(len(piece))
+                    digests[str(PurePosixPath(member.filename))] = digest.hexdigest()
     except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as e:
         raise _bad(archive, f"a damaged one ({e})", "fetch it again") from None
     except (IsADirectoryError, NotADirectoryError, FileExistsError) as e:
         raise _bad(
             archive, f"a file where a folder must be ({e.filename})", "pack it again"
         ) from None
+    return digests
 
 
 def checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

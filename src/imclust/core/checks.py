@@ -123,11 +123,11 @@ def distinct_rows(spaces: Sequence[np.ndarray]) -> np.ndarray:
     return found
 
 
-def enough_distinct_rows(n_clusters: int, n_distinct: int) -> None:
+def enough_distinct_rows(n_clusters: int, n_distinct: int, of: str = "rows") -> None:
     """Refuse more clusters than there are different rows: equal rows share a cluster."""
     if n_clusters > n_distinct:
         raise input_error(
-            "the number of clusters K", f"at most the number of different rows ({n_distinct})",
+            "the number of clusters K", f"at most the number of different {of} ({n_distinct})",
             n_clusters, "lower K, or look for copies among the images",
         )  # fmt: skip
 

@@ -41,7 +41,7 @@ def score_checkpoints(
     """
     import torch
 
-    from imclust.training.fit import load_weights
+    from imclust.training.weights_file import load_weights
 
     encoder = revive_encoder(read_manifest(weights, "weights")["config"])
     stems = sorted(weights.glob("checkpoint_*.safetensors"), key=_epoch)

@@ -125,7 +125,7 @@ def _rebuild(encoder: Encoder, weights: Path, shown: np.ndarray) -> np.ndarray:
     import torch
 
     from imclust.data.loader import to_input
-    from imclust.training.fit import load_weights
+    from imclust.training.weights_file import load_weights
 
     network = encoder.network()
     facts = load_weights(weights / "weights.safetensors", network)

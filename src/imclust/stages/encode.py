@@ -134,7 +134,7 @@ def _images(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dic
 
     from imclust.core.reproducibility import pick_device
     from imclust.training.backends import Codes, batch_size, pick_backend
-    from imclust.training.fit import load_weights
+    from imclust.training.weights_file import load_weights
 
     device = pick_device(cfg.device)
     network = encoder.network()
@@ -159,7 +159,7 @@ def _texts(cfg: Encode, encoder: Any, rows: list[ImageRow]) -> tuple[Start, dict
     """Latents of texts from any row on, and what computes them."""
 
     from imclust.core.reproducibility import pick_device
-    from imclust.training.fit import load_weights
+    from imclust.training.weights_file import load_weights
 
     for flag in ("flip", "workers"):
         if getattr(cfg, flag):

@@ -147,7 +147,7 @@ def run(cfg: Finetune) -> None:
 
 def _weights(cfg: Finetune, base: dict[str, Any], folder: Path) -> dict[str, Any]:
     from imclust.core.reproducibility import pick_device
-    from imclust.training.fit import save_weights
+    from imclust.training.weights_file import save_weights
 
     device = pick_device(cfg.device)
     encoder, rows = _encoder(cfg, base), _readable(cfg.index)
@@ -246,7 +246,7 @@ def _classifier(
 
     from imclust.core.reproducibility import isolated_seed
     from imclust.training.classifier import Classifier, Head, find_blocks
-    from imclust.training.fit import load_weights
+    from imclust.training.weights_file import load_weights
 
     network = encoder.network()
     header = load_weights(weights / "weights.safetensors", network)
@@ -264,7 +264,7 @@ def _clusters(cfg: Finetune, base: dict[str, Any], folder: Path) -> dict[str, An
     from imclust.core.reproducibility import pick_device
     from imclust.training.backends import batch_size
     from imclust.training.classifier import outputs, softmax
-    from imclust.training.fit import load_weights
+    from imclust.training.weights_file import load_weights
 
     device, weights = pick_device(cfg.device), cfg.out / "weights"
     doc = read_manifest(weights)

@@ -115,7 +115,7 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
 def _speed(encoder: str, rows: list[Any], side: int, width: int, device: str) -> float:
     """Images a second that such a network learns from."""
     from imclust.core.reproducibility import isolated_seed
-    from imclust.training.fit import steps_per_second
+    from imclust.training.budget import steps_per_second
 
     entry = ENCODERS[encoder]
     made = entry.method(entry.config(size=side, width=width))

@@ -105,8 +105,10 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
     import torch
 
     from imclust.core.reproducibility import isolated_seed, pick_device
-    from imclust.training.fit import RESUME, fit, load_weights, save_weights
+    from imclust.training.fit import fit
     from imclust.training.networks import parameter_count
+    from imclust.training.state import RESUME
+    from imclust.training.weights_file import load_weights, save_weights
 
     name = config["method"]
     encoder = revive_encoder(config)

@@ -109,7 +109,7 @@ class Unfreezing:
         plan : Callable[[int, int], TrainConfig]
             (unfrozen blocks, images) -> how to train.
         """
-        from imclust.training.fit import load_weights, save_weights
+        from imclust.training.weights_file import load_weights, save_weights
 
         at = Progress()
         if (self.folder / FINISHED).is_file():
@@ -148,7 +148,8 @@ class Unfreezing:
         """Train one step; returns why it was undone, or nothing."""
 
         from imclust.training.classifier import ClassLoss
-        from imclust.training.fit import fit, load_weights
+        from imclust.training.fit import fit
+        from imclust.training.weights_file import load_weights
 
         k = self.lesson.n_classes
         guarded = self.lesson.first is not None
@@ -202,7 +203,7 @@ class Unfreezing:
 
     def _watch(self, good: Path) -> Callable[[nn.Module, int], None]:
         """Before every epoch: stop at a collapse, else keep the weights as the last good ones."""
-        from imclust.training.fit import save_weights
+        from imclust.training.weights_file import save_weights
 
         def look(network: nn.Module, epoch: int) -> None:
             # The weights that a step starts from are those that the step before left as good.

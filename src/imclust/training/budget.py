@@ -1,0 +1,123 @@
+"""How many steps fit into so many seconds, and keeping to it."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imclust.core.log import say
+from imclust.core.reproducibility import deterministic
+from imclust.data.loader import Preprocessing
+from imclust.training.plan import Objective, TrainConfig
+from imclust.training.state import State
+from imclust.training.step import TrainingStep, batches
+
+TRIED = 5  # steps that are timed to plan for a budget; the first two are not counted
+SPARED = 0.95  # share of a budget that is planned for; the rest is for what a plan cannot see
+LATE = 1.02  # a plan that is longer than fits by this factor is shortened
+
+
+def steps_per_second(
+    network: nn.Module,
+    objective: Objective,
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    plan: TrainConfig,
+    *,
+    device: str,
+) -> float:
+    """How fast a training would go, by a few steps of it; `network` learns them.
+
+    The arguments are those of `fit`; the objective needs no sweep over all images.
+    """
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    work = TrainingStep(plan, torch.from_numpy(images), preprocessing, 0, device)
+    state = work.start(network.train(), objective)
+    with deterministic():
+        return 1 / statistics.median(timed_steps(state, work)[2:])
+
+
+def timed_steps(state: State, work: TrainingStep) -> list[float]:
+    """Seconds of each of the first steps."""
+    taken = []
+    all_rows = batches(len(work.images), work.plan.batch, work.seed, 0)
+    for number, rows in enumerate(itertools.islice(all_rows, TRIED)):
+        start = time.monotonic()
+        float(work.step(state, rows, number))  # waits for the device
+        state.objective.after_step(state.network, 0.0)
+        taken.append(time.monotonic() - start)
+    return taken
+
+
+def steps_within_budget(
+    network: nn.Module,
+    objective: Objective,
+    work: TrainingStep,
+    sweep: Callable[[nn.Module], Tensor],
+    seconds: float,
+) -> int:
+    """Steps that fit into so many seconds, by the time that copies take for a few."""
+    trial = copy.deepcopy(network).train()
+    state = work.start(trial, copy.deepcopy(objective))
+    begun = []
+    for epoch in (0, 1):  # the first has more to prepare than the others
+        start = time.monotonic()
+        state.objective.begin_epoch(trial, epoch, lambda: sweep(trial))
+        begun.append(time.monotonic() - start)
+    taken = timed_steps(state, work)
+    each = statistics.median(taken[2:])
+    left = SPARED * seconds - 2 * begun[0] - begun[1] - sum(taken)
+    steps = max(1, min(work.most, int(left / (each + begun[1] / work.per_epoch))))
+    epochs = steps / work.per_epoch
+    say(f"{1 / each:.1f} steps a second: {epochs:.1f} epochs planned for {seconds:.0f} s")
+    return steps
+
+
+class BudgetClock:
+    """Keeps a training within its seconds.
+
+    Parameters
+    ----------
+    state : State
+        Whose plan is shortened.
+    seconds : float | None
+        For all of it; None: as long as it takes.
+    per_epoch : int
+        steps.
+    """
+
+    def __init__(self, state: State, seconds: float | None, per_epoch: int) -> None:
+        self._state, self._seconds, self._per_epoch = state, seconds, per_epoch
+        self._began = time.monotonic() - state.spent
+        self._mark = (time.monotonic(), state.step)
+
+    def epoch_began(self) -> None:
+        """From here the first epoch's speed is taken: what it prepares is done once."""
+        if self._state.step == 0:
+            self._mark = (time.monotonic(), 0)
+
+    def cuts(self) -> bool:
+        """Whether the plan had to be shortened after a step."""
+        state, now = self._state, time.monotonic()
+        state.spent = now - self._began
+        if self._seconds is None or state.step >= state.steps:
+            return False
+        if state.spent >= self._seconds:
+            state.steps = state.step
+            return True
+        if state.step % self._per_epoch:
+            return False
+        each = (now - self._mark[0]) / (state.step - self._mark[1])
+        self._mark = (now, state.step)
+        fits = state.step + max(1, int((self._seconds - state.spent) / each))
+        if state.steps <= LATE * fits:
+            return False
+        state.steps = fits
+        return True

@@ -1,0 +1,20 @@
+"""What the fork server of `command` imports before it forks for the first time."""
+
+import bokeh.plotting  # noqa: F401
+import cv2  # noqa: F401
+import matplotlib.pyplot  # noqa: F401
+import openTSNE  # noqa: F401
+import openvino  # noqa: F401
+import requests  # noqa: F401
+import safetensors.torch  # noqa: F401
+import scipy.sparse.csgraph  # noqa: F401
+import sklearn.cluster
+import sklearn.linear_model
+import sklearn.mixture  # noqa: F401
+import umap  # noqa: F401
+
+import imclust.__main__
+import imclust.api  # noqa: F401
+from imclust.training.pretrained import vision
+
+vision("timm")
