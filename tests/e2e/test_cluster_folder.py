@@ -1,10 +1,12 @@
 """A stranger's folder in one command; and everything that a stranger does to it."""
 
 import csv
+import html
 import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from imclust import cluster_folder
 from imclust.cli.run_paths import run_name
 from imclust.core.errors import InputError
 from imclust.core.manifest import file_digest, lineage, read_manifest
+from imclust.core.records import read_csv
 
 ODD = (
     'it\'s "quoted" 🌧.png',
@@ -80,7 +83,7 @@ def test_every_readable_image_has_its_row(place):
     rows = table(at / RUN / "assignments.csv")
     assert set(rows) == set(kinds)
     assert list(next(iter(rows.values()))) == [
-        *("file", "cluster", "confidence", "runner_up", "distance"),
+        *("file", "cluster", "name", "confidence", "runner_up", "distance"),
     ]
     assert right(rows, kinds) == 1
     for row in rows.values():
@@ -89,6 +92,12 @@ def test_every_readable_image_has_its_row(place):
         assert 0 <= float(row["distance"]) <= 2
     assert list(table(at / RUN / "set_aside.csv")) == ["sub/broken.jpg"]
     assert "set aside, in no cluster: 1 file that cannot be read: sub/broken.jpg" in out
+    with (at / RUN / "look_at.csv").open(encoding="utf-8") as f:
+        what = [row["what"] for row in csv.DictReader(f) if row["file"] == "sub/broken.jpg"]
+    assert len(what) == 1
+    assert what[0].startswith("cannot be read: ")
+    assert "25 pictures to cluster" in out
+    assert not re.search(r"challenge|\brows\b|latents of|parameters", out)
 
 
 def test_it_ends_with_what_one_wants_to_know(place):
@@ -97,7 +106,7 @@ def test_it_ends_with_what_one_wants_to_know(place):
     assert "new\\nline.png" in out or "line.png" not in out  # one line a cluster, whatever a name
     assert "K = 2, as given" in out
     assert re.search(r"^seconds: index \d", out, re.M)
-    assert re.search(r"^\[8/8\] report: \d+ s$", out, re.M)
+    assert re.search(r"^\[10/10\] report: \d+ s$", out, re.M)
     uri = re.search(r"python -m webbrowser -t (file://\S+)$", out, re.M)[1]
     assert uri == (at / RUN / "report" / "report.html").as_uri()
     assert (at / RUN / "report" / "report.html").is_file()
@@ -161,12 +170,27 @@ def test_every_artefact_names_the_stage_that_makes_it_again(place):
     at, _, _ = place
     made = lineage(at / RUN / "report")
     stages = [doc["argv"][0] for doc in made.values()]
-    assert set(stages) == {"download", "train", "encode", "cluster", "reduce", "score", "report"}
+    assert set(stages) == {
+        *("download", "train", "encode", "look", "cluster", "reduce", "name", "score", "report"),
+    }
     submit = ("--assignment", f"{RUN}/clusters", "--index", "data/raw/folder-pictures/index")
     assert imclust_in(at, "submit", *submit, "--out", "submissions/pictures/one")[0] == 0
     status, out, err = imclust_in(at, "reproduce", "submissions/pictures/one")
     assert status == 0, err
     assert "same bytes: submission.csv" in out
+
+
+def test_a_table_that_was_edited_stays_and_is_said_before_any_work(place, tmp_path):
+    at, _, _ = place
+    shutil.copytree(at / "data", tmp_path / "data")
+    (tmp_path / "pictures").symlink_to(at / "pictures")
+    table = tmp_path / RUN / "assignments.csv"
+    mine = table.read_text() + "notes of mine\n"
+    table.write_text(mine)
+    result = imclust_in(tmp_path, "cluster-folder", "pictures", *QUICK, "--seed", "0")
+    refused(result, "assignments.csv must be as imclust wrote it", "move or rename it")
+    assert result[1] == ""
+    assert table.read_text() == mine
 
 
 def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path):
@@ -237,6 +261,74 @@ def test_a_zip_and_folders_of_one_name_keep_apart(place, tmp_path):
     assert read_manifest(untouched)["config"]["data_dir"] == str(at / "pictures")
 
 
+def command_of(at):
+    """The command that the page shows for its corrections, as words."""
+    page = (at / RUN / "report" / "report.html").read_text(encoding="utf-8")
+    pending = page[page.index('id="pending"') :]
+    return shlex.split(html.unescape(re.search(r"<code>(.*?)</code>", pending, re.S)[1]))
+
+
+def test_corrections_stay_until_they_are_left_out(place, tmp_path):
+    at, _, _ = place
+    shutil.copytree(at / "pictures", tmp_path / "pictures")
+    folder(tmp_path, "pictures", *QUICK, "--symlinks")
+    run = tmp_path / RUN
+    first = (run / "assignments.csv").read_bytes()
+    rows = table(run / "assignments.csv")
+    ids = {row["id"]: row for row in read_csv(run / "clusters" / "assignment.csv")}
+    files = {file for file in rows if rows[file]["cluster"] == "0"}
+    moved, pinned = sorted(files)[:2], sorted(files)[2]
+    assert set(rows) == set(ids)
+    said = {"format": "imclust-corrections-1"}
+    said["assignment"] = file_digest(run / "clusters" / "assignment.csv")
+    said |= {"move": dict.fromkeys(moved, 2) | {pinned: 0}, "names": {"2": "odd ones"}}
+    (tmp_path / "corrections.json").write_text(json.dumps(said))
+    words = command_of(tmp_path)
+    assert words[:4] == ["python", "-m", "imclust", "cluster-folder"]
+    assert words[-2:] == ["--corrections", "corrections.json"]
+
+    def same_answer(out):
+        """Table, links and page are of the corrected answer, and the summary says so."""
+        now = table(run / "assignments.csv")
+        assert {f for f in now if now[f]["name"] == "odd ones"} == set(moved)
+        assert {f: r["cluster"] for f, r in now.items() if f not in moved} == {
+            f: r["cluster"] for f, r in rows.items() if f not in moved
+        }
+        links = list((run / "by-cluster" / "2 odd ones").iterdir())
+        assert {str(p.resolve().relative_to(tmp_path / "pictures")) for p in links} == set(moved)
+        assert "odd ones" in (run / "report" / "report.html").read_text()
+        assert "corrected by hand: 2 moved; 1 pinned; new clusters: 1; named: 1" in out
+        assert "K = 3 by hand, from K = 2, as given" in out
+
+    same_answer(folder(tmp_path, *words[4:]))
+    (tmp_path / "corrections.json").unlink()
+    again = folder(tmp_path, "pictures", *QUICK)
+    assert "everything was up to date" in again
+    same_answer(again)
+    more = dict(said, names={"1": "rest"})
+    more["assignment"] = file_digest(run / "clusters" / "assignment.csv")
+    more.pop("move")
+    (tmp_path / "corrections-2.json").write_text(json.dumps(more))
+    assert command_of(tmp_path)[-1] == "corrections-2.json"
+    same_answer(folder(tmp_path, *command_of(tmp_path)[4:]).replace("named: 2", "named: 1"))
+    assert table(run / "assignments.csv")[moved[0]]["name"] == "odd ones"
+
+    # Saved once more from the page of the first answer: with less than before it is refused.
+    less = {**said, "move": {moved[0]: 2}}
+    (tmp_path / "less.json").write_text(json.dumps(less))
+    status = imclust_in(
+        tmp_path, "cluster-folder", "pictures", *QUICK, "--corrections", "less.json"
+    )
+    refused(status, "less.json", "an earlier file has changed")
+    refused(imclust_in(tmp_path, "cluster-folder", "pictures", "--n-clusters", 2), "another effort")
+    out = folder(tmp_path, "pictures", *QUICK, "--without-corrections")
+    assert (run / "assignments.csv").read_bytes() == first
+    assert "corrected by hand" not in out
+    assert sorted(p.name for p in (run / "by-cluster").iterdir() if p.is_dir()) == ["0", "1"]
+    assert len(list((run / "corrections-left-out").iterdir())) == 2
+    assert "everything was up to date" in folder(tmp_path, "pictures", *QUICK)
+
+
 def start(at, *args):
     return subprocess.Popen(
         [sys.executable, "-m", "imclust", "cluster-folder", *map(str, args)],
@@ -253,7 +345,7 @@ def start(at, *args):
 def test_stopped_and_killed_it_goes_on_to_the_same_bytes(place, tmp_path):
     at, _, _ = place
     shutil.copytree(at / "pictures", tmp_path / "pictures")
-    for how, after in ((signal.SIGINT, "[1/8] index"), (signal.SIGKILL, "[4/8] pixels")):
+    for how, after in ((signal.SIGINT, "[1/10] index"), (signal.SIGKILL, "[4/10] pixels")):
         process = start(tmp_path, "pictures", *QUICK)
         printed = ""
         for line in process.stdout:

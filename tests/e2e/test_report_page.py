@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imclust.core.records import Assignment, read_csv
-from pages import CHROMIUM, CLASSES, LONG, hard_names, made_up, make_run, opened
+from pages import CHROMIUM, CLASSES, LONG, hard_names, made_up, make_run, opened, stage
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +73,16 @@ def test_it_shows_hard_names_as_text_and_carries_no_element_of_theirs(page):
     assert any(LONG in t for t in titles)
     assert any("🦊🦉" in t for t in titles)
     assert dialogs == []
+
+
+def test_it_begins_with_the_folder_and_pictures_of_every_cluster(page):
+    assert page.locator("h1").inner_text() == "images.zip"
+    entries = page.locator(".mosaic li")
+    assert entries.count() == 4
+    page.locator(".mosaic .pic").nth(15).wait_for()
+    assert page.locator(".mosaic .pic").count() == 16
+    entries.nth(2).locator("a").click()
+    assert page.evaluate("location.hash") == "#cluster-2"
 
 
 def test_every_section_is_there_and_leads_to_its_place(page, run):
@@ -313,3 +323,110 @@ def test_a_validator_finds_nothing(file, tmp_path):
     # Its package's last release is older than half of the properties that browsers know by now.
     told = [m for m in messages if m["type"] == "error" and not m["message"].startswith("CSS:")]
     assert told == []
+
+
+def test_images_are_pinned_and_go_to_new_clusters(page, run, tmp_path):
+    page.locator("#cluster-0").scroll_into_view_if_needed()
+    tiles = page.locator("#cluster-0 .tile")
+    tiles.first.wait_for()
+    rows = [int(t) for t in tiles.evaluate_all("(ts) => ts.slice(0, 4).map((t) => t.dataset.row)")]
+    tiles.nth(0).click()
+    page.get_by_role("button", name="Keep here").click()
+    for target, n in (("new", 1), ("new", 2), ("4", 3)):
+        tiles.nth(n).click()
+        page.select_option("#move-to", target)
+    page.locator("#toggle").click()
+    page.get_by_label("new cluster 1 is called").fill("owls")
+    page.get_by_label("new cluster 1 is called").press("Tab")
+    assert tiles.nth(1).get_attribute("data-moved") == "owls"
+    assert tiles.nth(0).get_attribute("data-moved") == "stays"
+    assert page.locator("#move-to option[value='5']").inner_text() == "new cluster 2"
+    ids = shown_order(run)
+    named = []
+    for _ in range(2):  # a second file has another name, and the command names it
+        with page.expect_download() as caught:
+            page.get_by_role("button", name="Save corrections").click()
+        caught.value.save_as(tmp_path / caught.value.suggested_filename)
+        named.append(caught.value.suggested_filename)
+        assert named[-1] in page.locator("#pending code").inner_text()
+    assert len(set(named)) == 2
+    made = json.loads((tmp_path / named[1]).read_text(encoding="utf-8"))
+    assert made["move"] == {ids[rows[0]]: 0, ids[rows[1]]: 4, ids[rows[2]]: 5, ids[rows[3]]: 4}
+    assert made["names"] == {"4": "owls"}
+    for name in ("Take back: ", "Take back: "):  # the first new cluster empties: numbers close up
+        page.locator("#list li", has_text="to owls").first.get_by_role("button", name=name).click()
+    assert page.evaluate("[...document.querySelectorAll('#move-to option')].length") == 4 + 1 + 2
+    assert page.locator("#new-names input").count() == 1
+
+
+def test_what_lies_close_to_moved_images_is_shown_and_moves_only_by_hand(
+    run, browser, tmp_path, monkeypatch
+):
+    """A cluster of one kind is half moved: the other half is suggested, with why."""
+    monkeypatch.chdir(tmp_path)
+    answer = Assignment.load(run / "clusters")
+    sizes = np.bincount(answer.clusters)
+    big, other = int(sizes.argmax()), int(sizes.argmin())
+    mine = answer.ids[answer.clusters == big].tolist()
+    moved = mine[: 2 * len(mine) // 3]
+    digest = json.loads((run / "clusters/manifest.json").read_text())["files"]["assignment.csv"][1]
+    said = {"format": "imclust-corrections-1", "assignment": digest}
+    (tmp_path / "c.json").write_text(json.dumps(said | {"move": dict.fromkeys(moved, other)}))
+    stage(
+        *("cluster", "--features", run / "latents", "--index", run / "raw" / "index"),
+        *("--out", tmp_path / "b", "--n-clusters", 4, "--corrections", "c.json"),
+        "minibatch-kmeans",
+    )
+    close = read_csv(tmp_path / "b" / "suggestions.csv")
+    assert close
+    stage("report", "--assignment", tmp_path / "b", "--out", tmp_path / "page")
+    with opened(browser, tmp_path / "page" / "report.html") as (page, seen):
+        assert f"{len(moved)} moved" in page.locator("#summary .note").inner_text()
+        tiles = page.locator("#suggested .tile")
+        assert tiles.count() == len(close)
+        caption = tiles.first.locator(".cap").inner_text()
+        assert f"{float(close[0]['sure']):.2f} sure" in caption
+        assert page.locator("#badge").inner_text() == "0"
+        tiles.first.click()
+        page.locator("#accept").click()
+        assert page.locator("#badge").inner_text() == "1"
+        page.locator("#keep-all").click()
+        assert page.locator("#badge").inner_text() == str(len(close))
+        page.locator("#accept-all").click()
+        assert tiles.last.get_attribute("data-moved") == f"cluster {other}"
+        page.locator("#suggestions").scroll_into_view_if_needed()
+        page.screenshot(path=tmp_path / "suggestions.png")
+        assert seen.errors == []
+
+
+@pytest.fixture(scope="module")
+def looked(run, tmp_path_factory):
+    """The page of the same run with what is to be looked at."""
+    top = tmp_path_factory.mktemp("looked")
+    stage("look", "--features", run / "latents", "--index", run / "raw/index", "--out", top / "l")
+    stage(
+        *("report", "--assignment", run / "clusters", "--look", top / "l", "--out", top / "page"),
+        *("--embedding", run / "flat"),
+    )
+    return top / "page" / "report.html"
+
+
+def test_images_are_found_by_name_and_by_likeness(browser, looked):
+    with opened(browser, looked) as (page, seen):
+        page.locator("#find").scroll_into_view_if_needed()
+        page.locator("#found .tile").first.wait_for()
+        assert page.locator("#found .tile").count() == 120
+        page.locator("#find-word").fill("🦊")
+        assert page.locator("#find-count").inner_text() == "2 of 120"
+        assert all("🦊" in t for t in page.locator("#found .tile").evaluate_all(
+            "(tiles) => tiles.map((t) => t.title)"))  # fmt: skip
+        page.locator("#found .tile").first.click()
+        row = page.locator("#found .tile").first.get_attribute("data-row")
+        page.locator("#like").click()
+        assert page.locator("#found .tile").first.get_attribute("data-row") == row
+        assert page.locator("#found .tile").count() == 13
+        page.locator("#find-all").click()
+        assert page.locator("#found .tile").count() == 120
+        assert page.locator("#look h2").inner_text() == "Things to look at"
+        assert seen.errors == []
+        assert seen.outside == []

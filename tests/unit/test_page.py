@@ -233,7 +233,7 @@ def test_a_cell_is_a_number_where_it_is_one():
     assert (table.numeric(0), table.numeric(1)) == (True, False)
 
 
-def test_the_command_names_the_new_corrections_behind_the_old_ones_and_before_the_head():
+def test_the_command_names_the_new_corrections_the_old_ones_lie_with_the_answer():
     at = Sources(Path("run/clusters"), Path("raw/index"))
     argv = ["cluster", "--features", "my x", "--out", "c", "kmeans"]
     assert new_file({"argv": argv}) == "corrections.json"
@@ -243,8 +243,7 @@ def test_the_command_names_the_new_corrections_behind_the_old_ones_and_before_th
     argv[1:1] = ["--corrections", "a.json", "b.json"]
     assert new_file({"argv": argv}) == "corrections-3.json"
     assert corrected_command(at, {"argv": argv}, "c.json") == (
-        "python -m imclust cluster --corrections a.json b.json c.json --features 'my x' --out c "
-        "kmeans"
+        "python -m imclust cluster --corrections c.json --features 'my x' --out c kmeans"
     )
 
 

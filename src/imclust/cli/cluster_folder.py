@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from imclust.cli.pipeline import (
     predict_steps,
     run_steps,
 )
+from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.clustering.effort import EffortLevel
@@ -27,9 +29,10 @@ from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
+from imclust.core.tables import refuse_edited_tables
 from imclust.data.find_images import image_suffixes
-from imclust.report.cluster_folders import write_cluster_folders
-from imclust.report.results import FolderAssignment
+from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
+from imclust.report.results import TABLES, FolderAssignment
 
 ZIPPED = 1000  # images that are expected of an archive, before it is opened
 
@@ -51,7 +54,11 @@ class ClusterFolder:
     """Further images, a folder or zip: give them the clusters that the folder's run has found.
     A finished run is taken as it is."""
     corrections: tuple[Path, ...] = ()
-    """What you said of the answer: files saved from its page, in order."""
+    """What you said of the answer: files saved from its page. They stay with the run."""
+    without_corrections: bool = False
+    """Leave out what the run was corrected with until now; the files are kept."""
+    remove_copies: bool = False
+    """Cluster one image of each group of copies, exact or near; the others go where it goes."""
     symlinks: bool = False
     """Also a folder by-cluster/<cluster>/ of links to the images."""
     copy: bool = False
@@ -82,6 +89,8 @@ def cluster_folder(
     *,
     new: str | Path | None = None,
     corrections: Sequence[str | Path] = (),
+    without_corrections: bool = False,
+    remove_copies: bool = False,
     symlinks: bool = False,
     copy: bool = False,
     seed: int = 0,
@@ -100,7 +109,11 @@ def cluster_folder(
     new : str | Path | None, optional
         Further images, that get the clusters of the folder's; the result is about them.
     corrections : Sequence[str | Path], optional
-        Files saved from the page, in order.
+        Files saved from the page; they stay with the run.
+    without_corrections : bool, optional
+        Leave out those of earlier calls.
+    remove_copies : bool, optional
+        Cluster one image of each group of copies.
     symlinks, copy : bool, optional
         Also a folder of links, or copies, by cluster.
     seed : int, optional
@@ -133,6 +146,8 @@ def cluster_folder(
             n_clusters,
             None if new is None else Path(new),
             tuple(map(Path, corrections)),
+            without_corrections,
+            remove_copies,
             symlinks,
             copy,
             seed,
@@ -148,41 +163,55 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     began = time.monotonic()
     data = cfg.folder.expanduser().resolve()
     at = _places(cfg, data)
-    known = cfg.new is not None and not cfg.corrections and (at.clusters / MANIFEST).is_file()
+    said = bool(cfg.corrections) or cfg.without_corrections
+    known = cfg.new is not None and not said and (at.clusters / MANIFEST).is_file()
     if not known:
         _look_at(data, cfg)
     check_writable(cfg.workspace)
     titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
     if cfg.new is None:
-        took = run_steps(_steps(cfg, at, data), titles, _about(data))
+        refuse_edited_tables(at.folder, TABLES)
+        took = run_steps(_steps(cfg, at, data), titles, _about(data), plain_words)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
         _look_at(further, cfg)
         raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", at.top, further)
         folder = at.folder / f"new-{raw.name.removeprefix(f'{at.name}-new-')}"
+        refuse_edited_tables(folder, TABLES)
         if known:
             say(f"the clusters in {at.clusters} are taken as they are")
         steps = _with_new(cfg, at, data, known, further, raw, folder)
         titles += ["new index", "new latents", "new clusters"]
         images = _about(further) if known else _about(data)
-        took = run_steps(steps, titles, images)
+        took = run_steps(steps, titles, images, plain_words)
         assignment, index = folder / "clusters", raw / "index"
-    clustering = FolderAssignment.load(assignment, index)
-    clustering.write(folder)
-    piles = folder / "by-cluster" if cfg.symlinks or cfg.copy else None
-    if piles is not None:
-        write_cluster_folders(piles, clustering, copy=cfg.copy)
+    names = at.names if (at.names / MANIFEST).is_file() else None
+    clustering = FolderAssignment.load(assignment, index, names)
+    look = at.look if cfg.new is None else None
+    clustering.write(folder, look)
+    piles = folder / "by-cluster"
+    wanted = "copies" if cfg.copy else "links" if cfg.symlinks else kind_of_folders(piles)
+    if wanted:
+        write_cluster_folders(piles, clustering, copy=wanted == "copies")
     report = at.report if cfg.new is None else None
     return FolderResult(
-        clustering, folder, assignment, report, piles, took, time.monotonic() - began
+        clustering,
+        folder,
+        assignment,
+        report,
+        piles if wanted else None,
+        took,
+        time.monotonic() - began,
+        look,
     )
 
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
     name = cfg.name or data_set_name("folder", cfg.workspace, data)
     # Not after the effort: --new finds the run of a folder whatever it was given.
-    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed)
+    without = ("without-copies",) if cfg.remove_copies else ()
+    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed, *without)
     return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
 
 
@@ -191,10 +220,27 @@ def _steps(cfg: ClusterFolder, at: RunPaths, data: Path, *, guess: bool = False)
     yield index_step(at.raw, ["folder", "--data-dir", str(data)], ["--set-aside-corrupt"])
     if not guess:
         check_count(at.index, cfg.n_clusters)
-    said = ("--corrections", *map(str, cfg.corrections)) if cfg.corrections else ()
-    count = ("--n-clusters", str(cfg.n_clusters), *said)
+    count: tuple[str, ...] = ("--n-clusters", str(cfg.n_clusters))
+    count += ("--corrections", *map(str, cfg.corrections)) if cfg.corrections else ()
+    count += ("--without-corrections",) if cfg.without_corrections else ()
+    count += ("--copies", str(at.look)) if cfg.remove_copies else ()
     how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
-    yield from best_steps(at, how, LAYERED, None)
+    again = ("--refreshed-by", _again(cfg, data))
+    yield from best_steps(at, how, LAYERED, None, again, look=True)
+
+
+def _again(cfg: ClusterFolder, data: Path) -> str:
+    """This command without what concerns one visit: the page shows it with corrections."""
+    here = Path.cwd()
+    words = ["python", "-m", "imclust", "cluster-folder"]
+    words.append(str(data.relative_to(here) if data.is_relative_to(here) else data))
+    default = {field.name: field.default for field in fields(ClusterFolder)}
+    for name in ("n_clusters", "seed", "effort", "name", "workspace"):
+        value = getattr(cfg, name)
+        if value != default[name]:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    words += ["--remove-copies"] * cfg.remove_copies
+    return shlex.join(words)
 
 
 def _with_new(

@@ -7,7 +7,7 @@ to date is skipped, a killed run goes on, and each artefact can be made again al
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +30,11 @@ COST = {
     "latents": (4.0, 0.006),
     "pixels": (1.0, 0.003),
     "spaces": (6.0, 0.008),
+    "things to look at": (1.0, 0.012),
     "pairs": (5.0, 0.08),
     "clusters": (15.0, 0.025),
     "map": (4.0, 0.006),
+    "names": (1.0, 0.001),
     "fine-tuning": (20.0, 0.1),
     "validation": (5.0, 0.004),
     "scores": (2.0, 0.004),
@@ -50,6 +52,7 @@ BARS = {
     "latents": "encode",
     "map": "t-SNE",
     "pairs": "match",
+    "things to look at": "look",
 }
 HOMEWORK = "homework"
 Command = tuple[str, ...]
@@ -96,7 +99,12 @@ class Predictor:
     method_flags: Command = ()
 
 
-def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict[str, float]:
+def run_steps(
+    steps: Iterable[Step],
+    titles: Iterable[str],
+    images: int,
+    words: Callable[[str], str] = str,
+) -> dict[str, float]:
     """Do the steps, shown as one run.
 
     Parameters
@@ -107,6 +115,8 @@ def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict
         Of all of them, to show from the beginning; one that turns out later is added.
     images : int
         About how many there are.
+    words : callable
+        Puts what the stages say into other words; "" leaves it out.
 
     Returns
     -------
@@ -114,7 +124,7 @@ def run_steps(steps: Iterable[Step], titles: Iterable[str], images: int) -> dict
         Title -> seconds that the step took, 0 if it was up to date.
     """
     parts = [Part(t, COST[t][0] + COST[t][1] * images, BARS.get(t, "")) for t in titles]
-    with Display(parts) as display:
+    with Display(parts, words) as display:
         for step in steps:
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)
@@ -243,6 +253,7 @@ def embedding(at: RunPaths, how: Predictor, split: str = "train") -> Path:
 def result_steps(
     at: RunPaths, how: Predictor, latents: Path, *, assignment: Path | None = None,
     weights: Path | None = None, validation: bool = False, submit: Iterable[str] | None = None,
+    page: Iterable[str] = (),
 ) -> Iterator[Step]:  # fmt: skip
     """From clusters to numbers, a submission where one is wanted, and the page.
 
@@ -262,6 +273,8 @@ def result_steps(
         Whether validation images were clustered on their own.
     submit : iterable of str, optional
         Further flags of `submit`; None for no submission.
+    page : iterable of str
+        Further flags of `report`.
     """
     labels, scores = str(at.raw / "labels"), str(at.folder / "scores")
     answer: Command = ("--assignment", str(assignment or at.clusters))
@@ -283,12 +296,19 @@ def result_steps(
         answer = ("--submission", str(at.submission))
     out = ("--out", str(at.folder / "report"))
     yield Step(
-        "report", (("report", *answer, "--scores", scores, "--labels", labels, *drawn, *out),)
+        "report",
+        (("report", *answer, "--scores", scores, "--labels", labels, *drawn, *out, *page),),
     )
 
 
 def best_steps(
-    at: RunPaths, how: Predictor, flags: Iterable[str], submit: Iterable[str] | None
+    at: RunPaths,
+    how: Predictor,
+    flags: Iterable[str],
+    submit: Iterable[str] | None,
+    page: Iterable[str] = (),
+    *,
+    look: bool = False,
 ) -> Iterator[Step]:
     """From the index to the page by the encoder and clusterer that do best without labels.
 
@@ -302,6 +322,10 @@ def best_steps(
         Of the encoder.
     submit : iterable of str, optional
         Further flags of `submit`; None for no submission.
+    page : iterable of str
+        Further flags of `report`.
+    look : bool
+        Whether things to look at, and names, are sought and shown.
     """
     yield from encode_steps(at, flags)
     latents = at.encoded / "latents"
@@ -309,8 +333,16 @@ def best_steps(
     if at.encoder != "text":
         yield pixel_step(at)
         spaces.append(at.runs / "pixels" / "latents")
+    if look:
+        command = ("look", "--features", str(latents), "--index", str(at.index))
+        yield Step("things to look at", ((*command, "--out", str(at.look)),))
+        page = (*page, "--look", str(at.look))
     yield from cluster_steps(at, how, spaces)
-    yield from result_steps(at, how, latents, submit=submit)
+    if look:
+        command = ("name", "--assignment", str(at.clusters), "--features", str(latents))
+        yield Step("names", ((*command, "--out", str(at.names)),))
+        page = (*page, "--names", str(at.names))
+    yield from result_steps(at, how, latents, submit=submit, page=page)
 
 
 def predict_steps(at: RunPaths, raw: Path, out: Path) -> Iterator[Step]:

@@ -112,10 +112,14 @@ def format_duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows the parts of a run. Use as a context manager, and `step` for each part in turn."""
+    """Shows the parts of a run. Use as a context manager, and `step` for each part in turn.
 
-    def __init__(self, parts: list[Part]) -> None:
+    `words` puts what the stages say into the reader's words, or leaves it out.
+    """
+
+    def __init__(self, parts: list[Part], words: Callable[[str], str] = str) -> None:
         self.parts = parts
+        self._words = words
         self._began = self._start = time.monotonic()
         self._count: Count | None = None
         self._told = 0.0
@@ -196,8 +200,9 @@ class Display:
             watch.join()
 
     def _hear(self, text: str) -> None:
-        if not self._quiet and not text.endswith("is up to date"):
-            say_plainly(f"  {text}")
+        told = self._words(text)
+        if told and not self._quiet and not text.endswith("is up to date"):
+            say_plainly(f"  {told}")
 
     def _line(self, text: str) -> None:
         """A line off a terminal: which step of how many, and what is left."""

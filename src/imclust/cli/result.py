@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from imclust.cli.progress_display import format_duration
+from imclust.clustering.uncorrected import SUGGESTED, in_words
 from imclust.core.manifest import read_manifest
 from imclust.report.notebook import gallery
 from imclust.report.results import CENTRAL, AssignedImage, FolderAssignment, printable
 
 NAMED = 20  # unreadable files that a summary names
+
+
+def _plural(what: str, n: int) -> str:
+    """`near copies`, `outliers`; `dark` is so in any number."""
+    if n == 1 or not what.endswith(("copy", "outlier")):
+        return what
+    return f"{what.removesuffix('y')}ies" if what.endswith("y") else f"{what}s"
+
+
+def _by_hand(doc: dict[str, Any]) -> bool:
+    """Whether hand-made corrections changed the number of clusters."""
+    said = doc.get("corrections") or {}
+    return bool(said.get("merged") or said.get("new"))
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,8 @@ class FolderResult:
         Seconds of each step, 0 where it was up to date.
     seconds : float
         In all.
+    look : Path | None
+        The `look` artefact, where there is one.
 
     Examples
     --------
@@ -47,6 +64,7 @@ class FolderResult:
     piles: Path | None
     took: dict[str, float]
     seconds: float
+    look: Path | None = None
 
     @property
     def assignments(self) -> list[AssignedImage]:
@@ -69,13 +87,17 @@ class FolderResult:
         doc = read_manifest(self.clusters)
         if doc["config"]["method"] == "predict":
             return f"K = {self.n_clusters}, the clusters of {self.clusters.parents[1] / 'clusters'}"
+        hand = f"K = {self.n_clusters} by hand, from " if _by_hand(doc) else ""
+        if hand:
+            doc = doc | {"n_clusters": len(doc["corrections"]["was"])}
         if "k_favourites" not in doc:
-            return f"K = {self.n_clusters}, as given"
+            return f"{hand}K = {doc['n_clusters']}, as given"
         votes = ", ".join(f"{name} {k}" for name, k in doc["k_favourites"].items())
         doubt = (
             "" if doc["k_clear"] else "; no K is well supported, so look at the table or set one"
         )
-        return f"K = {self.n_clusters} by vote ({votes}){doubt}: {self.clusters / 'k.png'}"
+        place = self.clusters / "k.png"
+        return f"{hand}K = {doc['n_clusters']} by vote ({votes}){doubt}: {place}"
 
     def summary(self) -> list[str]:
         """What the user wants to know at the end, as lines for a terminal."""
@@ -86,16 +108,40 @@ class FolderResult:
             shown = ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
             name = f"  [{self.clustering.names[c]}]" if self.clustering.names[c] else ""
             lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
-        lines += ["", self.evidence(), *self._aside()]
+        lines += ["", self.evidence(), *self._corrected(), *self._aside()]
         times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
         lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
+        lines += self._to_look_at()
         lines.append(f"table: {self.folder / 'assignments.csv'}")
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
         if self.report is not None:
             lines.append(f"look at it: python -m webbrowser -t {self.report.resolve().as_uri()}")
         return lines
+
+    def _corrected(self) -> list[str]:
+        doc = read_manifest(self.clusters)
+        if "corrections" not in doc or doc["config"]["method"] == "predict":
+            return []
+        lines = [
+            f"corrected by hand: {in_words(doc['corrections'])}; this stays with the run "
+            "(--without-corrections leaves it out)"
+        ]
+        if doc.get("suggested"):
+            n = doc["suggested"]
+            lines.append(
+                f"{n} image{'s' * (n != 1)} close to those moved may belong there too; none was "
+                f"moved: {self.clusters / SUGGESTED}, and on the page"
+            )
+        return lines
+
+    def _to_look_at(self) -> list[str]:
+        found = read_manifest(self.look)["found"] if self.look else {}
+        if not found:
+            return []
+        told = ", ".join(f"{n} {_plural(what, n)}" for what, n in found.items())
+        return [f"to look at: {told}: {self.folder / 'look_at.csv'}, and on the page"]
 
     def _aside(self) -> list[str]:
         aside = self.clustering.set_aside

@@ -72,6 +72,11 @@ class RunPaths:
         return self.folder / "clusters"
 
     @property
+    def names(self) -> Path:
+        """What its clusters may be called."""
+        return self.folder / "names"
+
+    @property
     def submission(self) -> Path:
         """What goes to a leaderboard."""
         return self.top / "submissions" / self.name / self.run
@@ -92,6 +97,11 @@ class RunPaths:
         words = [self.encoder, *self.encoder_words]
         words += [] if self.encoder in FIXED else [f"seed{self.seed}"]
         return self.runs / folder_name("-".join(words))
+
+    @property
+    def look(self) -> Path:
+        """Things to look at."""
+        return self.encoded / "look"
 
     @property
     def reduced(self) -> Path:

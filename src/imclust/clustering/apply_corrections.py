@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from imclust.clustering.corrections import Corrections, IdPairs
 from imclust.clustering.neighbor_graph import joint_graph
 from imclust.clustering.pairwise_constraints import Pairs, apply_pairs, must_link_groups
-from imclust.clustering.preprocessing import prepare
+from imclust.clustering.preprocessing import prepare, unit_rows
 from imclust.clustering.size_constraints import softmax
 
 REACH = 0.8
@@ -19,6 +19,27 @@ REACH = 0.8
 STEPS = 50
 TINY = 1e-300
 """What a posterior of 0 counts as where posteriors are multiplied over pairs."""
+
+
+class Suggestion(NamedTuple):
+    """An image that may belong where its neighbours were moved.
+
+    Parameters
+    ----------
+    row : int
+        Of the image.
+    to : int
+        The cluster.
+    sure : float
+        In [0, 1], its posterior there.
+    because : int
+        Row of the moved image nearest to it.
+    """
+
+    row: int
+    to: int
+    sure: float
+    because: int
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,11 @@ class Corrected:
     was : tuple[int, ...]
         (clusters of the first answer,) the number in [0, k) of each by now.
     fixed : Mapping[int, int]
-        Row -> cluster of images that were moved.
+        Row -> cluster of images that were moved or pinned.
+    pinned : frozenset[int]
+        Those of them that stay where they were.
+    new : int
+        Clusters that were made by hand.
     names : Mapping[int, str]
         Cluster -> its name.
     links : tuple[int, int]
@@ -53,6 +78,8 @@ class Corrected:
     weights: np.ndarray
     was: tuple[int, ...]
     fixed: Mapping[int, int] = field(default_factory=dict)
+    pinned: frozenset[int] = frozenset()
+    new: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
     links: tuple[int, int] = (0, 0)
 
@@ -78,30 +105,31 @@ class Corrected:
         k = self.probabilities.shape[1]
         said.check(self.ids.tolist(), k)
         where = {i: r for r, i in enumerate(self.ids.tolist())}
-        to = merged_numbers(said.merge, k)
-        fixed = {**self.fixed, **{where[i]: c for i, c in said.move.items()}}
+        new = max([k - 1, *said.move.values()]) + 1 - k
+        to = merged_numbers(said.merge, k + new)
+        moves = {where[i]: c for i, c in said.move.items()}
+        fixed = {**self.fixed, **moves}
+        clusters = self.answer()[0].argmax(1) if moves else self.probabilities.argmax(1)
+        stay = {row for row, c in moves.items() if clusters[row] == c}
         named = {**self.names, **said.names}
         return replace(
             self,
-            probabilities=_summed(self.probabilities, to),
+            probabilities=_summed(_widened(self.probabilities, new), to),
             must_link=self.must_link + _rows(said.must_link, where),
             cannot_link=self.cannot_link + _rows(said.cannot_link, where),
             was=tuple(to[c] for c in self.was),
             fixed={row: to[c] for row, c in fixed.items()},
+            pinned=(self.pinned - moves.keys()) | (stay - (self.fixed.keys() - self.pinned)),
+            new=self.new + new,
             names={to[c]: named[c] for c in sorted(named, reverse=True) if named[c]},
             links=(self.links[0] + len(said.must_link), self.links[1] + len(said.cannot_link)),
         )
 
-    def answer(self, z: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    def answer(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Probabilities (n, k) float32 that keep everything that was said, and the facts of it.
 
-        Moved images are certain of their cluster; images that are neither moved nor linked nor
-        close to moved ones keep what they had, to the bit.
-
-        Parameters
-        ----------
-        z : np.ndarray
-            (n, d) float, in which images are close or not.
+        Moved images are certain of their cluster; images of which nothing was said keep what they
+        had, to the bit.
 
         Raises
         ------
@@ -110,13 +138,10 @@ class Corrected:
         """
 
         p = np.array(self.probabilities)
-        q, followers = p.astype(np.float64), np.empty(0, np.int64)
-        rows, clusters = np.array(list(self.fixed.items()), np.int64).reshape(-1, 2).T
-        if len(rows):
-            q, followers = followed(q, rows, clusters, z)
-            q[rows] = np.eye(q.shape[1])[clusters]
-            changed = np.union1d(followers, rows)
-            p[changed] = q[changed]
+        q = p.astype(np.float64)
+        rows, clusters = self._moves()
+        q[rows] = np.eye(q.shape[1])[clusters]
+        p[rows] = q[rows]
         pairs = self.must_link + self.cannot_link
         if pairs:
             log_q = np.log(np.maximum(q, TINY)) * self.weights[:, None]
@@ -124,16 +149,50 @@ class Corrected:
             log_q, _ = apply_pairs(log_q, self.must_link, self.cannot_link, self.ids.tolist())
             touched = np.unique(pairs)
             p[touched] = softmax(log_q[touched])
-            followers = np.setdiff1d(followers, touched)
-        return p, self._facts(len(followers))
+        return p, self._facts()
 
-    def _facts(self, followers: int) -> dict[str, Any]:
+    def suggestions(self, z: np.ndarray) -> list[Suggestion]:
+        """Images that lie among moved ones and may belong where these went; nothing moves them.
+
+        Parameters
+        ----------
+        z : np.ndarray
+            (n, d) float, in which images are close or not.
+
+        Returns
+        -------
+        list[Suggestion]
+            The surest first; none that was moved, pinned or linked.
+        """
+        rows, clusters = self._moves()
+        if self.fixed.keys() <= self.pinned:
+            return []
+        q, others = followed(self.probabilities.astype(np.float64), rows, clusters, z)
+        known = set(np.array(self.must_link + self.cannot_link, np.int64).ravel().tolist())
+        units, found = unit_rows(z), []
+        moved = np.isin(rows, list(self.pinned), invert=True)
+        now = self.answer()[0].argmax(1)
+        for row in others.tolist():
+            to = int(q[row].argmax())
+            near = rows[moved & (clusters == to)]
+            if row in known or not len(near) or now[row] == to:
+                continue
+            because = int(near[(units[near] @ units[row]).argmax()])
+            found.append(Suggestion(row, to, float(q[row, to]), because))
+        return sorted(found, key=lambda s: (-s.sure, s.row))
+
+    def _moves(self) -> tuple[np.ndarray, np.ndarray]:
+        rows, clusters = np.array(list(self.fixed.items()), np.int64).reshape(-1, 2).T
+        return rows, clusters
+
+    def _facts(self) -> dict[str, Any]:
         k = self.probabilities.shape[1]
         must_link_groups = [[c for c, to in enumerate(self.was) if to == new] for new in range(k)]
         facts: dict[str, Any] = {
             "merged": [group for group in must_link_groups if len(group) > 1],
-            "moved": len(self.fixed),
-            "followed": followers,
+            "moved": len(self.fixed) - len(self.pinned),
+            "pinned": len(self.pinned),
+            "new": self.new,
             "must_link": self.links[0],
             "cannot_link": self.links[1],
             "names": {str(c): self.names[c] for c in sorted(self.names)},
@@ -154,7 +213,7 @@ def merged_numbers(must_link_groups: tuple[tuple[int, ...], ...], k: int) -> tup
 def followed(
     q: np.ndarray, rows: np.ndarray, clusters: np.ndarray, z: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Posteriors of images that lie among moved ones, moved along.
+    """Posteriors of images that lie among moved ones, if these were moved along.
 
     What a move changed, one-hot minus posterior, is handed on along the graph of nearest
     neighbours, REACH of it each time (the first step of Correct and Smooth, Huang et al. 2021).
@@ -191,6 +250,11 @@ def followed(
     q = q.copy()
     q[others] = moved[others]
     return q, others
+
+
+def _widened(p: np.ndarray, new: int) -> np.ndarray:
+    """(n, k) -> (n, k + new): new clusters that nothing is in yet."""
+    return np.pad(p, ((0, 0), (0, new))) if new else p
 
 
 def _summed(p: np.ndarray, to: tuple[int, ...]) -> np.ndarray:

@@ -34,7 +34,8 @@ class Corrections:
     merge : tuple[tuple[int, ...], ...]
         Disjoint groups of two clusters or more that become one each.
     move : dict[str, int]
-        Image -> its cluster, before merging.
+        Image -> its cluster, before merging: its own to pin it there, or one of the numbers from k
+        on, which become new clusters.
     must_link, cannot_link : IdPairs
         Pairs of images that share a cluster, or do not, after merging.
     """
@@ -49,18 +50,34 @@ class Corrections:
 
     def check(self, ids: Iterable[str], k: int) -> None:
         """Refuse what does not fit an answer of images `ids` with k clusters."""
-        named = [*self.names, *self.move.values(), *(c for group in self.merge for c in group)]
-        odd = next((c for c in named if not 0 <= c < k), None)
+        new = sorted({c for c in self.move.values() if c >= k})
+        if new != list(range(k, k + len(new))):
+            allowed = f"numbers from 0 to {k - 1}, new ones from {k} on without a gap"
+            raise self.refused("clusters", allowed, str(new[-1]))
+        named = [(c, k + len(new)) for c in (*self.names, *self.move.values())]
+        named += [(c, k) for group in self.merge for c in group]
+        odd = next(((c, top) for c, top in named if not 0 <= c < top), None)
         if odd is not None:
-            raise self.refused("clusters", f"numbers from 0 to {k - 1}", str(odd))
+            raise self.refused("clusters", f"numbers from 0 to {odd[1] - 1}", str(odd[0]))
         known = set(ids)
         links = [i for pair in self.must_link + self.cannot_link for i in pair]
         strange = [i for i in dict.fromkeys([*self.move, *links]) if i not in known]
         if strange:
             got = f"{len(strange)} that are not, the first {strange[0]!r}"
             raise self.refused("ids", f"of the {len(known)} images of the answer", got)
-        if k - sum(len(group) - 1 for group in self.merge) < 2:
+        if k + len(new) - sum(len(group) - 1 for group in self.merge) < 2:
             raise self.refused("merge", "such that two clusters are left", "one in the end")
+
+    def says_all_of(self, other: Corrections) -> bool:
+        """Whether this file, of the same answer, speaks of all that another one speaks of."""
+        merged = [set(group) for group in self.merge]
+        return (
+            other.names.keys() <= self.names.keys()
+            and other.move.keys() <= self.move.keys()
+            and set(other.must_link) <= set(self.must_link)
+            and set(other.cannot_link) <= set(self.cannot_link)
+            and all(any(set(group) <= mine for mine in merged) for group in other.merge)
+        )
 
     def refused(self, what: str, allowed: str, got: str) -> InputError:
         """The refusal of something in this file."""

@@ -5,20 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.corrections import Corrections, read_corrections
 from imclust.clustering.pairwise_constraints import Pairs
-from imclust.core.artifacts import ArtifactSpec, is_current, make_artifact
-from imclust.core.errors import input_error
+from imclust.core.artifacts import (
+    ArtifactSpec,
+    current_command,
+    is_current,
+    make_artifact,
+    recorded_command,
+)
+from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, file_digest, read_manifest, write_manifest
 
 TABLE = "assignment.csv"
+KEPT = "corrections"  # folder of the files themselves, in that of the corrected answer
+LEFT_OUT = "corrections-left-out"  # beside an answer: those that it no longer keeps
+SUGGESTED = "suggestions.csv"
 BEFORE = "before"  # folder of the answer without corrections, in that of the corrected one
 EVIDENCE = ("k.csv", "k.png", "candidates.csv")  # of the answer without, told of the other too
 
@@ -32,6 +43,67 @@ def read_all(paths: tuple[Path, ...]) -> tuple[list[Corrections], list[str]]:
         One cannot be read.
     """
     return [read_corrections(path) for path in paths], [file_digest(path) for path in paths]
+
+
+def kept_files(out: Path) -> list[Path]:
+    """The files of corrections that the answer in `out` was made with, in order."""
+    return sorted((out / KEPT).glob("*.json")) if (out / MANIFEST).is_file() else []
+
+
+def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files that an answer keeps, and those given now behind them.
+
+    A file that is kept already counts once. One that was saved from the page of the same answer as
+    the last of those kept, and says all that it says, takes its place.
+
+    Raises
+    ------
+    InputError
+        One cannot be read, or would leave out what an earlier one says.
+    """
+    kept, said = kept_files(out), {path: read_corrections(path) for path in given}
+    known = {file_digest(path) for path in kept}
+    fresh = [path for path in given if file_digest(path) not in known] if kept else list(given)
+    if not kept or not fresh:
+        return (*kept, *fresh)
+    first, last = said[fresh[0]], read_corrections(kept[-1])
+    if first.assignment != last.assignment or first.assignment == file_digest(out / TABLE):
+        return (*kept, *fresh)
+    if not first.says_all_of(last):
+        allowed = f"made for the answer as it is now, or of all that {last.path} says"
+        do = (
+            "save them from the page as it is now, or add --without-corrections to give up what "
+            "was said before"
+        )
+        raise input_error(f"the corrections {fresh[0]}", allowed, "less of it", do)
+    return (*kept[:-1], *fresh)
+
+
+def leave_out(out: Path) -> None:
+    """Keep the files of an answer that is to be made without them, beside it."""
+    kept = kept_files(out)
+    for path in kept:
+        to = out.with_name(LEFT_OUT) / f"{file_digest(path)[:12]}.json"
+        to.parent.mkdir(exist_ok=True)
+        if not to.exists():
+            shutil.copyfile(path, to)
+    if kept:
+        say(f"corrections left out: they are kept in {out.with_name(LEFT_OUT)}")
+
+
+def refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
+    """Refuse to apply what was said of an answer to that of other settings, before any work."""
+    doc, key = read_manifest(out), spec.key()
+    was, now = ({**d, "corrections": None} for d in (doc["config"], key["config"]))
+    odd = [name for name in sorted(was | now) if was.get(name) != now.get(name)]
+    odd += ["images or features"] * (doc["inputs"] != key["inputs"])
+    if odd:
+        raise input_error(
+            f"the answer in {out}, which is corrected by hand,",
+            "asked for with the settings and images that it was made with",
+            f"another {odd[0]}",
+            "leave the corrections out with --without-corrections, or choose another --out",
+        )
 
 
 @dataclass(frozen=True)
@@ -52,15 +124,24 @@ class Uncorrected:
     write: Callable[[Path], dict[str, Any]]
     out: Path
 
-    def bring(self, folder: Path) -> Path:
+    def bring(self, folder: Path, corrected: str) -> Path:
         """Put it into `folder`, with its evidence; returns where it is there.
 
         An answer of the very same spec is copied from --out or from beside it, which saves the
-        computing; else it is made again.
+        computing, and so is one that earlier code made, if it is the one that was corrected; else
+        it is made again.
+
+        Parameters
+        ----------
+        corrected : str
+            Digest of the table that the first file of corrections speaks of.
         """
         to = folder / BEFORE
         key = self.spec.key()
-        found = next((path for path in self._places() if _is_there(path, key)), None)
+        places = list(self._places())
+        found = next((path for path in places if _is_there(path, key)), None)
+        if found is None:
+            found = next((path for path in places if _was_there(path, key, corrected)), None)
         if found is None:
             make_artifact(to, self.spec, self.write)
             (folder / f".{BEFORE}.lock").unlink(missing_ok=True)
@@ -91,6 +172,40 @@ def _is_there(path: Path, key: dict[str, Any]) -> bool:
         return False
 
 
+def _was_there(path: Path, key: dict[str, Any], table: str) -> bool:
+    """Whether an answer of this key, but for its code, is whole and has this table."""
+    try:
+        doc = read_manifest(path)
+        return doc["files"][TABLE][1] == table and is_current(path, key | {"code": doc["code"]})
+    except (OSError, ValueError, AttributeError, KeyError, InputError):
+        return False
+
+
+@contextmanager
+def naming_corrections(paths: list[Path]) -> Iterator[None]:
+    """Inside the block, a manifest's command names these files, which lie with the answer."""
+    words = current_command()
+    if words[:1] != ["cluster"]:
+        yield
+        return
+    _, rest = split_corrections(words)
+    said = ["--corrections", *map(str, paths)] if paths else []
+    with recorded_command([rest[0], *said, *rest[1:]]):
+        yield
+
+
+def split_corrections(words: list[str]) -> tuple[list[str], list[str]]:
+    """The files of corrections that a command names, and its other words."""
+    files, rest, inside = list[str](), list[str](), False
+    methods = {entry.name for entry in CLUSTERERS}
+    for word in words:
+        ends = word.startswith("--") or word in methods
+        inside = word == "--corrections" or (inside and not ends)
+        if word != "--corrections":
+            (files if inside else rest).append(word)
+    return files, rest
+
+
 def of_rows(pairs: Pairs, rows: np.ndarray) -> Pairs:
     """Pairs of places in `rows` (m,) int as pairs of row numbers."""
     return tuple((int(rows[a]), int(rows[b])) for a, b in pairs)
@@ -109,8 +224,8 @@ def refuse_another(file: Corrections, earlier: list[Corrections], shown: Path) -
         do = "save both again as one file, or the later one from the report of the corrected answer"
     elif not earlier:
         do = (
-            "give cluster the settings, seed and inputs of the answer that the report showed, or "
-            "save the corrections again from the report of this one"
+            "give the settings, seed and images of the answer that the page showed, or save the "
+            "corrections again from the page of this one"
         )
     raise input_error(f"the corrections {file.path}", allowed, got, do)
 
@@ -121,16 +236,28 @@ def classes_of(facts: dict[str, Any]) -> dict[str, Any]:
         return {}
     was = facts["corrections"]["was"]
     first = {new: facts["classes"][old] for old, new in reversed(list(enumerate(was)))}
-    return {"classes": [first[new] for new in sorted(first)]}
+    made = facts.get("names") or {}
+    names = [first.get(c) or (made and made[c]) or f"new {c}" for c in range(facts["n_clusters"])]
+    return {"classes": names}
 
 
 def report_corrections(facts: dict[str, Any]) -> None:
     """What became of them, for the user."""
-    said = facts["corrections"]
+    say(f"corrections: {in_words(facts['corrections'])}; K = {facts['n_clusters']}")
+    if facts["suggested"]:
+        say(
+            f"{facts['suggested']} images close to those moved may belong there too: nothing moves "
+            "them but you; the page shows who and why"
+        )
+
+
+def in_words(said: dict[str, Any]) -> str:
+    """What corrections did to an answer: `12 moved; clusters 1, 2 merged`."""
     parts = [f"{said['moved']} moved"] * bool(said["moved"])
-    parts += [f"{said['followed']} close to them followed"] * bool(said["followed"])
+    parts += [f"{said['pinned']} pinned"] * bool(said["pinned"])
+    parts += [f"new clusters: {said['new']}"] * bool(said["new"])
     for name in ("must_link", "cannot_link"):
         parts += [f"{name.replace('_', '-')} pairs: {said[name]}"] * bool(said[name])
     parts += ["clusters " + ", ".join(map(str, g)) + " merged" for g in said["merged"]]
     parts += [f"named: {len(said['names'])}"] * bool(said["names"])
-    say(f"corrections: {'; '.join(parts) or 'none'}; K = {facts['n_clusters']}")
+    return "; ".join(parts) or "none"

@@ -81,8 +81,8 @@ class View:
 
     @staticmethod
     def named(name: str) -> tuple[tuple[int, ...], Preparation]:
-        """The parts and the preparation of the view of that name."""
-        parts, _, how = name.partition(" ")
+        """The parts and the preparation of the view of that name, whatever its neighbours."""
+        parts, how, *_ = name.split(" ")
         return tuple(int(p) - 1 for p in parts.split("+")), next(h for h in HOW if h == how)
 
     @cached_property

@@ -32,6 +32,7 @@ REPLAYED = (
     "encode",
     "gather",
     "reduce",
+    "look",
     "cluster",
     "predict",
     "finetune",
@@ -50,6 +51,7 @@ PATHS = {
         "--cannot-link",
         "--anchors",
         "--corrections",
+        "--copies",
     ),
 }
 EITHER = "--known"  # a file, or the labels themselves
@@ -363,7 +365,9 @@ def _step(
         elif flag == "--out":
             words.append(f"{WORK}/{out.relative_to(base).as_posix()}")
         elif is_path or (flag == EITHER and origin.resolve(word).is_file()):
-            words.append(_portable(origin.resolve(word), docs, base, user))
+            # Corrections lie in the answer that they made: when it is made again, they come first.
+            made = () if flag == "--corrections" else docs
+            words.append(_portable(origin.resolve(word), made, base, user))
         else:
             words.append(word)
     if words[0] == "train":

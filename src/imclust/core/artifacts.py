@@ -220,6 +220,11 @@ def recorded_command(argv: Sequence[str]) -> Iterator[None]:
         _command.reset(before)
 
 
+def current_command() -> list[str]:
+    """The command that manifests name just now; empty through Python."""
+    return list(_command.get() or [])
+
+
 def is_current(out: Path, key: Mapping[str, Any]) -> bool:
     """Whether `out` was made by this very spec and still holds the bytes that were written.
 

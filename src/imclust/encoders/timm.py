@@ -98,19 +98,19 @@ class Timm(Encoder):
         if self.cfg.weights is not None:
             self._from_file(network, self.cfg.weights)
             return {"weights_from": self.cfg.weights.name}
-        packaged = _packaged(self.cfg.model)
-        if packaged is not None:
+        file = packaged(self.cfg.model)
+        if file is not None:
             from imclust.training.pretrained import load_state, read_state
 
-            load_state(network, _timm_names(read_state(packaged)), str(packaged))
-            return {"weights_from": packaged.name}
+            load_state(network, _timm_names(read_state(file)), str(file))
+            return {"weights_from": file.name}
         return {"weights_from": self._from_hub(network)}
 
     def lacks(self) -> str:
         """The file that is not there yet, or nothing; the hub's cache is not looked into."""
         if self.cfg.weights is not None:
             return "" if self.cfg.weights.is_file() else str(self.cfg.weights)
-        return "" if _packaged(self.cfg.model) else f"model.safetensors of {self.cfg.model}"
+        return "" if packaged(self.cfg.model) else f"model.safetensors of {self.cfg.model}"
 
     def _from_file(self, network: nn.Module, path: Path) -> None:
         """timm's own files as they are; other publishers' through timm's converters."""
@@ -251,7 +251,7 @@ def _about(name: str) -> Any:
     return about if about is not None else timm.models.PretrainedCfg()
 
 
-def _packaged(model: str) -> Path | None:
+def packaged(model: str) -> Path | None:
     """The weights file inside the installed package of a Lite network, if it is there."""
     found = importlib.util.find_spec(LITE.get(model.removesuffix(".in1k"), "no_such_package"))
     if found is None or found.origin is None:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from imclust.core.checks import disk_space
 from imclust.core.errors import input_error
@@ -54,6 +55,14 @@ def write_cluster_folders(folder: Path, clustering: FolderAssignment, *, copy: b
         replace_text(fresh / RECORD, json.dumps({"key": key, "made": made}))
         _make_room(folder)
     return True
+
+
+def kind_of_folders(folder: Path) -> Literal["links", "copies", ""]:
+    """What an earlier answer put there, so that it can be made anew of this one."""
+    made = _record(folder).get("made")
+    if not isinstance(made, dict):
+        return ""
+    return "copies" if any(len(mark) == 2 for mark in made.values()) else "links"
 
 
 def _plan(clustering: FolderAssignment) -> dict[str, ImageRow]:

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imclust.core.files import replace_text
+from imclust.core.look_records import Look
 from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.records import Assignment, read_csv
+from imclust.core.records import Assignment, named, read_csv
+from imclust.core.tables import replace_tables
 from imclust.data.images import ImageRow, indexed
 
+TABLE = ("file", "cluster", "name", "confidence", "runner_up", "distance")
+LOOK_AT = ("file", "what", "value", "copy_of")
+TABLES = ("assignments.csv", "set_aside.csv", "look_at.csv")  # that people read
 CENTRAL = 3  # files that stand for a cluster in a summary
 
 
@@ -32,6 +36,8 @@ class AssignedImage(NamedTuple):
         The second choice.
     distance : float
         Cosine distance in [0, 2] to the centre of its cluster.
+    name : str
+        What the cluster is called, "" where it has no name.
     """
 
     file: str
@@ -39,6 +45,7 @@ class AssignedImage(NamedTuple):
     confidence: float
     runner_up: int
     distance: float
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,21 +70,24 @@ class FolderAssignment:
     names: list[str]
 
     @classmethod
-    def load(cls, assignment: Path, index: Path) -> FolderAssignment:
+    def load(cls, assignment: Path, index: Path, names_at: Path | None = None) -> FolderAssignment:
         """The `assignment` artefact of the images of an `index` artefact, joined by id.
+
+        Clusters that nobody named are called as the `names` artefact in `names_at` has it.
 
         The images themselves need not be there any more.
         """
         doc = read_manifest(assignment, Assignment.kind)
         by_id = {row["id"]: row for row in read_csv(artifact_file(assignment, "assignment.csv"))}
+        names = named(doc, names_at)
         rows, images, aside = [], [], []
         for image, file in indexed(index):
             if image.problem:
                 aside.append((file, image.problem))
             elif image.id in by_id:
-                rows.append(_placed(file, by_id[image.id]))
+                rows.append(_placed(file, by_id[image.id], names))
                 images.append(image)
-        return cls(rows, images, aside, doc.get("names") or [""] * doc["n_clusters"])
+        return cls(rows, images, aside, names)
 
     def title(self, cluster: int) -> str:
         """`3`, or `3 cats` when it has a name."""
@@ -88,28 +98,42 @@ class FolderAssignment:
         mine = [i for i, row in enumerate(self.rows) if row.cluster == cluster]
         return sorted(mine, key=lambda i: (self.rows[i].distance, self.rows[i].file))
 
-    def write(self, folder: Path) -> Path:
-        """`assignments.csv`, and `set_aside.csv` where images were; each in one step."""
+    def write(self, folder: Path, look: Path | None = None) -> Path:
+        """`assignments.csv`, and `set_aside.csv` where images were; each in one step.
+
+        With a `look` artefact also `look_at.csv`: of copies, spoilt and odd images, and of those
+        that cannot be read.
+        """
         table = [
-            (r.file, r.cluster, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
+            (r.file, r.cluster, r.name, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
             for r in self.rows
         ]
-        out = folder / "assignments.csv"
-        replace_text(out, _csv(AssignedImage._fields, table))
-        if self.set_aside:
-            replace_text(folder / "set_aside.csv", _csv(("file", "problem"), self.set_aside))
-        else:
-            (folder / "set_aside.csv").unlink(missing_ok=True)
-        return out
+        aside = _csv(("file", "problem"), self.set_aside) if self.set_aside else None
+        texts: dict[str, str | None] = {TABLES[0]: _csv(TABLE, table), TABLES[1]: aside}
+        if look is not None:
+            texts[TABLES[2]] = _csv(LOOK_AT, self._look_at(look))
+        replace_tables(folder, texts)
+        return folder / TABLES[0]
+
+    def _look_at(self, look: Path) -> list[tuple[str, str, str, str]]:
+        file = {image.id: row.file for image, row in zip(self.images, self.rows, strict=True)}
+        found = [
+            (file[f.id], f.what, f"{f.value:.4f}", file.get(f.of, ""))
+            for f in Look.load(look).findings
+            if f.id in file
+        ]
+        return found + [(name, f"cannot be read: {why}", "", "") for name, why in self.set_aside]
 
 
-def _placed(file: str, row: dict[str, str]) -> AssignedImage:
+def _placed(file: str, row: dict[str, str], names: list[str]) -> AssignedImage:
+    cluster = int(row["cluster"])
     return AssignedImage(
         file,
-        int(row["cluster"]),
+        cluster,
         float(row["confidence"]),
         int(row["runner_up"]),
         float(row["distance"]),
+        names[cluster],
     )
 
 

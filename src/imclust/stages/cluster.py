@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,17 +24,25 @@ from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
 from imclust.clustering.uncorrected import (
+    KEPT,
+    SUGGESTED,
     Uncorrected,
+    all_files,
     classes_of,
+    kept_files,
+    leave_out,
+    naming_corrections,
     of_rows,
     read_all,
     refuse_another,
+    refuse_other_settings,
     report_corrections,
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
 from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
+from imclust.core.look_records import Look
 from imclust.core.manifest import facts_of, read_manifest
 from imclust.core.records import (
     Assignment,
@@ -68,6 +77,9 @@ class Cluster:
     level: Level = "chosen"
     """Where K is voted on: the `coarse`, the `chosen` or the `fine` level of the three nested
     answers that levels.csv holds."""
+    copies: Path | None = None
+    """A `look` artefact: of every group of copies that it found one image is clustered, and the
+    others go where that goes."""
     unclustered: float = 0.0
     """Share of rows that belong nowhere: unclustered.csv has -1 for them; everything else, and
     every submission, keeps their nearest cluster."""
@@ -78,8 +90,10 @@ class Cluster:
     priors: PriorFlags = field(default_factory=PriorFlags)
     """What is known beforehand: sizes, row order, pairs, names."""
     corrections: tuple[Path, ...] = ()
-    """What was said of the answer afterwards: files saved from its report. Each corrects the answer
-    after those before it; merged clusters make K smaller."""
+    """What was said of the answer afterwards: files saved from its page. Each corrects the answer
+    after those before it; merged clusters make K smaller. They stay with the answer in --out."""
+    without_corrections: bool = False
+    """Leave out what the answer in --out was corrected with; it is kept beside it."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -125,13 +139,23 @@ def run(cfg: Cluster) -> None:
     roles = _roles(cfg.features)
     if looks_at_nuisances(entry.method):
         roles["index"] = cfg.index
+    if cfg.copies is not None:
+        roles["copies"] = cfg.copies
     spec = plain_spec = ArtifactSpec("assignment", config, roles, modules)
     write = make = partial(_cluster, cfg, k)
-    if cfg.corrections:
-        files, digests = read_all(cfg.corrections)
+    paths = cfg.corrections if cfg.without_corrections else all_files(cfg.out, cfg.corrections)
+    if paths:
+        if paths[0] in kept_files(cfg.out):
+            refuse_other_settings(cfg.out, spec)
+        files, digests = read_all(paths)
         spec = replace(spec, config=config | {"corrections": digests})
         write = partial(_corrected, cfg, files, Uncorrected(plain_spec, make, cfg.out))
-    if make_artifact(cfg.out, spec, write, force=cfg.force):
+    if cfg.without_corrections:
+        leave_out(cfg.out)
+    places = [cfg.out / KEPT / _file_name(n) for n in range(len(paths))]
+    with naming_corrections(places):
+        made = make_artifact(cfg.out, spec, write, force=cfg.force)
+    if made:
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
 
@@ -156,7 +180,9 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
     first, spaces = _spaces(cfg.features)
+    copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
+    mine[copies] = False
     fitted = [np.asarray(x[mine]) for x in spaces]
     for x in fitted:
         finite("the rows of the features", x)
@@ -169,12 +195,13 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     k = int(found.probabilities.shape[1])
     priors, names = read_priors(cfg.priors, first.ids[mine], k)
     given = apply_priors(found.probabilities, priors, concatenate_unit_rows(fitted))
-    keep = mine if cfg.split != "train" else np.ones_like(mine)
+    keep = first.splits == cfg.split if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
     p[mine] = given.probabilities
     if (keep & ~mine).any():
         placed = [np.asarray(x[~mine]) for x in spaces]
         p[~mine] = given.predict(found.predict(clusterer_input(entry.method, placed)))
+    p[copies] = p[best]
     rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
     z = concatenate_unit_rows([np.asarray(x[keep]) for x in spaces])
     facts = _save(rows, z, folder)
@@ -190,6 +217,18 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     report_priors(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _copies(cfg: Cluster, first: Features) -> tuple[list[int], list[int]]:
+    """Rows to fit that are copies of others, and whose."""
+    if cfg.copies is None:
+        return [], []
+    where = {i: row for row, i in enumerate(first.ids.tolist())}
+    fit = first.splits == cfg.split
+    pairs = [(where[i], where[of]) for i, of in Look.load(cfg.copies).copy_of.items()
+             if i in where and of in where]  # fmt: skip
+    pairs = [(row, of) for row, of in pairs if fit[row] and fit[of]]
+    return [row for row, _ in pairs], [of for _, of in pairs]
 
 
 def _levels(
@@ -229,12 +268,19 @@ def _unclustered(
     return {"unclustered": int((clusters < 0).sum())}
 
 
+def _file_name(number: int) -> str:
+    return f"{number + 1:03}.json"
+
+
 def _corrected(
     cfg: Cluster, files: list[Corrections], before: Uncorrected, folder: Path
 ) -> dict[str, Any]:
     """The answer of the same settings, and what the user said of it."""
 
-    at = before.bring(folder)
+    at = before.bring(folder, files[0].assignment)
+    (folder / KEPT).mkdir()
+    for n, file in enumerate(files):
+        shutil.copyfile(file.path, folder / KEPT / _file_name(n))
     rows, facts = Assignment.load(at), facts_of(read_manifest(at))
     first, spaces = _spaces(cfg.features)
     there = rows_of_ids(first.ids, rows.ids)
@@ -247,9 +293,17 @@ def _corrected(
     for n, file in enumerate(files):
         refuse_another(file, files[:n], shown)
         answer = answer.after(file)
-        p, said = answer.answer(z)
+        p, said = answer.answer()
         rows, shown = replace(rows, probabilities=p), folder
         facts |= _save(rows, z, folder) | said
+    close = answer.suggestions(z)
+    header = ("id", "cluster", "suggested", "sure", "because_of")
+    named = (
+        (rows.ids[s.row], rows.clusters[s.row], s.to, f"{s.sure:.4f}", rows.ids[s.because])
+        for s in close
+    )
+    write_csv(folder / SUGGESTED, header, named)
+    facts |= {"suggested": len(close)}
     report_corrections(facts)
     return facts | classes_of(facts) | _tree(rows, z, facts, folder)
 

@@ -20,10 +20,6 @@ from imclust.report.page.sources import Sources
 from imclust.report.pictures import draw
 from imclust.report.score_table import table
 
-PARTS = (
-    *("build", "compare", "gallery", "labelled", "provenance", "relations", "render", "rows"),
-    *("sources", "sprites", "tables"),
-)
 PAGE = "report.html"
 
 
@@ -48,6 +44,13 @@ class Report:
     """The embedding of validation images reduced on their own."""
     compare_with: tuple[Path, ...] = field(default=())
     """Assignments or submissions of other runs of the same images, to compare with."""
+    names: Path | None = None
+    """The `names` artefact of the assignment."""
+    look: Path | None = None
+    """The `look` artefact of the images: copies, spoilt pictures, neighbours."""
+    refreshed_by: str = ""
+    """The command that makes this page anew where it is not the stages' own; the page shows it with
+    the corrections behind it."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -58,10 +61,16 @@ def run(cfg: Report) -> None:
     others = [assignment_of(path) for path in cfg.compare_with]
     roles = {"assignment": clustering}
     named = {"submission": cfg.submission, "scores": cfg.scores, "labels": cfg.labels}
-    named |= {"embedding": cfg.embedding, "val_embedding": cfg.val_embedding}
+    named |= {
+        "look": cfg.look,
+        "names": cfg.names,
+        "embedding": cfg.embedding,
+        "val_embedding": cfg.val_embedding,
+    }
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
-    spec = ArtifactSpec("report", {"look": look()}, roles, (__name__,))
+    config = {"look": look(), "refreshed_by": cfg.refreshed_by}
+    spec = ArtifactSpec("report", config, roles, (__name__,))
     make_artifact(cfg.out, spec, lambda folder: _draw(cfg, clustering, folder), force=cfg.force)
     for line in summary(cfg.out, cfg.submission, cfg.scores):
         say(line)
@@ -105,6 +114,9 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         val_embedding=cfg.val_embedding,
         labels=labels,
         compare_with=tuple(assignment_of(path) for path in cfg.compare_with),
+        refreshed_by=cfg.refreshed_by,
+        look=cfg.look,
+        names=cfg.names,
     )
     draw(sources, folder)
     write_page(sources, folder, folder / PAGE)

@@ -89,6 +89,7 @@ def _fit(
     from imclust.clustering.auto_search import CandidateSearch
     from imclust.clustering.selector import choose
     from imclust.clustering.unequal_spaces import UnequalSearch
+    from imclust.clustering.views import View
 
     spaces, effort = as_views(z), effort_of(cfg.effort)
     unequal = cfg.kinds == "unequal" and len(spaces) > 1
@@ -97,7 +98,8 @@ def _fit(
     assert work.pool is not None
     stand = work.stand if isinstance(work, UnequalSearch) else None
     choice = choose(able, work.pool, even=even, stand=stand)
-    view = next((v for v in work.views if v.name == choice.view), work.views[0])
+    named = View.named(choice.view)
+    view = next(v for v in work.views if (v.parts, v.how) == named)
     apply = partial(_chosen, parts=view.parts, apply=view.apply)
     facts = {
         "head": choice.head,

@@ -26,7 +26,6 @@ from imclust.core.manifest import file_digest, file_sums, sums_digest, write_man
 
 SOURCE = Path(__file__).parents[2]
 CHECKOUT = SOURCE.parents[1]
-CODE = {".py", ".j2", ".css", ".js"}
 CHECKPOINTS = "checkpoint_*"
 
 
@@ -78,7 +77,9 @@ def _copy_source(folder: Path) -> None:
         )  # fmt: skip
     for name in needed:
         shutil.copyfile(CHECKOUT / name, folder / name)
-    for path in sorted(p for p in SOURCE.rglob("*") if p.suffix in CODE):
+    for path in sorted(p for p in SOURCE.rglob("*") if p.is_file()):
+        if path.parent.name == "__pycache__":
+            continue
         to = folder / "src" / "imclust" / path.relative_to(SOURCE)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)

@@ -147,7 +147,7 @@ def train(package: Package) -> None:
     work, models = package.paths["CHECKPOINT_DIR"], package.paths["MODEL_DIR"]
     package.run(package.training, work)
     for name in package.weights:
-        _bring(work / name, models / name)
+        bring(work / name, models / name)
     say(f"weights: {models}")
 
 
@@ -156,12 +156,9 @@ def predict(package: Package) -> None:
 
     Artefacts that the weights were made from are there as manifests alone: where they came from.
     """
-    work, models = package.paths["PROCESSED_DATA_DIR"], package.paths["MODEL_DIR"]
+    work = package.paths["PROCESSED_DATA_DIR"]
     prepare_data(package)  # first: an index that is a manifest alone would look damaged to it
-    for manifest in sorted(models.rglob(MANIFEST)):
-        name = manifest.parent.relative_to(models)
-        if name.as_posix() in package.weights or not (work / name / MANIFEST).is_file():
-            _bring(manifest.parent, work / name)
+    bring_models(package, work)
     package.run(tuple(n for n in package.prediction if n not in package.downloads()), work)
     out = package.paths["SUBMISSION_DIR"]
     out.mkdir(parents=True, exist_ok=True)
@@ -222,7 +219,17 @@ def _tuples(doc: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in doc.items()}
 
 
-def _bring(source: Path, to: Path) -> None:
+def bring_models(package: Package, work: Path) -> None:
+    """Copy the weights to their places in a folder of artefacts, and the manifests of what they
+    were made from where nothing is."""
+    models = package.paths["MODEL_DIR"]
+    for manifest in sorted(models.rglob(MANIFEST)):
+        name = manifest.parent.relative_to(models)
+        if name.as_posix() in package.weights or not (work / name / MANIFEST).is_file():
+            bring(manifest.parent, work / name)
+
+
+def bring(source: Path, to: Path) -> None:
     """Copy an artefact in one step; one that is there already stays."""
     there = to / MANIFEST
     if there.is_file() and file_digest(there) == file_digest(source / MANIFEST):

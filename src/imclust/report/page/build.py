@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from imclust.clustering.uncorrected import in_words
 from imclust.core.manifest import lineage, read_manifest
-from imclust.core.records import cluster_names
+from imclust.core.records import cluster_names, found_names, named
+from imclust.data.images import indexed
 from imclust.report.page import provenance, relations
 from imclust.report.page.compare import compared
 from imclust.report.page.gallery import GROUPS, galleries, shown_of
+from imclust.report.page.hints import KINDS, hints_of, suggested
 from imclust.report.page.labelled import against_labels
 from imclust.report.page.render import render
 from imclust.report.page.rows import Rows, columns, gather_rows
@@ -41,8 +44,10 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     index = read_manifest(at.index, "index")
     clustering = read_manifest(at.assignment, "assignment")
     rows = gather_rows(at.assignment, at.index, at.embedding, at.labels or {})
-    names = cluster_names(clustering, rows.k)
-    clusters = galleries(rows, names)
+    given = named(clustering, at.names) if at.names else clustering.get("names")
+    names = cluster_names(clustering | ({"names": given} if given else {}), rows.k)
+    hints = hints_of(at.look, rows)
+    clusters = galleries(rows, names, hints.copied if hints else None)
     labelled = against_labels(rows)
     others = [_other(rows, path) for path in at.compare_with]
     chosen = _chosen(clusters, labelled)
@@ -64,19 +69,36 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "assignment": clustering["files"]["assignment.csv"][1],
         "space": read_manifest(at.embedding)["space"] if at.embedding else None,
         "corrections": provenance.new_file(clustering),
+        "suggestions": suggested(at.assignment, rows),
+        "look": hints.facts() if hints else None,
     }
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
+    data |= hints.columns() if hints else {}
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
+    context |= {"kinds": KINDS, "unread": _unread(at.index)}
+    # Words that name nothing would mislead.
+    context["evidence"] = [why if name else "" for name, why in found_names(at.names)]
     context["reconstructions"] = _inline(pictures / "reconstructions.png")
     context["sheets"] = _named("sheet", small) + _named("large", large)
     render(context, data, path)
+
+
+def _unread(index: Path) -> list[tuple[str, str]]:
+    """(file, why) of the images that could not be read."""
+    return [(file, row.problem) for row, file in indexed(index) if row.problem]
 
 
 def data_name(folder: Path, index: dict[str, Any]) -> str:
     """What the images are called: the folder around their `index`, or the challenge."""
     here = folder.resolve()
     return here.parent.name if here.name == "index" else str(index["challenge"])
+
+
+def _title(folder: Path, index: dict[str, Any]) -> str:
+    """The name of the user's folder or archive where there is one, else of the data set."""
+    data = str(index["config"].get("data_dir") or "")
+    return Path(data).name or data_name(folder, index)
 
 
 def _other(rows: Rows, path: Path) -> dict[str, Any]:
@@ -137,7 +159,7 @@ def _summary(
     made = lineage(*filter(None, (at.assignment, at.submission, at.scores, at.embedding)))
     seconds = sum(doc["seconds"] for doc in made.values())
     return {
-        "challenge": data_name(at.index, index),
+        "title": _title(at.index, index),
         "run": run_name(at.submission or at.assignment),
         "content": index["content"],
         "n": len(rows.ids),
@@ -152,6 +174,8 @@ def _summary(
         "commands": _commands(at, clustering, submission),
         "corrected": provenance.corrected_command(at, clustering, provenance.new_file(clustering)),
         "corrections": clustering.get("corrections"),
+        "clustered_once": "copies" in clustering["inputs"],
+        "said": in_words(clustering["corrections"]) if "corrections" in clustering else "",
         "steps": provenance.steps(made),
         "versions": provenance.versions(made),
         "settings": provenance.settings(clustering),

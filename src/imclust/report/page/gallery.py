@@ -13,12 +13,14 @@ MOST = 3000  # images of all groups of all clusters together
 GROUPS = ("centres", "random", "borderline", "outliers")
 
 
-def galleries(rows: Rows, names: list[str]) -> list[dict[str, Any]]:
+def galleries(
+    rows: Rows, names: list[str], copied: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """A dict a cluster: its number, name, size, mean confidence, and rows of each group.
 
     Centres lie nearest to the cluster's centre, outliers farthest from it; borderline images have
     the least between their first and second choice. Every image is shown once, in the first group
-    that has it, so a small cluster is all centres.
+    that has it, so a small cluster is all centres; of copies (n,) bool, none.
     """
 
     few = max(1, min(EACH, MOST // max(1, rows.k * len(GROUPS))))
@@ -27,13 +29,15 @@ def galleries(rows: Rows, names: list[str]) -> list[dict[str, Any]]:
     out = []
     for c in range(rows.k):
         members = np.flatnonzero(rows.clusters == c)
+        shown = members if copied is None else members[~copied[members]]
+        shown = shown if len(shown) else members
         out.append(
             {
                 "number": c,
                 "name": names[c],
                 "size": len(members),
                 "confidence": float(rows.confidence[members].mean()) if len(members) else None,
-                **_groups(members, rows.distance[members], margin[members], few, rng),
+                **_groups(shown, rows.distance[shown], margin[shown], few, rng),
             }
         )
     return out

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.uncorrected import split_corrections
+from imclust.core.artifacts import current_command
+from imclust.core.manifest import read_manifest
 from imclust.report.page.sources import Sources
 
 CORRECTIONS = "--corrections"
@@ -55,15 +58,15 @@ def new_file(doc: dict[str, Any]) -> str:
     The answer was made with the files before it, so these stay: `corrections.json`, then
     `corrections-2.json`, ...
     """
-    files = len(_split(list(doc["argv"]))[0])
+    files = len(split_corrections(list(doc["argv"]))[0])
     return f"corrections-{files + 1}.json" if files else "corrections.json"
 
 
 def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
-    """The command that makes an answer again with one more file of corrections.
+    """The command that makes an answer, and this page of it, again with a file of corrections.
 
-    That of the manifest, with the file behind those that it named; of an answer that was made
-    through Python, or inside another command, the one that says the same.
+    Where one command made all, that. Else those of the manifests, one behind the other; of an
+    answer that was made through Python, the one that says the same.
 
     Parameters
     ----------
@@ -72,21 +75,16 @@ def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
     doc : dict[str, Any]
         The answer's manifest.
     """
+    if at.refreshed_by:
+        return f"{at.refreshed_by} {CORRECTIONS} {shlex.quote(file)}"
     words = list(doc["argv"])
     if words[:1] != ["cluster"]:
         words = ["cluster", *_as_flags(at, doc)]
-    files, rest = _split(words)
-    return command([rest[0], CORRECTIONS, *files, file, *rest[1:]])
-
-
-def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """The files of corrections that a command names, and its other words."""
-    files, rest, inside = list[str](), list[str](), False
-    for word in words:
-        inside = word == CORRECTIONS or (inside and not word.startswith("--"))
-        if word != CORRECTIONS:
-            (files if inside else rest).append(word)
-    return files, rest
+    _, rest = split_corrections(words)
+    made = [[rest[0], CORRECTIONS, file, *rest[1:]]]
+    made += [list(read_manifest(p)["argv"]) for p in (at.scores, at.submission) if p is not None]
+    made.append(current_command())
+    return " && \\\n  ".join(command(words) for words in made if words)
 
 
 def _as_flags(at: Sources, doc: dict[str, Any]) -> list[str]:

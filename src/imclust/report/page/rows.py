@@ -175,6 +175,11 @@ def packed(values: Any) -> str:
     return base64.b64encode(np.asarray(values).astype("<u2").tobytes()).decode()
 
 
+def packed32(values: Any) -> str:
+    """Whole numbers below 2^32, of any shape, as base64 of little-endian uint32, row by row."""
+    return base64.b64encode(np.asarray(values).astype("<u4").tobytes()).decode()
+
+
 def at_ids(rows: Rows, ids: np.ndarray) -> np.ndarray:
     """Where the page's images lie among `ids`: (n,) int64.
 

@@ -26,6 +26,12 @@ class Sources:
         Id -> class, empty where there are none.
     compare_with : tuple[Path, ...]
         Answers of other runs.
+    refreshed_by : str
+        The command that makes the page anew, where that is not its stages' own.
+    look : Path | None
+        What is to be looked at of the images.
+    names : Path | None
+        What the clusters may be called.
     """
 
     assignment: Path
@@ -37,6 +43,9 @@ class Sources:
     val_embedding: Path | None = None
     labels: dict[str, str] | None = None
     compare_with: tuple[Path, ...] = ()
+    refreshed_by: str = ""
+    look: Path | None = None
+    names: Path | None = None
 
     @property
     def checkpoints(self) -> Path | None:

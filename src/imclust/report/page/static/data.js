@@ -19,6 +19,11 @@ function numbers(text) {
   return out;
 }
 
+function wholes(text) {
+  const view = new DataView(bytes(text).buffer);
+  return Uint32Array.from({ length: view.byteLength / 4 }, (_, i) => view.getUint32(4 * i, true));
+}
+
 async function readRows() {
   const packed = new Blob([bytes($("rows").textContent)]);
   $("rows").textContent = "";
@@ -26,6 +31,7 @@ async function readRows() {
   const read = JSON.parse(await new Response(stream).text());
   for (const [name, value] of Object.entries(read)) {
     if (name === "others") R.others = value.map(numbers);
+    else if (name === "near" || name === "line") R[name] = wholes(value);
     else R[name] = typeof value === "string" ? numbers(value) : value;
   }
   R.place = new Map(R.id.map((id, row) => [id, row]));
@@ -34,7 +40,7 @@ async function readRows() {
 const confidence = (row) => R.confidence[row] / 65535;
 const called = (row) => (R.file && R.file[row]) || R.id[row];
 const labelOf = (row) => (R.label[row] === NONE ? null : F.classes[R.label[row]]);
-const nameOf = (cluster) => state.names[cluster] || F.names[cluster];
+const nameOf = (cluster) => state.names[cluster] || F.names[cluster] || `new cluster ${cluster - F.names.length + 1}`;
 
 // An element with properties, attributes (where the name has a dash or is one of these) and children.
 function make(tag, settings = {}, ...children) {

@@ -32,6 +32,10 @@ async function start() {
   restore();
   listen();
   galleries();
+  suggestions();
+  looks();
+  mosaic();
+  finding();
   comparison();
   afterChange();
   $("cluster-order").addEventListener("change", orderClusters);

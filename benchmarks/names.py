@@ -1,0 +1,96 @@
+"""Are the names of clusters right? Share of clusters whose name holds a word of the true class.
+
+    python benchmarks/names.py ../shared/data/natural_images30.zip --seeds 0 1 2 3 4
+
+Clusters are those of `auto`, quick, at the true K, of at most 300 images, drawn by the seed. The
+true class of a cluster is that of most of its images. A name is right when it and the folder's
+name, or a word above that in WordNet as far as the bundled table knows it, share a word of three
+letters or more, singular or plural. Labels score; nothing else reads them. Prints a table and
+writes JSON.
+"""
+
+import argparse
+import json
+import re
+import tempfile
+import zipfile
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from imclust.__main__ import main as imclust
+from imclust.core.records import Assignment, found_names, read_csv
+from imclust.encoders.class_head import WORDS
+
+MOST = 300
+
+
+def words_of(text):
+    """Its words, lower case, without a plural's s."""
+    found = re.findall(r"[a-z]{3,}", text.lower())
+    return {word.removesuffix("s") for word in found}
+
+
+def wanted(label):
+    """Words of a class and of its nearest parent in the bundled table, where it has the class."""
+    words = words_of(label.replace("_", " "))
+    for row in read_csv(WORDS):
+        chain = [row["name"], *row["hypernyms"].split("|")]
+        for at, name in enumerate(chain[:-1]):
+            if words_of(name) == words_of(label.replace("_", " ")):
+                return words | words_of(chain[at + 1])
+    return words
+
+
+def one(archive, seed):
+    """(name, true class, right) of every cluster."""
+    with tempfile.TemporaryDirectory() as top, zipfile.ZipFile(archive) as z:
+        names = sorted(n for n in z.namelist() if n.lower().endswith((".jpg", ".jpeg", ".png")))
+        chosen = np.random.default_rng(seed).permutation(len(names))[:MOST]
+        folder = Path(top) / "x"
+        label = {}
+        for number, at in enumerate(sorted(chosen.tolist())):
+            file = f"{number:05}{PurePosixPath(names[at]).suffix}"
+            folder.mkdir(exist_ok=True)
+            (folder / file).write_bytes(z.read(names[at]))
+            label[file] = PurePosixPath(names[at]).parent.name
+        k = len(set(label.values()))
+        for line in (
+            f"download --out {top}/raw folder --data-dir {folder}",
+            f"train --index {top}/raw/index --out {top}/w timm --pool mean_std --layers 4",
+            f"encode --index {top}/raw/index --weights {top}/w --out {top}/z",
+            f"cluster --features {top}/z --index {top}/raw/index --out {top}/c --n-clusters {k} "
+            f"--seed {seed} auto --effort quick",
+            f"name --assignment {top}/c --features {top}/z --out {top}/n",
+        ):
+            if imclust(line.split()):
+                raise SystemExit(f"{line} failed")
+        found = Assignment.load(Path(top) / "c")
+        rows = []
+        for c, (name, why) in enumerate(found_names(Path(top) / "n")):
+            mine = [label[i] for i in found.ids[found.clusters == c].tolist()]
+            true = Counter(mine).most_common(1)[0][0]
+            rows.append((name, true, bool(words_of(name) & wanted(true)), why))
+    return rows
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archives", nargs="+", type=Path)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--json", type=Path, default=Path("names.json"))
+    args = parser.parse_args()
+    table = {}
+    for archive in args.archives:
+        runs = table[archive.stem] = [one(archive, seed) for seed in args.seeds]
+        for name, true, right, why in runs[0]:
+            print(f"  {'+' if right else '-'} {true}: {name} | {why}")
+        shares = [float(np.mean([right for _, _, right, _ in rows])) for rows in runs]
+        print(f"{archive.stem}: {np.mean(shares):.3f} ± {np.std(shares):.3f}", flush=True)
+    args.json.write_text(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""A code competition's notebook, tried on this machine as the competition will run it.
+
+Its own environment, no network, an input folder in each of Kaggle's layouts, its own working
+folder; the submission's bytes are compared with the run's, and a part of the images is tried too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from imclust.competitions.handover.kernel import KernelSettings
+from imclust.competitions.replay import ReplayPlan
+from imclust.core.errors import InputError, input_error
+from imclust.core.log import say
+from imclust.core.manifest import file_digest, read_manifest
+from imclust.core.npy import open_npy
+
+LAYOUTS = ("{competition}", "competitions/{competition}")
+DEAD = "http://127.0.0.1:9"  # nothing listens there
+LIMIT_HOURS = 9.0  # what Kaggle gives a notebook
+
+
+def attempt(folder: Path, plan: ReplayPlan, cfg: KernelSettings) -> None:
+    """Run the notebook of `build_kernel` here; says what it took and whether the bytes are equal.
+
+    Parameters
+    ----------
+    folder : Path
+        Of `build_kernel`.
+    plan : ReplayPlan
+        Of the run.
+    cfg : KernelSettings
+        As for `build_kernel`.
+
+    Raises
+    ------
+    InputError
+        The notebook fails, or the same images come out otherwise.
+    """
+    data = _data(plan)
+    expected = plan.base / plan.submission / "submission.csv"
+    with TemporaryDirectory() as top:
+        python = _environment(Path(top) / "environment") if cfg.wheels else sys.executable
+        for layout in LAYOUTS:
+            place = Path(top) / layout.format(competition="same").replace("/", "-")
+            made, seconds = _run(place, folder, data, layout, cfg, python)
+            if file_digest(made) != file_digest(expected):
+                raise InputError(
+                    f"The notebook must give the bytes of {expected} on the same images; got "
+                    f"others in input/{layout.format(competition=cfg.competition)}; the weights or "
+                    "the packages are not those of the run."
+                )
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+            rows = read_manifest(plan.base / plan.submission)["rows"]
+            most = int(rows * LIMIT_HOURS * 3600 / seconds)
+            say(
+                f"input/{layout.format(competition=cfg.competition)}: same bytes, {seconds:.0f} s, "
+                f"at most {peak:.1f} GiB; {LIMIT_HOURS:.0f} h are enough for about {most} images"
+            )
+        part = Path(top) / "part"
+        if _write_part([Path(p) for p in plan.user], part):
+            made, seconds = _run(Path(top) / "other", folder, part, LAYOUTS[0], cfg, python)
+            lines = made.read_text(encoding="utf-8").count("\n")
+            say(f"other images, fewer of them: {lines} lines, {seconds:.0f} s")
+        else:
+            say(
+                "other images were not tried: this data is no folder or zip of images and no arrays"
+            )
+
+
+def _data(plan: ReplayPlan) -> Path:
+    """The folder that stands for the competition's."""
+    paths = [Path(p) for p in plan.user]
+    if len(paths) == 1 and paths[0].is_dir():
+        return paths[0]
+    homes = {p.parent for p in paths}
+    if len(homes) != 1:
+        got = ", ".join(map(str, paths)) or "none of the user's"
+        do = "leave --attempt out"
+        raise input_error("the data of the run", "in one folder, to try its notebook", got, do)
+    return homes.pop()
+
+
+def _environment(to: Path) -> str:
+    """A Python with nothing in it: the notebook puts the wheels there."""
+    subprocess.run([sys.executable, "-m", "venv", str(to)], check=True)
+    return str(to / "bin" / "python")
+
+
+def _run(
+    place: Path, folder: Path, data: Path, layout: str, cfg: KernelSettings, python: str
+) -> tuple[Path, float]:
+    """One run of the notebook's cells: the submission and the seconds it took."""
+    at = place / "input"
+    competition = at / layout.format(competition=cfg.competition)
+    competition.parent.mkdir(parents=True)
+    competition.symlink_to(data.resolve())
+    for part in ("model", "wheels"):
+        if (folder / part).is_dir():
+            name = json.loads((folder / part / "dataset-metadata.json").read_text())["title"]
+            (at / name).symlink_to((folder / part).resolve())
+    working, home = place / "working", place / "home"
+    working.mkdir()
+    home.mkdir()
+    notebook = json.loads((folder / "kernel" / "run.ipynb").read_text(encoding="utf-8"))
+    cells = [c["source"] for c in notebook["cells"] if c["cell_type"] == "code"]
+    script = place / "cells.py"
+    script.write_text("\n".join("".join(cell) for cell in cells), encoding="utf-8")
+    env = {
+        "PATH": os.environ["PATH"], "HOME": str(home), "KAGGLE_INPUT": str(at),
+        "KAGGLE_WORKING": str(working), "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # the model's folder is only read
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), DEAD),
+        **{k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")},
+    }  # fmt: skip
+    start = time.monotonic()
+    done = subprocess.run(
+        [*_without_network(), python, str(script)], cwd=working, env=env,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        first = next((line for line in said if line.startswith("imclust")), said[-1:])
+        raise InputError(f"The notebook must run here as it will there; got: {first}")
+    return working / cfg.file, time.monotonic() - start
+
+
+def _without_network() -> list[str]:
+    """A command's beginning that takes the network away, where that is allowed."""
+    for how in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        if (
+            shutil.which("unshare")
+            and not subprocess.run([*how, "true"], capture_output=True).returncode
+        ):
+            return how
+    return []
+
+
+def _write_part(given: list[Path], to: Path) -> bool:
+    """Two thirds of the images in the same form; False where nobody knows how to make them."""
+    files = [
+        (p, p.relative_to(top)) for top in given for p in sorted(top.rglob("*")) if p.is_file()
+    ]
+    files += [(p, Path(p.name)) for p in given if p.is_file()]
+    kinds = {path.suffix.lower() for path, _ in files}
+    if not files or kinds & {".csv", ".json", ".parquet"} or (len(files) > 1 and ".zip" in kinds):
+        return False
+    for number, (path, name) in enumerate(files):
+        copy = to / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npy":
+            rows = open_npy(path)
+            np.save(copy, np.asarray(rows[: max(2, len(rows) * 2 // 3)]))
+        elif path.suffix.lower() == ".zip":
+            _write_fewer(path, copy)
+        elif number % 3:
+            shutil.copyfile(path, copy)
+    return True
+
+
+def _write_fewer(archive: Path, to: Path) -> None:
+    """A zip of two thirds of the files."""
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(to, "w") as fewer:
+        names = sorted(name for name in source.namelist() if not name.endswith("/"))
+        for number, name in enumerate(names):
+            if number % 3:
+                fewer.writestr(name, source.read(name))

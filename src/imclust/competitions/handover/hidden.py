@@ -1,0 +1,182 @@
+"""What the notebook of a code competition runs: a run's stages on the test set that it finds.
+
+`fit` clusters the hidden images anew, with the weights of the run; `predict` gives them the
+clusters of the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from imclust.competitions.handover.run import Package, bring, bring_models
+from imclust.competitions.replay import USER, WORK, Step, replay
+from imclust.core.errors import InputError, input_error
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+
+Mode = Literal["fit", "predict"]
+SETTING = "kernel.json"
+KNOWN = "known"  # artefacts of the clusters that `predict` goes by
+
+
+@dataclass(frozen=True)
+class HiddenTest:
+    """What the notebook is to do; `kernel.json` of the model's dataset.
+
+    Parameters
+    ----------
+    mode : 'fit' or 'predict'
+        Cluster the hidden images anew, or place them.
+    file : str
+        The submission's name in the working folder.
+    folders : tuple of str
+        Names of the run's data that were folders: the competition's own folder may stand for one.
+    clusters : str
+        The run's clusters, below the folder of artefacts.
+    features : tuple of str
+        What they were found in, in order.
+    index : str
+        The images of the submission.
+    """
+
+    mode: Mode
+    file: str
+    folders: tuple[str, ...]
+    clusters: str
+    features: tuple[str, ...]
+    index: str
+
+    @classmethod
+    def load(cls, root: Path) -> HiddenTest:
+        """Of a model's dataset."""
+        doc: dict[str, Any] = json.loads((root / SETTING).read_text(encoding="utf-8"))
+        return cls(**doc | {name: tuple(doc[name]) for name in ("folders", "features")})
+
+
+def answer_hidden_test(root: Path, data: Path, out: Path) -> Path:
+    """Run the stages on a competition's data; returns the submission.
+
+    Parameters
+    ----------
+    root : Path
+        The model's dataset, only read.
+    data : Path
+        The competition's folder, only read.
+    out : Path
+        The working folder; artefacts go into `imclust` below it.
+
+    Raises
+    ------
+    InputError
+        The data is not what the run read, or a stage failed and has said why.
+    """
+    package, test = Package.load(root), HiddenTest.load(root)
+    work = (out / "imclust").resolve()
+    raw = _linked(package, test, data.resolve(), work / "raw")
+    replay(_chosen(package, {"download"}), work, say, user=str(raw))
+    bring_models(package, work)
+    if test.mode == "predict":
+        for name in sorted(_artefacts(root / KNOWN)):
+            bring(root / KNOWN / name, work / KNOWN / name)
+        stages = (*_chosen(package, {"encode"}), _placing(package, test))
+        replay((*stages, *_chosen(package, {"submit"})), work, say, user=str(raw))
+    else:
+        rest = {step.argv[0] for step in package.steps} - {"download"}
+        replay(_chosen(package, rest), work, say, user=str(raw))
+    to = out / test.file
+    shutil.copyfile(work / package.submission / "submission.csv", to)
+    say(f"submission: {to}")
+    return to
+
+
+def _artefacts(folder: Path) -> list[str]:
+    return [p.parent.relative_to(folder).as_posix() for p in folder.rglob("manifest.json")]
+
+
+def _chosen(package: Package, stages: set[str]) -> tuple[Step, ...]:
+    """The steps of the prediction that are of some stages, in their order."""
+    steps = (package.steps[n] for n in package.prediction)
+    return tuple(step for step in steps if step.argv[0] in stages)
+
+
+def _placing(package: Package, test: HiddenTest) -> Step:
+    """`predict` in the place of the run's `cluster`."""
+    features = [f"{WORK}/{name}" for name in test.features]
+    known = f"{WORK}/{KNOWN}/{test.clusters}"
+    words = (
+        *("predict", "--assignment", known, "--index", f"{WORK}/{test.index}"),
+        *("--features", *features, "--out", f"{WORK}/{test.clusters}"),
+    )
+    made = next(s for s in package.steps if test.clusters in s.outputs)
+    return Step(words, test.clusters, (test.clusters,), made.seconds, made.variables)
+
+
+def _linked(package: Package, test: HiddenTest, data: Path, raw: Path) -> Path:
+    """A folder in which the competition's data has the names that the run knew it by."""
+    raw.mkdir(parents=True, exist_ok=True)
+    for name in package.data:
+        source = data / name
+        if not source.exists() and name in test.folders:
+            source = data
+        if not source.exists():
+            found = ", ".join(sorted(p.name for p in data.iterdir())[:10]) or "nothing"
+            do = "package a run on data of the competition's own names"
+            raise input_error(f"the competition's folder {data}", f"one with {name}", found, do)
+        link = raw / name
+        if link.is_symlink():
+            link.unlink()
+        link.symlink_to(source)
+    return raw
+
+
+def read_by_prediction(package: Package) -> set[str]:
+    """Names of the user's files that other stages than `download` read on the hidden images."""
+    steps = (package.steps[n] for n in package.prediction)
+    words = (w for step in steps if step.argv[0] != "download" for w in step.argv)
+    return {Path(w).name for w in words if w.startswith(USER)}
+
+
+def known_artefacts(clusters: Path) -> list[Path]:
+    """What `predict` needs of a run: its clusters, their features, the index of these.
+
+    Raises
+    ------
+    InputError
+        The clusters rest on features that no later image can be given.
+    """
+    found = [clusters]
+    for name, there in read_manifest(clusters)["inputs_at"].items():
+        path = Path(os.path.normpath(clusters / there))
+        doc = read_manifest(path)
+        if name.startswith("features") and "weights" not in doc["inputs_at"]:
+            raise input_error(
+                "--mode predict", "of a run that clusters what its encoder says",
+                f"one upon {path.name}, which later images cannot be placed in", "take --mode fit",
+            )  # fmt: skip
+        found.append(path)
+        found += [
+            Path(os.path.normpath(path / at))
+            for role, at in doc["inputs_at"].items()
+            if role == "index"
+        ]
+    return list(dict.fromkeys(found))
+
+
+def main(argv: list[str]) -> int:
+    """`hidden <model's dataset> <competition's folder> <working folder>`; the exit status."""
+    try:
+        answer_hidden_test(*map(Path, argv))
+    except InputError as e:
+        sys.stderr.write(f"imclust: {e}\n")
+        return e.status
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

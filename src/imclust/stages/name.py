@@ -1,0 +1,78 @@
+"""`name`: what the clusters may be called, by what their encoder knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.log import say
+from imclust.core.manifest import read_manifest
+from imclust.core.records import (
+    NAMES_KIND,
+    Assignment,
+    Features,
+    parts_of,
+    rows_of_ids,
+    write_csv,
+)
+from imclust.encoders.class_head import class_logits, imagenet_words
+
+
+@dataclass(frozen=True)
+class Name:
+    """Name every cluster by the ImageNet classes that the bundled network sees in it, or by a
+    common word above them, with the evidence. Names that corrections give stand above these."""
+
+    assignment: Path
+    """The `assignment` artefact."""
+    features: Path
+    """The `features` artefact of the images, from `encode` with a bundled network."""
+    out: Path
+    """Where names.csv goes."""
+    force: bool = False
+    """Do it again even if it is up to date."""
+
+
+def run(cfg: Name) -> None:
+    """Read an `assignment` and `features`, write `names`."""
+    roles = {"assignment": cfg.assignment, "features": cfg.features}
+    spec = ArtifactSpec(NAMES_KIND, {}, roles, (__name__,))
+    if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder), force=cfg.force):
+        found = read_manifest(cfg.out)["names"]
+        say(f"names: {', '.join(n or '(none)' for n in found)}")
+
+
+def _name(cfg: Name, folder: Path) -> dict[str, Any]:
+    clustering, features = Assignment.load(cfg.assignment), Features.load(cfg.features)
+    k = clustering.probabilities.shape[1]
+    x = np.asarray(features.x[rows_of_ids(features.ids, clustering.ids)])
+    logits = class_logits(_model(cfg.features), parts_of(cfg.features, x)[0])
+    if logits is None:
+        found = [NamedCluster("", ())] * k
+    else:
+        words = imagenet_words()
+        share = class_shares(logits, clustering.clusters, k) @ words.members
+        there = np.bincount(clustering.clusters, minlength=k) > 0
+        found = name_clusters(share, words.rarity, words.words, there)
+    rows = ((c, each.name, _told(each)) for c, each in enumerate(found))
+    write_csv(folder / "names.csv", ("cluster", "name", "evidence"), rows)
+    return {"names": [each.name for each in found]}
+
+
+def _model(features: Path) -> str:
+    """timm's name of the network that made them, or ""."""
+    doc = read_manifest(features, Features.kind)
+    weights = doc["inputs_at"].get("weights")
+    config = read_manifest(features / weights)["config"] if weights else {}
+    return str(config.get("model", "")) if config.get("method") == "timm" else ""
+
+
+def _told(named: NamedCluster) -> str:
+    """`dog 0.82 (elsewhere 0.05); hound 0.31 (0.01)`."""
+    return "; ".join(f"{word} {here:.2f} (elsewhere {there:.2f})"
+                     for word, here, there in named.evidence)  # fmt: skip

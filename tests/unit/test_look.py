@@ -1,0 +1,220 @@
+"""What is to be looked at: copies, spoilt pictures, neighbours, the line of all images."""
+
+import io
+from itertools import combinations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+from sklearn.datasets import load_sample_images
+
+from imclust.__main__ import main
+from imclust.clustering.neighbors import nearest_neighbors
+from imclust.clustering.similarity_line import similarity_line
+from imclust.core.look_records import Look
+from imclust.core.records import Assignment
+from imclust.data.copies import (
+    BANDS,
+    CLOSE,
+    LIKE,
+    is_copy,
+    likeness,
+    perceptual_code,
+    similar_codes,
+    thumbnail,
+    turned,
+)
+from imclust.data.quality import faults, quality_of
+from imclust.report.page.gallery import galleries
+from imclust.report.page.hints import hints_of
+from imclust.report.page.rows import gather_rows
+
+
+def scene(seed, size=(240, 180)):
+    """A picture of blobs and edges that no other seed has."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", size, tuple(rng.integers(60, 200, 3).tolist()))
+    draw = ImageDraw.Draw(image)
+    for _ in range(25):
+        x, y = rng.integers(0, size[0]), rng.integers(0, size[1])
+        w, h = rng.integers(10, 70, 2)
+        colour = tuple(rng.integers(0, 256, 3).tolist())
+        shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
+        shape([x, y, x + w, y + h], fill=colour)
+    grain = rng.normal(0, 5, (size[1], size[0], 3))
+    x = np.asarray(image.filter(ImageFilter.GaussianBlur(1))) + grain
+    return Image.fromarray(x.clip(0, 255).astype(np.uint8))
+
+
+def saved(image, quality=40):
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return Image.open(out).convert("RGB")
+
+
+COPIES = {
+    "re-saved": saved,
+    "resized": lambda x: x.resize((110, 83)),
+    "cropped": lambda x: x.crop((20, 5, 225, 160)),
+    "turned a little": lambda x: x.rotate(7),
+}
+TURNS = {
+    "by 90": Image.Transpose.ROTATE_90,
+    "by 180": Image.Transpose.ROTATE_180,
+    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
+}
+
+
+def thumb(image):
+    return thumbnail(np.asarray(image))
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_copies_are_like_their_picture(kind):
+    like = [likeness(thumb(scene(s)), thumb(COPIES[kind](scene(s)))) for s in range(8)]
+    assert min(sorted(like)[1:]) > LIKE  # one of eight may be missed
+    others = [likeness(thumb(scene(s)), thumb(COPIES[kind](scene(s + 50)))) for s in range(8)]
+    assert max(others) < LIKE - 0.1
+
+
+def test_codes_find_turned_and_mirrored_pictures():
+    pictures = [scene(s) for s in range(12)]
+    pictures += [pictures[n].transpose(turn) for n, turn in enumerate(TURNS.values())]
+    thumbs = np.stack([thumb(p) for p in pictures])
+    pairs = similar_codes(thumbs)
+    for copy, of in ((12, 0), (13, 1), (14, 2)):
+        a, b = (of, copy) if (of, copy) in pairs else (copy, of)
+        turned_b = list(turned(thumbs[b]))[pairs[a, b]]
+        assert likeness(thumbs[a], turned_b) > 0.9
+    naive = set()
+    codes = [[perceptual_code(t) for t in turned(each)] for each in thumbs]
+    for a, b in combinations(range(len(thumbs)), 2):
+        for x, y in [(codes[a][0], c) for c in codes[b]] + [(codes[b][0], c) for c in codes[a]]:
+            bands = any(x >> 16 * i & 0xFFFF == y >> 16 * i & 0xFFFF for i in range(BANDS))
+            if bands and (x ^ y).bit_count() <= CLOSE:
+                naive.add((a, b))
+    assert {tuple(sorted(pair)) for pair in pairs} == naive
+
+
+def test_small_pictures_must_agree_more():
+    assert is_copy(0.8, 200)
+    assert not is_copy(0.8, 30)
+    assert is_copy(0.95, 30)
+
+
+def test_plain_pictures_are_copies_of_nothing():
+    plain = np.full((64, 64), 90, np.uint8)
+    assert likeness(plain, plain) == -1
+    assert likeness(plain, thumb(scene(0))) == -1
+
+
+def test_gradients_alone_make_no_copy(rng):
+    one, other = np.mgrid[:64, :64]
+    noise = rng.integers(0, 12, (2, 64, 64))
+    a, b = (2 * one + noise[0]).astype(np.uint8), (2 * one + other // 4 + noise[1]).astype(np.uint8)
+    assert likeness(a, b) < LIKE
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda s: scene(s), []),
+        (lambda s: scene(s).point(lambda v: v // 6), ["dark"]),
+        (lambda s: scene(s).point(lambda v: 206 + v // 6), ["bright"]),
+        (lambda s: scene(s, (640, 150)), ["odd shape"]),
+        (lambda s: scene(s).point(lambda v: 120 + v // 32), ["low contrast"]),
+    ],
+)
+def test_spoilt_pictures_are_told(make, what):
+    found = [[w for w, _ in faults(quality_of(np.asarray(make(s))))] for s in range(5)]
+    assert sum(each == what for each in found) >= 4, found
+
+
+def test_blurred_photographs_are_told_from_sharp_ones():
+    for x in load_sample_images().images:
+        blurred = Image.fromarray(x).filter(ImageFilter.GaussianBlur(13))
+        assert faults(quality_of(x)) == []
+        assert [w for w, _ in faults(quality_of(np.asarray(blurred)))] == ["blurred"]
+
+
+def test_texts_and_drawings_are_told():
+    page = Image.new("RGB", (400, 300), "white")
+    draw = ImageDraw.Draw(page)
+    for line in range(20):
+        draw.text(
+            (12, 14 * line), "The quick brown fox jumps over the lazy dog. " * 2, fill="black"
+        )
+    assert [w for w, _ in faults(quality_of(np.asarray(page)))] == ["screenshot, drawing or text"]
+
+
+def test_the_line_goes_along_a_curve(rng):
+    at = np.sort(rng.random(150)) * 5
+    order = rng.permutation(150)
+    z = np.stack([np.cos(at), np.sin(at), at], 1)[order].astype(np.float32)
+    near, _ = nearest_neighbors(z, z, 8, same=True)
+    places = order[similarity_line(z, near)]
+    rank = np.abs(np.corrcoef(places, np.arange(150))[0, 1])
+    assert rank > 0.98
+    assert sorted(places) == list(range(150))
+
+
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory):
+    """A folder of twelve pictures with copies, as artefacts; the folder."""
+    top = tmp_path_factory.mktemp("looked")
+    (top / "x").mkdir()
+    for s in range(12):
+        scene(s).save(top / "x" / f"{s:02}.png")
+    scene(0).save(top / "x" / "zero-again.png")
+    saved(scene(1)).resize((300, 225)).save(top / "x" / "one-larger.png")
+    scene(2).transpose(Image.Transpose.ROTATE_90).save(top / "x" / "two-turned.png")
+    scene(11).point(lambda v: v // 6).save(top / "x" / "dark.png")
+    for line in (
+        f"download --out {top}/raw folder --data-dir {top}/x",
+        f"train --index {top}/raw/index --out {top}/w pixels",
+        f"encode --index {top}/raw/index --weights {top}/w --out {top}/z",
+        f"look --features {top}/z --index {top}/raw/index --out {top}/look",
+    ):
+        assert main(line.split()) == 0
+    return top
+
+
+def test_copies_lead_to_the_best_of_their_group(looked):
+    look = Look.load(looked / "look")
+    assert look.copy_of["01.png"] == "one-larger.png"  # most pixels
+    assert {look.copy_of.get("00.png"), look.copy_of.get("zero-again.png")} == {
+        None,
+        "00.png",
+    } or {look.copy_of.get("00.png"), look.copy_of.get("zero-again.png")} == {
+        None,
+        "zero-again.png",
+    }
+    assert "02.png" in look.copy_of or "two-turned.png" in look.copy_of
+    what = {(f.id, f.what) for f in look.findings}
+    assert ("dark.png", "dark") in what
+    assert sum(w == "exact copy" for _, w in what) == 1
+    assert sorted(look.line.tolist()) == list(range(len(look.ids)))
+    assert not (look.neighbours == np.arange(len(look.ids))[:, None]).any()
+
+
+def test_one_of_each_group_is_clustered_and_takes_the_others_along(looked):
+    line = (
+        f"cluster --features {looked}/z --index {looked}/raw/index --out {looked}/c "
+        f"--n-clusters 3 --copies {looked}/look kmeans"
+    )
+    assert main(line.split()) == 0
+    found = Assignment.load(looked / "c")
+    p = dict(zip(found.ids.tolist(), found.probabilities, strict=True))
+    assert len(p) == 16
+    copies = Look.load(looked / "look").copy_of
+    assert len(copies) >= 3
+    for copy, of in copies.items():
+        assert p[copy].tobytes() == p[of].tobytes()
+    rows = gather_rows(looked / "c", looked / "raw" / "index", None, {})
+    hints = hints_of(looked / "look", rows)
+    shown = [i for c in galleries(rows, ["a", "b", "c"], hints.copied) for i in c["centres"]]
+    assert not set(rows.ids[shown]) & set(copies)
+    assert len(shown) == 16 - len(copies)
+    assert {
+        rows.ids[row] for group in hints.copies for row, what, _ in group if what != "best"
+    } == (set(copies))

@@ -1,0 +1,135 @@
+"""Names of clusters, by what a classifier sees in them."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_images
+
+from imclust.__main__ import main
+from imclust.clustering.cluster_names import LEAST, NAMING, TWICE, class_shares, name_clusters
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.records import Assignment, Features, found_names, named
+from imclust.encoders.class_head import class_logits, imagenet_words
+
+WORDS = imagenet_words()
+
+
+def logits_of(classes, high=8.0):
+    """Images (n, 1000) that a classifier takes for these classes."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 0.3, (len(classes), 1000))
+    logits[np.arange(len(classes)), classes] += high
+    return logits
+
+
+def classes_of(word):
+    return np.flatnonzero(WORDS.members[:, WORDS.words.index(word)])
+
+
+def names(logits, labels, k=None):
+    k = k or int(labels.max()) + 1
+    share = class_shares(logits, labels, k) @ WORDS.members
+    there = np.bincount(labels, minlength=k) > 0
+    return [n.name for n in name_clusters(share, WORDS.rarity, WORDS.words, there)]
+
+
+def test_the_table_knows_the_classes_and_what_they_are_kinds_of():
+    assert WORDS.members.shape == (1000, len(WORDS.words))
+    assert len(classes_of("dog")) == 116 + 2  # breeds, and the two that are called so
+    assert {"tench", "monarch", "school bus"} <= set(WORDS.words)
+    assert "danaid" not in WORDS.words  # the monarch is the only one: its own name says it
+    patterns = {column.tobytes() for column in WORDS.members.T}
+    assert len(patterns) == len(WORDS.words)
+    assert set(classes_of("school bus")) < set(classes_of("bus"))
+
+
+def test_one_class_is_called_by_its_name_and_several_by_a_common_word():
+    cats, buses = classes_of("big cat"), np.repeat(classes_of("school bus"), 40)
+    snakes = classes_of("snake")
+    classes = np.concatenate([np.repeat(cats, 6), buses, np.repeat(snakes, 4)])
+    labels = np.repeat([0, 1, 2], [6 * len(cats), len(buses), 4 * len(snakes)])
+    assert names(logits_of(classes, 40), labels) == ["big cat", "school bus", "snake"]
+
+
+def test_among_dogs_the_breed_tells():
+    breeds = classes_of("dog")[[3, 40]]
+    found = names(logits_of(np.repeat(breeds, 30)), np.repeat([0, 1], 30))
+    assert found == [WORDS.words[v] for v in (np.flatnonzero(WORDS.members[c] & (
+        WORDS.members.sum(0) == 1))[0] for c in breeds)]  # fmt: skip
+
+
+def test_no_word_names_two_clusters_and_none_what_it_does_not_fit():
+    same = np.repeat(classes_of("school bus"), 60)
+    found = names(np.tile(logits_of(same)[:1], (60, 1)), np.repeat([0, 1], 30), 3)
+    assert found == ["", "", ""]  # nothing tells them apart, and one is empty
+    noise = np.random.default_rng(0).normal(0, 1, (60, 1000))
+    assert names(noise, np.repeat([0, 1], 30)) == ["", ""]
+    both = logits_of(np.repeat(classes_of("big cat")[:2], 30))
+    assert len(set(names(both, np.repeat([0, 1], 30)))) == 2
+
+
+def test_the_evidence_is_the_shares(rng):
+    share = rng.random((3, 5))
+    found = name_clusters(share, np.ones(5), tuple("abcde"), np.ones(3, bool))
+    for c, each in enumerate(found):
+        for word, here, there in each.evidence:
+            v = "abcde".index(word)
+            rest = np.mean([share[o, v] for o in range(3) if o != c])
+            assert (here, there) == pytest.approx((share[c, v], rest))
+            assert here >= LEAST
+        if each.name:
+            _, here, there = next(e for e in each.evidence if e[0] == each.name)
+            assert here >= max(NAMING, TWICE * there)
+
+
+def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(tmp_path):
+    """Through the stages: two photographs, thirty crops of each."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    (tmp_path / "x").mkdir()
+    for n, image in enumerate(load_sample_images().images):
+        for i in range(6):
+            y, x = rng.integers(0, 60, 2)
+            Image.fromarray(image[y : y + 360, x : x + 520]).save(tmp_path / "x" / f"{n}-{i}.png")
+    for line in (
+        "download --out {0}/raw folder --data-dir {0}/x",
+        "train --index {0}/raw/index --out {0}/w timm --pool mean_std --layers 4",
+        "encode --index {0}/raw/index --weights {0}/w --out {0}/z",
+        "cluster --features {0}/z --index {0}/raw/index --out {0}/c --n-clusters 2 kmeans",
+        "name --assignment {0}/c --features {0}/z --out {0}/n",
+    ):
+        assert main(line.format(tmp_path).split()) == 0
+    answer = Assignment.load(tmp_path / "c")
+    flower = int(answer.clusters[answer.ids.tolist().index("1-0.png")])
+    found = found_names(tmp_path / "n")
+    assert found[1 - flower][0] in {
+        "monastery",
+        "palace",
+        "religious residence",
+        "residence",
+        "building",
+    }
+    doc = {"n_clusters": 2, "names": ["", ""]}
+    doc["names"][1 - flower] = "mine"
+    assert named(doc, tmp_path / "n")[1 - flower] == "mine"
+    assert class_logits("tf_efficientnet_lite0", np.zeros((2, 7), np.float32)) is None
+    assert class_logits("resnet18", np.zeros((2, 1280), np.float32)) is None
+
+
+def test_other_features_give_no_names(tmp_path):
+    ids = np.array(["a", "b", "c"])
+
+    def features(folder):
+        x = np.eye(3, dtype=np.float32)
+        return Features(ids, np.full(3, "train"), x).save(folder)
+
+    def answer(folder):
+        return Assignment(ids, np.full(3, "train"), np.eye(3, 2, dtype=np.float32) + 0.1).save(
+            folder
+        )
+
+    make_artifact(tmp_path / "z", ArtifactSpec("features", {}, {}, ()), features)
+    make_artifact(tmp_path / "c", ArtifactSpec("assignment", {}, {}, ()), answer)
+    line = f"name --assignment {tmp_path}/c --features {tmp_path}/z --out {tmp_path}/n"
+    assert main(line.split()) == 0
+    assert found_names(tmp_path / "n") == [("", ""), ("", "")]
