@@ -6,17 +6,8 @@ from pathlib import Path
 import pytest
 
 from imclust.__main__ import STAGES
-from imclust.competitions.replay import (
-    DROPPED,
-    MANY,
-    PATHS,
-    REPLAYED,
-    Origin,
-    changed_environment,
-    copy_fetched,
-    differing_files,
-    plan_of,
-)
+from imclust.competitions.replay import changed_environment, copy_fetched, differing_files
+from imclust.competitions.replay_plan import DROPPED, MANY, PATHS, REPLAYED, Origin, plan_of
 from imclust.core.artifacts import ArtifactSpec, make_artifact, recorded_command
 from imclust.core.errors import InputError
 from imclust.core.registry import Registry

@@ -63,8 +63,8 @@ def input_error(what: str, allowed: str, got: object, do: str) -> InputError:
 
     Examples
     --------
-    >>> print(input_error("K", "at least 2", 1, "choose another"))
-    K must be at least 2; got 1; choose another.
+    >>> str(input_error("K", "at least 2", 1, "choose another"))
+    'K must be at least 2; got 1; choose another.'
     """
     return InputError(f"{what} must be {allowed}; got {got}; {do}.")
 

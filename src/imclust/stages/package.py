@@ -17,7 +17,7 @@ from imclust.competitions.handover.build import build
 from imclust.competitions.handover.hidden import Mode
 from imclust.competitions.handover.kernel import KernelSettings, build_kernel
 from imclust.competitions.ledger import LOG, folder_of, read
-from imclust.competitions.replay import plan_of
+from imclust.competitions.replay_plan import plan_of
 from imclust.core.errors import input_error
 from imclust.core.files import new_folder, replaced_file
 from imclust.core.log import say

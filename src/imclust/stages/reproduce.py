@@ -12,13 +12,12 @@ import tyro
 from imclust.competitions.downloads import MADE, RECORD, remove_fetched
 from imclust.competitions.replay import (
     Difference,
-    ReplayPlan,
     changed_environment,
     differing_files,
     first_difference,
-    plan_of,
     replay,
 )
+from imclust.competitions.replay_plan import ReplayPlan, plan_of
 from imclust.core.artifacts import is_artifact
 from imclust.core.errors import InputError, input_error
 from imclust.core.files import replace_text

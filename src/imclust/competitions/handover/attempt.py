@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from imclust.competitions.handover.kernel import KernelSettings
-from imclust.competitions.replay import ReplayPlan
+from imclust.competitions.replay_plan import ReplayPlan
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import file_digest, read_manifest

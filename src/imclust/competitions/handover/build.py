@@ -19,7 +19,7 @@ from imclust.competitions.handover.run import (
     train,
 )
 from imclust.competitions.ledger import Row
-from imclust.competitions.replay import USER, WORK, ReplayPlan
+from imclust.competitions.replay_plan import USER, WORK, ReplayPlan
 from imclust.core.errors import input_error
 from imclust.core.files import MARK, files_below, replaced_file
 from imclust.core.manifest import file_digest, file_sums, sums_digest, write_manifest

@@ -13,7 +13,7 @@ from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.reducers import REDUCERS
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.ledger import Row, best
-from imclust.competitions.replay import USER, WORK, ReplayPlan
+from imclust.competitions.replay_plan import USER, WORK, ReplayPlan
 from imclust.core.registry import Registry
 from imclust.encoders import ENCODERS
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imclust.competitions.handover.run import Package, bring, bring_models
-from imclust.competitions.replay import USER, WORK, Step, replay
+from imclust.competitions.replay import replay
+from imclust.competitions.replay_plan import USER, WORK, Step
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest

@@ -32,7 +32,7 @@ from imclust.competitions.handover.hidden import (
 )
 from imclust.competitions.handover.run import Package
 from imclust.competitions.ledger import Row
-from imclust.competitions.replay import ReplayPlan
+from imclust.competitions.replay_plan import ReplayPlan
 from imclust.core.code_digest import import_closure
 from imclust.core.errors import input_error
 from imclust.core.manifest import MANIFEST, file_sums, read_manifest, sums_digest, write_manifest

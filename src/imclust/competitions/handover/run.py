@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from imclust.competitions.replay import USER, ReplayPlan, Step, differing_files, replay
+from imclust.competitions.replay import differing_files, replay
+from imclust.competitions.replay_plan import USER, ReplayPlan, Step
 from imclust.core.artifacts import refuse_to_replace
 from imclust.core.errors import InputError, input_error
 from imclust.core.files import new_folder
