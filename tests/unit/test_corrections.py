@@ -5,7 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from imclust.clustering.apply_corrections import REACH, Corrected, followed, merged_numbers
+from imclust.clustering.apply_corrections import (
+    REACH,
+    Corrected,
+    followed,
+    merged_numbers,
+    nearer_to_moved,
+)
 from imclust.clustering.corrections import FORMAT, read_corrections
 from imclust.clustering.neighbor_graph import joint_graph
 from imclust.clustering.preprocessing import prepare
@@ -289,3 +295,16 @@ def test_names_of_any_script_and_a_byte_order_mark_are_read(tmp_path):
     doc = {"format": FORMAT, "assignment": DIGEST, "names": {"1": f" {name} "}}
     path.write_text(json.dumps(doc, ensure_ascii=False), encoding="utf-8-sig")
     assert read_corrections(path).names == {1: name}
+
+
+def test_what_is_left_when_all_of_a_kind_was_moved_is_not_told_to_follow(rng):
+    """Two kinds lay in one cluster; images of one were moved to a new one, all or some."""
+    centres = 6 * rng.standard_normal((3, 8))
+    kind = np.repeat([0, 1, 2], 12)
+    z = (centres[kind] + rng.standard_normal((36, 8))).astype(np.float32)
+    own, to = np.where(kind == 2, 1, 0), np.full(36, 2)
+    one = np.flatnonzero(kind == 1)
+    for rows in (one, one[:8]):
+        others = np.setdiff1d(np.arange(24), rows)
+        may = nearer_to_moved(others, own, to, (rows, np.full(len(rows), 2)), z)
+        assert others[may].tolist() == np.setdiff1d(one, rows).tolist()

@@ -25,6 +25,7 @@ from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.clustering.effort import EffortLevel
+from imclust.clustering.uncorrected import read_all
 from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
@@ -168,6 +169,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     if not known:
         _look_at(data, cfg)
     check_writable(cfg.workspace)
+    read_all(cfg.corrections)  # refuses what is none, before any work
     titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
     if cfg.new is None:
         refuse_edited_tables(at.folder, TABLES)

@@ -167,7 +167,9 @@ class Corrected:
         rows, clusters = self._moves()
         if self.fixed.keys() <= self.pinned:
             return []
+        before = self.probabilities.argmax(1)
         q, others = followed(self.probabilities.astype(np.float64), rows, clusters, z)
+        others = others[nearer_to_moved(others, before, q.argmax(1), (rows, clusters), z)]
         known = set(np.array(self.must_link + self.cannot_link, np.int64).ravel().tolist())
         units, found = unit_rows(z), []
         moved = np.isin(rows, list(self.pinned), invert=True)
@@ -250,6 +252,47 @@ def followed(
     q = q.copy()
     q[others] = moved[others]
     return q, others
+
+
+def nearer_to_moved(
+    others: np.ndarray,
+    own: np.ndarray,
+    to: np.ndarray,
+    moved: tuple[np.ndarray, np.ndarray],
+    z: np.ndarray,
+) -> np.ndarray:
+    """Which images are nearer to the mean of those moved than to that of their cluster's rest.
+
+    What is left behind when all of a kind was moved is of another kind, however little there is
+    that stays.
+
+    Parameters
+    ----------
+    others : np.ndarray
+        (m,) int, rows that may follow.
+    own, to : np.ndarray
+        (n,) int, the cluster of every row, and where it would go.
+    moved : tuple of np.ndarray
+        Rows that were moved, and where to.
+    z : np.ndarray
+        (n, d) float.
+
+    Returns
+    -------
+    np.ndarray
+        (m,) bool.
+    """
+    units = prepare(z, "pca").rows
+    rows, clusters = moved
+    stays = np.setdiff1d(np.arange(len(units)), rows)
+    nearer = np.ones(len(others), bool)
+    for i, row in enumerate(others):
+        gone = units[rows[clusters == to[row]]]
+        rest = units[stays[(own[stays] == own[row]) & (stays != row)]]
+        if len(gone) and len(rest):
+            means = unit_rows(np.stack([gone.mean(0), rest.mean(0)]))
+            nearer[i] = means[0] @ units[row] > means[1] @ units[row]
+    return nearer
 
 
 def _widened(p: np.ndarray, new: int) -> np.ndarray:

@@ -104,7 +104,9 @@ class Row:
     @property
     def place(self) -> str:
         """Where it competes: the board, or the challenge as long as it was sent nowhere."""
-        return self.board or self.challenge
+        data_set = Path(self.submission).parent.name
+        own = data_set.startswith(f"{self.challenge}-")
+        return self.board or (data_set if own else self.challenge)
 
     def number(self, name: str) -> float | None:
         """The value of one of `NUMBERS`; None when it is not known."""

@@ -104,12 +104,12 @@ def run(cfg: Download) -> None:
     spec = ArtifactSpec("published", config, {}, modules)
     make_artifact(cfg.out / "published", spec, write_published, force=again)
     rows = load_index(cfg.out / "index")
-    train = sum(r.split == "train" for r in rows)
+    train = sum(r.split == "train" and not r.problem for r in rows)
     if cfg.n_clusters is not None:
         cluster_count(cfg.n_clusters, train)
     doc = read_manifest(cfg.out / "index")
     others = "of known identity" if doc["individuals"] else "for validation"
-    say(f"{train} {doc['content']} to cluster, {len(rows) - train} {others}")
+    say(f"{train} {doc['content']} to cluster, {sum(r.split != 'train' for r in rows)} {others}")
 
 
 def _save_answer(folder: Path, challenge: Challenge) -> None:

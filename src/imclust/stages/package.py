@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import tyro
 
-from imclust.competitions.handover.attempt import attempt
+from imclust.competitions.handover.attempt import attempt, competition_data
 from imclust.competitions.handover.build import build
 from imclust.competitions.handover.hidden import Mode
 from imclust.competitions.handover.kernel import KernelSettings, build_kernel
@@ -67,7 +67,9 @@ class KernelFlags:
             raise input_error("--to", allowed, self.to or "nothing", "set it")
         if not re.fullmatch(r"[a-z0-9-]+", self.account):
             do = "set --owner or KAGGLE_USERNAME"
-            raise input_error("the owner of the notebook", "a Kaggle account", self.account, do)
+            raise input_error(
+                "the owner of the notebook", "a Kaggle account", self.account or "none", do
+            )
         if zipped:
             raise input_error("--zip", "left out with --kernel", "both", "leave one out")
         if Path(self.file).name != self.file or not self.file.endswith(".csv"):
@@ -123,6 +125,8 @@ def run(cfg: Package) -> None:
     rows = [r for r in read(cfg.log) if r.submission and folder_of(r, cfg.log).resolve() == home]
     target.parent.mkdir(parents=True, exist_ok=True)
     if cfg.notebook.kernel:
+        if cfg.notebook.attempt:
+            competition_data(plan)  # refuses what cannot be tried
         with new_folder(out) as folder:
             build_kernel(folder, plan, rows, cfg.notebook.settings())
         for part in sorted(p for p in out.iterdir() if p.is_dir()):

@@ -48,7 +48,7 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: KernelSettings) -> None:
     InputError
         The notebook fails, or the same images come out otherwise.
     """
-    data = _data(plan)
+    data = competition_data(plan)
     expected = plan.base / plan.submission / "submission.csv"
     with TemporaryDirectory() as top:
         python = _environment(Path(top) / "environment") if cfg.wheels else sys.executable
@@ -63,10 +63,11 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: KernelSettings) -> None:
                 )
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
             rows = read_manifest(plan.base / plan.submission)["rows"]
-            most = int(rows * LIMIT_HOURS * 3600 / seconds)
+            most = float(f"{rows * LIMIT_HOURS * 3600 / seconds:.1g}")
             say(
                 f"input/{layout.format(competition=cfg.competition)}: same bytes, {seconds:.0f} s, "
-                f"at most {peak:.1f} GiB; {LIMIT_HOURS:.0f} h are enough for about {most} images"
+                f"at most {peak:.1f} GiB; at this rate {LIMIT_HOURS:.0f} h are enough for roughly "
+                f"{most:.0f} images"
             )
         part = Path(top) / "part"
         if _write_part([Path(p) for p in plan.user], part):
@@ -79,16 +80,24 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: KernelSettings) -> None:
             )
 
 
-def _data(plan: ReplayPlan) -> Path:
-    """The folder that stands for the competition's."""
+def competition_data(plan: ReplayPlan) -> Path:
+    """The user's folder that stands for the competition's.
+
+    Raises
+    ------
+    InputError
+        The run read none, or several.
+    """
     paths = [Path(p) for p in plan.user]
     if len(paths) == 1 and paths[0].is_dir():
         return paths[0]
     homes = {p.parent for p in paths}
     if len(homes) != 1:
-        got = ", ".join(map(str, paths)) or "none of the user's"
+        got = ", ".join(map(str, paths)) or "images that the challenge itself brings"
         do = "leave --attempt out"
-        raise input_error("the data of the run", "in one folder, to try its notebook", got, do)
+        raise input_error(
+            "the data of the run", "in one folder of yours, to try its notebook", got, do
+        )
     return homes.pop()
 
 
@@ -120,7 +129,8 @@ def _run(
     env = {
         "PATH": os.environ["PATH"], "HOME": str(home), "KAGGLE_INPUT": str(at),
         "KAGGLE_WORKING": str(working), "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",  # the model's folder is only read
+        # The model's folder is only read: caches of compiled code lie elsewhere.
+        "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": str(home),
         **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), DEAD),
         **{k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")},
     }  # fmt: skip

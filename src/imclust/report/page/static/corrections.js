@@ -165,7 +165,7 @@ function corrections() {
   const shown = (id) => (R.place.has(id) ? called(R.place.get(id)) : id);
   const without = (kind, item) => (made) => (made[kind] = made[kind].filter((one) => JSON.stringify(one) !== JSON.stringify(item)));
   return [
-    ...Object.entries(names).map(([c, name]) => [`${F.names[c]} is called ${name}`, (made) => delete made.names[c]]),
+    ...Object.entries(names).map(([c, name]) => [`${c < K ? F.names[c] : `new cluster ${c - K + 1}`} is called ${name}`, (made) => delete made.names[c]]),
     ...merge.map((group) => [`merge ${group.map((c) => nameOf(c)).join(" + ")}`, without("merge", group)]),
     ...Object.entries(move).map(([id, c]) => {
       const stays = R.place.has(id) && R.cluster[R.place.get(id)] === c;

@@ -78,13 +78,20 @@ const nearby = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
-      nearby.unobserve(entry.target);
-      whenNear.get(entry.target)();
+      showNow(entry.target);
     }
   },
   { rootMargin: "600px" },
 );
-const whenNear = new WeakMap();
+const whenNear = new Map();
+function showNow(element) {
+  nearby.unobserve(element);
+  const show = whenNear.get(element);
+  whenNear.delete(element);
+  if (show) show();
+}
+// What is printed was perhaps never scrolled to.
+addEventListener("beforeprint", () => [...whenNear.keys()].forEach(showNow));
 function onceNear(element, show) {
   whenNear.set(element, show);
   nearby.observe(element);
