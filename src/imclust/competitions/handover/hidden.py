@@ -130,9 +130,11 @@ def _linked(package: Package, test: HiddenTest, data: Path, raw: Path) -> Path:
             do = "package a run on data of the competition's own names"
             raise input_error(f"the competition's folder {data}", f"one with {name}", found, do)
         link = raw / name
-        if link.is_symlink():
-            link.unlink()
-        link.symlink_to(source)
+        if not os.path.lexists(link):
+            link.symlink_to(source)
+        elif link.resolve() != source.resolve():
+            got = f"one to {link.resolve()}"
+            raise input_error(str(link), f"a link to {source}", got, "take another working folder")
     return raw
 
 

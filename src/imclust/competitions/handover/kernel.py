@@ -182,7 +182,7 @@ def _hidden_test(plan: ReplayPlan, cfg: KernelSettings) -> HiddenTest:
 
 def _copy_known(source: Path, to: Path) -> None:
     """An artefact for `predict`: its files, and a manifest, without paths of this machine."""
-    shutil.copytree(source, to)
+    shutil.copytree(source, to, ignore=shutil.ignore_patterns(MANIFEST))
     doc = read_manifest(source)
     if doc["kind"] == "index":
         rows = read_csv(to / "index.csv")
@@ -191,7 +191,6 @@ def _copy_known(source: Path, to: Path) -> None:
         doc["files"] = file_sums(to)
         doc["digest"] = sums_digest(doc["files"])
         doc["config"] = {k: v for k, v in doc["config"].items() if k == "challenge"}
-    (to / MANIFEST).unlink()
     write_manifest(to, doc | {"argv": []})
 
 
