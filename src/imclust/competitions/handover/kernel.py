@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from string import Template
@@ -35,13 +35,26 @@ from imclust.competitions.ledger import Row
 from imclust.competitions.replay_plan import ReplayPlan
 from imclust.core.code_digest import import_closure
 from imclust.core.errors import input_error
-from imclust.core.manifest import MANIFEST, file_sums, read_manifest, sums_digest, write_manifest
+from imclust.core.manifest import (
+    MANIFEST,
+    file_digest,
+    file_sums,
+    read_manifest,
+    sums_digest,
+    write_manifest,
+)
 from imclust.core.records import read_csv, write_csv
 
+ROW = "row.json"  # beside them: what the ledger is told when it is sent
+METADATA = "dataset-metadata.json"
+TAG = "imclust"  # what tells data sets and versions of ours, before the digest of their content
 LONGEST = 50  # characters of a slug or title
 NOTEBOOK_BYTES = 1_000_000
 RUN = Template('''\
-"""$title: clusters the test images that it finds, without a network."""
+"""$title: clusters the test images that it finds, without a network.
+
+Its data sets: $contents.
+"""
 
 import os
 import subprocess
@@ -145,14 +158,36 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: KernelSet
     packages = packages_of(plan, cfg.without)
     if cfg.wheels:
         fetch_wheels(folder / "wheels", packages, cfg)
+    contents = {part: content_digest(folder / part) for part in names}
     text = RUN.substitute(
-        title=slug, model=names["model"], wheels=names.get("wheels", ""),
+        title=slug, contents=", ".join(f"{part} {contents[part]}" for part in names),
+        model=names["model"], wheels=names.get("wheels", ""),
         packages=packages, competition=cfg.competition,
     )  # fmt: skip
     _write_kernel(folder / "kernel", slug, text, names, cfg)
     for part, name in names.items():
-        doc = {"title": name, "id": f"{cfg.owner}/{name}", "licenses": [{"name": "other"}]}
-        _write(folder / part / "dataset-metadata.json", _json(doc))
+        doc = {
+            "title": name, "id": f"{cfg.owner}/{name}", "licenses": [{"name": "other"}],
+            "description": f"{part} of the notebook {slug} [{TAG} {contents[part]}]",
+        }  # fmt: skip
+        _write(folder / part / METADATA, _json(doc))
+    _write(folder / ROW, _json(asdict(_row(folder / "kernel" / "run.ipynb", test, plan, rows))))
+
+
+def _row(notebook: Path, test: HiddenTest, plan: ReplayPlan, rows: list[Row]) -> Row:
+    """What the ledger is told of the notebook: as of the run's own submission."""
+    run = Path(plan.submission).name
+    challenge = plan.docs[test.index]["challenge"]
+    own = next((r for r in rows if r.file == "submission.csv"), Row(challenge, run))
+    fresh = dict.fromkeys(("board", "ref", "public", "private", "rank", "sent", "scored"), "")
+    fresh |= {"validation": "", "message": "", "state": "written", "file": notebook.name}
+    return replace(own, sha256=file_digest(notebook), **fresh)
+
+
+def content_digest(folder: Path) -> str:
+    """What tells the content of a data set's folder: 16 hexadecimal digits."""
+    sums = {name: at for name, at in file_sums(folder).items() if name != METADATA}
+    return sums_digest(sums)[:16]
 
 
 def slug_of(plan: ReplayPlan, cfg: KernelSettings) -> str:
