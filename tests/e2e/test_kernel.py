@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from helpers import environment, imclust_in, make_arrays, refused, two_kinds
 from imclust.competitions.handover import wheels
 from imclust.competitions.handover.attempt import _alone, _stamps
+from imclust.competitions.handover.kernel import build_model
 from imclust.competitions.handover.settings import NotebookSettings
 from imclust.competitions.handover.wheels import fetch_wheels
+from imclust.competitions.replay_plan import plan_of
 from imclust.core.errors import InputError
 
 STAGES = (
@@ -227,3 +231,19 @@ def test_a_package_without_a_wheel_for_the_target_is_named(tmp_path, monkeypatch
     with pytest.raises(InputError, match=r"wheel for Python 3\.12 .*No matching distribution"):
         fetch_wheels(tmp_path / "wheels", ["x==1"], cfg)
     assert "manylinux2014_x86_64" in asked[0]
+
+
+@pytest.mark.parametrize("licence", ["cc-by-nc-4.0", None])
+def test_weights_that_may_not_be_handed_on_are_named(workspace, tmp_path, monkeypatch, licence):
+    """A weights artefact as one from elsewhere, its licence as its publisher tells it."""
+    monkeypatch.chdir(workspace)
+    plan = plan_of(Path("submissions/s/one"))
+    facts = {"weights_from": "net.safetensors"} | ({"licence": licence} if licence else {})
+    docs = {n: d | facts if d["kind"] == "weights" else d for n, d in plan.docs.items()}
+    plan = replace(plan, docs=docs)
+    cfg = NotebookSettings(kernel=True, to="kaggle:demo", owner="alice", wheels=False)
+    with pytest.raises(InputError, match=rf"net\.safetensors: {licence or 'unknown'}; .*--allow-l"):
+        build_model(tmp_path / "made", plan, [], cfg)
+    assert not (tmp_path / "made").exists()
+    build_model(tmp_path / "made", plan, [], replace(cfg, allow_licence=True))
+    assert (tmp_path / "made" / "steps.json").is_file()

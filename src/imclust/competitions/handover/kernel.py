@@ -42,6 +42,7 @@ from imclust.core.records import read_csv, write_csv
 ROW = "row.json"  # beside them: what the ledger is told when it is sent
 METADATA = "dataset-metadata.json"
 TAG = "imclust"  # what tells data sets and versions of ours, before the digest of their content
+FREE_LICENCES = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0"}
 LONGEST = 50  # characters of a slug or title
 NOTEBOOK_BYTES = 1_000_000
 RUN = Template('''\
@@ -112,10 +113,12 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
         packages=packages, competition=cfg.competition,
     )  # fmt: skip
     _write_kernel(folder / "kernel", slug, text, names, cfg)
+    licences = "; ".join(f"{name}: {text}" for name, text in licences_of(plan).items())
     for part, name in names.items():
+        about = f", weights of {licences}" if part == "model" and licences else ""
         doc = {
             "title": name, "id": f"{cfg.account}/{name}", "licenses": [{"name": "other"}],
-            "description": f"{part} of the notebook {slug} [{TAG} {contents[part]}]",
+            "description": f"{part} of the notebook {slug}{about} [{TAG} {contents[part]}]",
         }  # fmt: skip
         _write(folder / part / METADATA, _json(doc))
     _write(folder / ROW, _json(asdict(_row(folder / "kernel" / "run.ipynb", plan, rows))))
@@ -140,6 +143,13 @@ def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettin
     InputError
         The hidden images cannot be treated so.
     """
+    licences = licences_of(plan)
+    closed = {name: text for name, text in licences.items() if text not in FREE_LICENCES}
+    if closed and not cfg.allow_licence:
+        allowed = f"of a licence that lets them be handed on ({', '.join(sorted(FREE_LICENCES))})"
+        got = ", ".join(f"{name}: {text}" for name, text in closed.items())
+        do = "read it, then take --allow-licence or another network"
+        raise input_error("pretrained weights", allowed, got, do)
     to.mkdir()
     build(to, plan, rows)
     test = _hidden_test(plan, cfg)
@@ -150,6 +160,12 @@ def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettin
     if cfg.mode == "predict":
         for path in known_artefacts(plan.base / test.clusters):
             _copy_known(path, to / KNOWN / path.relative_to(plan.base))
+
+
+def licences_of(plan: ReplayPlan) -> dict[str, str]:
+    """What the publishers of a run's pretrained weights say, by the file that they came from."""
+    docs = [doc for doc in plan.docs.values() if "weights_from" in doc]
+    return {doc["weights_from"]: doc.get("licence", "unknown") for doc in docs}
 
 
 def _row(notebook: Path, plan: ReplayPlan, rows: list[Row]) -> Row:

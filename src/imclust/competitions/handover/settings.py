@@ -41,6 +41,8 @@ class NotebookSettings:
     """With --kernel: the target's Python."""
     platform: str = "manylinux_2_28_x86_64"
     """With --kernel: the target's platform, as wheels name it."""
+    allow_licence: bool = False
+    """With --kernel: hand on pretrained weights although their licence is not known to allow it."""
     attempt: bool = False
     """With --kernel: run it here, without a network, in both layouts of the input folder, and
     compare the bytes."""
