@@ -14,6 +14,7 @@ import pytest
 
 from imclust.cli.sort import Sort, run
 from imclust.core.errors import InputError
+from imclust.core.file_moves import bring_file, copy_file
 from imclust.data.images import ImageRow, bytes_digest
 from imclust.report.results import AssignedImage, FolderAssignment
 from imclust.report.sorting import RECORD, Sorting, carry_out, planned_sorting, refuse_unsafe
@@ -180,6 +181,7 @@ def test_a_kill_at_any_file_operation_loses_nothing(tmp_path, how, across, reque
                 sort(clustering, tmp_path, how, into, xmp)
                 assert len(tree(into)) == (1 + xmp) * len(FEW) + 1
                 assert Sorting.load(into).finished
+                assert bool(tree(tmp_path / "images")) is (how != "move")
             if (into / RECORD).exists():
                 assert take_back(into) == {}
             assert tree(tmp_path / "images") == before
@@ -362,6 +364,18 @@ def test_sidecars_hold_the_name_as_a_keyword(tmp_path):
         [word] = [e.text for e in subject.iter() if e.tag.endswith("}li")]
         words.add((path.parent.name, word))
     assert words == {("0 cats & _dogs__", "cats & <dogs>"), ("1", "cluster 1")}
+
+
+def test_a_file_that_came_in_between_is_not_replaced(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    digest = bytes_digest(b"a")
+    for bring in (bring_file, copy_file):
+        with pytest.raises(InputError, match="must be free"):
+            bring(tmp_path / "a", tmp_path / "b", tmp_path / "partial", digest)
+    with pytest.raises(InputError, match="other bytes"):
+        copy_file(tmp_path / "b", tmp_path / "c", tmp_path / "partial", digest)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a": "a", "b": "b"}
 
 
 def test_the_command_wants_to_know_where_and_of_which_run(tmp_path):
