@@ -1,4 +1,4 @@
-"""Sorting for real: complete, taken back byte for byte, safe at every moment, nobody's file lost."""
+"""Sorting for real: complete, taken back byte for byte, safe at every moment."""
 
 import json
 import os
@@ -310,7 +310,7 @@ def test_what_is_no_safe_sorting_is_refused(tmp_path):
         sort(clustering, tmp_path, "copy", tmp_path / "file")
     image = Path(clustering.images[0].source)
     image.write_bytes(b"edited")
-    with pytest.raises(InputError, match="1 that are not, the first .* has changed"):
+    with pytest.raises(InputError, match=r"1 that are not, the first .* has changed"):
         sort(clustering, tmp_path, "move")
     image.rename(tmp_path / "elsewhere.jpg")
     with pytest.raises(InputError, match="has gone"):

@@ -49,6 +49,7 @@ COMMANDS = {  # these run the stages, one after another
 }
 RUN_COMMANDS = {  # these take the answer of a finished run to other places
     "sort": ("Sort", "copy, move or link its images into a folder a cluster; and take that back"),
+    "export": ("Export", "write it for other programs: ImageFolder, COCO, FiftyOne, Parquet, ..."),
 }
 ALL = STAGES | COMMANDS | RUN_COMMANDS
 

@@ -114,6 +114,7 @@ class FolderResult:
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
         lines += self._to_look_at()
         lines.append(f"table: {self.folder / 'assignments.csv'}")
+        lines.append(f"sort them for real: python -m imclust sort {self.folder} --into NEW_FOLDER")
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
         if self.report is not None:

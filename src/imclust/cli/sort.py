@@ -1,4 +1,4 @@
-"""`sort`: the images of a finished run copied, moved or linked into a folder a cluster; and back."""
+"""`sort`: images of a finished run copied, moved or linked into a folder a cluster; and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imclust.data.images import stored_bytes
 from imclust.report.finished_run import FinishedRun
 from imclust.report.results import printable
 from imclust.report.sorting import Sorting, Way, carry_out, planned_sorting, refuse_unsafe
-from imclust.report.unsorting import Undoing, planned_undoing, undo
+from imclust.report.unsorting import Step, Undoing, planned_undoing, undo
 
 SHOWN = 10  # files of each kind that are named
 AT_WORK = "wait for it"
@@ -81,12 +81,14 @@ def _preview(found: FinishedRun, sorting: Sorting, earlier: Sorting | None) -> l
     pictures = [f for f in sorting.files if f.source]
     sidecars = len(sorting.files) - len(pictures)
     counts = Counter(PurePosixPath(f.to).parent.name for f in pictures)
-    lines = ["images  folder", *(f"{n:>6}  {printable(name)}" for name, n in counts.items())]
+    lines = ["images  folder", *(f"{n:>6}  {printable(name)}" for name, n in _in_order(counts))]
     images = found.clustering.images
-    mib = sum(stored_bytes(image) for image in images if Path(image.source).is_file()) / 2**20
+    size = sum(stored_bytes(image) for image in images if Path(image.source).is_file())
     more = f", and as many sidecars ({sidecars})" if sidecars else ""
     done = {"copy": "copied", "move": "moved", "link": "linked"}[sorting.how]
-    lines.append(f"{len(pictures)} images, {mib:.1f} MiB, are {done} into {sorting.folder}{more}")
+    lines.append(
+        f"{len(pictures)} images, {size / 2**20:.1f} MiB, are {done} into {sorting.folder}{more}"
+    )
     lines.append("nothing there is replaced")
     if sorting.how == "move":
         lines.append(f"{found.data} is left by them: cluster-folder finds them there after --undo")
@@ -99,13 +101,22 @@ def _preview(found: FinishedRun, sorting: Sorting, earlier: Sorting | None) -> l
     return lines
 
 
+def _in_order(counts: Counter[str]) -> list[tuple[str, int]]:
+    """Folders by the number of their cluster, which their names begin with."""
+    return sorted(counts.items(), key=lambda pair: int(pair[0].split()[0]))
+
+
 def _undo(cfg: Sort, folder: Path) -> None:
     sorting = Sorting.load(folder)
     if sorting is None:
         got, do = "no record of it", "name the folder that was given to --into"
         raise input_error(str(folder), "a folder that imclust sorted into", got, do)
     steps = planned_undoing(sorting)
-    told = {"remove": "taken away", "bring back": "moved back", "leave": "left as they are"}
+    told: dict[Step, str] = {
+        "remove": "taken away",
+        "bring back": "moved back",
+        "leave": "left as they are",
+    }
     counts = Counter(each.step for each in steps)
     for step, words in told.items():
         if counts[step]:

@@ -257,9 +257,7 @@ def _make(sorting: Sorting, file: Placed) -> None:
         bring_file(Path(file.source), to, sorting.partial, file.digest)
     elif file.member:
         row = ImageRow("", "", file.source, file.member)
-        put_file(
-            lambda fresh: fresh.write_bytes(read_bytes(row)), to, sorting.partial, file.digest
-        )
+        put_file(lambda fresh: fresh.write_bytes(read_bytes(row)), to, sorting.partial, file.digest)
     else:
         copy_file(Path(file.source), to, sorting.partial, file.digest)
 
