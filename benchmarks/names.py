@@ -1,4 +1,5 @@
-"""Are the names of clusters right? Share of clusters whose name holds a word of the true class.
+"""Are the names of clusters right? Share of clusters whose name holds a word of the true class,
+and share that has a name at all.
 
     python benchmarks/names.py ../shared/data/natural_images30.zip --seeds 0 1 2 3 4
 
@@ -88,7 +89,12 @@ def main():
         for name, true, right, why in runs[0]:
             print(f"  {'+' if right else '-'} {true}: {name} | {why}")
         shares = [float(np.mean([right for _, _, right, _ in rows])) for rows in runs]
-        print(f"{archive.stem}: {np.mean(shares):.3f} ± {np.std(shares):.3f}", flush=True)
+        named = [float(np.mean([bool(name) for name, *_ in rows])) for rows in runs]
+        print(
+            f"{archive.stem}: right {np.mean(shares):.3f} ± {np.std(shares):.3f}, "
+            f"named {np.mean(named):.3f} ± {np.std(named):.3f}",
+            flush=True,
+        )
     args.json.write_text(json.dumps(table, indent=1))
 
 
