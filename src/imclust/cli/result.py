@@ -108,11 +108,11 @@ class FolderResult:
             shown = ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
             name = f"  [{self.clustering.names[c]}]" if self.clustering.names[c] else ""
             lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
-        lines += ["", self.evidence(), *self._corrected(), *self._aside()]
+        lines += ["", self.evidence(), *self._corrected(), *self._copies(), *self._aside()]
         times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
         lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
-        lines += self._to_look_at()
+        lines += [*self._to_look_at(), *self._stale()]
         lines.append(f"table: {self.folder / 'assignments.csv'}")
         lines.append(f"sort them for real: python -m imclust sort {self.folder} --into NEW_FOLDER")
         if self.piles is not None:
@@ -136,6 +136,26 @@ class FolderResult:
                 f"moved: {self.clusters / SUGGESTED}, and on the page"
             )
         return lines
+
+    def _copies(self) -> list[str]:
+        n = read_manifest(self.clusters).get("copies_put_aside", 0)
+        if not n:
+            return []
+        them = "1 copy was" if n == 1 else f"{n} copies were"
+        return [f"{them} put aside (--remove-copies): each is where the picture it copies is"]
+
+    def _stale(self) -> list[str]:
+        """Tables of images that were placed by an earlier answer of this run."""
+        if self.report is None:
+            return []
+        now = read_manifest(self.clusters)["digest"]
+        placed = sorted(self.folder.glob("new-*/clusters"))
+        old = [p for p in placed if read_manifest(p)["inputs"].get("assignment") != now]
+        return [
+            f"{p.parent / 'assignments.csv'} is of an earlier answer: --new with its images again "
+            "makes it anew"
+            for p in old
+        ]
 
     def _to_look_at(self) -> list[str]:
         found = read_manifest(self.look)["found"] if self.look else {}

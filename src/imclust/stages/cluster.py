@@ -215,6 +215,7 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
         rows_of = ([row.get(name, "") for name in header] for row in ranked)
         write_csv(folder / "candidates.csv", header, rows_of)
     report_priors(given.facts, priors)
+    facts |= {"copies_put_aside": len(copies)} if cfg.copies else {}
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
 

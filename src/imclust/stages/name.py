@@ -16,6 +16,7 @@ from imclust.core.records import (
     NAMES_KIND,
     Assignment,
     Features,
+    named,
     parts_of,
     rows_of_ids,
     write_csv,
@@ -43,8 +44,11 @@ def run(cfg: Name) -> None:
     roles = {"assignment": cfg.assignment, "features": cfg.features}
     spec = ArtifactSpec(NAMES_KIND, {}, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder), force=cfg.force):
-        found = read_manifest(cfg.out)["names"]
-        say(f"names: {', '.join(n or '(none)' for n in found)}")
+        doc = read_manifest(cfg.assignment)
+        given = doc.get("names") or [""] * doc["n_clusters"]
+        yours = [f"{name} (yours)" if by_hand else name or "(none)"
+                 for name, by_hand in zip(named(doc, cfg.out), given, strict=True)]  # fmt: skip
+        say(f"names: {', '.join(yours)}")
 
 
 def _name(cfg: Name, folder: Path) -> dict[str, Any]:
