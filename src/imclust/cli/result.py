@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imclust.cli.progress_display import format_duration
+from imclust.clustering.k_words import k_lines, k_sentence
 from imclust.clustering.uncorrected import SUGGESTED, in_words
 from imclust.core.manifest import read_manifest
 from imclust.report.notebook import gallery
@@ -90,14 +91,9 @@ class FolderResult:
         hand = f"K = {self.n_clusters} by hand, from " if _by_hand(doc) else ""
         if hand:
             doc = doc | {"n_clusters": len(doc["corrections"]["was"])}
-        if "k_favourites" not in doc:
+        if "k_words" not in doc:
             return f"{hand}K = {doc['n_clusters']}, as given"
-        votes = ", ".join(f"{name} {k}" for name, k in doc["k_favourites"].items())
-        doubt = (
-            "" if doc["k_clear"] else "; no K is well supported, so look at the table or set one"
-        )
-        place = self.clusters / "k.png"
-        return f"{hand}K = {doc['n_clusters']} by vote ({votes}){doubt}: {place}"
+        return f"{hand}{k_sentence(doc['k_words'])}: {self.clusters / 'k.png'}"
 
     def summary(self) -> list[str]:
         """What the user wants to know at the end, as lines for a terminal."""
@@ -108,7 +104,14 @@ class FolderResult:
             shown = ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
             name = f"  [{self.clustering.names[c]}]" if self.clustering.names[c] else ""
             lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
-        lines += ["", self.evidence(), *self._corrected(), *self._copies(), *self._aside()]
+        lines += [
+            "",
+            self.evidence(),
+            *self._criteria(),
+            *self._corrected(),
+            *self._copies(),
+            *self._aside(),
+        ]
         times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
         lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
@@ -136,6 +139,11 @@ class FolderResult:
                 f"moved: {self.clusters / SUGGESTED}, and on the page"
             )
         return lines
+
+    def _criteria(self) -> list[str]:
+        """What each criterion said of K."""
+        words = read_manifest(self.clusters).get("k_words")
+        return k_lines(words) if words else []
 
     def _copies(self) -> list[str]:
         n = read_manifest(self.clusters).get("copies_put_aside", 0)

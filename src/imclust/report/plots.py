@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,10 +189,12 @@ def k_evidence(
     table: list[dict[str, float]],
     favourites: dict[str, int],
     counted: tuple[str, ...],
-    n_clusters: int,
+    words: Mapping[str, Any],
     path: Path,
 ) -> None:
     """Every criterion over K, its favourite as a dot, and the vote; the answer as a line.
+
+    What the terminal and the page say of the vote stands above.
 
     Parameters
     ----------
@@ -201,12 +204,14 @@ def k_evidence(
         Criterion to the K that it favours.
     counted : tuple[str, ...]
         The criteria that count.
-    n_clusters : int
-        The K that was taken.
+    words : mapping
+        Of `k_words`.
     path : Path
         Of the picture.
     """
     plt = pyplot()
+    n_clusters = words["k"]
+    asks = {name: text for name, text, _, _ in words["criteria"]}
     names = [*favourites, "vote"]
     ks = [row["k"] for row in table]
     figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(11, 5.6), layout="constrained")
@@ -217,12 +222,24 @@ def k_evidence(
         ax.plot(ks, values, color=colour, lw=1.5)
         ax.plot([best], [values[ks.index(best)]], "o", color=colour)
         what = "answer" if name == "vote" else "favours"
-        low = " (low is good)" if name == "coding length" else ""
         aside = "" if name in (*counted, "vote") else ", not counted"
-        ax.set_title(f"{name}{low}: {what} {best}{aside}", fontsize=10)
+        ax.set_title(f"{name}: {what} {best}{aside}", fontsize=10)
+        if name in asks:
+            ax.text(
+                0.5,
+                0.98,
+                asks[name],
+                transform=ax.transAxes,
+                ha="center",
+                va="top",
+                fontsize=7,
+                color="#606060",
+                wrap=True,
+            )
         ax.set_xlabel("number of clusters K")
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
+    figure.suptitle(f"K = {n_clusters} by vote, {words['sure']}", fontsize=11)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

@@ -315,18 +315,17 @@ def _count(
     """K, and how it was voted for where it was; then with a table and a picture."""
     if isinstance(k, int):
         return k, {}
+    from imclust.clustering.k_words import k_sentence, k_words
     from imclust.clustering.n_clusters import COUNTED, estimate_k
     from imclust.report.plots import k_evidence
 
     vote = estimate_k(spaces, seed)
     rows = ([f"{v:.6g}" for v in row.values()] for row in vote.table)
     write_csv(folder / "k.csv", tuple(vote.table[0]), rows)
-    k_evidence(vote.table, vote.favourites, COUNTED, vote.k, folder / "k.png")
-    each = ", ".join(f"{name} {n}" for name, n in vote.favourites.items())
-    doubt = " No structure: one cluster says as much as any K. Look at the table, or set one."
-    say(f"K = {vote.k} by vote ({each}).{'' if vote.clear else doubt}")
-    facts = {"k_favourites": vote.favourites, "k_clear": vote.clear, "levels": vote.levels}
-    return vote.k, facts
+    words = k_words(vote)
+    k_evidence(vote.table, vote.favourites, COUNTED, words, folder / "k.png")
+    say(k_sentence(words))
+    return vote.k, {"k_words": words, "k_clear": vote.clear, "levels": vote.levels}
 
 
 def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:

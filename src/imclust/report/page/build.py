@@ -64,7 +64,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "large": {**(_layout(large) or {}), "rows": chosen} if large else None,
         "tree": relations.tree(clustering.get("merge_order", [])),
         "training": curves(at.weights, at.checkpoints),
-        "k": _k_evidence(at.assignment, clustering, rows.k),
+        "k": _k_evidence(at.assignment, clustering),
         "against": [{k: v for k, v in other.items() if k != "cluster"} for other in others],
         "assignment": clustering["files"]["assignment.csv"][1],
         "space": read_manifest(at.embedding)["space"] if at.embedding else None,
@@ -140,14 +140,15 @@ def _inline(path: Path) -> str | None:
     return base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
 
 
-def _k_evidence(assignment: Path, clustering: dict[str, Any], k: int) -> dict[str, Any] | None:
+def _k_evidence(assignment: Path, clustering: dict[str, Any]) -> dict[str, Any] | None:
     """The curves over K as columns, with each criterion's favourite; None without a vote."""
     found = csv_table(assignment / "k.csv", "k-table", "Every K that was tried")
     if found is None:
         return None
     values = {name: [row[i] for row in found.rows] for i, name in enumerate(found.columns)}
-    favourites = clustering.get("k_favourites", {})
-    return {"columns": values, "favourites": favourites, "clear": clustering.get("k_clear"), "k": k}
+    words = clustering["k_words"]
+    favourites = {name: k for name, _, k, _ in words["criteria"]}
+    return {"columns": values, "favourites": favourites, "words": words, "k": words["k"]}
 
 
 def _summary(
