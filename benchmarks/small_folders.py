@@ -13,11 +13,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from names import encoded
 
 from imclust.clustering.k_words import k_words
 from imclust.clustering.n_clusters import estimate_k
 from imclust.core.records import Features, parts_of
+from names import encoded
 
 SIZES = (10, 12, 20, 40, 80)
 CLASSES = (2, 3, 4)

@@ -72,8 +72,7 @@ def _sure(vote: KVote) -> str:
     if near:
         told = " or ".join(map(str, near[:3]))
         return f"not sure: {told} does nearly as well"
+    told = f"ways to cluster agree to {agree:.2f}"
     if agree < AGREED:
-        return f"somewhat supported: no other K does as well; ways to cluster agree to {agree:.2f} only"
-    return (
-        f"well supported: no other K does nearly as well, and ways to cluster agree to {agree:.2f}"
-    )
+        return f"somewhat supported: no other K does as well; {told} only"
+    return f"well supported: no other K does nearly as well, and {told}"
