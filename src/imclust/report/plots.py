@@ -245,7 +245,7 @@ def k_evidence(
 
 
 def dendrogram(tree: np.ndarray, names: list[str], path: Path) -> None:
-    """The tree over clusters of `hierarchy.merge_order`, one name a cluster."""
+    """The tree over clusters of a `ClusterTree`, one name a cluster."""
     from scipy.cluster import hierarchy
 
     plt = pyplot()
@@ -253,7 +253,7 @@ def dendrogram(tree: np.ndarray, names: list[str], path: Path) -> None:
     hierarchy.dendrogram(
         tree, labels=names, orientation="right", ax=ax, color_threshold=0, link_color_func=_link
     )
-    ax.set(xlabel="order of merging", title="Which clusters belong together")
+    ax.set(xlabel="how far apart", title="Which clusters belong together")
     ax.spines["left"].set_visible(False)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -245,20 +245,12 @@ def _sections(
     others: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The tables below the galleries."""
-    made_from = lineage(at.assignment)
-    clustering = next(reversed(made_from.values()))
-    features = [
-        path
-        for role, path in _inputs(at.assignment, clustering)
-        if made_from[path]["kind"] == "features"
-    ]
-    distances = (
-        relations.centre_distances(features, rows.ids, rows.clusters, rows.k) if features else None
-    )
+    distances = relations.distances_of(at.assignment)
     return {
         "farthest": relations.farthest(distances),
         "distances": distances if rows.k <= relations.WIDEST else None,
         "pairs": _pairs(distances, names),
+        "advice": _advice(distances, names),
         "confused": _confused(rows, names, labelled),
         "candidates": csv_table(
             at.assignment / "candidates.csv", "candidates", "Candidates, the best score first"
@@ -269,17 +261,17 @@ def _sections(
     }
 
 
-def _inputs(folder: Path, doc: dict[str, Any]) -> list[tuple[str, Path]]:
-    import os
-
-    return [(r, Path(os.path.normpath(folder / p))) for r, p in doc["inputs_at"].items()]
+def _advice(distances: Any, names: list[str]) -> tuple[str, str, float] | None:
+    """The two clusters to merge first: the least apart, with which the tree begins."""
+    first = relations.nearest_pairs(distances, 1) if distances is not None else []
+    return (names[first[0][0]], names[first[0][1]], first[0][2]) if first else None
 
 
 def _pairs(distances: Any, names: list[str]) -> Table | None:
     if distances is None:
         return None
     found = relations.nearest_pairs(distances)
-    caption = "Nearest pairs of clusters"
+    caption = "The pairs least apart: merge from the top"
     return pair_table("pairs", caption, ["cluster", "and", "distance"], found, names, names)
 
 
