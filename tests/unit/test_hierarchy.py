@@ -61,7 +61,7 @@ def test_the_tree_equals_a_literal_reading_and_its_first_merge_is_the_least_apar
     assert is_monotonic(found.merges)
     np.testing.assert_allclose(found.apart, found.apart.T)
     apart = found.apart + 9 * np.eye(7)
-    assert divmod(int(apart.argmin()), 7) == tuple(found.merges[0, :2])
+    assert sorted(divmod(int(apart.argmin()), 7)) == list(found.merges[0, :2])
     assert apart.min() == pytest.approx(found.merges[0, 2])
 
 

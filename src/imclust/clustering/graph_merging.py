@@ -112,7 +112,7 @@ def tree_of(labels: np.ndarray, graph: csr_array, k: int) -> ClusterTree:
     between = _links(labels, graph, k)
     volume = between.sum(1)
     expected = np.outer(volume, volume) / max(float(volume.sum()), 1e-30)
-    apart = _apart(between, expected)
+    apart = _apart((between + between.T) / 2, expected)
     np.fill_diagonal(apart, 0)
     node, below = list(range(k)), [1] * k
     merges = np.zeros((k - 1, 4))

@@ -14,7 +14,7 @@ AGREED = 0.7  # mean adjusted Rand index at K from which ways to cluster are sai
 ASKS = {
     "silhouette": "do images lie nearer to their own cluster than to the next?",
     "modularity": "do images that are neighbours share a cluster?",
-    "learnability": "can the clusters be told apart by what was learned from a part of them?",
+    "learnability": "can the clusters be learned from a part of the images?",
     "agreement": "do different ways to cluster find the same clusters?",
 }
 
@@ -70,8 +70,9 @@ def _sure(vote: KVote) -> str:
     near = [int(k) for k in ks[votes >= votes.max() - NEAR] if k != vote.k]
     agree = next(row["agreement"] for row in vote.table if row["k"] == vote.k)
     if near:
-        told = " or ".join(map(str, near[:3]))
-        return f"not sure: {told} does nearly as well"
+        *rest, last = map(str, near[:3])
+        told = f"{', '.join(rest)} or {last} do" if rest else f"{last} does"
+        return f"not sure: {told} nearly as well"
     told = f"ways to cluster agree to {agree:.2f}"
     if agree < AGREED:
         return f"somewhat supported: no other K does as well; {told} only"

@@ -223,19 +223,9 @@ def k_evidence(
         ax.plot([best], [values[ks.index(best)]], "o", color=colour)
         what = "answer" if name == "vote" else "favours"
         aside = "" if name in (*counted, "vote") else ", not counted"
-        ax.set_title(f"{name}: {what} {best}{aside}", fontsize=10)
-        if name in asks:
-            ax.text(
-                0.5,
-                0.98,
-                asks[name],
-                transform=ax.transAxes,
-                ha="center",
-                va="top",
-                fontsize=7,
-                color="#606060",
-                wrap=True,
-            )
+        ax.set_title(f"{name}: {what} {best}{aside}\n", fontsize=10)
+        said = asks.get(name, "the criteria that count, weighed together")
+        ax.text(0.5, 1.02, said, transform=ax.transAxes, ha="center", fontsize=7, color="#606060")
         ax.set_xlabel("number of clusters K")
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()

@@ -16,6 +16,7 @@ from imclust.report.page.compare import compared
 from imclust.report.page.gallery import GROUPS, galleries, shown_of
 from imclust.report.page.hints import KINDS, hints_of, suggested
 from imclust.report.page.labelled import against_labels
+from imclust.report.page.levels import levels_of
 from imclust.report.page.render import render
 from imclust.report.page.rows import Rows, columns, gather_rows
 from imclust.report.page.sources import Sources, run_name
@@ -49,6 +50,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     hints = hints_of(at.look, rows)
     clusters = galleries(rows, names, hints.copied if hints else None)
     labelled = against_labels(rows)
+    levels = levels_of(at.assignment, rows, names)
     others = [_other(rows, path) for path in at.compare_with]
     chosen = _chosen(clusters, labelled)
     small, large = _thumbnails(rows, chosen, index["content"])
@@ -71,9 +73,11 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "corrections": provenance.new_file(clustering),
         "suggestions": suggested(at.assignment, rows),
         "look": hints.facts() if hints else None,
+        "levels": levels.facts(rows) if levels else None,
     }
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
     data |= hints.columns() if hints else {}
+    data |= levels.columns() if levels else {}
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
     context |= {"kinds": KINDS, "unread": _unread(at.index)}
