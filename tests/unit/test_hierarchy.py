@@ -3,8 +3,10 @@ import pytest
 from scipy.cluster.hierarchy import is_monotonic, is_valid_linkage, leaves_list
 from scipy.sparse import csr_array
 
+from imclust.clustering.clusterers._base import Clustering
 from imclust.clustering.dendrogram import centre_distances, per_image, softened
 from imclust.clustering.graph_merging import cluster_tree, merge_by_graph, names_at, tree_of
+from imclust.clustering.levels import at_level
 from imclust.clustering.metrics import ari
 from imclust.core.errors import InputError
 from imclust.core.records import Assignment, read_csv
@@ -80,6 +82,16 @@ def test_families_are_merged_first(rng):
     assert names_at(tree, 3).tolist() == [0, 1, 2, 0, 1, 2]
     assert sorted(leaves_list(tree)) == list(range(6))
     assert (cluster_tree([z[:, :3], z[:, 3:]], c, 6, 0).merges == tree).all()
+
+
+def test_the_tree_of_an_answer_cut_at_its_coarse_level_is_that_level(rng):
+    z, c = families(rng)
+    spaces = [z[:, :3] + rng.standard_normal((600, 3)), z[:, 3:]]
+    found = Clustering(np.eye(6, dtype=np.float32)[c], lambda new: np.eye(6)[:1])
+    for k in (2, 3, 4, 5):
+        _, nested = at_level(found, spaces, {"coarse": k, "chosen": 6}, "chosen", 0)
+        tree = cluster_tree(spaces, c, 6, 0).merges
+        assert ari(names_at(tree, k)[c], nested["coarse"]) == 1
 
 
 def test_coarser_answers_nest(rng):
