@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from imclust.cli.progress_display import format_duration
@@ -117,7 +118,9 @@ class FolderResult:
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
         lines += [*self._to_look_at(), *self._stale()]
         lines.append(f"table: {self.folder / 'assignments.csv'}")
-        lines.append(f"sort them for real: python -m imclust sort {self.folder} --into NEW_FOLDER")
+        lines.append(
+            f"sort them for real: python -m imclust sort {quote(str(self.folder))} --into NEW_FOLDER"
+        )
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
         if self.report is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Annotated
 
 import tyro
@@ -74,7 +75,7 @@ def _sort(cfg: Sort, folder: Path) -> None:
         return
     carry_out(sorting)
     say(f"done; {folder / 'imclust-sorted.json'} says what came from where")
-    say(f"take it back: python -m imclust sort --into {cfg.into} --undo --yes")
+    say(f"take it back: python -m imclust sort --into {quote(str(cfg.into))} --undo --yes")
 
 
 def _preview(found: FinishedRun, sorting: Sorting, earlier: Sorting | None) -> list[str]:

@@ -280,6 +280,7 @@ def _refuse_archives(sorting: Sorting, images: Sequence[ImageRow]) -> None:
 
 def _refuse_taken(sorting: Sorting, earlier: Sorting | None) -> None:
     taken = [f.to for f in sorting.files if _there(sorting, f)]
+    taken += [PARTIAL] * os.path.lexists(sorting.partial)
     if earlier:
         taken = [f.to for f in sorting.files if _there(sorting, f) and not is_made(sorting, f)]
     if taken:

@@ -62,7 +62,7 @@ def undo(sorting: Sorting, steps: list[Undoing]) -> None:
         elif each.step == "bring back":
             source = Path(each.file.source)
             source.parent.mkdir(parents=True, exist_ok=True)
-            partial = source.with_name(".imclust-undo.partial")
+            partial = source.with_name(f".imclust-undo-{each.file.digest}.partial")
             bring_file(to, source, partial, each.file.digest)
     for folder in sorted(_folders(sorting), key=lambda f: -len(f.parts)):
         if folder != sorting.folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -47,4 +48,4 @@ def parquet(run: FinishedRun, out: Path, cfg: ParquetConfig) -> str:
     with replaced_file(out) as fresh:
         write_table(pa.table(columns), fresh)
     place = " --x x --y y" if run.embedding is not None else ""
-    return f"embedding-atlas {out}{place} --text label --image path"
+    return f"embedding-atlas {quote(str(out))}{place} --text label --image path"
