@@ -118,9 +118,8 @@ class FolderResult:
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
         lines += [*self._to_look_at(), *self._stale()]
         lines.append(f"table: {self.folder / 'assignments.csv'}")
-        lines.append(
-            f"sort them for real: python -m imclust sort {quote(str(self.folder))} --into NEW_FOLDER"
-        )
+        run = quote(str(self.folder))
+        lines.append(f"sort them for real: python -m imclust sort {run} --into NEW_FOLDER")
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
         if self.report is not None:
