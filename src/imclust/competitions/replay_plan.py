@@ -24,6 +24,8 @@ REPLAYED = (
     "reduce",
     "look",
     "cluster",
+    "pairs",
+    "link",
     "predict",
     "finetune",
     "submit",
@@ -32,6 +34,7 @@ NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {
     *("--index", "--weights", "--init-weights", "--features", "--assignment", "--published"),
+    *("--pairs", "--names-from"),
     *(
         "--n-clusters-from",
         "--data-dir",

@@ -28,6 +28,7 @@ from imclust.core.manifest import file_digest, read_manifest
 from imclust.core.npy import open_npy
 
 LAYOUTS = ("{competition}", "competitions/{competition}")
+TABLES = {".csv", ".json", ".parquet"}
 DEAD = "http://127.0.0.1:9"  # nothing listens there
 
 
@@ -76,7 +77,8 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: NotebookSettings) -> None:
             say(f"other images, fewer of them: {lines} lines, {seconds:.0f} s")
         else:
             say(
-                "other images were not tried: this data is no folder or zip of images and no arrays"
+                "other images were not tried: beside images and arrays this data has tables, which a "
+                "part of it would not fit"
             )
 
 
@@ -188,7 +190,9 @@ def _write_part(given: list[Path], to: Path) -> bool:
     ]
     files += [(p, Path(p.name)) for p in given if p.is_file()]
     kinds = {path.suffix.lower() for path, _ in files}
-    if not files or kinds & {".csv", ".json", ".parquet"} or (len(files) > 1 and ".zip" in kinds):
+    packed = [path for path, _ in files if path.suffix.lower() == ".zip"]
+    kinds |= {Path(n).suffix.lower() for p in packed for n in zipfile.ZipFile(p).namelist()}
+    if not files or kinds & TABLES or (len(files) > 1 and ".zip" in kinds):
         return False
     for number, (path, name) in enumerate(files):
         copy = to / name

@@ -185,13 +185,15 @@ def _methods(plan: ReplayPlan, index: dict[str, Any]) -> dict[str, str]:
         name = doc["config"].get("method") or doc["config"].get("challenge")
         if doc["kind"] not in REGISTRIES or name is None:
             continue
-        entry = REGISTRIES[doc["kind"]][name]
+        entry = next((e for e in REGISTRIES[doc["kind"]] if e.name == name), None)
         hidden = {"method", "challenge", "sources", "weights_stat", "device"}
         given = {k: v for k, v in doc["config"].items() if k not in hidden and v is not None}
         given |= _set_priors(given.pop("priors", {}))
         shown = ", ".join(f"{k} {_plain(v)}" for k, v in given.items())
-        lines[doc["kind"]].append(f"- `{name}` ({entry.paper}): {shown or 'no settings'}.")
-        papers[f"- `{name}`: {entry.paper}."] = None
+        source = f" ({entry.paper})" if entry else ""  # `link` is a stage, and no clusterer
+        lines[doc["kind"]].append(f"- `{name}`{source}: {shown or 'no settings'}.")
+        if entry:
+            papers[f"- `{name}`: {entry.paper}."] = None
     encoders, heads = lines["weights"], lines["assignment"]
     trained = [d for d in docs.values() if d["kind"] == "weights" and "steps" in d]
     learned = "; ".join(f"{d['steps']} steps to a loss of {d['loss']:.4f}" for d in trained)
