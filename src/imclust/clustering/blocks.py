@@ -8,7 +8,7 @@ cores.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from imclust.core.log import progress
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 LARGE = 50_000  # rows past which ways are taken whose cost grows as the number of rows
 BLOCK = 2048  # rows; 2 MiB of 256 columns, which stay in a core's cache between its steps
@@ -24,7 +25,7 @@ BLOCK = 2048  # rows; 2 MiB of 256 columns, which stay in a core's cache between
 def each_block(
     rows: np.ndarray, work: Callable[[np.ndarray], T], what: str = "", *, block: int = BLOCK
 ) -> Iterator[tuple[slice, T]]:
-    """What `work` makes of every block, in order, with where it lies.
+    """What `work` makes of every block, in order, with where it lies; see `in_order`.
 
     Parameters
     ----------
@@ -43,40 +44,48 @@ def each_block(
     >>> [(at.start, total) for at, total in each_block(np.ones((5, 2)), np.sum, block=3)]
     [(0, np.float32(6.0)), (3, np.float32(4.0))]
     """
+
+    def work_on(place: slice) -> T:
+        return work(np.ascontiguousarray(rows[place], np.float32))
+
+    places = [slice(a, min(a + block, len(rows))) for a in range(0, len(rows), block)]
+    bar = progress(None, what, total=len(rows), unit="row", leave=False) if what else None
+    try:
+        for place, found in zip(places, in_order(places, work_on), strict=True):
+            yield place, found
+            if bar is not None:
+                bar.update(place.stop - place.start)
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def in_order(items: Sequence[Item], work: Callable[[Item], T]) -> Iterator[T]:
+    """What `work` makes of each item, in order; several are worked on at once, each by one thread.
+
+    Examples
+    --------
+    >>> list(in_order([3, 1], str))
+    ['3', '1']
+    """
     from threadpoolctl import ThreadpoolController
 
     pools = ThreadpoolController()
     blas = pools.select(user_api="blas").info()
     threads = max((pool["num_threads"] for pool in blas), default=1)
-    places = [slice(a, min(a + block, len(rows))) for a in range(0, len(rows), block)]
-    bar = progress(None, what, total=len(rows), unit="row", leave=False) if what else None
-    waiting: deque[tuple[slice, Future[T]]] = deque()
-    # One thread a block inside, so that a product of matrices is always summed in the same order.
+    waiting: deque[Future[T]] = deque()
+    # One thread a product of matrices, which is then always summed in the same order.
     with pools.limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         try:
-            for place in places:
-                waiting.append((place, pool.submit(_work_on, rows, place, work)))
+            for item in items:
+                waiting.append(pool.submit(work, item))
                 if len(waiting) > 2 * threads:
-                    yield _first(waiting, bar)
+                    yield waiting.popleft().result()
             while waiting:
-                yield _first(waiting, bar)
+                yield waiting.popleft().result()
         finally:
-            for _, future in waiting:
+            for future in waiting:
                 future.cancel()
-            if bar is not None:
-                bar.close()
-
-
-def _work_on(rows: np.ndarray, place: slice, work: Callable[[np.ndarray], T]) -> T:
-    return work(np.ascontiguousarray(rows[place], np.float32))
-
-
-def _first(waiting: deque[tuple[slice, Future[T]]], bar: object) -> tuple[slice, T]:
-    place, future = waiting.popleft()
-    found = future.result()
-    if bar is not None:
-        bar.update(place.stop - place.start)  # type: ignore[attr-defined]
-    return place, found
 
 
 def sample_rows(n: int, most: int, seed: int) -> np.ndarray:

@@ -160,10 +160,10 @@ def row_marks(spaces: Sequence[np.ndarray]) -> np.ndarray:
     marks = np.zeros(len(spaces[0]), np.uint64)
     for space in spaces:
         width = _bytes_of(space[:1]).shape[1]
-        odd = rng.integers(0, 2**63, width, dtype=np.uint64) * 2 + 1
+        odd = 2 * rng.integers(0, 2**63, width, dtype=np.uint64) + np.uint64(1)
         for a in range(0, len(marks), 4096):
             words = _bytes_of(space[a : a + 4096])
-            marks[a : a + 4096] += (words * odd[: words.shape[1]]).sum(1, dtype=np.uint64)
+            marks[a : a + 4096] += (words * odd).sum(1, dtype=np.uint64)
     return marks
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from imclust.clustering.apply_corrections import Corrected
+from imclust.clustering.blocks import LARGE, sample_rows
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import (
     Clustering,
@@ -50,11 +51,13 @@ from imclust.core.records import (
     cluster_names,
     parts_of,
     rows_of_ids,
+    rows_where,
     write_csv,
 )
 from imclust.data.nuisances import nuisances
 
 STABILITY_SEEDS = 5
+STABILITY_ROWS = 10_000  # of more than LARGE, that the other seeds are run on
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
     mine[copies] = False
-    fitted = [np.asarray(x[mine]) for x in spaces]
+    fitted = [_rows(x, mine) for x in spaces]
     for x in fitted:
         finite("the rows of the features", x)
     chosen, voted = _count(fitted, wanted, cfg.seed, folder)
@@ -202,8 +205,8 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
         placed = [np.asarray(x[~mine]) for x in spaces]
         p[~mine] = given.predict(found.predict(clusterer_input(entry.method, placed)))
     p[copies] = p[best]
-    rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
-    z = concatenate_unit_rows([np.asarray(x[keep]) for x in spaces])
+    rows = Assignment(*(rows_where(a, keep) for a in (first.ids, first.splits, p)))
+    z = concatenate_unit_rows([_rows(x, keep) for x in spaces])
     facts = _save(rows, z, folder)
     facts |= _tree(rows, z, facts, folder)
     if cfg.unclustered:
@@ -217,6 +220,11 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     report_priors(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _rows(x: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Rows of x (n, d) where keep (n,) is true: in memory, or of many those on the disk."""
+    return rows_where(x, keep) if len(x) > LARGE else np.asarray(x[keep])
 
 
 def _copies(cfg: Cluster, first: Features) -> tuple[list[int], list[int]]:
@@ -347,7 +355,8 @@ def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) 
 
 
 def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:
-    """Mean agreement of runs from several seeds; `auto` has compared some already."""
+    """Mean agreement of runs from several seeds, of many rows on a sample; `auto` has compared
+    some already."""
     from imclust.clustering.metrics import mean_pairwise_ari
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
@@ -356,6 +365,10 @@ def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering
         runs = [found.labels[found.compared_rows]]
         runs += [c.labels for c in found.candidates if c.whole is not None and c.repeats]
     else:
+        n = len(found.labels)
+        chosen = sample_rows(n, STABILITY_ROWS if n > LARGE else n, cfg.seed)
+        runs = [found.labels[chosen]]
+        few = [np.asarray(x[chosen]) for x in spaces]
         for seed in range(cfg.seed + 1, cfg.seed + STABILITY_SEEDS):
-            runs.append(run_head(entry.method, spaces, k, cfg.clusterer, seed).labels)
+            runs.append(run_head(entry.method, few, k, cfg.clusterer, seed).labels)
     return round(mean_pairwise_ari(runs), 4)

@@ -62,9 +62,7 @@ def _of_many(z: np.ndarray, k: int, cfg: KMeansConfig, seed: int) -> Clustering:
     return Clustering(predict(z), predict, facts)
 
 
-def _at_centres(
-    rows: np.ndarray, centres: Centres, variance: float, apply: Apply
-) -> np.ndarray:
+def _at_centres(rows: np.ndarray, centres: Centres, variance: float, apply: Apply) -> np.ndarray:
     """Probabilities (m, k) float64 of rows (m, d) at centres."""
     k, dims = centres.points.shape
 
