@@ -1,11 +1,11 @@
 """Time and memory of clustering against the number of rows, beside faiss and scikit-learn.
 
     python benchmarks/scale.py [--rows 1000 10000 100000 1000000] [--dims 256] [--k 20]
-        [--steps kmeans auto place faiss minibatch neighbours] [--half] [--scratch FOLDER]
+        [--steps kmeans auto place faiss] [--half] [--scratch FOLDER]
 
 Rows of made groups are written to a folder, float32 or with --half float16. Each step is a process
 of its own: `kmeans` and `auto` are the stage `cluster` as a user runs it, artefact, tables and
-stability included; `place` is the stage `predict` on as many rows again. `faiss` is the best of
+stability included; `kmeans alone` the centres of the same twenty starts and nothing else; `place` is the stage `predict` on as many rows again. `faiss` is the best of
 five runs of its k-means (25 passes) over all rows, its time that of one run; `faiss sample` the
 best of twenty on its default sample; `minibatch` scikit-learn's with twenty starts. The inertia of
 each is taken over all rows, in float64. `neighbours` are the 15 nearest of every row, and their
@@ -32,7 +32,9 @@ from typing import Any
 
 import numpy as np
 
-STEPS = ("kmeans", "auto", "place", "faiss", "faiss sample", "minibatch", "neighbours")
+STEPS = (
+    "kmeans", "kmeans alone", "auto", "place", "faiss", "faiss sample", "minibatch", "neighbours",
+)  # fmt: skip
 RUNS, STARTS = 5, 20
 NEAR = 15
 
@@ -139,6 +141,11 @@ def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
     elif step == "place":
         stage("predict", "--assignment", str(folder / "kmeans"), *at,
               "--out", str(folder / "placed"))  # fmt: skip
+    elif step == "kmeans alone":
+        from imclust.clustering.block_kmeans import kmeans_in_blocks
+
+        found = kmeans_in_blocks(x, k, STARTS, 0)
+        more = {"inertia": found.inertia, "passes": found.passes}
     elif step.startswith("faiss"):
         run, divide = faiss_runs(x, k, sample=step != "faiss")
         points = run()

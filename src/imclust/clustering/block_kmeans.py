@@ -15,6 +15,7 @@ from imclust.clustering.blocks import each_block, sample_rows
 
 SAMPLE = 10_000  # rows that starts are tried on, at least
 A_CENTRE = 128  # rows of the sample for each centre
+A_CELL, CELL_PASSES = 32, 10  # rows of the sample for each of many cells, and passes over it
 PASSES = 100  # over all rows at most
 STILL = 1e-5  # of the inertia: a pass that wins less is the last
 Apply = Callable[[np.ndarray], np.ndarray]
@@ -188,6 +189,51 @@ def start_on_sample(
     with threadpool_limits(1):  # several threads add up as they come
         solver = KMeans(k, n_init=restarts, random_state=seed).fit(few)
     return Centres(solver.cluster_centers_.astype(np.float64), few.mean(0, dtype=np.float64))
+
+
+def coarse_cells(
+    rows: np.ndarray, count: int, seed: int = 0, apply: Apply | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Many small cells of rows: centres of a few passes over a sample, and every row's nearest.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float, read in blocks.
+    count : int
+        Cells, at most n; some may be empty.
+    seed : int, optional
+        Of the sample and the start.
+    apply : Callable, optional
+        Prepares a block (m, d) -> (m, d') float32.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Centres (count, d') float32 and the cell of each row (n,) int64.
+    """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    few = np.asarray(rows[sample_rows(len(rows), A_CELL * count, seed)], np.float32)
+    few = few if apply is None else apply(few)
+    with threadpool_limits(1):  # several threads add up as they come
+        solver = KMeans(count, n_init=1, max_iter=CELL_PASSES, random_state=seed).fit(few)
+    centres = solver.cluster_centers_.astype(np.float32)
+    return centres, nearest_centres(rows, centres, apply)
+
+
+def nearest_centres(
+    rows: np.ndarray, centres: np.ndarray, apply: Apply | None = None
+) -> np.ndarray:
+    """The nearest of centres (k, d') of each row (n, d): (n,) int64."""
+    half = np.square(centres).sum(1) / 2
+
+    def work(block: np.ndarray) -> np.ndarray:
+        ready = block if apply is None else apply(block)
+        return (ready @ centres.T - half).argmax(1)
+
+    return np.concatenate([labels for _, labels in each_block(rows, work)])
 
 
 def one_pass(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from imclust.clustering.blocks import each_block, in_order, sample_rows
+from imclust.clustering.block_kmeans import coarse_cells
+from imclust.clustering.blocks import in_order, sample_rows
 from imclust.clustering.neighbors import nearest_neighbors
 from imclust.core.log import progress
 
 RECALL = 0.985  # of the neighbours of the rows tried, so that it is .98 of all rows'
 TRIED = 500  # rows whose true neighbours are found
-A_CELL = 32  # rows of a sample for each cell's centre
 FIRST = 8  # cells gone through, doubled until they are enough
 
 
@@ -56,13 +56,8 @@ class _Cells:
     """Rows (n, d) by the nearest of some k-means centres."""
 
     def __init__(self, rows: np.ndarray, count: int) -> None:
-        from sklearn.cluster import KMeans
-
-        few = rows[sample_rows(len(rows), A_CELL * count, 0)]
-        centres = KMeans(count, n_init=1, max_iter=10, random_state=0).fit(few).cluster_centers_
-        half = np.square(centres).sum(1) / 2
-        nearest = [c for _, c in each_block(rows, lambda b: (b @ centres.T - half).argmax(1))]
-        self._rows, self.count, self._own = rows, count, np.concatenate(nearest)
+        centres, self._own = coarse_cells(rows, count)
+        self._rows, self.count = rows, count
         self._order = np.argsort(self._own, kind="stable")
         self._ends = np.cumsum(np.bincount(self._own, minlength=count))
         self._around = nearest_neighbors(centres, centres, count)[0]
