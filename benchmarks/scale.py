@@ -5,11 +5,12 @@
 
 Rows of made groups are written to a folder, float32 or with --half float16. Each step is a process
 of its own: `kmeans` and `auto` are the stage `cluster` as a user runs it, artefact, tables and
-stability included; `kmeans alone` the centres of the same twenty starts and nothing else; `place` is the stage `predict` on as many rows again. `faiss` is the best of
-five runs of its k-means (25 passes) over all rows, its time that of one run; `faiss sample` the
-best of twenty on its default sample; `minibatch` scikit-learn's with twenty starts. The inertia of
-each is taken over all rows, in float64. `neighbours` are the 15 nearest of every row, and their
-recall against exact ones of 1000 rows. Needs `pip install faiss-cpu` for its two steps.
+stability included; `kmeans alone` the centres of the same twenty starts and nothing else; `place`
+is the stage `predict` on as many rows again. `faiss` is the best of five runs of its k-means (25
+passes) over all rows, its time that of one run; `faiss sample` the best of twenty on its default
+sample; `minibatch` scikit-learn's with twenty starts. The inertia of each is taken over all rows,
+in float64. `neighbours` are the 15 nearest of every row, and their recall against exact ones of
+1000 rows. Needs `pip install faiss-cpu` for two of its steps.
 
 Prints one table, writes JSON. MiB are those that the process holds itself; pages of mapped files,
 which the system takes back when it wants to, are not among them. Linux only.

@@ -1,7 +1,8 @@
 """k-means of many rows: starts on a sample, Lloyd's algorithm over all rows in blocks.
 
 A pass is one product of matrices a block. Sums and counts are kept in float64 and added in the
-order of the blocks, so that the centres are the same bytes whatever the number of threads.
+order of the blocks, and these of shards in theirs, so that the centres are the same bytes whatever
+the number of threads and of machines.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imclust.clustering.blocks import each_block, sample_rows
+from imclust.core.log import progress
+from imclust.core.shards import over_shards
 
 SAMPLE = 10_000  # rows that starts are tried on, at least
 A_CENTRE = 128  # rows of the sample for each centre
@@ -244,17 +247,37 @@ def one_pass(
     *,
     far: bool = False,
 ) -> BlockSums:
-    """The sums of all rows (n, d), added in the order of the blocks; arguments as above."""
+    """The sums of all rows (n, d), added shard by shard in their order; arguments as above."""
+    bar = progress(None, what, total=len(rows), unit="row", leave=False) if what else None
+    found = nothing_yet(centres)
+    for place, part in over_shards(rows, shard_sums, centres, apply, far):
+        found = found.plus(part)
+        if bar is not None:
+            bar.update(place.stop - place.start)
+    if bar is not None:
+        bar.close()
+    return found
+
+
+def shard_sums(
+    rows: np.ndarray, centres: Centres, apply: Apply | None = None, far: bool = False
+) -> BlockSums:
+    """The sums of a shard (m, d), added block by block in their order."""
 
     def work(block: np.ndarray) -> BlockSums:
         return block_sums(block if apply is None else apply(block), centres, far=far)
 
-    k, d = centres.points.shape
-    nothing = np.empty((0, d), np.float32), np.empty(0, np.float32)
-    found = BlockSums(np.zeros((k, d)), np.zeros(k, np.int64), 0.0, *nothing)
-    for _, part in each_block(rows, work, what):
+    found = nothing_yet(centres)
+    for _, part in each_block(rows, work):
         found = found.plus(part)
     return found
+
+
+def nothing_yet(centres: Centres) -> BlockSums:
+    """The sums of no rows."""
+    k, d = centres.points.shape
+    far = np.empty((0, d), np.float32), np.empty(0, np.float32)
+    return BlockSums(np.zeros((k, d)), np.zeros(k, np.int64), 0.0, *far)
 
 
 def sum_of_squares(rows: np.ndarray, centres: Centres, apply: Apply | None = None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,7 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
 from imclust.core.manifest import facts_of, read_manifest
+from imclust.core.ray_workers import check_ray, ray_workers
 from imclust.core.records import (
     Assignment,
     Features,
@@ -97,6 +99,9 @@ class Cluster:
     after those before it; merged clusters make K smaller. They stay with the answer in --out."""
     without_corrections: bool = False
     """Leave out what the answer in --out was corrected with; it is kept beside it."""
+    ray: str | None = None
+    """Have the passes of `kmeans` over more than 50 000 rows done by Ray: `auto` (the cluster of
+    this machine), `ray://host:port`, or `local:N` workers. The answer is the same bytes."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -131,6 +136,11 @@ def run(cfg: Cluster) -> None:
             "set K=<n> (or --n-clusters), or K=auto to have it estimated",
         )
     entry = CLUSTERERS.for_config(cfg.clusterer)
+    if cfg.ray is not None:
+        check_ray(cfg.ray)
+        if entry.name != "kmeans":
+            do = "leave --ray out, or cluster by kmeans"
+            raise input_error("--ray", "used with kmeans", entry.name, do)
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
@@ -193,7 +203,8 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     cluster_count(chosen, int(mine.sum()))
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
     even = cfg.priors.proportions == "uniform"
-    found = run_head(entry.method, fitted, chosen, cfg.clusterer, cfg.seed, seen, even=even)
+    with _workers(cfg, len(fitted[0])):
+        found = run_head(entry.method, fitted, chosen, cfg.clusterer, cfg.seed, seen, even=even)
     found, voted = _levels(cfg, found, fitted, first.ids[mine], voted, folder)
     k = int(found.probabilities.shape[1])
     priors, names = read_priors(cfg.priors, first.ids[mine], k)
@@ -220,6 +231,13 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     report_priors(given.facts, priors)
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _workers(cfg: Cluster, rows: int) -> AbstractContextManager[None]:
+    """Who works on shards: this process, or where that is asked for and worth it, Ray."""
+    if cfg.ray is None or rows <= LARGE:
+        return nullcontext()
+    return ray_workers(cfg.ray, [path / "x.npy" for path in cfg.features])
 
 
 def _rows(x: np.ndarray, keep: np.ndarray) -> np.ndarray:
