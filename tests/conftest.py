@@ -51,7 +51,7 @@ def blobs(rng):
 @pytest.fixture
 def one_thread():
     """A few rows are slower on several threads, far slower where the cores are busy; Numba, which
-    UMAP brings, raises PyTorch's number of them whatever OMP_NUM_THREADS says."""
+    lays graphs out, raises PyTorch's number of them whatever OMP_NUM_THREADS says."""
     import torch
 
     before = torch.get_num_threads()

@@ -11,7 +11,6 @@ import scipy.sparse.csgraph  # noqa: F401
 import sklearn.cluster
 import sklearn.linear_model
 import sklearn.mixture  # noqa: F401
-import umap  # noqa: F401
 
 import imclust.__main__
 import imclust.api  # noqa: F401

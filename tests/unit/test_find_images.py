@@ -133,3 +133,14 @@ def test_any_name_survives_the_index(tmp_path, name):
     for spelling in spellings:
         save(tmp_path / "in" / spelling)
     assert len(find_images(tmp_path / "in").images) == len(os.listdir(tmp_path / "in"))
+
+
+def test_a_name_that_is_not_in_utf8_is_left_out_and_counted(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / "b.png")
+    os.rename(tmp_path / "b.png", os.fsencode(tmp_path) + b"/gr\xfcn.png")
+    found = find_images(tmp_path)
+    assert [path.name for path, _ in found.images] == ["a.png"]
+    assert found.sentence() == (
+        "1 image found, 1 file left out: 1 with a name that is not in UTF-8 (rename it)"
+    )

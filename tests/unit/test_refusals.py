@@ -221,7 +221,7 @@ def test_the_device_is_known_once_torch_is(tmp_path):
 def test_nothing_heavy_is_loaded_when_nothing_is_to_be_done(tmp_path):
     make_arrays(tmp_path / "tiny")
     flags = f"--challenge arrays --data-dir tiny --encoder pixels --workspace {tmp_path}".split()
-    heavy = "{'torch', 'sklearn', 'umap', 'matplotlib', 'scipy', 'openTSNE'}"
+    heavy = "{'torch', 'sklearn', 'numba', 'matplotlib', 'scipy', 'openTSNE'}"
     code = (
         "import sys\nfrom imclust.__main__ import main\n"
         f"assert main(['baseline', *{flags!r}]) == 0\n"

@@ -42,6 +42,7 @@ STAGES = {  # in pipeline order
     "leaderboard": ("Leaderboard", "show the ledger of submissions, best first"),
     "reproduce": ("Reproduce", "make a submission again and compare the bytes"),
     "package": ("Package", "the winner's hand-over: one folder or zip that runs elsewhere"),
+    "push": ("Push", "send a package's notebook to a code competition, and submit it, once"),
 }
 COMMANDS = {  # these run the stages, one after another
     "baseline": ("Baseline", "a challenge by a published recipe, up to its submission and report"),

@@ -31,7 +31,7 @@ def joint_graph(spaces: list[np.ndarray], neighbours: int = NEIGHBOURS) -> csr_a
     neighbours : int, optional
         Of a row, at most n - 1 are taken.
     """
-    graphs = [_normalised(_affinity(z, neighbours)) for z in spaces]
+    graphs = [normalised_graph(_affinity(z, neighbours)) for z in spaces]
     return sum(graphs[1:], graphs[0]) / len(graphs)
 
 
@@ -50,7 +50,8 @@ def _affinity(z: np.ndarray, neighbours: int) -> csr_array:
     return (a + a.T) / 2
 
 
-def _normalised(a: csr_array) -> csr_array:
+def normalised_graph(a: csr_array) -> csr_array:
+    """D^-1/2 A D^-1/2 of symmetric affinities A, D the sums of its rows; (n, n) sparse."""
     from scipy.sparse import diags_array
 
     root = diags_array(1 / np.sqrt(np.maximum(a.sum(1), 1e-12)))

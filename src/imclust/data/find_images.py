@@ -51,8 +51,8 @@ def find_images(data: Path) -> FoundImages:
     """Every file below a folder, or in a zip, that Pillow can read as an image, by its content.
 
     Linked folders are followed once each. Hidden files and folders, and those that file servers
-    keep for themselves (``@eaDir``), are not looked at. A folder without images of its own is
-    searched for zip archives.
+    keep for themselves (``@eaDir``), are not looked at. Names that are not in UTF-8 are left out. A
+    folder without images of its own is searched for zip archives.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def find_images(data: Path) -> FoundImages:
         return found
     files = sorted(_files(data, found))
     for path in files:
-        kind = _kind(path.name, path.open) if path.is_file() else "broken link"
+        kind = _kind_of_file(path)
         if kind:
             found.left_out[kind] += 1
         else:
@@ -129,6 +129,15 @@ def _files(data: Path, found: FoundImages) -> Iterator[Path]:
 
 def _ignored(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM_FOLDERS or name in LITTER
+
+
+def _kind_of_file(path: Path) -> str:
+    """As `_kind`; tables are in UTF-8 and could not hold a name that is not."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "with a name that is not in UTF-8 (rename it)"
+    return _kind(path.name, path.open) if path.is_file() else "broken link"
 
 
 def _kind(name: str, opened: object) -> str:

@@ -53,7 +53,13 @@ class Encoder:
         return base
 
     def pretrained(self, network: nn.Module) -> dict[str, Any]:
-        """Put weights that were trained elsewhere into `network`; returns where they came from.
+        """Put weights that were trained elsewhere into `network`.
+
+        Returns
+        -------
+        dict
+            `weights_from`, where they came from, and `licence`, of what their publisher says;
+            nothing where there are none.
 
         Raises
         ------

@@ -91,7 +91,8 @@ class Text(Encoder):
         path = self._folder / WEIGHTS
         prefix: str = network.base_model_prefix  # type: ignore[assignment]
         load_state(network, _body(read_state(path), prefix), str(path))
-        return {"weights_from": self.cfg.model or PACKAGED}
+        licence = "unknown" if self.cfg.model else "apache-2.0"
+        return {"weights_from": self.cfg.model or PACKAGED, "licence": licence}
 
     def input_facts(self) -> dict[str, Any]:
         """Pooling, scaling to length 1, and tokens that are read."""

@@ -95,16 +95,20 @@ class Timm(Encoder):
 
     def pretrained(self, network: nn.Module) -> dict[str, Any]:
         """From the file given, else the Lite packages, else the hub or its cache."""
+        return {"weights_from": self._filled(network), "licence": self._about.license or "unknown"}
+
+    def _filled(self, network: nn.Module) -> str:
+        """Load the weights; where they came from."""
         if self.cfg.weights is not None:
             self._from_file(network, self.cfg.weights)
-            return {"weights_from": self.cfg.weights.name}
+            return self.cfg.weights.name
         file = packaged(self.cfg.model)
-        if file is not None:
-            from imclust.training.pretrained import load_state, read_state
+        if file is None:
+            return self._from_hub(network)
+        from imclust.training.pretrained import load_state, read_state
 
-            load_state(network, _timm_names(read_state(file)), str(file))
-            return {"weights_from": file.name}
-        return {"weights_from": self._from_hub(network)}
+        load_state(network, _timm_names(read_state(file)), str(file))
+        return file.name
 
     def lacks(self) -> str:
         """The file that is not there yet, or nothing; the hub's cache is not looked into."""

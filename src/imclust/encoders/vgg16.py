@@ -73,7 +73,7 @@ class VGG16(Encoder):
         unused = ("classifier.3.", "classifier.6.")
         state = {k: v for k, v in read_state(path).items() if not k.startswith(unused)}
         load_state(network, state, str(path))
-        return {"weights_from": path.name}
+        return {"weights_from": path.name, "licence": "bsd-3-clause"}  # torchvision's
 
     def lacks(self) -> str:
         """The file that is not there yet, or nothing."""

@@ -125,7 +125,7 @@ class VggAE(Encoder):
             k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")
         }
         load_state(network.encoder, features, str(path))  # type: ignore[arg-type]
-        return {"weights_from": path.name}
+        return {"weights_from": path.name, "licence": "bsd-3-clause"}  # torchvision's
 
     def plan(self, n_images: int) -> TrainConfig:
         """The recipe with the config's own numbers in place of its own."""

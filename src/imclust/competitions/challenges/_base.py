@@ -276,7 +276,7 @@ def image_files(data: Path, least: int = 2) -> list[tuple[Path, str]]:
     Raises
     ------
     InputError
-        Fewer are, or a name is no text.
+        Fewer are.
     """
     found = find_images(data)
     if found.left_out:
@@ -284,20 +284,8 @@ def image_files(data: Path, least: int = 2) -> list[tuple[Path, str]]:
     if len(found.images) < least:
         allowed = f"a folder or zip with at least {_images(least)}"
         raise input_error(str(data), allowed, found.sentence(), "check the path")
-    odd = [p for p, _ in found.images if not _is_text(str(p))]
-    if odd:
-        got = f"{len(odd)} in another encoding, the first {odd[0].name!a}"
-        raise input_error("names of images", "in UTF-8", got, "rename them")
     return found.images
 
 
 def _images(n: int) -> str:
     return {1: "one image", 2: "two images"}.get(n, f"{n} images")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

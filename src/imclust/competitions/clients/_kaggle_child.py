@@ -1,6 +1,6 @@
 """Kaggle's own package, kept in a process of its own: it prints, signs in at import, may exit.
 
-One request as JSON on standard input, one answer as JSON on standard output's last line: `{"ok":
+A request is a line of JSON on standard input, its answer a line of JSON on standard output: `{"ok":
 ...}`, or `{"kind": ..., "words": ..., "retry_after": ...}` for a `Failure` of that kind.
 """
 
@@ -8,110 +8,52 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import Any
 
-T = TypeVar("T")
-LIMIT = re.compile(r"limit|allowance|quota|too many", re.IGNORECASE)
+from imclust.competitions.clients import _kaggle_code
+from imclust.competitions.clients._kaggle_calls import (
+    Call,
+    Failed,
+    accepted,
+    bounded,
+    classified,
+    once,
+    repeated,
+    stored,
+)
+
 PAGES = 5  # of the leaderboard that are searched for the account's team
 PAGE = 200
 
 
-class Failed(Exception):
-    """A kind of failure, the words of whoever failed, and seconds until it may be asked again."""
-
-    def __init__(self, kind: str, words: str, retry_after: float | None = None) -> None:
-        super().__init__(words)
-        self.response = {"kind": kind, "words": words, "retry_after": retry_after}
-
-
 def main() -> None:
-    """Answer the one request."""
+    """Answer one request after another, until there are no more."""
     out, sys.stdout = sys.stdout, sys.stderr  # what the package prints is not an answer
-    request = json.load(sys.stdin)
-    try:
-        response = {"ok": _answered(request)}
-    except Failed as e:
-        response = e.response
-    except ImportError as e:
-        response = {"kind": "not-installed", "words": str(e)}
-    out.write("\n" + json.dumps(response) + "\n")
-    out.flush()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            response = {"ok": _answered(request)}
+        except Failed as e:
+            response = e.response
+        except ImportError as e:
+            response = {"kind": "not-installed", "words": str(e)}
+        out.write(json.dumps(response) + "\n")
+        out.flush()
 
 
 def _answered(request: dict[str, Any]) -> Any:
-    _bounded(tuple(request["timeout"]))
+    bounded(tuple(request["timeout"]))
     waits = request["waits"]
-    api = _repeated(_signed_in, waits)
-    do = DO[request["do"]]
-    if do is _create:
-        return _create(api, request)  # once, whatever comes
-    return _repeated(lambda: do(api, request), waits)
+    api = repeated(_signed_in, waits)
+    do = CALLS[request["do"]]
+    if do in ONCE:
+        return do(api, request)  # whatever comes
+    return repeated(lambda: do(api, request), waits)
 
 
-def _bounded(timeout: tuple[float, float]) -> None:
-    """Give every request a timeout: the package sets none, and takes none."""
-    from requests.adapters import HTTPAdapter
-
-    send = HTTPAdapter.send
-
-    def bounded(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = timeout
-        return send(self, request, *args, **kwargs)
-
-    HTTPAdapter.send = bounded  # type: ignore[method-assign]
-
-
-def _repeated(ask: Callable[[], T], waits: list[float]) -> T:
-    """Ask again after each wait while the service or the way to it fails."""
-    for wait in [*waits, None]:
-        try:
-            return _classified(ask)
-        except Failed as e:
-            if wait is None or e.response["kind"] not in {"server", "network"}:
-                raise
-        time.sleep(wait)
-    raise AssertionError("unreachable")
-
-
-def _classified(ask: Callable[[], T]) -> T:
-    """What `ask` returns, its errors as `Failed`."""
-    import requests
-
-    try:
-        return ask()
-    except requests.HTTPError as e:
-        raise _status(e.response, str(e)) from e
-    except requests.exceptions.JSONDecodeError as e:
-        raise Failed("wrong-content", "a web page or text in place of an answer") from e
-    except requests.Timeout as e:
-        raise Failed("timeout", "no answer in time") from e
-    except requests.ConnectionError as e:
-        late = "timed out" in str(e).lower()
-        raise Failed("timeout" if late else "network", f"{type(e).__name__}") from e
-    except requests.RequestException as e:
-        raise Failed("network", type(e).__name__) from e
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise Failed("wrong-content", f"an answer that its package cannot read ({e})") from e
-
-
-def _status(response: Any, words: str) -> Failed:
-    """The failure that a status means. `answer`: a `Response`, false in itself when it is bad."""
-    code = 0 if response is None else response.status_code
-    kinds = {401: "bad-credentials", 403: "not-allowed", 404: "not-found", 429: "limit"}
-    kind = kinds.get(code, "server" if code >= 500 or not code else "rejected-file")
-    if kind in {"not-allowed", "rejected-file"} and LIMIT.search(words):
-        kind = "limit"
-    wait = "" if response is None else response.headers.get("Retry-After", "")
-    words = re.sub(r" for url: .*", "", words)
-    return Failed(kind, f"{words} (status {code})", float(wait) if wait.isdigit() else None)
-
-
+@cache  # of the first that succeeds
 def _signed_in() -> Any:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
@@ -150,14 +92,17 @@ def _link(api: Any, request: dict[str, Any]) -> str:
         wanted = types.ApiDownloadDataFileRequest()
         wanted.file_name = request["file"]
     wanted.competition_name = request["slug"]
+    follow = requests.Session.get_redirect_target
     # The package would go on to the storage, whose links may work once.
     requests.Session.get_redirect_target = lambda self, resp: None  # type: ignore
-    with api.build_kaggle_client() as kaggle:
-        client = kaggle.competitions.competition_api_client
-        response = (client.download_data_file if request["file"] else client.download_data_files)(
-            wanted
-        )
-        response.close()
+    try:
+        with api.build_kaggle_client() as kaggle:
+            client = kaggle.competitions.competition_api_client
+            ask = client.download_data_file if request["file"] else client.download_data_files
+            response = ask(wanted)
+            response.close()
+    finally:
+        requests.Session.get_redirect_target = follow  # type: ignore[method-assign]
     if "Location" not in response.headers:
         raise Failed("wrong-content", f"no link (status {response.status_code})")
     return str(response.headers["Location"])
@@ -165,7 +110,6 @@ def _link(api: Any, request: dict[str, Any]) -> str:
 
 def _upload(api: Any, request: dict[str, Any]) -> str:
     """Store a file; returns what Kaggle calls it until it is submitted."""
-    import requests
     from kagglesdk.competitions.types.competition_api_service import (
         ApiStartSubmissionUploadRequest,
     )
@@ -177,16 +121,7 @@ def _upload(api: Any, request: dict[str, Any]) -> str:
     start.last_modified_epoch_seconds = int(os.path.getmtime(path))
     with api.build_kaggle_client() as kaggle:
         place = kaggle.competitions.competition_api_client.start_submission_upload(start)
-    # The package's own upload tells neither status nor cause.
-    with open(path, "rb") as f, requests.Session() as session:
-        session.auth = lambda r: r  # the address is the key: nothing from .netrc
-        stored = session.put(place.create_url, data=f)
-    if not stored.ok:
-        code = re.search(r"<Code>([^<]+)</Code>", stored.text)
-        kind = "server" if stored.status_code >= 500 else "rejected-file"
-        why = f" {code[1]}" if code else ""
-        raise Failed(kind, f"its storage answered status {stored.status_code}{why}")
-    return str(place.token)
+    return stored(path, place)
 
 
 def _create(api: Any, request: dict[str, Any]) -> str:
@@ -202,16 +137,7 @@ def _create(api: Any, request: dict[str, Any]) -> str:
         with api.build_kaggle_client() as kaggle:
             return kaggle.competitions.competition_api_client.create_submission(wanted)
 
-    try:
-        response = _classified(send)
-    except Failed as e:
-        if e.response["kind"] in {"server", "network", "timeout", "wrong-content"}:
-            raise Failed("unknown-state", str(e)) from e
-        raise
-    if not response.ref:
-        words = response.message or "no number of the submission"
-        raise Failed("limit" if LIMIT.search(words) else "rejected-file", words)
-    return str(response.ref)
+    return accepted(once(send))
 
 
 def _submissions(api: Any, request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -242,7 +168,7 @@ def _rank(api: Any, slug: str, team: str) -> int | None:
     wanted.competition_name, wanted.page_size = slug, PAGE
     for _ in range(PAGES):
         try:
-            page = _classified(partial(_board, api, wanted))
+            page = classified(partial(_board, api, wanted))
         except Failed:  # a rank is nice to know, and no more
             return None
         names = [row.team_name for row in page.submissions or []]
@@ -264,7 +190,7 @@ def _limits(api: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {"left": limits.num_allowed_now, "today": limits.num_today, "all": limits.num_total}
 
 
-DO: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+CALLS: dict[str, Call] = {
     "account": _account,
     "files": _files,
     "link": _link,
@@ -272,7 +198,8 @@ DO: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "create": _create,
     "submissions": _submissions,
     "limits": _limits,
-}
+} | _kaggle_code.CALLS
+ONCE = {_create, *_kaggle_code.ONCE}
 
 if __name__ == "__main__":
     main()

@@ -1,15 +1,12 @@
-"""Kaggle, through its own package in a process of its own, see `_kaggle_child`.
+"""Kaggle, through its own package in a process of its own, see `_kaggle_process`.
 
 A file's bytes come by our downloader from the signed address that Kaggle gives.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -25,6 +22,7 @@ from imclust.competitions.clients._base import (
     State,
     SubmissionStatus,
 )
+from imclust.competitions.clients._kaggle_process import KaggleProcess
 from imclust.competitions.downloads import Expected, is_right, settle
 from imclust.competitions.http import fetch
 from imclust.core.errors import InputError, ServiceError, input_error
@@ -33,7 +31,8 @@ from imclust.core.log import say
 MANY = 20  # files; more are taken as one archive
 WHOLE = "*"
 STATES: dict[str, State] = {"COMPLETE": "scored", "ERROR": "failed"}
-SOURCES = Path(__file__).parents[3]
+UPLOADS = ("upload", "store")
+ONCE = ("create", "make-dataset", "push-notebook", "submit-version")  # never repeated
 
 
 class Kaggle(ChallengeClient):
@@ -47,6 +46,10 @@ class Kaggle(ChallengeClient):
     """Seconds after which a call is given up whatever it does; an upload gets ten times that."""
     waits: ClassVar[tuple[float, ...]] = (1, 4)
     """Seconds before a question is repeated; creating a submission never is."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(slug)
+        self._process = KaggleProcess()
 
     @property
     def page(self) -> str:
@@ -167,7 +170,7 @@ class Kaggle(ChallengeClient):
         ]
 
     def _ask(self, do: str, **more: Any) -> Any:
-        """One call in a process of its own.
+        """One call, in a process of its own.
 
         Raises
         ------
@@ -177,27 +180,15 @@ class Kaggle(ChallengeClient):
             Kaggle's package is not installed.
         """
         request = {"do": do, "slug": self.slug, "timeout": self.timeout, "waits": self.waits}
-        # VERBOSE makes the package print the key; `-P` keeps the folder one is in off the path.
-        env = {k: v for k, v in os.environ.items() if k not in {"VERBOSE", "VERBOSE_OUTPUT"}}
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCES), env.get("PYTHONPATH")]))
-        limit = self.deadline * (10 if do == "upload" else 1)
+        limit = self.deadline * (10 if do in UPLOADS else 1)
         try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", "imclust.competitions.clients._kaggle_child"],
-                input=json.dumps(request | more),
-                capture_output=True,
-                text=True,
-                timeout=limit,
-                env=env,
-            )
-        except subprocess.TimeoutExpired:
-            kind = "unknown-state" if do == "create" else "timeout"
+            response = self._process.ask(request | more, limit)
+        except TimeoutError:
+            kind = "unknown-state" if do in ONCE else "timeout"
             raise self._failure({"kind": kind, "words": f"none within {limit:.0f} s"}) from None
-        try:
-            response = json.loads(done.stdout.splitlines()[-1])
-        except (IndexError, ValueError):
-            kind = "unknown-state" if do == "create" else "server"
-            words = f"none, its client ended with status {done.returncode}"
+        except EOFError as e:
+            kind = "unknown-state" if do in ONCE else "server"
+            words = f"none, its client ended with status {e}"
             raise self._failure({"kind": kind, "words": words}) from None
         if "ok" in response:
             return response["ok"]

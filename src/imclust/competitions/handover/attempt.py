@@ -15,11 +15,12 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from imclust.competitions.handover.kernel import KernelSettings
+from imclust.competitions.handover.settings import NotebookSettings
 from imclust.competitions.replay_plan import ReplayPlan
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
@@ -31,7 +32,7 @@ DEAD = "http://127.0.0.1:9"  # nothing listens there
 LIMIT_HOURS = 9.0  # what Kaggle gives a notebook
 
 
-def attempt(folder: Path, plan: ReplayPlan, cfg: KernelSettings) -> None:
+def attempt(folder: Path, plan: ReplayPlan, cfg: NotebookSettings) -> None:
     """Run the notebook of `build_kernel` here; says what it took and whether the bytes are equal.
 
     Parameters
@@ -40,7 +41,7 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: KernelSettings) -> None:
         Of `build_kernel`.
     plan : ReplayPlan
         Of the run.
-    cfg : KernelSettings
+    cfg : NotebookSettings
         As for `build_kernel`.
 
     Raises
@@ -108,17 +109,17 @@ def _environment(to: Path) -> str:
 
 
 def _run(
-    place: Path, folder: Path, data: Path, layout: str, cfg: KernelSettings, python: str
+    place: Path, folder: Path, data: Path, layout: str, cfg: NotebookSettings, python: str
 ) -> tuple[Path, float]:
     """One run of the notebook's cells: the submission and the seconds it took."""
     at = place / "input"
-    competition = at / layout.format(competition=cfg.competition)
-    competition.parent.mkdir(parents=True)
-    competition.symlink_to(data.resolve())
+    given = {at / layout.format(competition=cfg.competition): data.resolve()}
     for part in ("model", "wheels"):
         if (folder / part).is_dir():
             name = json.loads((folder / part / "dataset-metadata.json").read_text())["title"]
-            (at / name).symlink_to((folder / part).resolve())
+            given[at / name] = (folder / part).resolve()
+    alone = _alone(given)
+    before = [_stamps(source) for source in given.values()]
     working, home = place / "working", place / "home"
     working.mkdir()
     home.mkdir()
@@ -136,25 +137,49 @@ def _run(
     }  # fmt: skip
     start = time.monotonic()
     done = subprocess.run(
-        [*_without_network(), python, str(script)], cwd=working, env=env,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [*alone, python, str(script)], cwd=working, env=env, capture_output=True, text=True
+    )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         first = next((line for line in said if line.startswith("imclust")), said[-1:])
         raise InputError(f"The notebook must run here as it will there; got: {first}")
+    if [_stamps(source) for source in given.values()] != before:
+        raise InputError(
+            "The notebook must leave its input as it is; got files there that changed while it ran."
+        )
     return working / cfg.file, time.monotonic() - start
 
 
-def _without_network() -> list[str]:
-    """A command's beginning that takes the network away, where that is allowed."""
-    for how in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+def _alone(given: dict[Path, Path]) -> list[str]:
+    """Put folders where a notebook looks for them; the beginning of a command that reads them.
+
+    Where the system allows it, they can only be read and the network is gone; elsewhere they are
+    links, dead proxies must do, and what was read is compared afterwards.
+    """
+    for place in given:
+        place.mkdir(parents=True)
+    mounts = "".join(
+        f"mount --bind {quote(str(source))} {quote(str(place))}\n"
+        f"mount -o remount,ro,bind {quote(str(place))}\n"
+        for place, source in given.items()
+    )
+    for how in (["unshare"], ["unshare", "--map-root-user"]):
+        command = [*how, "--net", "--mount", "bash", "-ec", f'{mounts}exec "$@"', "bash"]
         if (
             shutil.which("unshare")
-            and not subprocess.run([*how, "true"], capture_output=True).returncode
+            and not subprocess.run([*command, "true"], capture_output=True).returncode
         ):
-            return how
+            return command
+    for place, source in given.items():
+        place.rmdir()
+        place.symlink_to(source)
     return []
+
+
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file below a folder."""
+    found = ((str(p), p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
 def _write_part(given: list[Path], to: Path) -> bool:

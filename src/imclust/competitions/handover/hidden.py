@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,8 +61,9 @@ class HiddenTest:
         return cls(**doc | {name: tuple(doc[name]) for name in ("folders", "features")})
 
 
-def answer_hidden_test(root: Path, data: Path, out: Path) -> Path:
-    """Run the stages on a competition's data; returns the submission.
+@dataclass(frozen=True)
+class HiddenRun:
+    """A run's stages on a competition's data, in parts that several machines can do.
 
     Parameters
     ----------
@@ -71,29 +73,81 @@ def answer_hidden_test(root: Path, data: Path, out: Path) -> Path:
         The competition's folder, only read.
     out : Path
         The working folder; artefacts go into `imclust` below it.
-
-    Raises
-    ------
-    InputError
-        The data is not what the run read, or a stage failed and has said why.
     """
-    package, test = Package.load(root), HiddenTest.load(root)
-    work = (out / "imclust").resolve()
-    raw = _linked(package, test, data.resolve(), work / "raw")
-    replay(_chosen(package, {"download"}), work, say, user=str(raw))
-    bring_models(package, work)
-    if test.mode == "predict":
-        for name in sorted(_artefacts(root / KNOWN)):
-            bring(root / KNOWN / name, work / KNOWN / name)
-        stages = (*_chosen(package, {"encode"}), _placing(package, test))
-        replay((*stages, *_chosen(package, {"submit"})), work, say, user=str(raw))
-    else:
-        rest = {step.argv[0] for step in package.steps} - {"download"}
-        replay(_chosen(package, rest), work, say, user=str(raw))
-    to = out / test.file
-    shutil.copyfile(work / package.submission / "submission.csv", to)
-    say(f"submission: {to}")
-    return to
+
+    root: Path
+    data: Path
+    out: Path
+
+    @cached_property
+    def package(self) -> Package:
+        """The stages."""
+        return Package.load(self.root)
+
+    @cached_property
+    def test(self) -> HiddenTest:
+        """What they are to do."""
+        return HiddenTest.load(self.root)
+
+    @property
+    def work(self) -> Path:
+        """Where artefacts go."""
+        return (self.out / "imclust").resolve()
+
+    def prepare(self) -> None:
+        """Find and index the images; put the weights, and for `predict` the clusters, in place.
+
+        Raises
+        ------
+        InputError
+            The data is not what the run read, or a stage failed and has said why.
+        """
+        _link_data(self.package, self.test, self.data.resolve(), self.work / "raw")
+        self._replay(_chosen(self.package, {"download"}))
+        bring_models(self.package, self.work)
+        if self.test.mode == "predict":
+            for name in sorted(_artefacts(self.root / KNOWN)):
+                bring(self.root / KNOWN / name, self.work / KNOWN / name)
+
+    def encode(self, shard: int = 0, shards: int = 1) -> None:
+        """Encode all images, or one of several equal shares of them."""
+        steps = _chosen(self.package, {"encode"})
+        self._replay(steps if shards == 1 else tuple(_share(s, shard, shards) for s in steps))
+
+    def gather(self, shards: int) -> None:
+        """Put the shares of the encodings together."""
+        steps = _chosen(self.package, {"encode"})
+        self._replay(tuple(_gathering(s, shards, self.test.index) for s in steps))
+
+    def finish(self) -> Path:
+        """Cluster or place, and write the submission; its path."""
+        if self.test.mode == "predict":
+            placed = _placing(self.package, self.test)
+            self._replay((placed, *_chosen(self.package, {"submit"})))
+        else:
+            rest = {step.argv[0] for step in self.package.steps} - {"download", "encode"}
+            self._replay(_chosen(self.package, rest))
+        to = self.out / self.test.file
+        shutil.copyfile(self.work / self.package.submission / "submission.csv", to)
+        say(f"submission: {to}")
+        return to
+
+    def _replay(self, steps: tuple[Step, ...]) -> None:
+        replay(steps, self.work, say, user=str(self.work / "raw"))
+
+
+def _share(step: Step, shard: int, shards: int) -> Step:
+    """An encoding of one of several shares of the images."""
+    out = f"{step.out}-shard-{shard}"
+    words = [f"{WORK}/{out}" if w == f"{WORK}/{step.out}" else w for w in step.argv]
+    return replace(step, argv=(*words, "--shard", f"{shard}/{shards}"), out=out, outputs=(out,))
+
+
+def _gathering(step: Step, shards: int, index: str) -> Step:
+    """`gather` of the shares of an encoding, in its place."""
+    shares = [f"{WORK}/{_share(step, i, shards).out}" for i in range(shards)]
+    words = ("gather", "--features", *shares, "--index", f"{WORK}/{index}")
+    return replace(step, argv=(*words, "--out", f"{WORK}/{step.out}"), outputs=(step.out,))
 
 
 def _artefacts(folder: Path) -> list[str]:
@@ -118,8 +172,8 @@ def _placing(package: Package, test: HiddenTest) -> Step:
     return Step(words, test.clusters, (test.clusters,), made.seconds, made.variables)
 
 
-def _linked(package: Package, test: HiddenTest, data: Path, raw: Path) -> Path:
-    """A folder in which the competition's data has the names that the run knew it by."""
+def _link_data(package: Package, test: HiddenTest, data: Path, raw: Path) -> None:
+    """Make a folder in which the competition's data has the names that the run knew it by."""
     raw.mkdir(parents=True, exist_ok=True)
     for name in package.data:
         source = data / name
@@ -135,7 +189,6 @@ def _linked(package: Package, test: HiddenTest, data: Path, raw: Path) -> Path:
         elif link.resolve() != source.resolve():
             got = f"one to {link.resolve()}"
             raise input_error(str(link), f"a link to {source}", got, "take another working folder")
-    return raw
 
 
 def read_by_prediction(package: Package) -> set[str]:
@@ -172,9 +225,20 @@ def known_artefacts(clusters: Path) -> list[Path]:
 
 
 def main(argv: list[str]) -> int:
-    """`hidden <model's dataset> <competition's folder> <working folder>`; the exit status."""
+    """`hidden MODEL DATA OUT`, or with `prepare`, `encode I/N` or `finish N`; the exit status."""
+    run = HiddenRun(*map(Path, argv[:3]))
+    what, *more = argv[3:] or ("all",)
     try:
-        answer_hidden_test(*map(Path, argv))
+        if what in {"all", "prepare"}:
+            run.prepare()
+        if what == "all":
+            run.encode()
+        if what == "encode":
+            run.encode(*map(int, more[0].split("/")))
+        if what == "finish":
+            run.gather(int(more[0]))
+        if what in {"all", "finish"}:
+            run.finish()
     except InputError as e:
         sys.stderr.write(f"imclust: {e}\n")
         return e.status
