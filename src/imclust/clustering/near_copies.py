@@ -47,8 +47,8 @@ def near_copies(
     groups = [g for g in np.split(order, ends[:-1]) if len(g)]
     of, like = np.full(len(rows), NONE), np.full(len(rows), -1, np.float32)
     found = in_order(groups, lambda mine: _within(np.asarray(rows[mine])))
-    for mine in progress(groups, "near copies, cells", leave=False):
-        before, similarity = next(found)
+    shown = progress(groups, "near copies, cells", leave=False)
+    for mine, (before, similarity) in zip(shown, found, strict=True):
         like[mine] = similarity
         gone = similarity > near
         of[mine[gone]] = mine[before[gone]]

@@ -46,9 +46,10 @@ def neighbors_in_cells(
         probes = cells.probes_for(recall, k)
     index, distance = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     found = in_order(range(cells.count), lambda c: cells.search(cells.members(c), c, k, probes))
-    for c in progress(range(cells.count), "nearest neighbours, cells", leave=False):
+    numbers = progress(range(cells.count), "nearest neighbours, cells", leave=False)
+    for c, (near, far) in zip(numbers, found, strict=True):
         mine = cells.members(c)
-        index[mine], distance[mine] = next(found)
+        index[mine], distance[mine] = near, far
     return index, distance
 
 
