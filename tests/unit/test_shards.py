@@ -10,10 +10,12 @@ import pytest
 from imclust.__main__ import main
 from imclust.clustering import block_kmeans
 from imclust.clustering.block_kmeans import Centres, one_pass
+from imclust.clustering.metrics import hungarian_accuracy
 from imclust.core import shards
 from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.manifest import read_manifest
 from imclust.core.npy import NpyRows, open_npy
-from imclust.core.records import save_rows
+from imclust.core.records import Assignment, read_csv, save_rows
 from imclust.core.shards import MappedRows, over_shards, run_by
 
 RAY = importlib.util.find_spec("ray") is not None
@@ -99,6 +101,24 @@ def test_an_address_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys, 
     monkeypatch.chdir(tmp_path)
     assert main(LINE.format(out="a", more=f"--ray {address}").split()) == 2
     assert "--ray must be auto, ray://host:port or local:N" in capsys.readouterr().err
+
+
+def test_the_stage_clusters_many_rows_of_half_precision(features):
+    assert main(LINE.format(out="a", more="").split()) == 0
+    doc, found = read_manifest(features / "a"), Assignment.load(features / "a")
+    y = np.random.default_rng(0)
+    y.standard_normal((5, 8))
+    truth = y.integers(0, 5, MANY)
+    assert hungarian_accuracy(truth, found.clusters) > 0.98
+    assert doc["stability"] > 0.8
+    assert sum(doc["sizes"]) == MANY
+    rows = read_csv(features / "a/assignment.csv")
+    assert [int(row["cluster"]) for row in rows] == found.clusters.tolist()
+    assert (
+        main(["reduce", "--features", "z", "--out", "half", "--half", "pca", "--components", "3"])
+        == 0
+    )
+    assert open_npy(features / "half/x.npy").dtype == np.float16
 
 
 @pytest.mark.skipif(not RAY, reason="Ray is an extra")
