@@ -176,6 +176,7 @@ def test_it_can_be_tried_here(workspace, tmp_path):
     assert "input/demo-challenge: same bytes" in said
     assert "input/competitions/demo-challenge: same bytes" in said
     assert "other images, fewer of them: 41 lines" in said
+    assert said.count("at this rate 9 h are enough for roughly") == 2
     assert list((tmp_path / "made").rglob("__pycache__")) == []
 
 
@@ -209,6 +210,7 @@ def test_the_notebook_can_write_nothing_where_its_input_lies(tmp_path):
         ((*TO, "--file", "a/b.csv"), ("--file", "a/b.csv")),
         ((*TO, "--target", "docker"), ("--to and --attempt", "of a Kaggle notebook")),
         (("--target", "slurm"), ("beside --kernel",)),
+        ((*TO, "--hours", "0"), ("hours", "got 0")),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(workspace, tmp_path, flags, words):

@@ -119,6 +119,7 @@ def test_odd_samples_keep_their_bytes(tmp_path, data):
         ("id,label\n1,0\n".encode("utf-16"), "UTF-16"),
         (b"id\n1\n2\n", "at least two columns"),
         (b"id,label\n", "a header alone"),
+        ("id\ufeff00.png,\n01.png,0\n".encode(), "without control characters and marks"),
         (b"id,label\n1,0,5\n", "of 2 cells a row; got 3 in row 1"),
         (b"id,label\n1,0\n1,1\n", "unique; got '1' more than once"),
     ],

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import category
 
 from imclust.core.errors import input_error
 
@@ -238,6 +239,9 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
         raise input_error(
             str(path), "of at least two columns, id and label", list(columns), "check it"
         )
+    if odd := [c for c in columns if any(category(letter) in {"Cc", "Cf"} for letter in c)]:
+        allowed, do = "without control characters and marks in them", "download it again"
+        raise input_error(f"names of the columns of {path.name}", allowed, repr(odd[0]), do)
     header = data[: spans[-1][1]]
     line_end = data[len(header) : end] or b"\n"
     if not form.header:

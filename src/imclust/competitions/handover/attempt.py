@@ -29,7 +29,6 @@ from imclust.core.npy import open_npy
 
 LAYOUTS = ("{competition}", "competitions/{competition}")
 DEAD = "http://127.0.0.1:9"  # nothing listens there
-LIMIT_HOURS = 9.0  # what Kaggle gives a notebook
 
 
 def attempt(folder: Path, plan: ReplayPlan, cfg: NotebookSettings) -> None:
@@ -64,10 +63,10 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: NotebookSettings) -> None:
                 )
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
             rows = read_manifest(plan.base / plan.submission)["rows"]
-            most = float(f"{rows * LIMIT_HOURS * 3600 / seconds:.1g}")
+            most = float(f"{rows * cfg.hours * 3600 / seconds:.1g}")
             say(
                 f"input/{layout.format(competition=cfg.competition)}: same bytes, {seconds:.0f} s, "
-                f"at most {peak:.1f} GiB; at this rate {LIMIT_HOURS:.0f} h are enough for roughly "
+                f"at most {peak:.1f} GiB; at this rate {cfg.hours:g} h are enough for roughly "
                 f"{most:.0f} images"
             )
         part = Path(top) / "part"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from imclust.competitions.handover.hidden import Mode
+from imclust.core.checks import in_range
 from imclust.core.errors import input_error
 
 Target = Literal["kaggle", "docker", "slurm"]
@@ -47,6 +48,9 @@ class NotebookSettings:
     """With --kernel: run it here, without a network, in both layouts of the input folder, and
     compare the bytes."""
 
+    hours: float = 9
+    """With --attempt: what the competition gives a notebook."""
+
     @property
     def competition(self) -> str:
         """Kaggle's slug of it."""
@@ -82,6 +86,7 @@ class NotebookSettings:
         elif self.to or self.attempt:
             do = "leave them out, or take --target kaggle"
             raise input_error("--to and --attempt", "of a Kaggle notebook", self.target, do)
+        in_range("the notebook", "hours", self.hours, 0.01, 1000)
         if zipped:
             raise input_error("--zip", "left out with --kernel", "both", "leave one out")
         if Path(self.file).name != self.file or not self.file.endswith(".csv"):
