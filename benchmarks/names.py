@@ -1,4 +1,5 @@
-"""Are the names of clusters right? Share of clusters whose name holds a word of the true class.
+"""Are the names of clusters right? Share of clusters whose name holds a word of the true class,
+and share that has a name at all.
 
     python benchmarks/names.py ../shared/data/natural_images30.zip --seeds 0 1 2 3 4
 
@@ -43,29 +44,40 @@ def wanted(label):
     return words
 
 
-def one(archive, seed):
-    """(name, true class, right) of every cluster."""
-    with tempfile.TemporaryDirectory() as top, zipfile.ZipFile(archive) as z:
+def encoded(archive, seed, top):
+    """Encode images drawn from an archive into folders of `top`; returns file -> class."""
+    folder = Path(top) / "x"
+    folder.mkdir()
+    label = {}
+    with zipfile.ZipFile(archive) as z:
         names = sorted(n for n in z.namelist() if n.lower().endswith((".jpg", ".jpeg", ".png")))
         chosen = np.random.default_rng(seed).permutation(len(names))[:MOST]
-        folder = Path(top) / "x"
-        label = {}
         for number, at in enumerate(sorted(chosen.tolist())):
             file = f"{number:05}{PurePosixPath(names[at]).suffix}"
-            folder.mkdir(exist_ok=True)
             (folder / file).write_bytes(z.read(names[at]))
             label[file] = PurePosixPath(names[at]).parent.name
+    run(f"download --out {top}/raw folder --data-dir {folder}")
+    run(f"train --index {top}/raw/index --out {top}/w timm --pool mean_std --layers 4")
+    run(f"encode --index {top}/raw/index --weights {top}/w --out {top}/z")
+    return label
+
+
+def run(line):
+    """One stage."""
+    if imclust(line.split()):
+        raise SystemExit(f"{line} failed")
+
+
+def one(archive, seed):
+    """(name, true class, right, evidence) of every cluster."""
+    with tempfile.TemporaryDirectory() as top:
+        label = encoded(archive, seed, top)
         k = len(set(label.values()))
-        for line in (
-            f"download --out {top}/raw folder --data-dir {folder}",
-            f"train --index {top}/raw/index --out {top}/w timm --pool mean_std --layers 4",
-            f"encode --index {top}/raw/index --weights {top}/w --out {top}/z",
+        run(
             f"cluster --features {top}/z --index {top}/raw/index --out {top}/c --n-clusters {k} "
-            f"--seed {seed} auto --effort quick",
-            f"name --assignment {top}/c --features {top}/z --out {top}/n",
-        ):
-            if imclust(line.split()):
-                raise SystemExit(f"{line} failed")
+            f"--seed {seed} auto --effort quick"
+        )
+        run(f"name --assignment {top}/c --features {top}/z --out {top}/n")
         found = Assignment.load(Path(top) / "c")
         rows = []
         for c, (name, why) in enumerate(found_names(Path(top) / "n")):
@@ -88,7 +100,12 @@ def main():
         for name, true, right, why in runs[0]:
             print(f"  {'+' if right else '-'} {true}: {name} | {why}")
         shares = [float(np.mean([right for _, _, right, _ in rows])) for rows in runs]
-        print(f"{archive.stem}: {np.mean(shares):.3f} ± {np.std(shares):.3f}", flush=True)
+        named = [float(np.mean([bool(name) for name, *_ in rows])) for rows in runs]
+        print(
+            f"{archive.stem}: right {np.mean(shares):.3f} ± {np.std(shares):.3f}, "
+            f"named {np.mean(named):.3f} ± {np.std(named):.3f}",
+            flush=True,
+        )
     args.json.write_text(json.dumps(table, indent=1))
 
 

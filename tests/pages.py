@@ -81,11 +81,12 @@ def report(top, name, *more):
     )
 
 
-def made_up(top, clusters, texts=(), flat=True, side=24):
+def made_up(top, clusters, texts=(), flat=True, side=24, also=lambda folder: {}):
     """A report of artefacts that no stage made: of images of random colours, or of texts.
 
     Args:
         clusters: (n,) int. texts: one an image, if it shall be texts. flat: with an embedding.
+        also: writes further files of the answer and returns further facts about it.
     """
     top.mkdir(parents=True, exist_ok=True)
     n, k, rng = len(clusters), max(clusters) + 1, np.random.default_rng(0)
@@ -115,7 +116,7 @@ def made_up(top, clusters, texts=(), flat=True, side=24):
     make_artifact(top / "index", ArtifactSpec("index", {}, {}, ()), index)
     make_artifact(top / "flat", ArtifactSpec("features", {}, {}, ()), embedding)
     made = ArtifactSpec("assignment", {"method": "none"}, {"index": top / "index"}, ())
-    make_artifact(top / "clusters", made, answer.save)
+    make_artifact(top / "clusters", made, lambda folder: answer.save(folder) | also(folder))
     at = Sources(top / "clusters", top / "index", embedding=top / "flat" if flat else None)
     write_page(at, top, top / "report.html")
     return top / "report.html"

@@ -9,7 +9,7 @@ import tempfile
 import traceback
 
 from imclust._version import __version__
-from imclust.cli.parser import COMMANDS, STAGES, parse
+from imclust.cli.parser import COMMANDS, RUN_COMMANDS, STAGES, parse
 from imclust.core.artifacts import recorded_command
 from imclust.core.errors import InputError, masked
 
@@ -25,7 +25,11 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in {"-h", "--help"}:
         print("usage: python -m imclust <command> [options]   (each has its own --help)\n")
-        for title, table in (("the whole way:", COMMANDS), ("stage by stage:", STAGES)):
+        for title, table in (
+            ("the whole way:", COMMANDS),
+            ("with a finished run:", RUN_COMMANDS),
+            ("stage by stage:", STAGES),
+        ):
             print(title)
             for name, (_, text) in table.items():
                 print(f"  {name:<14} {text}")

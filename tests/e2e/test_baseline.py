@@ -199,8 +199,8 @@ def test_a_vote_on_k_is_held_once_for_all_splits(tmp_path, capsys):
     ]
     assert docs[0]["config"]["n_clusters"] == "auto"
     assert docs[0]["n_clusters"] == docs[1]["n_clusters"] == docs[1]["config"]["n_clusters"]
-    assert "k_favourites" in docs[0]
-    assert "k_favourites" not in docs[1]
+    assert "k_words" in docs[0]
+    assert "k_words" not in docs[1]
 
 
 def test_any_clusterer_may_be_the_predictor(top, capsys):

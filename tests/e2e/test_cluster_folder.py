@@ -213,6 +213,7 @@ def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path
     flags = (*QUICK, "--corrections", "said.json")
     out = folder(tmp_path, "pictures", *flags, "--symlinks")
     assert "[warm/dark]" in out
+    assert "warm/dark (yours)" in out
     new = table(tmp_path / RUN / "assignments.csv")
     assert int(new[moved]["cluster"]) == to
     assert [f for f in old if new[f]["cluster"] != old[f]["cluster"]] == [moved]
@@ -220,6 +221,17 @@ def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path
     assert link.resolve() == at / "pictures" / moved
     folder(tmp_path, "pictures", *flags, "--new", "more")
     assert table(tmp_path / RUN / "new-more" / "assignments.csv")["copy.png"]["cluster"] == str(to)
+    stale = "new-more/assignments.csv is of an earlier answer"
+    assert stale not in folder(tmp_path, "pictures", *QUICK)
+    assert stale in folder(tmp_path, "pictures", *QUICK, "--without-corrections")
+
+
+def test_settings_of_the_baseline_in_the_environment_are_not_passed_over_in_silence(place):
+    at, _, _ = place
+    out = folder(at, "pictures", *QUICK, EPOCHS="1", K="7")
+    assert "EPOCHS, K in the environment are not read by cluster-folder" in out
+    assert "--n-clusters" in out
+    assert "K = 2, as given" in out
 
 
 def test_in_python_and_in_a_notebook(place):

@@ -222,7 +222,7 @@ def test_several_spaces_a_vote_on_k_and_placed_rows(tmp_path, monkeypatch, capsy
     where = dict(zip(before.ids.tolist(), load("data/b").clusters.tolist(), strict=True))
     assert {i: where[i] for i in to} == to
     assert found["n_clusters"] == k
-    assert found["k_favourites"] == doc("data/first")["k_favourites"]
+    assert found["k_words"] == doc("data/first")["k_words"]
     assert of_table("data/b").with_name("k.csv").is_file()
 
 

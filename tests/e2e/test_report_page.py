@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from imclust.core.records import Assignment, read_csv
+from imclust.core.records import Assignment, read_csv, write_csv
 from pages import CHROMIUM, CLASSES, LONG, hard_names, made_up, make_run, opened, stage
 
 pytestmark = pytest.mark.slow
@@ -430,3 +430,61 @@ def test_images_are_found_by_name_and_by_likeness(browser, looked):
         assert page.locator("#look h2").inner_text() == "Things to look at"
         assert seen.errors == []
         assert seen.outside == []
+
+
+def with_levels(folder):
+    """Facts and files of four clusters that were voted on, two coarse and six fine ones."""
+    of = np.arange(60) % 4
+    fine = np.where(of < 2, 2 * of + (np.arange(60) // 4) % 2, of + 2)
+    rows = ((f"i{i:05}", of[i] % 2, of[i], fine[i]) for i in range(60))
+    write_csv(folder / "levels.csv", ("id", "coarse", "chosen", "fine"), rows)
+    apart = np.full((4, 4), 0.9, np.float32)
+    apart[[0, 2], [2, 0]], apart[[1, 3], [3, 1]] = 0.2, 0.3
+    np.save(folder / "apart.npy", apart)
+    levels = {n: {"k": k, "support": 1.0} for n, k in (("coarse", 2), ("chosen", 4), ("fine", 6))}
+    merges = [[0, 2, 0.2, 2], [1, 3, 0.3, 2], [4, 5, 0.9, 4]]
+    return {"levels": levels, "level": "chosen", "merge_order": merges}
+
+
+def test_the_page_steps_between_levels_that_agree_with_tree_and_distances(browser, tmp_path):
+    file = made_up(tmp_path / "levels", np.arange(60) % 4, also=with_levels)
+    with opened(browser, file) as (page, seen):
+
+        def shown():
+            names = page.locator(".level:visible .label b").all_inner_texts()
+            counts = page.locator(".level:visible .count").all_inner_texts()
+            return dict(zip(names, map(int, counts), strict=True))
+
+        def colours():
+            return page.evaluate(
+                """() => {
+                  const data = (v) => v.model.renderers[0]?.data_source?.data ?? {};
+                  const plot = [...Bokeh.index.roots].find((v) => data(v).colour);
+                  return new Set(data(plot).colour).size;
+                }"""
+            )
+
+        assert shown() == {f"cluster {c}": 15 for c in range(4)}
+        assert colours() == 4
+        page.click("[data-level=coarse]")
+        assert shown() == {"cluster 0 + cluster 2": 30, "cluster 1 + cluster 3": 30}
+        assert colours() == 2
+        assert page.locator("#map-legend li").all_inner_texts() == list(shown())
+        page.click("[data-level=fine]")
+        parts = ("cluster 0, part 1", "cluster 0, part 2", "cluster 1, part 1", "cluster 1, part 2")
+        assert [*shown()] == [*parts, "cluster 2", "cluster 3"]
+        assert sum(shown().values()) == 60
+        assert colours() == 6
+        page.locator("[data-level=fine]").scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+        assert page.locator(".level:visible .pic").count() == 24
+        page.click("[data-level=chosen]")
+        assert (len(shown()), colours()) == (4, 4)
+        # The advice, the first of the pairs, and the coarse level are of one mind.
+        advice = page.locator("#relations .lead strong").inner_text()
+        assert advice == "If any are to be merged, then first cluster 0 and cluster 2"
+        first = page.locator("#pairs tbody tr").first.locator("td").all_inner_texts()
+        assert first == ["cluster 0", "cluster 2", "0.2"]
+        page.emulate_media(media="print")
+        assert page.locator(".level:visible").count() == 3
+        assert seen.errors == []

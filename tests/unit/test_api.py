@@ -163,7 +163,7 @@ HOLE = np.where(np.arange(120)[:, None] == 7, np.nan, SPACES[0])
         (SPACES, 2.5, {}, "a whole number or auto; got 2.5"),
         (SPACES, None, {}, "a whole number or auto; got None"),
         (SPACES, "many", {}, "auto; got 'many'"),
-        ([s[:99] for s in SPACES], "auto", {}, "at least 100; got 99"),
+        ([s[:9] for s in SPACES], "auto", {}, "at least 10; got 9"),
         (SPACES, 4, {"nuisances": {"size": np.ones(140)}}, r"nuisance size .* \[n=120\]"),
         (SPACES, 4, {"priors": Priors(proportions=(1, 2))}, "one number a cluster"),
     ],

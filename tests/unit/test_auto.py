@@ -17,6 +17,7 @@ from imclust.clustering.clusterers.auto import AutoConfig
 from imclust.clustering.effort import EFFORTS, LEVELS, effort_of, level_within, seconds_of
 from imclust.clustering.evidence import NAMES, distances, evidence, purity, silhouettes
 from imclust.clustering.graph_layout import graph_layout
+from imclust.clustering.graph_merging import merge_by_graph
 from imclust.clustering.learnability import learnability, learned_by_cluster
 from imclust.clustering.linkage import linkage_tree
 from imclust.clustering.metrics import ari, pairwise_ari
@@ -120,7 +121,7 @@ def test_merges_on_the_graph_equal_a_literal_loop(rng):
         p, q = max(((p, q) for p in groups_ for q in groups_ if p < q), key=rate)
         groups_[p] += groups_.pop(q)
     want = np.array([next(g for g, v in groups_.items() if c in v) for c in labels])
-    assert ari(want, heads.merge_by_graph(labels, csr_array(a), 3)) == 1
+    assert ari(want, merge_by_graph(labels, csr_array(a), 3)) == 1
 
 
 def test_purity_equals_a_literal_sum(rng):

@@ -5,12 +5,12 @@ import sys
 import pytest
 
 from helpers import environment, refused
-from imclust.__main__ import COMMANDS, STAGES, _disk_sentence, main
+from imclust.__main__ import COMMANDS, RUN_COMMANDS, STAGES, _disk_sentence, main
 
 HEAVY = {"torch", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
 
 
-@pytest.mark.parametrize("stage", ["", *STAGES, *COMMANDS])
+@pytest.mark.parametrize("stage", ["", *STAGES, *COMMANDS, *RUN_COMMANDS])
 def test_help_explains_itself_without_loading_anything_heavy(stage):
     code = (
         "import sys\nfrom imclust.__main__ import main\n"
@@ -33,6 +33,7 @@ def test_help_explains_itself_without_loading_anything_heavy(stage):
         "upload",
         "leaderboard",
         *COMMANDS,
+        *RUN_COMMANDS,
     }:  # no artefact is theirs
         assert "--out" in done.stdout
 

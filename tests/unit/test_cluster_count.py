@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from imclust.clustering.evidence import NAMES
+from imclust.clustering.k_words import k_lines, k_sentence, k_words
 from imclust.clustering.metrics import ari
 from imclust.clustering.n_clusters import (
     COUNTED,
     CRITERIA,
     GRID,
+    KVote,
     cuts,
     detrended,
     estimate_k,
@@ -36,6 +38,34 @@ def test_finds_the_number_of_made_groups(rng, k):
     assert max(vote.table, key=lambda row: row["vote"])["k"] == k
     assert vote.levels["chosen"]["k"] == k
     assert vote.levels["chosen"]["support"] > 0.9
+
+
+@pytest.mark.parametrize(("n", "k"), [(10, 2), (12, 3), (20, 4), (60, 5)])
+def test_finds_the_groups_of_a_small_folder(rng, n, k):
+    x, _ = groups(rng, k, n)
+    vote = estimate_k([x], 0)
+    assert vote.k == k
+    assert [row["k"] for row in vote.table] == list(range(2, max(4, min(n // 3, 10)) + 1)) + [
+        g for g in (12,) if n // 3 >= g
+    ]
+
+
+def test_the_words_say_how_sure_it_is(rng):
+    sure = k_words(estimate_k([groups(rng, 3, 240, apart=8.0)[0]], 0))
+    assert sure["k"] == 3
+    assert sure["sure"].startswith("well supported: no other K does nearly as well")
+    assert [name for name, _, _, counts in sure["criteria"] if counts] == list(COUNTED)
+    assert k_sentence(sure) == f"K = 3 by vote, {sure['sure']}"
+    assert [line.split()[:3] for line in k_lines(sure)] == [
+        [name, "favours", f"{favours}:"] for name, _, favours, _ in sure["criteria"]
+    ]
+    noise = estimate_k([np.random.default_rng(0).standard_normal((240, 60))], 0)
+    assert k_words(noise)["sure"].startswith("not supported")
+    table = [{"k": k, "vote": v, "agreement": 0.5} for k, v in ((2, 0.9), (3, 1.0), (4, 0.2))]
+    close = KVote(3, table, dict.fromkeys(CRITERIA, 2), True)
+    assert k_words(close)["sure"] == "not sure: 2 does nearly as well"
+    table[0]["vote"] = 0.0
+    assert k_words(close)["sure"].startswith("somewhat supported")
 
 
 def test_finds_groups_of_very_different_sizes(rng):
@@ -101,7 +131,7 @@ def test_criteria_are_numbers_that_are_measured():
     ("spaces", "low", "high", "words"),
     [
         ([], 2, 30, "at least one"),
-        ([np.ones((50, 3))], 2, 30, "at least 100; got 50"),
+        ([np.ones((9, 3))], 2, 30, "at least 10; got 9"),
         ([np.ones((200, 3)), np.ones((199, 3))], 2, 30, "n=200"),
         ([np.ones((200, 3))], 5, 6, "at least three numbers"),
         ([np.ones((200, 3))], 1, 6, "at least three numbers"),
@@ -118,6 +148,6 @@ def test_picture_of_the_evidence(rng, tmp_path):
     from PIL import Image
 
     vote = estimate_k([groups(rng, 4, 160)[0]], 0, 2, 9)
-    plots.k_evidence(vote.table, vote.favourites, COUNTED, vote.k, tmp_path / "k.png")
+    plots.k_evidence(vote.table, vote.favourites, COUNTED, k_words(vote), tmp_path / "k.png")
     pixels = np.asarray(Image.open(tmp_path / "k.png").convert("L"))
     assert pixels.std() > 5

@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
-from scipy.cluster.hierarchy import is_valid_linkage, leaves_list
+from scipy.cluster.hierarchy import is_monotonic, is_valid_linkage, leaves_list
+from scipy.sparse import csr_array
 
-from imclust.clustering.dendrogram import (
-    centre_distances,
-    merge_order,
-    names_at,
-    per_image,
-    softened,
-)
+from imclust.clustering.clusterers._base import Clustering
+from imclust.clustering.dendrogram import centre_distances, per_image, softened
+from imclust.clustering.graph_merging import cluster_tree, merge_by_graph, names_at, tree_of
+from imclust.clustering.levels import at_level
+from imclust.clustering.metrics import ari
 from imclust.core.errors import InputError
 from imclust.core.records import Assignment, read_csv
 from imclust.report import plots
@@ -30,47 +29,73 @@ def soft(c):
     return p / p.sum(1, keepdims=True)
 
 
-def naive(p):
-    """L2H with plain sets and loops."""
-    k = p.shape[1]
+def graph_of(rng, n=60):
+    """A symmetric graph (n, n) of random weights, half of them 0."""
+    a = rng.random((n, n)) * (rng.random((n, n)) < 0.5)
+    return csr_array(a + a.T)
+
+
+def naive_tree(a, c, k):
+    """Average linkage on a dense graph with sets and loops: (node, node, links over chance)."""
     groups, merges = {i: {i} for i in range(k)}, []
-    top = p.argmax(1)
+    total = a.sum()
     for step in range(k - 1):
-        inside = {g: [i for i in range(len(p)) if top[i] in m] for g, m in groups.items()}
-        weak = min(
-            groups,
-            key=lambda g: np.mean([sum(p[i, c] for c in groups[g]) for i in inside[g]]),
-        )
-        received = dict.fromkeys(groups, 0.0)
-        for i in inside[weak]:
-            best = max(set(range(k)) - groups[weak], key=lambda c: p[i, c])
-            received[next(g for g in groups if best in groups[g])] += 1
-        received.pop(weak)
-        strong = max(received, key=lambda g: received[g])
-        merges.append(tuple(sorted((weak, strong))))
-        groups[k + step] = groups.pop(weak) | groups.pop(strong)
+        rate = {}
+        for g in groups:
+            for h in groups:
+                if g < h:
+                    one, two = (np.isin(c, list(groups[x])) for x in (g, h))
+                    volume = a[one].sum() * a[two].sum()
+                    rate[g, h] = a[np.ix_(one, two)].sum() / max(volume, 1e-30) * total
+        best = max(rate, key=rate.get)
+        merges.append((*best, rate[best]))
+        groups[k + step] = groups.pop(best[0]) | groups.pop(best[1])
     return merges
 
 
-def test_tree_equals_a_literal_reading(rng):
-    p = rng.dirichlet(np.full(7, 0.4), 500)
-    tree = merge_order(p, np.zeros((500, 2)))
-    assert [tuple(row) for row in tree[:, :2].astype(int)] == naive(p)
-    assert is_valid_linkage(tree)
+def test_the_tree_equals_a_literal_reading_and_its_first_merge_is_the_least_apart(rng):
+    graph, c = graph_of(rng), np.arange(60) % 7
+    found = tree_of(c, graph, 7)
+    want = naive_tree(graph.toarray(), c, 7)
+    assert [tuple(row) for row in found.merges[:, :2].astype(int)] == [m[:2] for m in want]
+    np.testing.assert_allclose(found.merges[:, 2], [1 / (1 + m[2]) for m in want])
+    assert is_valid_linkage(found.merges)
+    assert is_monotonic(found.merges)
+    np.testing.assert_allclose(found.apart, found.apart.T)
+    apart = found.apart + 9 * np.eye(7)
+    assert sorted(divmod(int(apart.argmin()), 7)) == list(found.merges[0, :2])
+    assert apart.min() == pytest.approx(found.merges[0, 2])
 
 
-@pytest.mark.parametrize("one_hot", [True, False])
-def test_families_are_merged_first(rng, one_hot):
+def test_the_tree_cut_anywhere_is_the_coarser_level(rng):
+    graph, c = graph_of(rng), np.arange(60) % 9
+    tree = tree_of(c, graph, 9).merges
+    for k in range(1, 10):
+        assert ari(names_at(tree, k)[c], merge_by_graph(c, graph, k)) == 1
+
+
+def test_families_are_merged_first(rng):
     z, c = families(rng)
-    tree = merge_order(np.eye(6)[c] if one_hot else soft(c), z)
+    tree = cluster_tree([z[:, :3], z[:, 3:]], c, 6, 0).merges
     assert {tuple(row) for row in tree[:3, :2].astype(int)} == {(0, 3), (1, 4), (2, 5)}
     assert tree[-1, 3] == 6
     assert names_at(tree, 3).tolist() == [0, 1, 2, 0, 1, 2]
     assert sorted(leaves_list(tree)) == list(range(6))
+    assert (cluster_tree([z[:, :3], z[:, 3:]], c, 6, 0).merges == tree).all()
+
+
+def test_the_tree_of_an_answer_cut_at_its_coarse_level_is_that_level(rng):
+    z, c = families(rng)
+    spaces = [z[:, :3] + rng.standard_normal((600, 3)), z[:, 3:]]
+    found = Clustering(np.eye(6, dtype=np.float32)[c], lambda new: np.eye(6)[:1])
+    for k in (2, 3, 4, 5):
+        _, nested = at_level(found, spaces, {"coarse": k, "chosen": 6}, "chosen", 0)
+        tree = cluster_tree(spaces, c, 6, 0).merges
+        assert ari(names_at(tree, k)[c], nested["coarse"]) == 1
 
 
 def test_coarser_answers_nest(rng):
-    tree = merge_order(rng.dirichlet(np.ones(8), 300), np.zeros((300, 2)))
+    tree = tree_of(np.arange(60) % 8, graph_of(rng), 8).merges
     assert names_at(tree, 8).tolist() == list(range(8))
     for k in range(1, 8):
         coarse, fine = names_at(tree, k), names_at(tree, k + 1)
@@ -78,21 +103,25 @@ def test_coarser_answers_nest(rng):
         assert len(set(zip(fine.tolist(), coarse.tolist(), strict=True))) == k + 1
 
 
-def test_empty_cluster_is_merged_first(rng):
-    z, c = families(rng)
-    p = np.column_stack([soft(c), np.zeros(len(c))])
-    assert 6 in merge_order(p, z)[0, :2]
-    assert is_valid_linkage(merge_order(np.eye(7)[c], z))
+def test_an_empty_cluster_is_apart_from_all_and_few_rows_have_a_tree(rng):
+    z, c = families(rng, 60)
+    found = cluster_tree([z], c, 7, 0)
+    assert (found.apart[6, :6] == 1).all()
+    assert 6 in found.merges[-1, :2]
+    for n in (2, 3, 5):
+        few = cluster_tree([z[:n]], np.arange(n) % 2, 2, 0)
+        assert few.merges.shape == (1, 4)
+        assert np.isfinite(few.apart).all()
 
 
 def test_refusals(rng):
     z, c = families(rng)
     with pytest.raises(InputError, match="at least 2 clusters"):
-        merge_order(np.ones((600, 1)), z)
+        cluster_tree([z], np.zeros(600, int), 1, 0)
     with pytest.raises(InputError, match="n=600"):
-        merge_order(soft(c), z[1:])
+        per_image(soft(c), z[1:])
     with pytest.raises(InputError, match="from 1 to the 6 clusters; got 7"):
-        names_at(merge_order(soft(c), z), 7)
+        names_at(cluster_tree([z], c, 6, 0).merges, 7)
 
 
 def test_softened_keeps_the_answer(rng):
@@ -148,6 +177,6 @@ def test_picture_of_the_tree(rng, tmp_path):
     from PIL import Image
 
     z, c = families(rng)
-    tree = merge_order(soft(c), z)
+    tree = cluster_tree([z], c, 6, 0).merges
     plots.dendrogram(tree, [f"cluster {i} (100)" for i in range(6)], tmp_path / "tree.png")
     assert np.asarray(Image.open(tmp_path / "tree.png").convert("L")).std() > 5

@@ -196,12 +196,11 @@ def test_auto_of_many_rows_learns_from_a_sample(monkeypatch):
 def test_what_is_told_of_every_image_is_told_in_pieces(rng, monkeypatch, sharp):
     x, y = groups(900)
     p = np.eye(4)[y] if sharp else 0.6 * np.eye(4)[y] + 0.4 * rng.dirichlet(np.ones(4), 900)
-    whole, tree = dendrogram.per_image(p, x), dendrogram.merge_order(p, x)
+    whole = dendrogram.per_image(p, x)
     monkeypatch.setattr(dendrogram, "LARGE", 250)
     pieces = dendrogram.per_image(p, x)
     for name in ("confidence", "runner_up", "runner_up_probability", "distance"):
         np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-9)
-    assert dendrogram.merge_order(p, x).shape == tree.shape
 
 
 def test_a_sample_of_all_rows_is_all_of_them():

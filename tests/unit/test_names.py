@@ -5,7 +5,17 @@ import pytest
 from sklearn.datasets import load_sample_images
 
 from imclust.__main__ import main
-from imclust.clustering.cluster_names import LEAST, NAMING, TWICE, class_shares, name_clusters
+from imclust.clustering.cluster_names import (
+    DISTINCT,
+    HELD,
+    LEAST,
+    NAMING,
+    TWICE,
+    SeenWords,
+    class_shares,
+    name_clusters,
+    seen_words,
+)
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.records import Assignment, Features, found_names, named
 from imclust.encoders.class_head import class_logits, imagenet_words
@@ -29,7 +39,8 @@ def names(logits, labels, k=None):
     k = k or int(labels.max()) + 1
     share = class_shares(logits, labels, k) @ WORDS.members
     there = np.bincount(labels, minlength=k) > 0
-    return [n.name for n in name_clusters(share, WORDS.rarity, WORDS.words, there)]
+    seen = seen_words(logits, labels, k, WORDS.members)
+    return [n.name for n in name_clusters(share, seen, WORDS.rarity, WORDS.words, there)]
 
 
 def test_the_table_knows_the_classes_and_what_they_are_kinds_of():
@@ -69,16 +80,52 @@ def test_no_word_names_two_clusters_and_none_what_it_does_not_fit():
 
 def test_the_evidence_is_the_shares(rng):
     share = rng.random((3, 5))
-    found = name_clusters(share, np.ones(5), tuple("abcde"), np.ones(3, bool))
+    seen = SeenWords(rng.random((3, 5)), rng.random((3, 5)) / 3)
+    found = name_clusters(share, seen, np.ones(5), tuple("abcde"), np.ones(3, bool))
     for c, each in enumerate(found):
-        for word, here, there in each.evidence:
+        for word, here, there, held in each.evidence:
             v = "abcde".index(word)
             rest = np.mean([share[o, v] for o in range(3) if o != c])
             assert (here, there) == pytest.approx((share[c, v], rest))
             assert here >= LEAST
+            assert held == seen.here[c, v]
         if each.name:
-            _, here, there = next(e for e in each.evidence if e[0] == each.name)
+            _, here, there, held = next(e for e in each.evidence if e[0] == each.name)
             assert here >= max(NAMING, TWICE * there)
+            assert held >= max(HELD, DISTINCT * seen.elsewhere[c, "abcde".index(each.name)])
+
+
+def test_seen_is_more_than_by_chance_among_the_five_likeliest(rng):
+    """Against a count image by image."""
+    logits, labels = rng.normal(0, 1, (40, 1000)), rng.integers(0, 3, 40)
+    columns = [WORDS.words.index(w) for w in ("animal", "dog", "school bus", "clothing")]
+    members = WORDS.members[:, columns]
+    found = seen_words(logits, labels, 4, members)
+    assert found.here.shape == found.elsewhere.shape == (4, 4)
+    for v in range(4):
+        of = set(np.flatnonzero(members[:, v]).tolist())
+        needed = 1 + round(5 * len(of) / 1000)
+        image = [len(of & set(np.argsort(-row)[:5].tolist())) >= needed for row in logits]
+        for c in range(3):
+            mine = labels == c
+            assert found.here[c, v] == pytest.approx(np.mean(np.array(image)[mine]))
+            assert found.elsewhere[c, v] == pytest.approx(np.mean(np.array(image)[~mine]))
+    assert needed == 1
+    assert (found.here[3] == 0).all()
+
+
+def test_a_word_of_few_images_names_nothing():
+    """A quarter of them are sure terriers, and no other cluster has any."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 0.3, (240, 1000))
+    terriers = classes_of("terrier")
+    logits[:15, terriers] += 12
+    labels = np.repeat([0, 1, 2, 3], 60)
+    share = class_shares(logits, labels, 4) @ WORDS.members
+    assert share[0, WORDS.words.index("terrier")] > NAMING
+    assert names(logits, labels) == ["", "", "", ""]
+    logits[15:40, terriers] += 12
+    assert names(logits, labels) == ["terrier", "", "", ""]
 
 
 def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(tmp_path):

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from imclust.__main__ import parse
+from imclust.clustering.graph_merging import cluster_tree
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError
-from imclust.core.records import Assignment, Features
+from imclust.core.records import Assignment
 from imclust.data.images import ImageRow
 from imclust.report.page import gallery, labelled, relations, sprites
 from imclust.report.page.compare import compared
@@ -136,22 +137,22 @@ def save(folder, kind, write):
     return folder
 
 
-def test_distances_between_centres_are_those_of_a_dense_reckoning(tmp_path, rng):
-    x = rng.standard_normal((50, 6)).astype(np.float32)
-    ids = np.array([f"i{i}" for i in range(50)])
-    clusters = rng.integers(0, 3, 50)
-    splits = np.full(50, "train")
-    folder = save(tmp_path / "f", "features", Features(ids, splits, x).save)
-    back = rng.permutation(50)  # the answer's order is another
-    found = relations.centre_distances([folder], ids[back], clusters[back], 4)
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    centres = np.array([unit[clusters == c].mean(0) for c in range(3)])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    np.testing.assert_allclose(found[:3, :3], 1 - centres @ centres.T, atol=1e-6)
-    assert np.isnan(found[3]).all()  # a cluster without images lies nowhere
+def test_distances_are_those_of_the_answer_and_the_advice_is_its_first_merge(tmp_path, rng):
+    clusters = rng.integers(0, 4, 50)
+    z = rng.standard_normal((50, 6)).astype(np.float32) + 2 * np.eye(4, 6)[clusters]
+    tree = cluster_tree([z], clusters, 4, 0)
+
+    def answer(folder):
+        np.save(folder / "apart.npy", tree.apart.astype(np.float32))
+        return {}
+
+    found = relations.distances_of(save(tmp_path / "a", "assignment", answer))
+    np.testing.assert_allclose(found, tree.apart, rtol=1e-6)
     pairs = relations.nearest_pairs(found)
     assert [d for _, _, d in pairs] == sorted(d for _, _, d in pairs)
-    assert len(pairs) == 3
+    assert len(pairs) == 6
+    assert pairs[0][:2] == tuple(tree.merges[0, :2])
+    assert relations.distances_of(save(tmp_path / "b", "assignment", lambda folder: {})) is None
 
 
 def test_a_tree_of_a_thousand_clusters_is_drawn():

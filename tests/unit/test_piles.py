@@ -1,5 +1,6 @@
 """Folders of links by cluster: complete, distinct, and nobody else's files lost."""
 
+import csv
 import os
 import shutil
 import zipfile
@@ -62,6 +63,23 @@ def test_names_of_clusters_become_names_of_folders(tmp_path):
         "0 cats_dogs_",
         "1",
     ]
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path):
+    files = {"=1+1.jpg": 0, "-a.jpg": 0, "@b.jpg": 1, "+c/d.jpg": 1, "e=f.jpg": 1}
+    answer = made(tmp_path, files, names=("=HYPERLINK(1)", "sea"))
+    answer = FolderAssignment(
+        [r._replace(name=answer.names[r.cluster]) for r in answer.rows],
+        answer.images, [("=x.jpg", "broken")], answer.names,
+    )  # fmt: skip
+    answer.write(tmp_path)
+    with (tmp_path / "assignments.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert not [v for row in rows for v in row.values() if v.startswith(("=", "+", "-", "@"))]
+    there = [(tmp_path / "images" / row["file"]).read_text() for row in rows]
+    assert there == list(files)  # the paths are those of the very same files
+    assert [row["name"] for row in rows] == ["'=HYPERLINK(1)"] * 2 + ["sea"] * 3
+    assert "./=x.jpg,broken" in (tmp_path / "set_aside.csv").read_text()
 
 
 def test_another_answer_takes_the_place_of_an_older_one(tmp_path):

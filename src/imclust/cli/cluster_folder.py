@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -80,8 +81,40 @@ class ClusterFolder:
 
 def run(cfg: ClusterFolder) -> None:
     """Run the command and say how it went."""
+    if said := unread_settings(os.environ):
+        say(said)
     for line in carried_out(cfg).summary():
         say(line)
+
+
+def unread_settings(environment: Mapping[str, str]) -> str:
+    """What to say of settings of the baseline in the environment, which this command has as flags.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Its variables; empty ones, and NAME, which systems set, are none.
+
+    Examples
+    --------
+    >>> unread_settings({"K": "4", "HOME": "/root"})
+    'K in the environment is not read by cluster-folder: its settings are flags (--n-clusters)'
+    """
+    from imclust.cli.settings import OTHER_WORDS, Baseline
+
+    known = {field.name.upper() for field in fields(Baseline)} | set(OTHER_WORDS) | {"EPOCHS"}
+    set_here = sorted(name for name in known - {"NAME"} if environment.get(name))
+    if not set_here:
+        return ""
+    mine = {field.name for field in fields(ClusterFolder)}
+    same = {"K": "n_clusters", "NUM_CLUSTERS": "n_clusters"} | {m.upper(): m for m in mine}
+    flags = [f"--{same[name].replace('_', '-')}" for name in set_here if name in same]
+    told = f" ({', '.join(dict.fromkeys(flags))})" if flags else ""
+    verb = "is" if len(set_here) == 1 else "are"
+    return (
+        f"{', '.join(set_here)} in the environment {verb} not read by cluster-folder: its settings "
+        f"are flags{told}"
+    )
 
 
 def cluster_folder(

@@ -49,6 +49,11 @@ COMMANDS = {  # these run the stages, one after another
     "run": ("Run", "a challenge with the encoder and head that do best, up to the same"),
     "cluster-folder": ("ClusterFolder", "a folder of images: clusters, a table, a page to look at"),
 }
+RUN_COMMANDS = {  # these take the answer of a finished run to other places
+    "sort": ("Sort", "copy, move or link its images into a folder a cluster; and take that back"),
+    "export": ("Export", "write it for other programs: ImageFolder, COCO, FiftyOne, Parquet, ..."),
+}
+ALL = STAGES | COMMANDS | RUN_COMMANDS
 
 METAVARS: dict[Callable[[str], Any], str] = {Path: "PATH", str: "STR", float: "FLOAT"}
 
@@ -80,13 +85,13 @@ def parse(argv: Sequence[str]) -> tuple[Callable[[Any], Any], Any]:
     'hw9'
     """
     name, *words = argv
-    if name not in STAGES | COMMANDS:
-        known = [*STAGES, *COMMANDS]
+    if name not in ALL:
+        known = list(ALL)
         do = _near(name, known) or "choose one"
         raise input_error("stage", f"one of {', '.join(known)}", repr(name), do)
-    home = "cli" if name in COMMANDS else "stages"
+    home = "stages" if name in STAGES else "cli"
     module = importlib.import_module(f"imclust.{home}.{name.replace('-', '_')}")
-    config = getattr(module, (STAGES | COMMANDS)[name][0])
+    config = getattr(module, ALL[name][0])
     return module.run, _config(config, name, words)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from imclust.cli.progress_display import format_duration
+from imclust.clustering.k_words import k_lines, k_sentence
 from imclust.clustering.uncorrected import SUGGESTED, in_words
 from imclust.core.manifest import read_manifest
 from imclust.report.notebook import gallery
@@ -90,14 +92,9 @@ class FolderResult:
         hand = f"K = {self.n_clusters} by hand, from " if _by_hand(doc) else ""
         if hand:
             doc = doc | {"n_clusters": len(doc["corrections"]["was"])}
-        if "k_favourites" not in doc:
+        if "k_words" not in doc:
             return f"{hand}K = {doc['n_clusters']}, as given"
-        votes = ", ".join(f"{name} {k}" for name, k in doc["k_favourites"].items())
-        doubt = (
-            "" if doc["k_clear"] else "; no K is well supported, so look at the table or set one"
-        )
-        place = self.clusters / "k.png"
-        return f"{hand}K = {doc['n_clusters']} by vote ({votes}){doubt}: {place}"
+        return f"{hand}{k_sentence(doc['k_words'])}: {self.clusters / 'k.png'}"
 
     def summary(self) -> list[str]:
         """What the user wants to know at the end, as lines for a terminal."""
@@ -108,12 +105,21 @@ class FolderResult:
             shown = ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
             name = f"  [{self.clustering.names[c]}]" if self.clustering.names[c] else ""
             lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
-        lines += ["", self.evidence(), *self._corrected(), *self._aside()]
+        lines += [
+            "",
+            self.evidence(),
+            *self._criteria(),
+            *self._corrected(),
+            *self._copies(),
+            *self._aside(),
+        ]
         times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
         lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
         lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
-        lines += self._to_look_at()
+        lines += [*self._to_look_at(), *self._stale()]
         lines.append(f"table: {self.folder / 'assignments.csv'}")
+        run = quote(str(self.folder))
+        lines.append(f"sort them for real: python -m imclust sort {run} --into NEW_FOLDER")
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
         if self.report is not None:
@@ -135,6 +141,31 @@ class FolderResult:
                 f"moved: {self.clusters / SUGGESTED}, and on the page"
             )
         return lines
+
+    def _criteria(self) -> list[str]:
+        """What each criterion said of K."""
+        words = read_manifest(self.clusters).get("k_words")
+        return k_lines(words) if words else []
+
+    def _copies(self) -> list[str]:
+        n = read_manifest(self.clusters).get("copies_put_aside", 0)
+        if not n:
+            return []
+        them = "1 copy was" if n == 1 else f"{n} copies were"
+        return [f"{them} put aside (--remove-copies): each is where the picture it copies is"]
+
+    def _stale(self) -> list[str]:
+        """Tables of images that were placed by an earlier answer of this run."""
+        if self.report is None:
+            return []
+        now = read_manifest(self.clusters)["digest"]
+        placed = sorted(self.folder.glob("new-*/clusters"))
+        old = [p for p in placed if read_manifest(p)["inputs"].get("assignment") != now]
+        return [
+            f"{p.parent / 'assignments.csv'} is of an earlier answer: --new with its images again "
+            "makes it anew"
+            for p in old
+        ]
 
     def _to_look_at(self) -> list[str]:
         found = read_manifest(self.look)["found"] if self.look else {}

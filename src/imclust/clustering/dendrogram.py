@@ -1,4 +1,4 @@
-"""A tree over the clusters of an answer, coarser answers from it, and evidence for every image."""
+"""Evidence for every image: how sure its cluster is, the second choice, the distance."""
 
 from __future__ import annotations
 
@@ -6,86 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imclust.clustering.blocks import LARGE, sample_rows
+from imclust.clustering.blocks import LARGE
 from imclust.core.checks import shaped
-from imclust.core.errors import input_error
 
 CERTAIN = 1 - 1e-3  # a posterior above this says nothing about second choices
-
-
-def merge_order(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Which clusters belong together: (k - 1, 4) float64 that scipy's `dendrogram` draws.
-
-    L2H (arXiv 2410.07858): take the group of clusters whose images are least confident, mask it
-    out of the softmax, see which group then receives the most of these images, and merge the two.
-    Repeat until one group is left. A posterior that is one-hot, or nearly, has no second choices;
-    distances to the centres then stand in for it, see `softened`.
-
-    Rows are as in `scipy.cluster.hierarchy.linkage`: the two nodes merged (clusters are
-    0 ... k - 1, row i makes node k + i), the height, how many clusters lie beneath. The height is
-    the step, 1 ... k - 1, as L2H orders merges and measures none. A cluster without images is
-    merged first. Of more than LARGE images, that many at random say it.
-
-    Parameters
-    ----------
-    probabilities : np.ndarray
-        (n, k) float, rows sum to one.
-    z : np.ndarray
-        (n, d) float, of the same images.
-
-    Raises
-    ------
-    InputError
-        The shapes do not fit, or there is but one cluster.
-    """
-
-    shaped("z", z, "n d", n=shaped("probabilities", probabilities, "n k")["n"])
-    if len(z) > LARGE:
-        chosen = sample_rows(len(z), LARGE, 0)
-        probabilities, z = probabilities[chosen], z[chosen]
-    p = readable(probabilities, z)
-    k = p.shape[1]
-    if k < 2:
-        raise input_error("a tree of clusters", "of at least 2 clusters", k, "set K to 2 or more")
-    own = p.argmax(1)
-    node = np.arange(k)  # of the tree, to which each cluster belongs by now
-    tree = np.zeros((k - 1, 4))
-    for step in range(k - 1):
-        weak = _least_confident(p, own, node)
-        pair = sorted((weak, _receiver(p[node[own] == weak], node, weak)))
-        merged = np.isin(node, pair)
-        tree[step] = *pair, step + 1, merged.sum()
-        node = np.where(merged, k + step, node)
-    return tree
-
-
-def _least_confident(p: np.ndarray, own: np.ndarray, node: np.ndarray) -> int:
-    """The node that its own images give the least mass on average; empty ones first."""
-
-    nodes = np.unique(node)
-    mass = [p[node[own] == g][:, node == g].sum(1) for g in nodes]
-    return int(nodes[np.argmin([m.mean() if len(m) else 0.0 for m in mass])])
-
-
-def _receiver(p: np.ndarray, node: np.ndarray, weak: int) -> int:
-    """The node to which most of the images with posteriors p (m, k) go when theirs is masked out.
-
-    Each goes to its best cluster, not to the best sum over a node: sums favour what is large, and
-    the tree becomes a chain.
-    """
-
-    others = np.flatnonzero(node != weak)
-    goes = node[others[p[:, others].argmax(1)]]
-    if not len(goes):  # no images, no evidence: any node will do
-        return int(node[others[0]])
-    return int(np.bincount(goes).argmax())
 
 
 def readable(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
     """The posterior (n, k) float64, or where it is all but one-hot, that of `softened`.
 
     The median decides: a head that is certain of half its images has no say in their second
-    choices. Arguments as in `merge_order`.
+    choices. Parameters
+    ----------
+    probabilities : np.ndarray
+        (n, k) float, rows sum to one.
+    z : np.ndarray
+        (n, d) float, of the same images.
     """
 
     n = shaped("probabilities", probabilities, "n k")["n"]
@@ -164,31 +100,6 @@ def _unit(z: np.ndarray) -> np.ndarray:
     return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
 
 
-def names_at(tree: np.ndarray, k: int) -> np.ndarray:
-    """The group (clusters,) int64 in [0, k) of every cluster when the tree is cut at k groups.
-
-    Groups are numbered by their lowest cluster; `names_at(tree, k)[labels]` is the coarser answer.
-
-    Parameters
-    ----------
-    tree : np.ndarray
-        (clusters - 1, 4) of `merge_order`.
-    k : int
-        From 1 to the number of clusters.
-    """
-
-    n = len(tree) + 1
-    if not 1 <= k <= n:
-        raise input_error(
-            "the number of groups", f"from 1 to the {n} clusters", k, "choose another"
-        )
-    node = np.arange(n)
-    for step in range(n - k):
-        node[np.isin(node, tree[step, :2])] = n + step
-    _, first, group = np.unique(node, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[group].astype(np.int64)
-
-
 @dataclass(frozen=True)
 class Evidence:
     """How well each image fits its cluster.
@@ -215,7 +126,7 @@ def per_image(probabilities: np.ndarray, z: np.ndarray) -> Evidence:
     """Confidence, second choice and distance of every image.
 
     Probabilities all but one-hot have no second choice to tell; those of `softened` are used then.
-    Arguments as in `merge_order`.
+    Arguments as in `readable`.
     """
 
     n = shaped("probabilities", probabilities, "n k")["n"]

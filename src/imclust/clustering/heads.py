@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from imclust.clustering.graph_merging import merge_by_graph
 from imclust.clustering.neighbor_graph import smooth_features, spectral_labels
 from imclust.clustering.ward import merge_to_k
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
     from imclust.clustering.views import View
 
 Head: TypeAlias = "Callable[[View, int, int], np.ndarray]"
@@ -136,55 +135,6 @@ def graph_merge(view: View, k: int, seed: int) -> np.ndarray:
         return layout_ward(view, k, seed)
     small = kmeans_labels(view.layout, parts, seed, 1)
     return merge_by_graph(small, view.graph, k)
-
-
-def merge_by_graph(
-    labels: np.ndarray, graph: csr_array, k: int, within: np.ndarray | None = None
-) -> np.ndarray:
-    """Merge groups until k are left, each time the two of the largest weight between them over the
-    product of their volumes: average linkage on the graph.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n,), int
-        Of at least k groups.
-    graph : csr_array of shape (n, n)
-        Symmetric affinities.
-    k : int
-        Groups that are left.
-    within : ndarray of shape (n,), int, optional
-        Only groups that lie in the same of these are merged.
-
-    Returns
-    -------
-    ndarray of shape (n,), int64
-        In [0, k).
-    """
-    from scipy.sparse import csr_array
-
-    at = np.unique(labels, return_inverse=True)[1]
-    m = int(at.max()) + 1
-    hot = csr_array((np.ones(len(at)), (np.arange(len(at)), at)), (len(at), m))
-    between = (hot.T @ graph @ hot).toarray()
-    volume = between.sum(1)
-    group = np.arange(m)
-    rate = between / np.maximum(np.outer(volume, volume), 1e-30)
-    np.fill_diagonal(rate, -1)
-    if within is not None:
-        own = np.zeros(m, np.int64)
-        own[at] = within
-        rate[own[:, None] != own] = -1
-    for _ in range(m - k):
-        i, j = sorted(divmod(int(rate.argmax()), m))
-        between[i] += between[j]
-        between[:, i] = between[i]
-        volume[i] += volume[j]
-        gone = rate[i] < 0  # itself and those that are merged away; only its own rates change
-        rate[i] = np.where(gone, -1, between[i] / np.maximum(volume[i] * volume, 1e-30))
-        rate[:, i] = rate[i]
-        rate[j] = rate[:, j] = -1
-        group[group == j] = i
-    return np.unique(group, return_inverse=True)[1][at].astype(np.int64)
 
 
 def leiden(view: View, k: int, seed: int) -> np.ndarray:

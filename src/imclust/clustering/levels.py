@@ -11,12 +11,12 @@ import numpy as np
 
 from imclust.clustering.clusterers._base import Clustering, predict_in_blocks
 from imclust.clustering.clusterers._partitions import OWN_SHARE, by_neighbours
-from imclust.clustering.heads import kmeans_labels, merge_by_graph
+from imclust.clustering.graph_merging import graph_rows, merge_by_graph
+from imclust.clustering.heads import kmeans_labels
 from imclust.clustering.views import View
 
 Level: TypeAlias = Literal["coarse", "chosen", "fine"]
 PARTS = 3  # small clusters for each wanted one, before they are merged
-FITTED = 10_000  # rows that the graph is made of, at most
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,11 @@ def at_level(
     """
     labels = np.asarray(found.labels)
     k, n = found.probabilities.shape[1], len(labels)
-    used, first = np.unique(labels, return_index=True)
+    used = np.unique(labels)
     nested = {"chosen": labels}
     if len(used) < k:
         return found, nested
-    rows = np.union1d(np.random.default_rng(seed).permutation(n)[:FITTED], first)
+    rows = graph_rows(labels, seed)
     few = [np.asarray(s[rows], np.float32) for s in spaces]
     view = View.of(few, tuple(range(len(few))), "power", seed)
     answer = found

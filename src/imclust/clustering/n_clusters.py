@@ -17,8 +17,10 @@ from imclust.core.errors import input_error
 from imclust.core.log import progress
 
 SAMPLE = 2000  # rows looked at: more of them change the answer little
-LEAST = 100  # rows: fewer leave too few for each cluster
+LEAST = 10  # rows: fewer leave too few for each cluster
 FEWEST = 8  # rows a cluster at the largest K that is tried
+FEW = 3  # the same of fewer than 100 rows, for which K up to SMALL are tried
+SMALL = 12
 GRID = (
     2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 50, 64, 80, 100, 128, 160, 200,
 )  # fmt: skip
@@ -77,7 +79,8 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     seed : int
         Which rows are taken, and of every head.
     low, high : int
-        The K to try; high is lowered to n / 8 where images are few.
+        The K to try; high is lowered to n / 8 where images are few, and to n / 3, at least 4 and at
+        most 12, where they are fewer than 100.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     if all(float(np.ptp(z, axis=0).max()) == 0 for z in taken):
         got = "rows all alike"
         raise input_error("images to tell K from", "different", got, "check the encoder")
-    views = choose_views(taken, min(SCOUTED, len(rows) // FEWEST), seed)
+    views = choose_views(taken, min(SCOUTED, _most_clusters(len(rows))), seed)
     curves = curves_of(views, ks, seed)
     counted = np.column_stack([curves[name] for name in COUNTED])
     vote = k_design(counted, ks) @ np.array(model()["count"])
@@ -126,16 +129,21 @@ def _limits(spaces: list[np.ndarray], low: int, high: int) -> np.ndarray:
         raise input_error(
             "the number of images to tell K from", f"at least {LEAST}", n, "set K, or add images"
         )
-    top = min(high, min(n, SAMPLE) // FEWEST)
+    top = min(high, _most_clusters(min(n, SAMPLE)))
     ks = np.array([k for k in GRID if 2 <= low <= k <= top])
     if len(ks) < 3:
         raise input_error(
             "the range of K to choose from",
-            f"at least three numbers from 2 to an eighth of the images ({n // FEWEST})",
+            f"at least three numbers from 2 to {_most_clusters(n)}, of {n} images",
             f"{low} to {high}",
             "widen it, or set K",
         )
     return ks
+
+
+def _most_clusters(n: int) -> int:
+    """The largest K that is tried of n rows."""
+    return max(n // FEWEST, min(max(n // FEW, 4), SMALL))
 
 
 def cuts(view: View, k: int, seed: int) -> list[np.ndarray]:

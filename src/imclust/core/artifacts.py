@@ -126,7 +126,7 @@ def make_artifact(
     key = spec.key()
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = out.parent / f".{out.name}.lock"
-    with try_lock(lock, f"{out} must be written", "wait for it, or set RUN to another name"):
+    with try_lock(lock, f"{out} must be written", "wait for it, or write to another folder"):
         _recover(out)
         if not force and is_current(out, key):
             say(f"{spec.kind} {out} is up to date")

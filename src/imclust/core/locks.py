@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,3 +53,19 @@ def try_lock(path: Path, what: str, do: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def temporary_lock(folder: Path, what: str, do: str) -> Iterator[None]:
+    """Hold a lock that stands for a folder in which no lock file may be left.
+
+    Parameters
+    ----------
+    folder : Path
+        Absolute; need not exist.
+    what, do : str
+        As for `try_lock`.
+    """
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    with try_lock(Path(tempfile.gettempdir(), f"imclust-{name}.lock"), what, do):
+        yield

@@ -129,8 +129,19 @@ def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 def write_manifest(folder: Path, doc: Mapping[str, Any]) -> None:
     """Write a manifest with its seal, in one step."""
-    whole = dict(doc) | {"seal": _seal(doc)}
-    replace_text(folder / MANIFEST, json.dumps(whole, indent=1, sort_keys=True) + "\n")
+    replace_text(folder / MANIFEST, json.dumps(sealed(doc), indent=1, sort_keys=True) + "\n")
+
+
+def sealed(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with a digest of all else in it, which tells whether it was edited.
+
+    Examples
+    --------
+    >>> doc = sealed({"a": 1})
+    >>> sealed(doc) == doc, sealed(doc | {"a": 2}) == doc
+    (True, False)
+    """
+    return dict(doc) | {"seal": _seal(doc)}
 
 
 def lineage(*folders: Path) -> dict[Path, dict[str, Any]]:

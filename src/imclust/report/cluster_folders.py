@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import unicodedata
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -39,7 +40,7 @@ def write_cluster_folders(folder: Path, clustering: FolderAssignment, *, copy: b
     InputError
         Images lie in an archive, or the file system knows no links: copies are needed.
     """
-    wanted = _plan(clustering)
+    wanted = planned_places(clustering)
     order = {"copy": copy, "files": {at: _origin(image) for at, image in wanted.items()}}
     key = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
     record = _record(folder)
@@ -65,24 +66,36 @@ def kind_of_folders(folder: Path) -> Literal["links", "copies", ""]:
     return "copies" if any(len(mark) == 2 for mark in made.values()) else "links"
 
 
-def _plan(clustering: FolderAssignment) -> dict[str, ImageRow]:
-    """Path below the folder -> image; files of one name in several sub-folders stay apart."""
+def planned_places(clustering: FolderAssignment, longest: int = LONGEST) -> dict[str, ImageRow]:
+    """Path below a folder of clusters -> image, in the order of the rows.
+
+    Files of one name in several sub-folders stay apart, also where a file system does not tell
+    capitals, or ways to write an accent, apart. `longest`: bytes of a name that are allowed.
+    """
     folders = [_folder_name(clustering.title(c)) for c in range(len(clustering.names))]
-    often = Counter(PurePosixPath(row.file).name.casefold() for row in clustering.rows)
-    found = {}
-    for row, image in zip(clustering.rows, clustering.images, strict=True):
-        name = PurePosixPath(row.file).name
-        if often[name.casefold()] > 1 or name == RECORD:
-            name = _apart(row.file)
-        found[f"{folders[row.cluster]}/{name}"] = image
+    plain = [PurePosixPath(row.file).name for row in clustering.rows]
+    often = Counter(map(_folded, plain))
+    found: dict[str, ImageRow] = {}
+    taken = set[str]()
+    for row, name, image in zip(clustering.rows, plain, clustering.images, strict=True):
+        if often[_folded(name)] > 1 or name == RECORD or len(os.fsencode(name)) > longest:
+            name = _apart(row.file, longest)
+        while _folded(at := f"{folders[row.cluster]}/{name}") in taken:
+            name = _apart(name, longest)
+        taken.add(_folded(at))
+        found[at] = image
     return found
 
 
-def _apart(file: str) -> str:
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _apart(file: str, longest: int) -> str:
     """`a-1f2e3d4c5b.jpg` for `sub/a.jpg`: a name that no other file has."""
     path = PurePosixPath(file)
-    tail = f"-{hashlib.sha256(file.encode()).hexdigest()[:10]}{path.suffix}"
-    return _shortened(path.stem, LONGEST - len(tail.encode())) + tail
+    tail = f"-{hashlib.sha256(os.fsencode(file)).hexdigest()[:10]}{path.suffix}"
+    return _shortened(path.stem, longest - len(os.fsencode(tail))) + tail
 
 
 def _folder_name(title: str) -> str:
@@ -92,7 +105,7 @@ def _folder_name(title: str) -> str:
 
 
 def _shortened(text: str, most: int) -> str:
-    return text.encode()[:most].decode(errors="ignore")
+    return text.encode(errors="ignore")[:most].decode(errors="ignore")
 
 
 def _origin(image: ImageRow) -> list[str]:

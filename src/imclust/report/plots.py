@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,10 +189,12 @@ def k_evidence(
     table: list[dict[str, float]],
     favourites: dict[str, int],
     counted: tuple[str, ...],
-    n_clusters: int,
+    words: Mapping[str, Any],
     path: Path,
 ) -> None:
     """Every criterion over K, its favourite as a dot, and the vote; the answer as a line.
+
+    What the terminal and the page say of the vote stands above.
 
     Parameters
     ----------
@@ -201,12 +204,14 @@ def k_evidence(
         Criterion to the K that it favours.
     counted : tuple[str, ...]
         The criteria that count.
-    n_clusters : int
-        The K that was taken.
+    words : mapping
+        Of `k_words`.
     path : Path
         Of the picture.
     """
     plt = pyplot()
+    n_clusters = words["k"]
+    asks = {name: text for name, text, _, _ in words["criteria"]}
     names = [*favourites, "vote"]
     ks = [row["k"] for row in table]
     figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(11, 5.6), layout="constrained")
@@ -217,18 +222,20 @@ def k_evidence(
         ax.plot(ks, values, color=colour, lw=1.5)
         ax.plot([best], [values[ks.index(best)]], "o", color=colour)
         what = "answer" if name == "vote" else "favours"
-        low = " (low is good)" if name == "coding length" else ""
         aside = "" if name in (*counted, "vote") else ", not counted"
-        ax.set_title(f"{name}{low}: {what} {best}{aside}", fontsize=10)
+        ax.set_title(f"{name}: {what} {best}{aside}\n", fontsize=10)
+        said = asks.get(name, "the criteria that count, weighed together")
+        ax.text(0.5, 1.02, said, transform=ax.transAxes, ha="center", fontsize=7, color="#606060")
         ax.set_xlabel("number of clusters K")
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
+    figure.suptitle(f"K = {n_clusters} by vote, {words['sure']}", fontsize=11)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
 def dendrogram(tree: np.ndarray, names: list[str], path: Path) -> None:
-    """The tree over clusters of `hierarchy.merge_order`, one name a cluster."""
+    """The tree over clusters of a `ClusterTree`, one name a cluster."""
     from scipy.cluster import hierarchy
 
     plt = pyplot()
@@ -236,7 +243,7 @@ def dendrogram(tree: np.ndarray, names: list[str], path: Path) -> None:
     hierarchy.dendrogram(
         tree, labels=names, orientation="right", ax=ax, color_threshold=0, link_color_func=_link
     )
-    ax.set(xlabel="order of merging", title="Which clusters belong together")
+    ax.set(xlabel="how far apart", title="Which clusters belong together")
     ax.spines["left"].set_visible(False)
     figure.savefig(path, dpi=130)
     plt.close(figure)

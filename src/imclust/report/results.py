@@ -18,6 +18,7 @@ from imclust.data.images import ImageRow, indexed
 TABLE = ("file", "cluster", "name", "confidence", "runner_up", "distance")
 LOOK_AT = ("file", "what", "value", "copy_of")
 TABLES = ("assignments.csv", "set_aside.csv", "look_at.csv")  # that people read
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what cells begin with that spreadsheets compute
 CENTRAL = 3  # files that stand for a cluster in a summary
 
 
@@ -105,10 +106,19 @@ class FolderAssignment:
         that cannot be read.
         """
         table = [
-            (r.file, r.cluster, r.name, f"{r.confidence:.4f}", r.runner_up, f"{r.distance:.4f}")
+            (
+                _path(r.file),
+                r.cluster,
+                _text(r.name),
+                f"{r.confidence:.4f}",
+                r.runner_up,
+                f"{r.distance:.4f}",
+            )
             for r in self.rows
         ]
-        aside = _csv(("file", "problem"), self.set_aside) if self.set_aside else None
+        aside: str | None = None
+        if self.set_aside:
+            aside = _csv(("file", "problem"), [(_path(f), why) for f, why in self.set_aside])
         texts: dict[str, str | None] = {TABLES[0]: _csv(TABLE, table), TABLES[1]: aside}
         if look is not None:
             texts[TABLES[2]] = _csv(LOOK_AT, self._look_at(look))
@@ -118,11 +128,13 @@ class FolderAssignment:
     def _look_at(self, look: Path) -> list[tuple[str, str, str, str]]:
         file = {image.id: row.file for image, row in zip(self.images, self.rows, strict=True)}
         found = [
-            (file[f.id], f.what, f"{f.value:.4f}", file.get(f.of, ""))
+            (_path(file[f.id]), f.what, f"{f.value:.4f}", _path(file.get(f.of, "")))
             for f in Look.load(look).findings
             if f.id in file
         ]
-        return found + [(name, f"cannot be read: {why}", "", "") for name, why in self.set_aside]
+        return found + [
+            (_path(name), f"cannot be read: {why}", "", "") for name, why in self.set_aside
+        ]
 
 
 def _placed(file: str, row: dict[str, str], names: list[str]) -> AssignedImage:
@@ -135,6 +147,16 @@ def _placed(file: str, row: dict[str, str], names: list[str]) -> AssignedImage:
         float(row["distance"]),
         names[cluster],
     )
+
+
+def _path(file: str) -> str:
+    """A file's path as no spreadsheet takes for a formula: `./=a.png` is the very same file."""
+    return f"./{file}" if file.startswith(FORMULAS) else file
+
+
+def _text(name: str) -> str:
+    """A name as no spreadsheet takes for a formula: behind an apostrophe, which shows as text."""
+    return f"'{name}" if name.startswith(FORMULAS) else name
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

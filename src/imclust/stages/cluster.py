@@ -219,7 +219,7 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     rows = Assignment(*(rows_where(a, keep) for a in (first.ids, first.splits, p)))
     z = concatenate_unit_rows([_rows(x, keep) for x in spaces])
     facts = _save(rows, z, folder)
-    facts |= _tree(rows, z, facts, folder)
+    facts |= _tree(fitted, given.probabilities, cfg.seed, facts, folder)
     if cfg.unclustered:
         facts |= _unclustered(cfg.unclustered, rows, [x[keep] for x in spaces], folder)
     candidates = found.facts.pop("candidates", [])
@@ -229,6 +229,7 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
         rows_of = ([row.get(name, "") for name in header] for row in ranked)
         write_csv(folder / "candidates.csv", header, rows_of)
     report_priors(given.facts, priors)
+    facts |= {"copies_put_aside": len(copies)} if cfg.copies else {}
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
 
@@ -331,7 +332,9 @@ def _corrected(
     write_csv(folder / SUGGESTED, header, named)
     facts |= {"suggested": len(close)}
     report_corrections(facts)
-    return facts | classes_of(facts) | _tree(rows, z, facts, folder)
+    whole = [np.asarray(x[there][fitted]) for x in spaces]
+    tree = _tree(whole, rows.probabilities[fitted], cfg.seed, facts, folder)
+    return facts | classes_of(facts) | tree
 
 
 def _count(
@@ -340,18 +343,17 @@ def _count(
     """K, and how it was voted for where it was; then with a table and a picture."""
     if isinstance(k, int):
         return k, {}
+    from imclust.clustering.k_words import k_sentence, k_words
     from imclust.clustering.n_clusters import COUNTED, estimate_k
     from imclust.report.plots import k_evidence
 
     vote = estimate_k(spaces, seed)
     rows = ([f"{v:.6g}" for v in row.values()] for row in vote.table)
     write_csv(folder / "k.csv", tuple(vote.table[0]), rows)
-    k_evidence(vote.table, vote.favourites, COUNTED, vote.k, folder / "k.png")
-    each = ", ".join(f"{name} {n}" for name, n in vote.favourites.items())
-    doubt = " No structure: one cluster says as much as any K. Look at the table, or set one."
-    say(f"K = {vote.k} by vote ({each}).{'' if vote.clear else doubt}")
-    facts = {"k_favourites": vote.favourites, "k_clear": vote.clear, "levels": vote.levels}
-    return vote.k, facts
+    words = k_words(vote)
+    k_evidence(vote.table, vote.favourites, COUNTED, words, folder / "k.png")
+    say(k_sentence(words))
+    return vote.k, {"k_words": words, "k_clear": vote.clear, "levels": vote.levels}
 
 
 def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
@@ -362,14 +364,17 @@ def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
     return rows.save(folder, (seen.runner_up, seen.distance))
 
 
-def _tree(rows: Assignment, z: np.ndarray, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The tree over the clusters."""
-    from imclust.clustering.dendrogram import merge_order
+def _tree(
+    spaces: list[np.ndarray], p: np.ndarray, seed: int, facts: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    """The tree over the clusters, and how far they are apart."""
+    from imclust.clustering.graph_merging import cluster_tree
     from imclust.report.plots import dendrogram
 
-    tree = merge_order(rows.probabilities, z)
-    dendrogram(tree, cluster_names(facts, facts["n_clusters"]), folder / "tree.png")
-    return {"merge_order": tree.round(4).tolist()}
+    tree = cluster_tree(spaces, p.argmax(1), p.shape[1], seed)
+    dendrogram(tree.merges, cluster_names(facts, facts["n_clusters"]), folder / "tree.png")
+    np.save(folder / "apart.npy", tree.apart.astype(np.float32), allow_pickle=False)
+    return {"merge_order": tree.merges.round(6).tolist()}
 
 
 def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters
+from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters, seen_words
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
@@ -16,6 +16,7 @@ from imclust.core.records import (
     NAMES_KIND,
     Assignment,
     Features,
+    named,
     parts_of,
     rows_of_ids,
     write_csv,
@@ -43,8 +44,11 @@ def run(cfg: Name) -> None:
     roles = {"assignment": cfg.assignment, "features": cfg.features}
     spec = ArtifactSpec(NAMES_KIND, {}, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder), force=cfg.force):
-        found = read_manifest(cfg.out)["names"]
-        say(f"names: {', '.join(n or '(none)' for n in found)}")
+        doc = read_manifest(cfg.assignment)
+        given = doc.get("names") or [""] * doc["n_clusters"]
+        yours = [f"{name} (yours)" if by_hand else name or "(none)"
+                 for name, by_hand in zip(named(doc, cfg.out), given, strict=True)]  # fmt: skip
+        say(f"names: {', '.join(yours)}")
 
 
 def _name(cfg: Name, folder: Path) -> dict[str, Any]:
@@ -58,7 +62,8 @@ def _name(cfg: Name, folder: Path) -> dict[str, Any]:
         words = imagenet_words()
         share = class_shares(logits, clustering.clusters, k) @ words.members
         there = np.bincount(clustering.clusters, minlength=k) > 0
-        found = name_clusters(share, words.rarity, words.words, there)
+        seen = seen_words(logits, clustering.clusters, k, words.members)
+        found = name_clusters(share, seen, words.rarity, words.words, there)
     rows = ((c, each.name, _told(each)) for c, each in enumerate(found))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence"), rows)
     return {"names": [each.name for each in found]}
@@ -73,6 +78,8 @@ def _model(features: Path) -> str:
 
 
 def _told(named: NamedCluster) -> str:
-    """`dog 0.82 (elsewhere 0.05); hound 0.31 (0.01)`."""
-    return "; ".join(f"{word} {here:.2f} (elsewhere {there:.2f})"
-                     for word, here, there in named.evidence)  # fmt: skip
+    """`dog 0.82 (elsewhere 0.05), in 0.97 of the images; hound 0.31 ...`."""
+    return "; ".join(
+        f"{word} {here:.2f} (elsewhere {there:.2f}), in {seen:.2f} of the images"
+        for word, here, there, seen in named.evidence
+    )

@@ -16,6 +16,7 @@ from imclust.report.page.compare import compared
 from imclust.report.page.gallery import GROUPS, galleries, shown_of
 from imclust.report.page.hints import KINDS, hints_of, suggested
 from imclust.report.page.labelled import against_labels
+from imclust.report.page.levels import levels_of
 from imclust.report.page.render import render
 from imclust.report.page.rows import Rows, columns, gather_rows
 from imclust.report.page.sources import Sources, run_name
@@ -49,6 +50,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     hints = hints_of(at.look, rows)
     clusters = galleries(rows, names, hints.copied if hints else None)
     labelled = against_labels(rows)
+    levels = levels_of(at.assignment, rows, names)
     others = [_other(rows, path) for path in at.compare_with]
     chosen = _chosen(clusters, labelled)
     small, large = _thumbnails(rows, chosen, index["content"])
@@ -64,16 +66,18 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "large": {**(_layout(large) or {}), "rows": chosen} if large else None,
         "tree": relations.tree(clustering.get("merge_order", [])),
         "training": curves(at.weights, at.checkpoints),
-        "k": _k_evidence(at.assignment, clustering, rows.k),
+        "k": _k_evidence(at.assignment, clustering),
         "against": [{k: v for k, v in other.items() if k != "cluster"} for other in others],
         "assignment": clustering["files"]["assignment.csv"][1],
         "space": read_manifest(at.embedding)["space"] if at.embedding else None,
         "corrections": provenance.new_file(clustering),
         "suggestions": suggested(at.assignment, rows),
         "look": hints.facts() if hints else None,
+        "levels": levels.facts(rows) if levels else None,
     }
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
     data |= hints.columns() if hints else {}
+    data |= levels.columns() if levels else {}
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
     context |= {"kinds": KINDS, "unread": _unread(at.index)}
@@ -140,14 +144,15 @@ def _inline(path: Path) -> str | None:
     return base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
 
 
-def _k_evidence(assignment: Path, clustering: dict[str, Any], k: int) -> dict[str, Any] | None:
+def _k_evidence(assignment: Path, clustering: dict[str, Any]) -> dict[str, Any] | None:
     """The curves over K as columns, with each criterion's favourite; None without a vote."""
     found = csv_table(assignment / "k.csv", "k-table", "Every K that was tried")
     if found is None:
         return None
     values = {name: [row[i] for row in found.rows] for i, name in enumerate(found.columns)}
-    favourites = clustering.get("k_favourites", {})
-    return {"columns": values, "favourites": favourites, "clear": clustering.get("k_clear"), "k": k}
+    words = clustering["k_words"]
+    favourites = {name: k for name, _, k, _ in words["criteria"]}
+    return {"columns": values, "favourites": favourites, "words": words, "k": words["k"]}
 
 
 def _summary(
@@ -244,20 +249,12 @@ def _sections(
     others: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The tables below the galleries."""
-    made_from = lineage(at.assignment)
-    clustering = next(reversed(made_from.values()))
-    features = [
-        path
-        for role, path in _inputs(at.assignment, clustering)
-        if made_from[path]["kind"] == "features"
-    ]
-    distances = (
-        relations.centre_distances(features, rows.ids, rows.clusters, rows.k) if features else None
-    )
+    distances = relations.distances_of(at.assignment)
     return {
         "farthest": relations.farthest(distances),
         "distances": distances if rows.k <= relations.WIDEST else None,
         "pairs": _pairs(distances, names),
+        "advice": _advice(distances, names),
         "confused": _confused(rows, names, labelled),
         "candidates": csv_table(
             at.assignment / "candidates.csv", "candidates", "Candidates, the best score first"
@@ -268,17 +265,17 @@ def _sections(
     }
 
 
-def _inputs(folder: Path, doc: dict[str, Any]) -> list[tuple[str, Path]]:
-    import os
-
-    return [(r, Path(os.path.normpath(folder / p))) for r, p in doc["inputs_at"].items()]
+def _advice(distances: Any, names: list[str]) -> tuple[str, str, float] | None:
+    """The two clusters to merge first: the least apart, with which the tree begins."""
+    first = relations.nearest_pairs(distances, 1) if distances is not None else []
+    return (names[first[0][0]], names[first[0][1]], first[0][2]) if first else None
 
 
 def _pairs(distances: Any, names: list[str]) -> Table | None:
     if distances is None:
         return None
     found = relations.nearest_pairs(distances)
-    caption = "Nearest pairs of clusters"
+    caption = "The pairs least apart: merge from the top"
     return pair_table("pairs", caption, ["cluster", "and", "distance"], found, names, names)
 
 

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imclust.clustering.preprocessing import unit_rows
-from imclust.core.records import Features, parts_of, rows_of_ids
+from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.npy import open_npy
 
-CHUNK = 4096
 WIDEST = 40  # clusters whose distances are shown as a matrix; of more, the nearest pairs alone
 PAIRS = 200
 
 
-def centre_distances(
-    features: Sequence[Path], ids: np.ndarray, clusters: np.ndarray, k: int
-) -> Any:
-    """Cosine distance (k, k) float64 in [0, 2] between the centres of clusters.
+def distances_of(assignment: Path) -> np.ndarray | None:
+    """How far apart the clusters of an answer are: (k, k) float32 in [0, 1], see `ClusterTree`.
 
-    A centre is the mean of unit rows, of all spaces side by side; rows are read in chunks. NaN for
-    a cluster without images.
-
-    Parameters
-    ----------
-    features : Sequence[Path]
-        Artefacts that the answer was made from.
-    ids : np.ndarray
-        (n,) str.
-    clusters : np.ndarray
-        (n,) int.
+    None of an answer that has none, such as one by `predict` or `link`.
     """
-
-    total = np.zeros((k, k))
-    spaces = 0
-    for path in features:
-        space = Features.load(path)
-        at = rows_of_ids(space.ids, ids)
-        for part in parts_of(path, space.x):
-            centres = np.zeros((k, part.shape[1]))
-            for a in range(0, len(at), CHUNK):
-                rows = slice(a, a + CHUNK)
-                np.add.at(centres, clusters[rows], unit_rows(part[at[rows]]))
-            total += centres @ centres.T
-            spaces += 1
-    length = np.sqrt(np.diag(total))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.clip(1 - total / np.outer(length, length), 0, 2)
+    if "apart.npy" not in read_manifest(assignment)["files"]:
+        return None
+    return np.asarray(open_npy(artifact_file(assignment, "apart.npy")))
 
 
 def farthest(distances: np.ndarray | None) -> float:
@@ -69,7 +42,7 @@ def nearest_pairs(distances: np.ndarray, most: int = PAIRS) -> list[tuple[int, i
 
 
 def tree(merges: list[list[float]]) -> dict[str, Any] | None:
-    """The dendrogram of `hierarchy.merge_order` as lines: `x` heights, `y` places, of four points
+    """The dendrogram of a `ClusterTree` as lines: `x` heights, `y` places, of four points
     a merge, and the clusters in `order` from the bottom on (places 5, 15, 25, ...)."""
     from scipy.cluster.hierarchy import dendrogram
 

@@ -45,7 +45,7 @@ function curve(place, xs, ys, { title, x, y, log = false, mark = null, range = n
 function drawTree(place) {
   const { x, y, order } = F.tree;
   place.style.height = `${Math.max(8, 4.5 + 1.5 * order.length)}rem`;
-  const chart = figure({ x_axis_label: "order of merging", y_range: new Bokeh.Range1d({ start: 0, end: 10 * order.length }) });
+  const chart = figure({ x_axis_label: "how far apart", y_range: new Bokeh.Range1d({ start: 0, end: 10 * order.length }) });
   chart.multi_line(x, y, { line_width: 2, line_color: css("--accent") });
   const axis = chart.left[0];
   const plain = (text) => text.replace(/[\\$]/g, " "); // Bokeh would read formulas

@@ -50,6 +50,20 @@ function looks() {
   }
 }
 
+// One level of clusters at a time, on the map too.
+function levels() {
+  for (const button of all("[data-level]")) {
+    button.addEventListener("click", () => {
+      const name = button.dataset.level;
+      for (const other of all("[data-level]")) other.setAttribute("aria-pressed", String(other === button));
+      for (const part of all("[data-level-of]")) part.hidden = part.dataset.levelOf !== name;
+      if (!F.space) return;
+      $("map-colour").value = name === "chosen" ? "cluster" : `level-${name}`;
+      paintMap();
+    });
+  }
+}
+
 // Four pictures of every cluster, where the page begins.
 function mosaic() {
   for (const place of all("[data-mosaic]")) {

@@ -35,6 +35,7 @@ async function start() {
   suggestions();
   looks();
   mosaic();
+  levels();
   finding();
   comparison();
   afterChange();

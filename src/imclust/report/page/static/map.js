@@ -55,6 +55,10 @@ const ramp = (share) => {
 
 function kindOf(mode) {
   if (mode === "label") return (row) => (R.label[row] === NONE ? -1 : R.label[row]);
+  if (mode.startsWith("level-")) {
+    const of = R[mode.slice(6)];
+    return (row) => (of[row] === NONE ? -1 : of[row]);
+  }
   if (mode.startsWith("moved-")) {
     const run = Number(mode.slice(6));
     return (row) => (hasMoved(run, row) ? 4 : -1);
@@ -102,6 +106,7 @@ function legend() {
     bar.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(ramp).join(",")})`;
     list.replaceChildren(make("li", {}, make("span", { className: "entry" }, "0", bar, "1")));
   } else if (mode === "label") list.replaceChildren(...F.classes.map((name, i) => entry(i, name)));
+  else if (mode.startsWith("level-")) list.replaceChildren(...F.levels.find((level) => level.name === mode.slice(6)).groups.map((group, i) => entry(i, group.title)));
   else if (mode.startsWith("moved-")) list.replaceChildren(entry(4, "moved"));
   else list.replaceChildren(...F.names.map((_, c) => entry(c, nameOf(c), String(c))));
 }

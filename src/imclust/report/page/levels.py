@@ -1,0 +1,106 @@
+"""The same images in fewer and in more clusters, each finer cluster within one coarser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imclust.clustering.graph_merging import names_at
+from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.records import read_csv
+from imclust.report.page.rows import NONE, Rows, packed
+
+SHOWN = 4  # images that stand for a group
+MOST = 60  # groups of a level that are shown by pictures
+
+
+@dataclass(frozen=True)
+class PageLevels:
+    """The levels of an answer, the coarsest first; the answer itself is one.
+
+    Parameters
+    ----------
+    groups : dict
+        `coarse`, `chosen`, `fine` (what there is) -> (n,) int64 group of every row of the page,
+        -1 for one that the level does not know.
+    titles : dict
+        Level -> what each of its groups is called.
+    """
+
+    groups: dict[str, np.ndarray]
+    titles: dict[str, list[str]]
+
+    def facts(self, rows: Rows) -> list[dict[str, Any]]:
+        """For the page: a level's name and its groups: title, size, rows that stand for it."""
+        return [
+            {"name": name, "groups": _shown(of, self.titles[name], rows)}
+            for name, of in self.groups.items()
+        ]
+
+    def columns(self) -> dict[str, str]:
+        """The columns of the levels that are not the answer itself."""
+        return {
+            name: packed(np.where(of < 0, NONE, of))
+            for name, of in self.groups.items()
+            if name != "chosen"
+        }
+
+
+def levels_of(assignment: Path, rows: Rows, names: list[str]) -> PageLevels | None:
+    """The levels of an answer whose K was voted on; None where there is but one.
+
+    The coarse one is the tree, cut; so it agrees with the tree, the distances, and corrections.
+    """
+    doc = read_manifest(assignment)
+    counts = {name: int(of["k"]) for name, of in doc.get("levels", {}).items()}
+    if doc.get("level") != "chosen":
+        return None
+    groups: dict[str, np.ndarray] = {}
+    titles: dict[str, list[str]] = {}
+    k = counts.get("coarse", rows.k)
+    if 2 <= k < rows.k and len(doc.get("merge_order", [])) == rows.k - 1:
+        parent = names_at(np.array(doc["merge_order"]), k)
+        groups["coarse"] = parent[rows.clusters]
+        titles["coarse"] = [
+            " + ".join(names[c] for c in np.flatnonzero(parent == g)) for g in range(k)
+        ]
+    groups["chosen"], titles["chosen"] = rows.clusters, names
+    fine = _fine(assignment, doc, rows)
+    if fine is not None:
+        groups["fine"] = fine
+        titles["fine"] = _parts(fine, rows.clusters, names)
+    return PageLevels(groups, titles) if len(groups) > 1 else None
+
+
+def _fine(assignment: Path, doc: dict[str, Any], rows: Rows) -> np.ndarray | None:
+    """The fine group (n,) of every row; None of an answer that was corrected, or has none."""
+    if "levels.csv" not in doc["files"]:
+        return None
+    table = {r["id"]: r for r in read_csv(artifact_file(assignment, "levels.csv"))}
+    if "fine" not in next(iter(table.values()), {}):
+        return None
+    return np.array([int(table[i]["fine"]) if i in table else -1 for i in rows.ids.tolist()])
+
+
+def _parts(fine: np.ndarray, clusters: np.ndarray, names: list[str]) -> list[str]:
+    """`sea, part 2`: which cluster each fine group lies in."""
+    count = [0] * len(names)
+    found = []
+    for group in range(int(fine.max()) + 1):
+        mine = clusters[fine == group]
+        of = int(np.bincount(mine).argmax()) if len(mine) else 0
+        count[of] += 1
+        found.append((of, count[of]))
+    return [names[of] if count[of] == 1 else f"{names[of]}, part {n}" for of, n in found]
+
+
+def _shown(of: np.ndarray, titles: list[str], rows: Rows) -> list[dict[str, Any]]:
+    groups = []
+    for group, title in enumerate(titles[:MOST]):
+        mine = np.flatnonzero(of == group)
+        near = mine[np.argsort(rows.distance[mine], kind="stable")[:SHOWN]]
+        groups.append({"title": title, "size": len(mine), "rows": near.tolist()})
+    return groups

@@ -1,0 +1,105 @@
+"""Sorting taken back: every image where it was, and nothing touched that changed since."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from imclust.core.file_moves import bring_file
+from imclust.core.log import progress
+from imclust.report.sorting import RECORD, Placed, Sorting, is_made, is_original
+
+Step = Literal["remove", "bring back", "leave", "gone"]
+
+
+class Undoing(NamedTuple):
+    """What happens to one file.
+
+    Parameters
+    ----------
+    file : Placed
+        Which.
+    step : {"remove", "bring back", "leave", "gone"}
+        Taken away, moved to where it came from, left as it is, or not there.
+    why : str
+        Of what is left or gone; else "".
+    """
+
+    file: Placed
+    step: Step
+    why: str = ""
+
+
+def planned_undoing(sorting: Sorting) -> list[Undoing]:
+    """What taking a sorting back would do, file by file; nothing is done.
+
+    A copy is taken away only where its original is; else it goes back to where that was.
+    """
+    files = progress(sorting.files, "check", total=len(sorting.files), unit="file")
+    return [_decided(sorting, file) for file in files]
+
+
+def undo(sorting: Sorting, steps: list[Undoing]) -> None:
+    """Take a sorting back; what is left stays in the record, all else is as it was before.
+
+    Interrupted, the same call goes on.
+
+    Parameters
+    ----------
+    sorting : Sorting
+        The record.
+    steps : list of Undoing
+        As `planned_undoing` has them.
+    """
+    sorting.partial.unlink(missing_ok=True)
+    for each in progress(steps, "undo", total=len(steps), unit="file"):
+        to = sorting.folder / each.file.to
+        if each.step == "remove":
+            os.unlink(to)
+        elif each.step == "bring back":
+            source = Path(each.file.source)
+            source.parent.mkdir(parents=True, exist_ok=True)
+            partial = source.with_name(f".imclust-undo-{each.file.digest}.partial")
+            bring_file(to, source, partial, each.file.digest)
+    for folder in sorted(_folders(sorting), key=lambda f: -len(f.parts)):
+        if folder != sorting.folder:
+            _remove_if_empty(folder)
+    left = tuple(each.file for each in steps if each.step == "leave")
+    if left:
+        replace(sorting, files=left).save()
+        return
+    (sorting.folder / RECORD).unlink()
+    if sorting.folder in _folders(sorting):
+        _remove_if_empty(sorting.folder)
+
+
+def _decided(sorting: Sorting, file: Placed) -> Undoing:
+    to = sorting.folder / file.to
+    if sorting.how == "link" and is_made(sorting, file):
+        return Undoing(file, "remove")
+    image_is_back = not file.source or is_original(file)
+    if not os.path.lexists(to):
+        if sorting.how == "move" and file.source and not image_is_back:
+            return Undoing(file, "gone", "neither here nor where it came from")
+        return Undoing(file, "gone")
+    if not is_made(sorting, file):
+        return Undoing(file, "leave", "changed since")
+    if image_is_back:
+        return Undoing(file, "remove")
+    if os.path.lexists(file.source):
+        return Undoing(file, "leave", f"another file lies at {file.source}")
+    if file.member:
+        return Undoing(file, "leave", f"{file.source} has gone")
+    return Undoing(file, "bring back")
+
+
+def _folders(sorting: Sorting) -> Iterator[Path]:
+    return (sorting.folder / name for name in sorting.made_folders)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
