@@ -11,6 +11,7 @@ from imclust.clustering.clusterers.auto import AutoConfig
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Assignment, read_csv
+from imclust.stages import predict
 from imclust.stages.predict import Predict, run
 
 
@@ -120,3 +121,15 @@ def test_the_name_of_a_view_says_what_is_in_it(blobs):
     for parts, how in [((0,), ALONE[0]), ((0, 2), JOINED[1]), ((1,), "white")]:
         assert View.named(View.of([z, z, z], parts, how).name) == (parts, how)
     assert AutoConfig().effort  # what such names come from
+
+
+@pytest.mark.parametrize("head", [("auto", "--effort", "quick"), ("kmeans",)], ids=lambda h: h[0])
+def test_where_many_are_clustered_a_classifier_places(answered, monkeypatch, head):
+    at = answered
+    old = encoded(at / "raw/old", weights(at), at / "zold")
+    cluster(at / "raw/old", old, at / "c", *head)
+    few = place(at)
+    monkeypatch.setattr(predict, "LARGE", 40)
+    many = place(at, force=True)
+    np.testing.assert_array_equal(many.clusters, few.clusters)
+    assert (many.probabilities != few.probabilities).any()

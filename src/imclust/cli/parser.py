@@ -27,6 +27,7 @@ STAGES = {  # in pipeline order
     "gather": ("Gather", "join latents that several machines encoded"),
     "reduce": ("Reduce", "latents to a smaller space: PCA, KernelPCA, t-SNE"),
     "look": ("LookStage", "find copies, spoilt and odd pictures, and what is alike"),
+    "curate": ("Curate", "choose images to keep: no near copies, even over what there is"),
     "cluster": ("Cluster", "give every image a cluster"),
     "name": ("Name", "name the clusters by what the bundled network sees in them"),
     "pairs": ("PairStage", "score pairs of images: are both of one individual?"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE
 from imclust.core.checks import shaped
 
 CERTAIN = 1 - 1e-3  # a posterior above this says nothing about second choices
@@ -39,8 +40,13 @@ def softened(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
 
     c = probabilities.argmax(1)
     d = centre_distances(z, c, probabilities.shape[1])
+    return _soft(d, c, float(d[np.arange(len(c)), c].mean()))
+
+
+def _soft(d: np.ndarray, c: np.ndarray, mean: float) -> np.ndarray:
+    """`softened` of distances d (n, k), which are changed, of images of clusters c (n,)."""
     own = np.arange(len(c)), c
-    scale = max(float(d[own].mean()), 1e-12)
+    scale = max(mean, 1e-12)
     d[own] = np.minimum(d[own], d.min(1) - 1e-9)
     p = np.exp(-(d - d[own][:, None]) / scale)
     return p / p.sum(1, keepdims=True)
@@ -55,13 +61,36 @@ def centre_distances(
     With further rows `new` (m, d) it is their distances (m, k) to the centres of z.
     """
 
-    unit = _unit(z)
-    centres = np.zeros((k, unit.shape[1]))
-    np.add.at(centres, c, unit)
-    centres = _unit(centres)
-    distances = np.clip(1 - (unit if new is None else _unit(new)) @ centres.T, 0, 2)
-    distances[:, np.bincount(c, minlength=k) == 0] = 2
-    return distances
+    centres = _Centres.of(z, c, k)
+    further = z if new is None else new
+    return np.concatenate([centres.distances(further[at]) for at in _pieces(len(further))])
+
+
+@dataclass(frozen=True)
+class _Centres:
+    """Mean directions of clusters, (k, d) float64 of length 1, and which have no images (k,)."""
+
+    points: np.ndarray
+    empty: np.ndarray
+
+    @classmethod
+    def of(cls, z: np.ndarray, c: np.ndarray, k: int) -> _Centres:
+        """Of images z (n, d) of clusters c (n,)."""
+        points = np.zeros((k, z.shape[1]))
+        for at in _pieces(len(z)):
+            np.add.at(points, c[at], _unit(z[at]))
+        return cls(_unit(points), np.bincount(c, minlength=k) == 0)
+
+    def distances(self, z: np.ndarray) -> np.ndarray:
+        """Cosine distances (m, k) of z (m, d)."""
+        d = np.clip(1 - _unit(z) @ self.points.T, 0, 2)
+        d[:, self.empty] = 2
+        return d
+
+
+def _pieces(n: int) -> list[slice]:
+    """Up to LARGE rows each: what is made on the way is never as long as all of them."""
+    return [slice(a, min(a + LARGE, n)) for a in range(0, max(n, 1), LARGE)]
 
 
 def _unit(z: np.ndarray) -> np.ndarray:
@@ -100,11 +129,27 @@ def per_image(probabilities: np.ndarray, z: np.ndarray) -> Evidence:
     Arguments as in `readable`.
     """
 
-    p = readable(probabilities, z)
-    c = p.argmax(1)
-    rows = np.arange(len(p))
-    others = p.copy()
-    others[rows, c] = -1
-    second = others.argmax(1)
-    distance = centre_distances(z, c, p.shape[1])[rows, c]
-    return Evidence(p[rows, c], second, np.maximum(others[rows, second], 0), distance)
+    n = shaped("probabilities", probabilities, "n k")["n"]
+    shaped("z", z, "n d", n=n)
+    c = np.asarray(probabilities.argmax(1))
+    confidence = np.asarray(probabilities.max(1), np.float64)
+    soft = bool(np.median(confidence) > CERTAIN)
+    centres = _Centres.of(z, c, probabilities.shape[1])
+    own = [centres.distances(z[at])[_own(c[at])] for at in _pieces(n)]
+    distance = np.concatenate(own)
+    scale = float(distance.mean())
+    second, chance = np.empty(n, np.int64), np.empty(n)
+    for at in _pieces(n):
+        p = np.array(probabilities[at], np.float64)
+        if soft:
+            p = _soft(centres.distances(z[at]), c[at], scale)
+            confidence[at] = p[_own(c[at])]
+        p[_own(c[at])] = -1
+        second[at] = p.argmax(1)
+        chance[at] = np.maximum(p.max(1), 0)
+    return Evidence(confidence, second, chance, distance)
+
+
+def _own(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each of some rows has what is of its own cluster c (n,)."""
+    return np.arange(len(c)), c

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE
 from imclust.core.checks import finite, shaped
 from imclust.core.errors import input_error
 
@@ -23,7 +24,8 @@ def feature_spaces(given: Any) -> list[np.ndarray]:
     Returns
     -------
     list of np.ndarray
-        (n, d_v) float32 each, finite.
+        (n, d_v) float32 each, finite. Above LARGE rows arrays of float16 and float32 stay as they
+        are, memory-mapped ones on the disk.
 
     Raises
     ------
@@ -66,6 +68,8 @@ def _as_array(space: Any) -> np.ndarray:
         if hasattr(space, "to_numpy"):  # frames: missing values become NaN, and are named so
             space = space.to_numpy(dtype=np.float32, na_value=np.nan)
         array = np.asarray(space)
+        if len(array) > LARGE and array.dtype in (np.float16, np.float32):
+            return array
         if array.dtype.kind == "c":
             raise TypeError("complex numbers")
         with np.errstate(over="ignore"):  # what float32 cannot hold is said to be infinite

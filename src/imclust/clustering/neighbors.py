@@ -1,8 +1,10 @@
-"""Exact nearest neighbours in chunks, and what is measured with them."""
+"""Nearest neighbours, exact in chunks or of many rows in cells, and what is measured with them."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from imclust.clustering.blocks import LARGE
 
 
 def nearest_neighbors(
@@ -19,7 +21,8 @@ def nearest_neighbors(
     k : int
         How many, at most n (n - 1 with `same`).
     same : bool, optional
-        Queries and rows are the same array; a row is not its own neighbour.
+        Queries and rows are the same array; a row is not its own neighbour. Above LARGE rows they
+        are then sought in cells, see `imclust.clustering.neighbor_cells`.
     chunk : int, optional
         Queries at a time; memory is chunk x n.
 
@@ -30,6 +33,10 @@ def nearest_neighbors(
     """
 
     rows = np.asarray(rows, np.float32)
+    if same and len(rows) > LARGE:
+        from imclust.clustering.neighbor_cells import neighbors_in_cells
+
+        return neighbors_in_cells(rows, k)
     square = np.einsum("ij,ij->i", rows, rows)
     index = np.empty((len(queries), k), np.int64)
     distance = np.empty((len(queries), k), np.float32)

@@ -136,6 +136,51 @@ def distinct_rows(spaces: Sequence[np.ndarray]) -> np.ndarray:
     >>> distinct_rows([np.array([[1.0], [2.0], [1.0]])]).tolist()
     [0, 1, 0]
     """
+    marks = row_marks(spaces)
+    _, first, group = np.unique(marks, return_index=True, return_inverse=True)
+    found = first[group].astype(np.int64)
+    again = np.flatnonzero(found != np.arange(len(found)))
+    for a in range(0, len(again), 4096):
+        here = again[a : a + 4096]
+        for space in spaces:
+            if (_bytes_of(space[here]) != _bytes_of(space[found[here]])).any():
+                return _distinct_by_dictionary(spaces)
+    return found
+
+
+def row_marks(spaces: Sequence[np.ndarray]) -> np.ndarray:
+    """A number of each row that equal rows share, and others but by a rare chance: (n,) uint64.
+
+    Parameters
+    ----------
+    spaces : sequence of np.ndarray
+        (n, d_v) each, row i of the same image.
+    """
+    rng = np.random.default_rng(0)
+    marks = np.zeros(len(spaces[0]), np.uint64)
+    for space in spaces:
+        width = _bytes_of(space[:1]).shape[1]
+        odd = 2 * rng.integers(0, 2**63, width, dtype=np.uint64) + np.uint64(1)
+        for a in range(0, len(marks), 4096):
+            words = _bytes_of(space[a : a + 4096])
+            marks[a : a + 4096] += (words * odd).sum(1, dtype=np.uint64)
+    return marks
+
+
+def _bytes_of(rows: np.ndarray) -> np.ndarray:
+    """The bytes of rows (m, d) as unsigned numbers (m, w); upper bits are mixed into the lower,
+    which are zeros in round numbers."""
+    rows = np.ascontiguousarray(rows)
+    size = rows.dtype.itemsize
+    kind = {2: np.uint16, 4: np.uint32, 8: np.uint64}.get(size)
+    if kind is None:
+        return rows.view(np.uint8)
+    words = rows.view(kind)
+    return words ^ (words >> kind(4 * size))
+
+
+def _distinct_by_dictionary(spaces: Sequence[np.ndarray]) -> np.ndarray:
+    """`distinct_rows` where two different rows have one mark."""
     first: dict[bytes, int] = {}
     found = np.empty(len(spaces[0]), np.int64)
     for i in range(len(found)):

@@ -89,9 +89,11 @@ class NpyRows:
     path : Path
         The file to write.
     shape : tuple[int, ...]
-        (n, d), float32.
+        (n, d), numbers.
     kept : int | None
         Rows that are in the file already; None to begin it.
+    half : bool
+        Whether numbers are float16, else float32.
 
     Raises
     ------
@@ -99,13 +101,17 @@ class NpyRows:
         There is no room; at the end of the `with` block: rows are missing.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], *, kept: int | None = None) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, ...], *, kept: int | None = None, half: bool = False
+    ) -> None:
         self.shape, self._rows = shape, kept or 0
+        self._dtype = np.dtype(np.float16 if half else np.float32)
         head = io.BytesIO()
         np.lib.format.write_array_header_1_0(
-            head, {"descr": "<f4", "fortran_order": False, "shape": shape}
+            head,
+            {"descr": self._dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape},
         )
-        self._offset, self._row = len(head.getvalue()), 4 * shape[1]
+        self._offset, self._row = len(head.getvalue()), self._dtype.itemsize * shape[1]
         size = self._offset + self._row * shape[0]
         if kept is None:
             disk_space(path.parent, size)
@@ -115,8 +121,8 @@ class NpyRows:
             self._put(head.getvalue(), 0)
 
     def write(self, row: int, block: np.ndarray) -> None:
-        """Put `block` (m, d) float32 at rows `row`, `row` + 1, ..., each written once."""
-        if block.shape[1:] != self.shape[1:] or block.dtype != np.float32:
+        """Put `block` (m, d) of that type at rows `row`, `row` + 1, ..., each written once."""
+        if block.shape[1:] != self.shape[1:] or block.dtype != self._dtype:
             raise ValueError(f"block {block.shape} {block.dtype} does not fit {self.shape}")
         self._put(np.ascontiguousarray(block).data.cast("B"), self._offset + row * self._row)
         self._rows += len(block)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -30,7 +30,7 @@ class Features:
     splits : np.ndarray
         (n,) str, `train` or `val`.
     x : np.ndarray
-        (n, d) float32, finite; memory-mapped when loaded.
+        (n, d) float32 or float16, finite; memory-mapped when loaded.
     """
 
     kind: ClassVar[str] = "features"
@@ -59,8 +59,9 @@ class Features:
 
         checks.finite("features", self.x)
         save_rows(folder, self.ids, self.splits)
-        with NpyRows(folder / "x.npy", self.x.shape) as file:
-            file.write(0, np.asarray(self.x, np.float32))
+        half = self.x.dtype == np.float16
+        with NpyRows(folder / "x.npy", self.x.shape, half=half) as file:
+            file.write(0, np.asarray(self.x, np.float16 if half else np.float32))
         return {"rows": len(self.ids), "dims": self.x.shape[1]}
 
     def part(self, split: str) -> Self:
@@ -70,7 +71,12 @@ class Features:
         return type(self)(self.ids[keep], self.splits[keep], self.x[keep])
 
     def at(self, ids: np.ndarray) -> np.ndarray:
-        """Rows of `x` in the order of `ids`; a missing id is an error, never a silent drop."""
+        """Rows of `x` in the order of `ids`; a missing id is an error, never a silent drop.
+
+        Still memory-mapped where these are all ids in their order.
+        """
+        if np.array_equal(self.ids, ids):
+            return self.x
         return self.x[rows_of_ids(self.ids, ids)]
 
     def alongside(self, other: Self) -> np.ndarray:
@@ -103,6 +109,20 @@ def parts_of(folder: Path, x: np.ndarray) -> list[np.ndarray]:
     widths = read_manifest(folder, Features.kind).get("parts") or [x.shape[1]]
     ends = np.cumsum(widths)
     return [x[:, end - width : end] for end, width in zip(ends, widths, strict=True)]
+
+
+def rows_where(x: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Rows of x (n, ...) where keep (n,) is true; no copy of those that lie side by side.
+
+    Examples
+    --------
+    >>> rows_where(np.arange(4), np.array([False, True, True, False])).tolist()
+    [1, 2]
+    """
+    rows = np.flatnonzero(keep)
+    if len(rows) and _adjacent(rows):
+        return np.asarray(x[rows[0] : rows[-1] + 1])
+    return np.asarray(x[rows])
 
 
 def _adjacent(rows: np.ndarray) -> bool:
@@ -193,15 +213,15 @@ class Assignment:
         save_rows(folder, self.ids, self.splits)
         np.save(folder / "probabilities.npy", self.probabilities.astype(np.float32))
         confidence = self.probabilities.max(1)
-        rows = zip(self.ids, self.splits, self.clusters, confidence, strict=True)
-        table: list[tuple[Any, ...]] = [(i, s, int(c), f"{p:.4f}") for i, s, c, p in rows]
+        clusters = self.clusters
         header: tuple[str, ...] = ("id", "split", "cluster", "confidence")
+        shown = (f"{p:.4f}" for p in confidence)
+        columns: list[Iterable[Any]] = [self.ids, self.splits, clusters, shown]
         if evidence is not None:
             header += ("runner_up", "distance")
-            more = zip(table, *evidence, strict=True)
-            table = [(*row, int(other), f"{d:.4f}") for row, other, d in more]
-        write_csv(folder / "assignment.csv", header, table)
-        sizes = np.bincount(self.clusters, minlength=self.probabilities.shape[1])
+            columns += [evidence[0], (f"{d:.4f}" for d in evidence[1])]
+        write_csv(folder / "assignment.csv", header, zip(*columns, strict=True))
+        sizes = np.bincount(clusters, minlength=self.probabilities.shape[1])
         return {"rows": len(self.ids), "n_clusters": len(sizes), "sizes": sizes.tolist()}
 
     def part(self, split: str) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from imclust.clustering.apply_corrections import Corrected
+from imclust.clustering.blocks import LARGE, sample_rows
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import (
     Clustering,
@@ -44,17 +46,20 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
 from imclust.core.manifest import facts_of, read_manifest
+from imclust.core.ray_workers import check_ray, ray_workers
 from imclust.core.records import (
     Assignment,
     Features,
     cluster_names,
     parts_of,
     rows_of_ids,
+    rows_where,
     write_csv,
 )
 from imclust.data.nuisances import nuisances
 
 STABILITY_SEEDS = 5
+STABILITY_ROWS = 10_000  # of more than LARGE, that the other seeds are run on
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,9 @@ class Cluster:
     after those before it; merged clusters make K smaller. They stay with the answer in --out."""
     without_corrections: bool = False
     """Leave out what the answer in --out was corrected with; it is kept beside it."""
+    ray: str | None = None
+    """Have the passes of `kmeans` over more than 50 000 rows done by Ray: `auto` (the cluster of
+    this machine), `ray://host:port`, or `local:N` workers. The answer is the same bytes."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -128,6 +136,11 @@ def run(cfg: Cluster) -> None:
             "set K=<n> (or --n-clusters), or K=auto to have it estimated",
         )
     entry = CLUSTERERS.for_config(cfg.clusterer)
+    if cfg.ray is not None:
+        check_ray(cfg.ray)
+        if entry.name != "kmeans":
+            do = "leave --ray out, or cluster by kmeans"
+            raise input_error("--ray", "used with kmeans", entry.name, do)
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
@@ -183,14 +196,15 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
     mine[copies] = False
-    fitted = [np.asarray(x[mine]) for x in spaces]
+    fitted = [_rows(x, mine) for x in spaces]
     for x in fitted:
         finite("the rows of the features", x)
     chosen, voted = _count(fitted, wanted, cfg.seed, folder)
     cluster_count(chosen, int(mine.sum()))
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
     even = cfg.priors.proportions == "uniform"
-    found = run_head(entry.method, fitted, chosen, cfg.clusterer, cfg.seed, seen, even=even)
+    with _workers(cfg, len(fitted[0])):
+        found = run_head(entry.method, fitted, chosen, cfg.clusterer, cfg.seed, seen, even=even)
     found, voted = _levels(cfg, found, fitted, first.ids[mine], voted, folder)
     k = int(found.probabilities.shape[1])
     priors, names = read_priors(cfg.priors, first.ids[mine], k)
@@ -202,8 +216,8 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
         placed = [np.asarray(x[~mine]) for x in spaces]
         p[~mine] = given.predict(found.predict(clusterer_input(entry.method, placed)))
     p[copies] = p[best]
-    rows = Assignment(first.ids[keep], first.splits[keep], p[keep])
-    z = concatenate_unit_rows([np.asarray(x[keep]) for x in spaces])
+    rows = Assignment(*(rows_where(a, keep) for a in (first.ids, first.splits, p)))
+    z = concatenate_unit_rows([_rows(x, keep) for x in spaces])
     facts = _save(rows, z, folder)
     facts |= _tree(fitted, given.probabilities, cfg.seed, facts, folder)
     if cfg.unclustered:
@@ -218,6 +232,18 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     facts |= {"copies_put_aside": len(copies)} if cfg.copies else {}
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _workers(cfg: Cluster, rows: int) -> AbstractContextManager[None]:
+    """Who works on shards: this process, or where that is asked for and worth it, Ray."""
+    if cfg.ray is None or rows <= LARGE:
+        return nullcontext()
+    return ray_workers(cfg.ray, [path / "x.npy" for path in cfg.features])
+
+
+def _rows(x: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Rows of x (n, d) where keep (n,) is true: in memory, or of many those on the disk."""
+    return rows_where(x, keep) if len(x) > LARGE else np.asarray(x[keep])
 
 
 def _copies(cfg: Cluster, first: Features) -> tuple[list[int], list[int]]:
@@ -352,7 +378,8 @@ def _tree(
 
 
 def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:
-    """Mean agreement of runs from several seeds; `auto` has compared some already."""
+    """Mean agreement of runs from several seeds, of many rows on a sample; `auto` has compared
+    some already."""
     from imclust.clustering.metrics import mean_pairwise_ari
 
     entry = CLUSTERERS.for_config(cfg.clusterer)
@@ -361,6 +388,10 @@ def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering
         runs = [found.labels[found.compared_rows]]
         runs += [c.labels for c in found.candidates if c.whole is not None and c.repeats]
     else:
+        n = len(found.labels)
+        chosen = sample_rows(n, STABILITY_ROWS if n > LARGE else n, cfg.seed)
+        runs = [found.labels[chosen]]
+        few = [np.asarray(x[chosen]) for x in spaces]
         for seed in range(cfg.seed + 1, cfg.seed + STABILITY_SEEDS):
-            runs.append(run_head(entry.method, spaces, k, cfg.clusterer, seed).labels)
+            runs.append(run_head(entry.method, few, k, cfg.clusterer, seed).labels)
     return round(mean_pairwise_ari(runs), 4)

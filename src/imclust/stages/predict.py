@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE, sample_rows
 from imclust.clustering.clusterers._partitions import from_neighbours
 from imclust.clustering.preprocessing import Preparation, concatenate_unit_rows, prepare
 from imclust.core.artifacts import ArtifactSpec, make_artifact
@@ -25,7 +26,8 @@ class Predict:
     """Give images that came later the clusters of an answer; the answer stays as it is.
 
     A new image is placed by the ten clustered images nearest to it, in the view that the answer
-    was found in. The very file of a clustered image gets what that image has.
+    was found in; where more than 50 000 are clustered, by a classifier that learns their clusters
+    from so many. The very file of a clustered image gets what that image has.
     """
 
     assignment: Path
@@ -94,20 +96,34 @@ def _by_neighbours(
     doc: dict[str, Any], old: list[np.ndarray], new: list[np.ndarray], p: np.ndarray
 ) -> np.ndarray:
     """Posteriors (m, k) in the view that `auto` chose; for other heads, in all spaces as units.
+    Of more than LARGE clustered rows, so many are learned from.
 
     What `auto` prepared is prepared again from the same rows, which gives the same numbers.
     """
-    from imclust.clustering.clusterers._base import concatenate_views
+    from imclust.clustering.classifier import learn_clusters, placed_by
+    from imclust.clustering.clusterers._base import (
+        Clustering,
+        concatenate_views,
+        predict_in_blocks,
+    )
     from imclust.clustering.views import View
 
     parts: tuple[int, ...] = tuple(range(len(old)))
     how: Preparation = "unit"
     if "view" in doc:
         parts, how = View.named(doc["view"])
-    made = [prepare(old[i], how) for i in parts]
+    few = [old[i] for i in parts]
+    if many := len(p) > LARGE:
+        chosen = sample_rows(len(p), LARGE, 0)
+        few, p = [np.asarray(x[chosen]) for x in few], p[chosen]
+    made = [prepare(x, how) for x in few]
     apply = partial(_prepared, apply=[m.apply for m in made])
     rows = concatenate_views([m.rows for m in made])
-    return from_neighbours([new[i] for i in parts], apply, rows, p)
+    placed = [new[i] for i in parts]
+    if not many:
+        return from_neighbours(placed, apply, rows, p)
+    learned = learn_clusters(rows, p.argmax(1), p.shape[1])
+    return predict_in_blocks(Clustering(p, placed_by(learned, apply)), placed)
 
 
 def _prepared(new: Any, apply: list[Any]) -> list[np.ndarray]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE
 from imclust.clustering.preprocessing import Preparation, Prepared, prepare, unit_rows
 from imclust.core.checks import distinct_rows, enough_distinct_rows
+from imclust.core.log import progress
 
 if TYPE_CHECKING:
     from imclust.clustering.selection import Candidate
@@ -178,9 +180,12 @@ def on_sample(bound: int) -> Callable[[M], M]:
             rows = picked if isinstance(z, list) else picked[0]
             found = method(rows, n_clusters, cfg, seed, **more)
             compared = found.compared_rows
+            placed = predict_in_blocks(found, z)
+            if n > LARGE:  # those that were fitted need no guess
+                placed[chosen] = found.probabilities
             return replace(
                 found,
-                probabilities=predict_in_blocks(found, z),
+                probabilities=placed,
                 facts={**found.facts, "fitted_rows": bound},
                 compared_rows=None if compared is None else chosen[compared],
             )
@@ -193,12 +198,15 @@ def on_sample(bound: int) -> Callable[[M], M]:
 def predict_in_blocks(found: Clustering, z: Rows, block: int = 16384) -> np.ndarray:
     """`found.place` of many rows (n, d), so many at a time: (n, k) float32."""
 
-    n = len(as_views(z)[0])
-    parts = []
-    for a in range(0, n, block):
+    n, out = len(as_views(z)[0]), np.empty((0, 0), np.float32)
+    many = progress(range(0, n, block), "placing rows", leave=False)
+    for a in many if n > LARGE else range(0, n, block):
         rows = [np.asarray(view[a : a + block]) for view in as_views(z)]
-        parts.append(found.predict(rows if isinstance(z, list) else rows[0]))
-    return np.concatenate(parts)
+        p = found.predict(rows if isinstance(z, list) else rows[0])
+        if not a:
+            out = np.empty((n, p.shape[1]), p.dtype)
+        out[a : a + block] = p
+    return out
 
 
 def run_head(

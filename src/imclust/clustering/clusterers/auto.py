@@ -9,11 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE
+from imclust.clustering.classifier import learn_clusters, placed_by
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import (
     Clustering,
     Rows,
     as_views,
+    concatenate_views,
     on_sample,
     several_spaces,
     takes_nuisances,
@@ -76,16 +79,19 @@ def auto(
     Returns
     -------
     Clustering
-        Posteriors (n, k) by each row's neighbours in the chosen view; the candidates; `score`,
-        `view`, `head`, and what accuracy and adjusted Rand index are expected.
+        Posteriors (n, k) by each row's neighbours in the chosen view, above LARGE rows by a
+        classifier that learned the sample's answer; the candidates; `score`, `view`, `head`, and
+        what accuracy and adjusted Rand index are expected.
     """
-    fit = on_sample(effort_of(cfg.effort).rows)(_fit)
+    many = len(as_views(z)[0]) > LARGE
+    fit = on_sample(effort_of(cfg.effort).rows)(partial(_fit, many=many))
     return fit(z, n_clusters, cfg, seed, nuisances=nuisances or {}, even=even)
 
 
 def _fit(
-    z: Rows, k: int, cfg: AutoConfig, seed: int, nuisances: dict[str, np.ndarray], even: bool
-) -> Clustering:
+    z: Rows, k: int, cfg: AutoConfig, seed: int, nuisances: dict[str, np.ndarray], even: bool,
+    *, many: bool = False,
+) -> Clustering:  # fmt: skip
     from imclust.clustering.auto_search import CandidateSearch
     from imclust.clustering.selector import choose
     from imclust.clustering.unequal_spaces import UnequalSearch
@@ -112,6 +118,9 @@ def _fit(
     }
     found = by_neighbours(choice.labels, k, view.spaces, apply, **facts)
     found.candidates.extend(work.candidates)
+    if many:
+        learned = learn_clusters(concatenate_views(view.spaces), choice.labels, k)
+        found = replace(found, predict=placed_by(learned, apply))
     return replace(found, compared_rows=work.compared)
 
 

@@ -1,0 +1,248 @@
+"""Time and memory of clustering against the number of rows, beside faiss and scikit-learn.
+
+    python benchmarks/scale.py [--rows 1000 10000 100000 1000000] [--dims 256] [--k 20]
+        [--steps kmeans auto place faiss] [--half] [--scratch FOLDER]
+
+Rows of made groups are written to a folder, float32 or with --half float16. Each step is a process
+of its own: `kmeans` and `auto` are the stage `cluster` as a user runs it, artefact, tables and
+stability included; `kmeans alone` the centres of the same twenty starts and nothing else; `place`
+is the stage `predict` on as many rows again. `faiss` is the best of five runs of its k-means (25
+passes) over all rows, its time that of one run; `faiss sample` the best of twenty on its default
+sample; `minibatch` scikit-learn's with twenty starts. The inertia of each is taken over all rows,
+in float64. `neighbours` are the 15 nearest of every row, and their recall against exact ones of
+1000 rows. Needs `pip install faiss-cpu` for two of its steps.
+
+Prints one table, writes JSON. MiB are those that the process holds itself; pages of mapped files,
+which the system takes back when it wants to, are not among them. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+STEPS = (
+    "kmeans", "kmeans alone", "auto", "place", "faiss", "faiss sample", "minibatch", "neighbours",
+)  # fmt: skip
+RUNS, STARTS = 5, 20
+NEAR = 15
+
+
+def make_rows(folder: Path, rows: int, dims: int, groups: int, *, half: bool) -> None:
+    """`features` of made groups in 32 directions with noise in all, and an `index` to go by."""
+    from imclust.core.artifacts import ArtifactSpec, make_artifact
+    from imclust.core.npy import NpyRows
+    from imclust.core.records import save_rows
+
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((groups, 32)).astype(np.float32)
+    lift = rng.standard_normal((32, dims)).astype(np.float32) / 6
+
+    def write(folder: Path) -> dict[str, Any]:
+        with NpyRows(folder / "x.npy", (rows, dims), half=half) as file:
+            for a in range(0, rows, 65_536):
+                n = min(65_536, rows - a)
+                inner = centres[rng.integers(0, groups, n)]
+                inner += 0.7 * rng.standard_normal((n, 32), np.float32)
+                x = inner @ lift + 0.1 * rng.standard_normal((n, dims), np.float32)
+                file.write(a, x.astype(np.float16 if half else np.float32))
+        save_rows(folder, np.arange(rows).astype(str), np.full(rows, "train"))
+        return {"rows": rows, "dims": dims}
+
+    make_artifact(folder / "z", ArtifactSpec("features", {"rows": rows}, {}, ()), write)
+    about = {"content": "texts", "n_clusters": groups}
+    make_artifact(folder / "index", ArtifactSpec("index", {}, {}, ()), lambda _: about)
+
+
+class Memory:
+    """The most that this process held itself, in MiB, looked at twenty times a second."""
+
+    def __init__(self) -> None:
+        self.peak, self._done = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._done.wait(0.05):
+            text = Path("/proc/self/status").read_text()
+            line = next(line for line in text.splitlines() if line.startswith("RssAnon"))
+            self.peak = max(self.peak, int(line.split()[1]) / 1024)
+
+    def close(self) -> float:
+        """Stop looking; the peak."""
+        self._done.set()
+        self._thread.join()
+        return self.peak
+
+
+def stage(*words: str) -> dict[str, Any]:
+    """Run a stage in this process; what its manifest says."""
+    from imclust.__main__ import main
+    from imclust.core.manifest import read_manifest
+
+    assert main(list(words)) == 0
+    return read_manifest(Path(words[words.index("--out") + 1]))
+
+
+def inertia_of(x: np.ndarray, points: np.ndarray) -> float:
+    """Of all rows at given centres."""
+    from imclust.clustering.block_kmeans import Centres, one_pass, sum_of_squares
+
+    centres = Centres(points.astype(np.float64), points.mean(0, dtype=np.float64))
+    return sum_of_squares(x, centres) + one_pass(x, centres).score
+
+
+def faiss_runs(x: np.ndarray, k: int, *, sample: bool) -> tuple[Callable[[], Any], int]:
+    """What to time, and by how many its time is divided."""
+    import faiss
+
+    x = np.asarray(x, np.float32)
+    faiss.omp_set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+
+    def all_rows() -> np.ndarray:
+        found = []
+        for seed in range(1, RUNS + 1):
+            solver = faiss.Kmeans(x.shape[1], k, niter=25, seed=seed, max_points_per_centroid=2**30)
+            solver.train(x)
+            found.append((inertia_of(x, solver.centroids), seed, solver.centroids))
+        return min(found)[2]
+
+    def few_rows() -> np.ndarray:
+        solver = faiss.Kmeans(x.shape[1], k, niter=25, nredo=STARTS, seed=1)
+        solver.train(x)
+        solver.index.search(x, 1)
+        return solver.centroids
+
+    return (few_rows, 1) if sample else (all_rows, RUNS)
+
+
+def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
+    """Run one step in this process; its numbers."""
+    x = np.load(folder / "z/x.npy", mmap_mode="r", allow_pickle=False)
+    at = ["--index", str(folder / "index"), "--features", str(folder / "z")]
+    more: dict[str, Any] = {}
+    divide = 1
+    memory = Memory()
+    began, cpu = time.perf_counter(), time.process_time()
+    if step in ("kmeans", "auto"):
+        doc = stage("cluster", *at, "--n-clusters", str(k), "--out", str(folder / step), step)
+        more = {name: doc[name] for name in ("inertia", "passes", "head", "view") if name in doc}
+    elif step == "place":
+        stage("predict", "--assignment", str(folder / "kmeans"), *at,
+              "--out", str(folder / "placed"))  # fmt: skip
+    elif step == "kmeans alone":
+        from imclust.clustering.block_kmeans import kmeans_in_blocks
+
+        found = kmeans_in_blocks(x, k, STARTS, 0)
+        more = {"inertia": found.inertia, "passes": found.passes}
+    elif step.startswith("faiss"):
+        run, divide = faiss_runs(x, k, sample=step != "faiss")
+        points = run()
+    elif step == "minibatch":
+        from sklearn.cluster import MiniBatchKMeans
+
+        solver = MiniBatchKMeans(k, n_init=STARTS, batch_size=2048, random_state=0).fit(x)
+        solver.predict(x)
+        points = solver.cluster_centers_
+    else:
+        from imclust.clustering.neighbors import nearest_neighbors
+
+        found = nearest_neighbors(x, np.asarray(x, np.float32), NEAR, same=True)[0]
+    seconds, used = time.perf_counter() - began, time.process_time() - cpu
+    more |= {"seconds": seconds / divide, "cpu": used / divide, "mib": memory.close()}
+    if step.startswith("faiss") or step == "minibatch":
+        more["inertia"] = inertia_of(x, points)
+    if step == "neighbours":
+        more["recall"] = recall_of(x, found)
+    return more
+
+
+def recall_of(x: np.ndarray, found: np.ndarray) -> float:
+    """Share of the NEAR true neighbours of 1000 rows among those found."""
+    from imclust.clustering.neighbors import nearest_neighbors
+
+    rows = np.random.default_rng(1).permutation(len(x))[:1000]
+    true = nearest_neighbors(x[rows], x, NEAR + 1)[0]
+    share = [len(set(t) - {i} & set(f)) / NEAR for i, t, f in zip(rows, true, found[rows],
+                                                                   strict=True)]  # fmt: skip
+    return float(np.mean(share))
+
+
+def slopes(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """d log time / d log N of each step from 100 000 rows on, by least squares of CPU seconds."""
+    found = {}
+    for step in STEPS:
+        of = [(r["rows"], r["cpu"]) for r in rows if r["step"] == step and r["rows"] >= 100_000]
+        if len(of) > 1:
+            n, s = np.log10(np.array(of)).T
+            found[step] = round(float(np.polyfit(n, s, 1)[0]), 2)
+    return found
+
+
+def machine() -> str:
+    """The processor and how many there are."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
+    return f"{os.cpu_count()} x {name or platform.processor()}"
+
+
+def main() -> None:
+    """Run, print, write."""
+    what, _, usage = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--dims", type=int, default=256)
+    parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=STEPS)
+    parser.add_argument("--half", action="store_true", help="float16 on the disk")
+    parser.add_argument("--scratch", type=Path, default=None, help="where rows are written")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.json"))
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    cfg = parser.parse_args()
+    if cfg.one:
+        print(json.dumps(one_step(cfg.one, cfg.scratch, cfg.k)))
+        return
+    doc: dict[str, Any] = {"machine": machine(), "argv": sys.argv[1:], "table": []}
+    print(f"{'rows':>10} {'step':13}{'s':>8}{'CPU s':>8}{'MiB':>8}{'load':>6}  inertia, recall")
+    for rows in cfg.rows:
+        with TemporaryDirectory(dir=cfg.scratch) as scratch:
+            make_rows(Path(scratch), rows, cfg.dims, cfg.k, half=cfg.half)
+            for step in cfg.steps:
+                words = [sys.executable, __file__, "--one", step, "--scratch", scratch]
+                done = subprocess.run(
+                    [*words, "--k", str(cfg.k)], stdout=subprocess.PIPE, text=True
+                )
+                if done.returncode:
+                    print(f"{rows:>10} {step:13} failed")
+                    continue
+                row = {"rows": rows, "step": step, **json.loads(done.stdout.splitlines()[-1])}
+                row["load"] = os.getloadavg()[0]
+                doc["table"].append(row)
+                said = row.get("inertia", row.get("recall", ""))
+                said = f"{said:.6g}" if said else ""
+                print(f"{rows:>10} {step:13}{row['seconds']:>8.1f}{row['cpu']:>8.1f}"
+                      f"{row['mib']:>8.0f}{row['load']:>6.1f}  {said}", flush=True)  # fmt: skip
+    doc["slopes"] = slopes(doc["table"])
+    print("slope of CPU seconds from 100 000 rows on:", doc["slopes"])
+    cfg.out.parent.mkdir(parents=True, exist_ok=True)
+    cfg.out.write_text(json.dumps(doc, indent=1) + "\n")
+    print(f"written to {cfg.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,290 @@
+"""k-means of many rows: starts on a sample, Lloyd's algorithm over all rows in blocks.
+
+A pass is one product of matrices a block. Sums and counts are kept in float64 and added in the
+order of the blocks, and these of shards in theirs, so that the centres are the same bytes whatever
+the number of threads and of machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from imclust.clustering.blocks import each_block, sample_rows
+from imclust.core.log import progress
+from imclust.core.shards import over_shards
+
+SAMPLE = 10_000  # rows that starts are tried on, at least
+A_CENTRE = 128  # rows of the sample for each centre
+A_CELL, CELL_PASSES = 32, 10  # rows of the sample for each of many cells, and passes over it
+PASSES = 100  # over all rows at most
+STILL = 1e-5  # of the inertia: a pass that wins less is the last
+Apply = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Centres:
+    """What k-means found.
+
+    Parameters
+    ----------
+    points : np.ndarray
+        (k, d) float64.
+    origin : np.ndarray
+        (d,) float64, a point amid the rows: distances from it are small, and lose less in float32.
+    inertia : float
+        Sum of squared distances of all rows to their nearest centre.
+    passes : int
+        Over all rows that it took.
+    """
+
+    points: np.ndarray
+    origin: np.ndarray
+    inertia: float = 0.0
+    passes: int = 0
+
+    def moved_to(self, points: np.ndarray) -> Centres:
+        """Other points about the same origin."""
+        return Centres(points, self.origin)
+
+    def scores(self, block: np.ndarray) -> np.ndarray:
+        """Squared distance of rows (m, d) float32 to every centre, less that to the origin:
+        (m, k) float32."""
+        from_origin = self.points - self.origin
+        constant = np.square(from_origin).sum(1) + 2 * from_origin @ self.origin
+        found = block @ (-2 * from_origin).astype(np.float32).T
+        found += constant.astype(np.float32)
+        return found
+
+    def from_origin(self, block: np.ndarray) -> np.ndarray:
+        """Squared distance of rows (m, d) to the origin: (m,) float32."""
+        apart = block - self.origin.astype(np.float32)
+        return np.einsum("ij,ij->i", apart, apart)
+
+    def squared_distances(self, block: np.ndarray) -> np.ndarray:
+        """Squared distance of rows (m, d) to every centre: (m, k) float32, at least 0."""
+        return np.maximum(self.scores(block) + self.from_origin(block)[:, None], 0)
+
+
+@dataclass(frozen=True)
+class BlockSums:
+    """What a block, or all rows, say of the next centres.
+
+    Parameters
+    ----------
+    sums : np.ndarray
+        (k, d) float64, of the rows of each cluster.
+    counts : np.ndarray
+        (k,) int64.
+    score : float
+        Sum over rows of their least `scores`.
+    far : np.ndarray
+        (at most k, d) float32, the rows farthest from their centres, farthest first: where centres
+        that lost all their rows go.
+    apart : np.ndarray
+        (at most k,) float32, how far these lie.
+    """
+
+    sums: np.ndarray
+    counts: np.ndarray
+    score: float
+    far: np.ndarray
+    apart: np.ndarray
+
+    def plus(self, other: BlockSums) -> BlockSums:
+        """Both, of rows of which the other's come later."""
+        apart = np.concatenate([self.apart, other.apart])
+        order = np.argsort(-apart, kind="stable")[: len(self.counts)]
+        far, apart = np.concatenate([self.far, other.far])[order], apart[order]
+        sums, counts = self.sums + other.sums, self.counts + other.counts
+        return BlockSums(sums, counts, self.score + other.score, far, apart)
+
+    def means(self) -> np.ndarray:
+        """The next centres (k, d) float64; those without rows go to the rows in `far`."""
+        points = self.sums / np.maximum(self.counts, 1)[:, None]
+        empty = np.flatnonzero(self.counts == 0)
+        points[empty] = self.far[: len(empty)]
+        return points
+
+
+def block_sums(block: np.ndarray, centres: Centres, *, far: bool = False) -> BlockSums:
+    """One block's part of a pass.
+
+    Parameters
+    ----------
+    block : np.ndarray
+        (m, d) float32.
+    centres : Centres
+        The k present ones.
+    far : bool, optional
+        Also find the rows that lie farthest, where a centre stands without rows.
+    """
+    from scipy.sparse import csr_array
+
+    scores = centres.scores(block)
+    labels = scores.argmin(1)
+    best = np.take_along_axis(scores, labels[:, None], 1)[:, 0]
+    m, (k, d) = len(block), centres.points.shape
+    hot = csr_array((np.ones(m), (labels, np.arange(m))), (k, m))
+    apart, rows = np.empty(0, np.float32), np.empty((0, d), np.float32)
+    if far:
+        apart = best + centres.from_origin(block)
+        order = np.argsort(-apart, kind="stable")[:k]
+        apart, rows = apart[order], block[order]
+    counts = np.bincount(labels, minlength=k)
+    return BlockSums(hot @ block, counts, float(best.sum(dtype=np.float64)), rows, apart)
+
+
+def kmeans_in_blocks(
+    rows: np.ndarray, k: int, restarts: int, seed: int, apply: Apply | None = None
+) -> Centres:
+    """k-means of many rows.
+
+    Starts are tried on a sample of at least A_CENTRE rows a centre, with scikit-learn's k-means++
+    and Lloyd; the best goes on over all rows until a pass wins less than STILL of the inertia.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float16, float32 or float64, memory-mapped or not; read in blocks.
+    k : int
+        Clusters.
+    restarts : int
+        Starts on the sample.
+    seed : int
+        Of the sample and the starts.
+    apply : Callable, optional
+        Prepares a block (m, d) -> (m, d') float32; nothing without.
+
+    Returns
+    -------
+    Centres
+        In the prepared space.
+    """
+    centres = start_on_sample(rows, k, restarts, seed, apply)
+    total = sum_of_squares(rows, centres, apply)
+    before = np.inf
+    for number in range(1, PASSES + 1):
+        title = f"kmeans, pass {number}"
+        found = one_pass(rows, centres, apply, title)
+        if (found.counts == 0).any():
+            found = one_pass(rows, centres, apply, title, far=True)
+        inertia = max(total + found.score, 0.0)
+        still = before - inertia <= STILL * inertia and found.counts.all()
+        if still or number == PASSES:
+            break
+        before, centres = inertia, centres.moved_to(found.means())
+    return Centres(centres.points, centres.origin, inertia, number)
+
+
+def start_on_sample(
+    rows: np.ndarray, k: int, restarts: int, seed: int, apply: Apply | None = None
+) -> Centres:
+    """The best of some starts on a sample of the rows (n, d), and the sample's mean as origin."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    chosen = sample_rows(len(rows), max(SAMPLE, A_CENTRE * k), seed)
+    few = np.asarray(rows[chosen], np.float32)
+    few = few if apply is None else apply(few)
+    with threadpool_limits(1):  # several threads add up as they come
+        solver = KMeans(k, n_init=restarts, random_state=seed).fit(few)
+    return Centres(solver.cluster_centers_.astype(np.float64), few.mean(0, dtype=np.float64))
+
+
+def coarse_cells(
+    rows: np.ndarray, count: int, seed: int = 0, apply: Apply | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Many small cells of rows: centres of a few passes over a sample, and every row's nearest.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float, read in blocks.
+    count : int
+        Cells, at most n; some may be empty.
+    seed : int, optional
+        Of the sample and the start.
+    apply : Callable, optional
+        Prepares a block (m, d) -> (m, d') float32.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Centres (count, d') float32 and the cell of each row (n,) int64.
+    """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    few = np.asarray(rows[sample_rows(len(rows), A_CELL * count, seed)], np.float32)
+    few = few if apply is None else apply(few)
+    with threadpool_limits(1):  # several threads add up as they come
+        solver = KMeans(count, n_init=1, max_iter=CELL_PASSES, random_state=seed).fit(few)
+    centres = solver.cluster_centers_.astype(np.float32)
+    return centres, nearest_centres(rows, centres, apply)
+
+
+def nearest_centres(
+    rows: np.ndarray, centres: np.ndarray, apply: Apply | None = None
+) -> np.ndarray:
+    """The nearest of centres (k, d') of each row (n, d): (n,) int64."""
+    half = np.square(centres).sum(1) / 2
+
+    def work(block: np.ndarray) -> np.ndarray:
+        ready = block if apply is None else apply(block)
+        return (ready @ centres.T - half).argmax(1)
+
+    return np.concatenate([labels for _, labels in each_block(rows, work)])
+
+
+def one_pass(
+    rows: np.ndarray,
+    centres: Centres,
+    apply: Apply | None = None,
+    what: str = "",
+    *,
+    far: bool = False,
+) -> BlockSums:
+    """The sums of all rows (n, d), added shard by shard in their order; arguments as above."""
+    bar = progress(None, what, total=len(rows), unit="row", leave=False) if what else None
+    found = nothing_yet(centres)
+    for place, part in over_shards(rows, shard_sums, centres, apply, far):
+        found = found.plus(part)
+        if bar is not None:
+            bar.update(place.stop - place.start)
+    if bar is not None:
+        bar.close()
+    return found
+
+
+def shard_sums(
+    rows: np.ndarray, centres: Centres, apply: Apply | None = None, far: bool = False
+) -> BlockSums:
+    """The sums of a shard (m, d), added block by block in their order."""
+
+    def work(block: np.ndarray) -> BlockSums:
+        return block_sums(block if apply is None else apply(block), centres, far=far)
+
+    found = nothing_yet(centres)
+    for _, part in each_block(rows, work):
+        found = found.plus(part)
+    return found
+
+
+def nothing_yet(centres: Centres) -> BlockSums:
+    """The sums of no rows."""
+    k, d = centres.points.shape
+    far = np.empty((0, d), np.float32), np.empty(0, np.float32)
+    return BlockSums(np.zeros((k, d)), np.zeros(k, np.int64), 0.0, *far)
+
+
+def sum_of_squares(rows: np.ndarray, centres: Centres, apply: Apply | None = None) -> float:
+    """Sum of the squared distances of all rows (n, d) to the origin."""
+
+    def work(block: np.ndarray) -> float:
+        ready = block if apply is None else apply(block)
+        return float(centres.from_origin(ready).sum(dtype=np.float64))
+
+    return sum(part for _, part in each_block(rows, work))

@@ -1,0 +1,145 @@
+"""Shards on the workers of a Ray cluster: `pip install 'imclust[ray]'`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from imclust._version import __version__
+from imclust.core.errors import input_error
+from imclust.core.log import say
+from imclust.core.shards import MappedRows, Shard, run_by
+
+STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
+AHEAD = 2  # tasks a CPU that wait or run at once
+RETRIES = 5  # of a task whose worker or node is lost
+
+
+def check_ray(address: str) -> None:
+    """Refuse an address that is none, and any where there is no Ray.
+
+    Parameters
+    ----------
+    address : str
+        `auto`, `ray://host:port` or `local:N`.
+    """
+    if not re.fullmatch(r"auto|ray://[^/:]+:\d+|local:[1-9]\d{0,3}", address):
+        allowed = "auto, ray://host:port or local:N with N workers"
+        raise input_error("--ray", allowed, repr(address), "write it so")
+    if importlib.util.find_spec("ray") is None:
+        do = "pip install 'imclust[ray]', or leave --ray out"
+        raise input_error("--ray", "used where Ray is installed", "no Ray here", do)
+
+
+@contextmanager
+def ray_workers(address: str, files: Sequence[Path]) -> Iterator[None]:
+    """Inside the block, work over shards is done by the workers of a cluster.
+
+    Parameters
+    ----------
+    address : str
+        `auto`: the cluster of this machine; `ray://host:port`: another; `local:N`: N workers on
+        this machine, for as long as the block lasts.
+    files : sequence of Path
+        That workers read their shards from: every node must see them.
+
+    Raises
+    ------
+    InputError
+        There is no such cluster, or a node has another Python or imclust, or does not see a file.
+    """
+    check_ray(address)
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address.startswith("local:"):
+            here = {"num_cpus": int(address[6:]), "object_store_memory": STORE}
+            ray.init(include_dashboard=False, **here, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, OSError, ValueError, RuntimeError) as e:
+        do = "start one with `ray start --head`, or use --ray local:2"
+        got = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise input_error(f"the Ray cluster {address}", "running, of this Ray", got, do) from None
+    try:
+        _check_nodes(files)
+        cpus = int(ray.cluster_resources().get("CPU", 1))
+        say(f"Ray: {cpus} CPUs on {sum(n['Alive'] for n in ray.nodes())} nodes")
+        with run_by(_Runner(cpus)):
+            yield
+    finally:
+        ray.shutdown()
+
+
+class _Runner:
+    """Runs work on shards as tasks, and gives their results in order."""
+
+    def __init__(self, cpus: int) -> None:
+        import ray
+
+        # Short tasks all land on one node unless they are told to spread.
+        options = {"max_retries": RETRIES, "scheduling_strategy": "SPREAD", "num_cpus": 1}
+        self._task, self._ahead = ray.remote(**options)(_work_on), AHEAD * cpus
+
+    def __call__(
+        self, shards: Sequence[Shard], work: Callable[..., Any], more: tuple[Any, ...]
+    ) -> Iterator[Any]:
+        import ray
+
+        shared = ray.put(more)
+        waiting: deque[Any] = deque()
+        for shard in shards:
+            waiting.append(self._task.remote(shard, work, shared))
+            if len(waiting) > self._ahead:
+                yield ray.get(waiting.popleft())
+        while waiting:
+            yield ray.get(waiting.popleft())
+
+
+def _work_on(shard: Shard, work: Callable[..., Any], more: tuple[Any, ...]) -> Any:
+    """On a worker."""
+    return work(shard.rows() if isinstance(shard, MappedRows) else shard, *more)
+
+
+def _check_nodes(files: Sequence[Path]) -> None:
+    """Refuse nodes that cannot do the work."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    mine = platform.python_version(), __version__
+    wanted = {str(file.absolute()): file.stat().st_size for file in files}
+    for node in ray.nodes():
+        if not node["Alive"] or not node["Resources"].get("CPU"):
+            continue
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        look = ray.remote(num_cpus=0, scheduling_strategy=there)(_looked)
+        name = f"the node {node['NodeManagerAddress']}"
+        try:
+            versions, sizes = ray.get(look.remote(list(wanted)))
+        except ray.exceptions.RayError as e:
+            got = str(e).strip().splitlines()[-1]
+            do = "install the same imclust on every node"
+            raise input_error(name, "able to import imclust", got, do) from None
+        if versions != mine:
+            allowed = f"of Python {mine[0]} and imclust {mine[1]} as here"
+            got = f"Python {versions[0]} and imclust {versions[1]}"
+            raise input_error(name, allowed, got, "install the same there")
+        for path, size in wanted.items():
+            if sizes[path] != size:
+                got = "nothing there" if sizes[path] is None else f"{sizes[path]} bytes"
+                do = "put the features on storage that all nodes share"
+                raise input_error(f"{path} on {name[4:]}", f"the {size} bytes here", got, do)
+
+
+def _looked(paths: list[str]) -> tuple[tuple[str, str], dict[str, int | None]]:
+    """On a worker: its versions, and the sizes of files, None where there is none."""
+    sizes = {p: os.stat(p).st_size if os.path.exists(p) else None for p in paths}
+    return (platform.python_version(), __version__), sizes

@@ -1,0 +1,174 @@
+"""Work on shards in this process and, where Ray is installed, on its workers: the same bytes."""
+
+import importlib.util
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from imclust.__main__ import main
+from imclust.clustering import block_kmeans
+from imclust.clustering.block_kmeans import Centres, one_pass
+from imclust.clustering.metrics import hungarian_accuracy
+from imclust.core import shards
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.manifest import read_manifest
+from imclust.core.npy import NpyRows, open_npy
+from imclust.core.records import Assignment, read_csv, save_rows
+from imclust.core.shards import MappedRows, over_shards, run_by
+
+RAY = importlib.util.find_spec("ray") is not None
+MANY = 52_000
+
+
+@pytest.fixture
+def mapped(rng, tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, rng.standard_normal((1000, 12)).astype(np.float16))
+    return open_npy(path)
+
+
+def test_mapped_rows_are_found_again(mapped):
+    for view in (mapped, np.asarray(mapped), mapped[100:300], np.asarray(mapped[7:, 3:9])):
+        there = MappedRows.of(view)
+        np.testing.assert_array_equal(there.rows(), view)
+        assert there.rows().dtype == view.dtype
+        assert not there.rows().flags.writeable
+    assert MappedRows.of(np.array(mapped)) is None
+
+
+def test_shards_come_in_order_whoever_works(mapped, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD", 300)
+    here = list(over_shards(mapped, np.sum, 0))
+    assert [place.stop for place, _ in here] == [300, 600, 900, 1000]
+
+    def elsewhere(parts, work, more):
+        assert all(isinstance(part, MappedRows) for part in parts)
+        return (work(part.rows(), *more) for part in parts)
+
+    with run_by(elsewhere):
+        there = list(over_shards(mapped, np.sum, 0))
+    for (_, a), (_, b) in zip(here, there, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_sums_do_not_depend_on_where_shards_are_worked_on(mapped, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD", 300)
+    centres = Centres(np.asarray(mapped[:5], float), np.zeros(12))
+    here = one_pass(mapped, centres)
+    parts = [block_kmeans.shard_sums(mapped[a : a + 300], centres) for a in range(0, 1000, 300)]
+    total = block_kmeans.nothing_yet(centres)
+    for part in parts:
+        total = total.plus(part)
+    np.testing.assert_array_equal(here.sums, total.sums)
+    assert here.score == total.score
+
+
+@pytest.fixture
+def features(tmp_path, monkeypatch):
+    """A `features` artefact of more rows than are clustered at once."""
+    rng = np.random.default_rng(0)
+    centres = 3 * rng.standard_normal((5, 8))
+
+    def write(folder):
+        with NpyRows(folder / "x.npy", (MANY, 8), half=True) as file:
+            x = centres[rng.integers(0, 5, MANY)] + rng.standard_normal((MANY, 8))
+            file.write(0, x.astype(np.float16))
+        save_rows(folder, np.arange(MANY).astype(str), np.full(MANY, "train"))
+        return {"rows": MANY, "dims": 8}
+
+    make_artifact(tmp_path / "z", ArtifactSpec("features", {}, {}, ()), write)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+LINE = "cluster --features z --index none --n-clusters 5 --out {out} {more} kmeans --restarts 2"
+
+
+def test_no_ray_is_one_sentence_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)  # there are no features at all
+    assert main(LINE.format(out="a", more="--ray local:2").split()) == 2
+    err = capsys.readouterr().err
+    assert "--ray must be used where Ray is installed; got no Ray here" in err
+    assert "pip install 'imclust[ray]'" in err
+
+
+@pytest.mark.parametrize("address", ["local:0", "local", "ray://host", "10.0.0.1:6379"])
+def test_an_address_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys, address):
+    monkeypatch.chdir(tmp_path)
+    assert main(LINE.format(out="a", more=f"--ray {address}").split()) == 2
+    assert "--ray must be auto, ray://host:port or local:N" in capsys.readouterr().err
+
+
+def test_the_stage_clusters_many_rows_of_half_precision(features):
+    assert main(LINE.format(out="a", more="").split()) == 0
+    doc, found = read_manifest(features / "a"), Assignment.load(features / "a")
+    y = np.random.default_rng(0)
+    y.standard_normal((5, 8))
+    truth = y.integers(0, 5, MANY)
+    assert hungarian_accuracy(truth, found.clusters) > 0.98
+    assert doc["stability"] > 0.8
+    assert sum(doc["sizes"]) == MANY
+    rows = read_csv(features / "a/assignment.csv")
+    assert [int(row["cluster"]) for row in rows] == found.clusters.tolist()
+    assert (
+        main(["reduce", "--features", "z", "--out", "half", "--half", "pca", "--components", "3"])
+        == 0
+    )
+    assert open_npy(features / "half/x.npy").dtype == np.float16
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_ray_is_refused_with_other_methods(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = "cluster --features z --index none --n-clusters 5 --out a --ray local:2 leiden"
+    assert main(line.split()) == 2
+    assert "--ray must be used with kmeans; got leiden" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_the_bytes_are_those_of_one_process(features, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD", 10_000)
+    assert main(LINE.format(out="here", more="").split()) == 0
+    for workers in (1, 2):
+        out = f"with{workers}"
+        assert main(LINE.format(out=out, more=f"--ray local:{workers}").split()) == 0
+        for name in ("probabilities.npy", "assignment.csv"):
+            assert (features / out / name).read_bytes() == (features / "here" / name).read_bytes()
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_a_worker_that_dies_changes_no_byte(features, monkeypatch):
+    from imclust.core.ray_workers import ray_workers
+
+    def dies_once(rows, mark):  # the first worker that comes this far is killed
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return np.sum(rows)
+        return os.kill(os.getpid(), 9)
+
+    monkeypatch.setattr(shards, "SHARD", 2000)
+    x = open_npy(features / "z/x.npy")
+    want = [np.sum(x[a : a + 2000]) for a in range(0, MANY, 2000)]
+    with ray_workers("local:2", [features / "z/x.npy"]):
+        found = [f for _, f in over_shards(x, dies_once, str(features / "died"))]
+    assert (features / "died").exists()
+    assert found == want
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_storage_that_workers_do_not_see_is_one_sentence(features, monkeypatch):
+    from imclust.core import ray_workers
+    from imclust.core.errors import InputError
+
+    looked = ray_workers._looked
+    monkeypatch.setattr(ray_workers, "_looked", lambda paths: (looked([])[0], dict.fromkeys(paths)))
+    with (
+        pytest.raises(InputError, match="put the features on storage that all nodes share"),
+        ray_workers.ray_workers("local:1", [features / "z/x.npy"]),
+    ):
+        pass
