@@ -52,7 +52,7 @@ def _row(data: str, space: str, head: str, group: list[Cell]) -> dict[str, Any]:
 
 
 def accuracies(rows: Iterable[dict[str, Any]]) -> dict[str, dict[Task, float]]:
-    """head -> task -> mean accuracy, of the heads that gave an answer there."""
+    """head -> task -> mean accuracy, of the heads that gave an assignment there."""
     found: dict[str, dict[Task, float]] = defaultdict(dict)
     for row in rows:
         if row["accuracy"] is not None:

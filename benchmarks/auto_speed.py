@@ -3,7 +3,7 @@
     python benchmarks/auto_speed.py [--rows 2000 10000] [--k 10 200] [--effort normal] [--dims 1280]
 
 Rows are normal around K centres that overlap. Each cell is a process of its own, whose time from
-its start to the answer counts, imports included; CPU seconds stand beside it, as others may be at
+its start to its end counts, imports included; CPU seconds stand beside it, as others may be at
 work.
 """
 

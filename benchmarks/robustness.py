@@ -8,10 +8,10 @@ be; writes JSON.
 
 | outcome | what it means |
 |---|---|
-| right | the answer is that of the undisturbed run, or fits the input |
+| right | the assignment is that of the undisturbed run, or fits the input |
 | remade | the same, after what was damaged was named and made again |
 | refused | one sentence and a status that is not 0 |
-| wrong | another answer with status 0: never right |
+| wrong | another assignment with status 0: never right |
 | traceback | an unexpected exception |
 | over time | no end within the limit |
 | over memory | a gibibyte more than the process had before |

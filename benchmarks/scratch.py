@@ -13,7 +13,7 @@
   RECIPE=scratch-best does it. --together leaves the former out. Without --steps nothing is trained.
 
 Labels (valY where there are validation images, placed through the clustering of trainX; `own` is
-valX clustered by itself) only score. CPU seconds are those of all stages that an answer needs, in
+valX clustered by itself) only score. CPU seconds are those of all its stages, in
 this process, whose threads OMP_NUM_THREADS bounds.
 
 PATH is what `CHALLENGE=arrays` takes, or `digits` or `photos`. Prints one table, writes JSON and a

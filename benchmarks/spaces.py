@@ -5,9 +5,9 @@
 SET is `digits`, an `.npz` with images `x` and labels `y`, a zip with a folder a class, or a folder
 with valX.npy and valY.npy. Every set gives tasks: 2, 3, 5 or 10 of its classes, at most --rows
 images. The spaces that cost next to nothing, alone and joined, are clustered by four heads; every
-candidate gets numbers, and the one of the highest answers. Printed is the adjusted Rand index of
-that answer, mean over the tasks of a set and then over sets; `fixed` lines take the mean candidate
-of one space. Nothing is fitted, so no set has a say in another's line.
+candidate gets numbers, and the one of the highest is chosen. Printed is the adjusted Rand index of
+it, mean over the tasks of a set and then over sets; `fixed` lines take the mean candidate of
+one space. Nothing is fitted, so no set has a say in another's line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers of an answer against labels, for tasks of any skew."""
+"""Numbers of an assignment against labels, for tasks of any skew."""
 
 from __future__ import annotations
 

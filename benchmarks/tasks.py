@@ -21,7 +21,7 @@ LEAST_SMALL = 6  # rows that the smallest class of two has at the least
 
 @dataclass(frozen=True)
 class Task:
-    """One question to cluster, with its answer known.
+    """One question to cluster, with its labels known.
 
     Parameters
     ----------

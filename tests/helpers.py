@@ -18,7 +18,7 @@ __all__ = ["ROOT", "environment", "imclust_in"]
 
 
 def digits_answer(folder, reduce, cluster):
-    """Digits with an answer `a` in a folder: raw, weights w, latents z, and what is asked for.
+    """Digits with an assignment `a` in a folder: raw, weights w, latents z, and what is asked for.
 
     Args:
         reduce, cluster: the flags of these two stages behind those of their inputs.

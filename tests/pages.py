@@ -86,7 +86,7 @@ def made_up(top, clusters, texts=(), flat=True, side=24, also=lambda folder: {})
 
     Args:
         clusters: (n,) int. texts: one an image, if it shall be texts. flat: with an embedding.
-        also: writes further files of the answer and returns further facts about it.
+        also: writes further files of the assignment and returns further facts about it.
     """
     top.mkdir(parents=True, exist_ok=True)
     n, k, rng = len(clusters), max(clusters) + 1, np.random.default_rng(0)

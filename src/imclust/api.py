@@ -112,12 +112,12 @@ def cluster_latents(
     method : str, optional
         A name of `python -m imclust cluster --help`.
     seed : int, optional
-        The same seed, the same answer.
+        The same seed, the same assignment.
     priors : Priors | None, optional
         What is known beforehand: sizes, row order, pairs, names.
     nuisances : Mapping[str, np.ndarray] | None, optional
-        Name -> (n,) values that no good answer merely repeats, such as brightness; `auto` throws
-        such candidates out.
+        Name -> (n,) values that no good assignment merely repeats, such as brightness; `auto`
+        throws such candidates out.
     level : Level, optional
         Where K is voted on, the `coarse`, `chosen` or `fine` one of three nested answers.
     unclustered : float, optional

@@ -300,7 +300,7 @@ def test_corrections_stay_until_they_are_left_out(place, tmp_path):
     assert words[-2:] == ["--corrections", "corrections.json"]
 
     def same_answer(out):
-        """Table, links and page are of the corrected answer, and the summary says so."""
+        """Table, links and page are of the corrected assignment, and the summary says so."""
         now = table(run / "assignments.csv")
         assert {f for f in now if now[f]["name"] == "odd ones"} == set(moved)
         assert {f: r["cluster"] for f, r in now.items() if f not in moved} == {
@@ -325,7 +325,7 @@ def test_corrections_stay_until_they_are_left_out(place, tmp_path):
     same_answer(folder(tmp_path, *command_of(tmp_path)[4:]).replace("named: 2", "named: 1"))
     assert table(run / "assignments.csv")[moved[0]]["name"] == "odd ones"
 
-    # Saved once more from the page of the first answer: with less than before it is refused.
+    # Saved once more from the page of the first assignment: with less than before it is refused.
     less = {**said, "move": {moved[0]: 2}}
     (tmp_path / "less.json").write_text(json.dumps(less))
     status = imclust_in(

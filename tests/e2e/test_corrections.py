@@ -1,4 +1,4 @@
-"""Corrections of an answer about real digits, by the command line: there and back again."""
+"""Corrections of an assignment about real digits, by the command line: there and back again."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ SPACE = ("--features", "pca", "--index", "raw/index")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A space of the digits, and an answer `a` in it."""
+    """A space of the digits, and an assignment `a` in it."""
     there = tmp_path_factory.mktemp("digits")
     return digits_answer(
         there, "--out pca pca --components 30", "--features pca kmeans --restarts 2"
@@ -37,7 +37,7 @@ def cluster(*flags, out="b", head=("kmeans", "--restarts", "2"), space=SPACE):
 
 
 def save(name="c.json", of="a", **parts):
-    """The file that the report of answer `of` saves."""
+    """The file that the report of assignment `of` saves."""
     digest = file_digest(of_table(of))
     with open(name, "w") as f:
         json.dump({"format": "imclust-corrections-1", "assignment": digest, **parts}, f)
@@ -123,7 +123,7 @@ def test_without_a_file_and_with_names_alone_the_bytes_stay(digits, capsys):
 
 
 def test_in_place_and_one_upon_the_other(digits):
-    """The answer is corrected under its own name, looked at, and corrected once more."""
+    """The assignment is corrected under its own name, looked at, and corrected once more."""
     shutil.copytree("a", "b")
     for name, text in (("0-odd", "["), ("0-other", "[]"), ("0-old", "{}")):  # nobody's artefacts
         Path(name).mkdir()
@@ -151,7 +151,10 @@ def test_files_of_other_answers_are_refused(digits, capsys):
     two = save("two.json", merge=[[2, 3]])
     before = of_table("a").read_bytes()
     for flags, words in (
-        (("--corrections", one, "--seed", "1"), ("one.json", "made for this answer", "settings")),
+        (
+            ("--corrections", one, "--seed", "1"),
+            ("one.json", "made for this assignment", "settings"),
+        ),
         (("--corrections", one, two), ("two.json", "an earlier file has changed", "one file")),
         (("--corrections", "gone.json"), ("no such file",)),
         (("--corrections", of_table("a")), ("JSON in UTF-8",)),
@@ -197,7 +200,7 @@ def firsts(answer):
 
 
 def test_several_spaces_a_vote_on_k_and_placed_rows(tmp_path, monkeypatch, capsys):
-    """The answer is taken from beside --out, not made again."""
+    """The assignment is taken from beside --out, not made again."""
     monkeypatch.chdir(tmp_path)
     make_arrays(tmp_path / "data" / "mine", n=110)
     for line in (

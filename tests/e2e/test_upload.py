@@ -341,7 +341,7 @@ def wait_until(happened, child):
 
 
 def test_the_argument_list_never_has_a_key(place, standin, board):
-    """Every process of an upload, while it waits for an answer."""
+    """Every process of an upload, while it waits for an assignment."""
     standin.faults[CREATE[board]] = [Stall(1.5)]
     seen = 0
     with at_work(place, board) as child:

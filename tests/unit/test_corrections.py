@@ -1,4 +1,4 @@
-"""A user's corrections of an answer: the file, and what it makes of the answer."""
+"""A user's corrections of an assignment: the file, and what it makes of the assignment."""
 
 import json
 
@@ -39,7 +39,7 @@ def answer(rng):
     return Corrected.first(ids, p.astype(np.float32), (), ()), z
 
 
-# --- what it makes of the answer ------------------------------------------------------------------
+# --- what it makes of the assignment --------------------------------------------------------------
 
 
 def test_nothing_said_changes_no_bit(answer, tmp_path):
@@ -184,7 +184,7 @@ def test_a_later_file_speaks_of_the_answer_after_the_earlier_one(answer, tmp_pat
     ("parts", "words"),
     [
         ({"move": {"nobody": 1}}, r"the first 'nobody'"),
-        ({"must_link": [["i0", "i99"]]}, r"of the 60 images of the answer; got 1.*'i99'"),
+        ({"must_link": [["i0", "i99"]]}, r"of the 60 images of the assignment; got 1.*'i99'"),
         ({"move": {"i0": 5}}, "new ones from 4 on without a gap; got 5"),
         ({"move": {"i0": -1}}, "numbers from 0 to 3; got -1"),
         ({"move": {"i0": 4}, "names": {"5": "x"}}, "numbers from 0 to 4; got 5"),

@@ -57,7 +57,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(place):
-    """file -> row of the answer, and the run."""
+    """file -> row of the assignment, and the run."""
     found = FinishedRun.load(place / "run")
     assert len(found.clustering.rows) == N
     return {row.file: row for row in found.clustering.rows}

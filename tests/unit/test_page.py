@@ -214,9 +214,9 @@ def test_an_answer_is_needed_and_two_must_be_one(tmp_path, rng):
         for name in "ab"
     ]
     assert assignment_of(None, folders[0]) == folders[0]
-    with pytest.raises(InputError, match="told of an answer"):
+    with pytest.raises(InputError, match="told of an assignment"):
         assignment_of(None, None)
-    with pytest.raises(InputError, match="the same answer"):
+    with pytest.raises(InputError, match="the same assignment"):
         assignment_of(*folders)
     strange = save(tmp_path / "c", "scores", lambda folder: {})
     with pytest.raises(InputError, match="of kind 'assignment'"):

@@ -109,7 +109,7 @@ def test_other_features_than_those_of_the_answer_are_refused(answered):
     cluster(at / "raw/old", spaces, at / "c", "kmeans")
     new = encoded(at / "raw/new", weights(at), at / "znew")
     settings = {"assignment": at / "c", "index": at / "raw/new/index", "out": at / "placed"}
-    with pytest.raises(InputError, match=r"--features must be 2, as of the answer; got 1;"):
+    with pytest.raises(InputError, match=r"--features must be 2, as of the assignment; got 1;"):
         run(Predict(features=(new[0],), **settings))
     with pytest.raises(InputError, match=r"numbers as in .*z8; got"):
         run(Predict(features=(new[1], new[0]), **settings))

@@ -44,7 +44,7 @@ def answered(index, clusters, out, ids=None, k=2, track="scratch", **facts):
 
 @pytest.fixture
 def job(tmp_path, arrays_dir):
-    """An index of 60 images and a good answer to it."""
+    """An index of 60 images and a good assignment to it."""
     index = index_of(arrays_dir, "arrays", tmp_path / "raw")
     return index, answered(index, two_kinds(60)[1], tmp_path / "clusters")
 

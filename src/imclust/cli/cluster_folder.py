@@ -56,7 +56,7 @@ class ClusterFolder:
     """Further images, a folder or zip: give them the clusters that the folder's run has found.
     A finished run is taken as it is."""
     corrections: tuple[Path, ...] = ()
-    """What you said of the answer: files saved from its page. They stay with the run."""
+    """What you said of the assignment: files saved from its page. They stay with the run."""
     without_corrections: bool = False
     """Leave out what the run was corrected with until now; the files are kept."""
     remove_copies: bool = False
@@ -162,7 +162,7 @@ def cluster_folder(
     Returns
     -------
     FolderResult
-        The answer, which shows itself as a gallery in a notebook.
+        The assignment, which shows itself as a gallery in a notebook.
 
     Raises
     ------

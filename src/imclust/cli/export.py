@@ -1,4 +1,4 @@
-"""`export`: the answer of a finished run in the format of another program."""
+"""`export`: the assignment of a finished run in the format of another program."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ STAGES = {  # in pipeline order
     "link": ("Link", "clusters from pairs, any number of them"),
     "predict": ("Predict", "give further images the clusters of an assignment"),
     "finetune": ("Finetune", "train a classifier on published labels or on confident clusters"),
-    "score": ("Score", "measure the answer, against labels where there are some"),
+    "score": ("Score", "measure the assignment, against labels where there are some"),
     "submit": ("Submit", "write submission.csv, for two clusters its inverted twin; or check one"),
     "report": ("Report", "one page about a run, its pictures, and the summary that ends it"),
-    "plot": ("Plot", "pictures of an answer for papers and slides"),
+    "plot": ("Plot", "pictures of an assignment for papers and slides"),
     "upload": ("Upload", "send a submission to its leaderboard, once, and follow its score"),
     "leaderboard": ("Leaderboard", "show the ledger of submissions, best first"),
     "reproduce": ("Reproduce", "make a submission again and compare the bytes"),
@@ -49,7 +49,7 @@ COMMANDS = {  # these run the stages, one after another
     "run": ("Run", "a challenge with the encoder and head that do best, up to the same"),
     "cluster-folder": ("ClusterFolder", "a folder of images: clusters, a table, a page to look at"),
 }
-RUN_COMMANDS = {  # these take the answer of a finished run to other places
+RUN_COMMANDS = {  # these take the assignment of a finished run to other places
     "sort": ("Sort", "copy, move or link its images into a folder a cluster; and take that back"),
     "export": ("Export", "write it for other programs: ImageFolder, COCO, FiftyOne, Parquet, ..."),
 }

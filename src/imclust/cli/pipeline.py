@@ -266,7 +266,7 @@ def result_steps(
     latents : Path
         The space that the silhouette is taken in, beside the map.
     assignment : Path, optional
-        The answer, unless it is the run's clusters.
+        The assignment, unless it is the run's clusters.
     weights : Path, optional
         Whose checkpoints are measured, too.
     validation : bool

@@ -1,4 +1,4 @@
-"""What `cluster_folder` gives back: the answer by file, its summary, its gallery."""
+"""What `cluster_folder` gives back: the assignment by file, its summary, its gallery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An answer after a user's corrections: merged, renamed, images put where they belong."""
+"""An assignment after a user's corrections: merged, renamed, images put where they belong."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Suggestion(NamedTuple):
 
 @dataclass(frozen=True)
 class Corrected:
-    """An answer and all that was said of it so far.
+    """An assignment and all that was said of it so far.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Corrected:
         (n,) float64, how much of its posterior is a row's own: of rows that pairs given beforehand
         hold together, each has the product of all already.
     was : tuple[int, ...]
-        (clusters of the first answer,) the number in [0, k) of each by now.
+        (clusters of the first assignment,) the number in [0, k) of each by now.
     fixed : Mapping[int, int]
         Row -> cluster of images that were moved or pinned.
     pinned : frozenset[int]
@@ -85,14 +85,14 @@ class Corrected:
 
     @classmethod
     def first(cls, ids: np.ndarray, p: np.ndarray, must_link: Pairs, cannot_link: Pairs) -> Self:
-        """The answer p (n, k) before any correction, made with these pairs of rows."""
+        """The assignment p (n, k) before any correction, made with these pairs of rows."""
 
         group = must_link_groups(len(ids), must_link)
         weights = 1 / np.bincount(group)[group]
         return cls(ids, p, must_link, cannot_link, weights, tuple(range(p.shape[1])))
 
     def after(self, said: Corrections) -> Corrected:
-        """The same with one more file of corrections, which speaks of this answer.
+        """The same with one more file of corrections, which speaks of this assignment.
 
         What was said last of an image's place or a cluster's name stands. Of several names of
         clusters that become one, it is that of the lowest number.
@@ -100,7 +100,7 @@ class Corrected:
         Raises
         ------
         InputError
-            It names an image or a cluster that the answer has not.
+            It names an image or a cluster that the assignment has not.
         """
         k = self.probabilities.shape[1]
         said.check(self.ids.tolist(), k)

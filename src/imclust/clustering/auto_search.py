@@ -1,9 +1,9 @@
-"""How `auto` comes to its answer: views, candidates, the numbers of each, the choice.
+"""How `auto` comes to its assignment: views, candidates, the numbers of each, the choice.
 
 Of one space every preparation is a view. Of several, spaces and joined spaces are first looked at
 on at most `SCOUTS` rows under cheap heads, and the views whose clusterings linear classifiers learn
 best are gone into (TURTLE's score, pooled over views). All heads then run on all rows of the views;
-the learned selector says how each candidate stands, and the best few together give the answer.
+the learned selector says how each candidate stands, and the best few together give the assignment.
 Nothing here reads a clock: the level of effort says what is done.
 """
 

@@ -1,4 +1,4 @@
-"""The corrections file: what a user, who looked at an answer, says of it. Written by the report."""
+"""The corrections file: what a user says of an assignment. Written by the report."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ IdPairs: TypeAlias = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Corrections:
-    """One file. Clusters are called by their numbers in the answer that it was made for.
+    """One file. Clusters are called by their numbers in the assignment that it was made for.
 
     Parameters
     ----------
     path : Path
         The file, for refusals.
     assignment : str
-        Sha256 of that answer's assignment.csv, in lower-case hexadecimal.
+        Sha256 of that assignment's assignment.csv, in lower-case hexadecimal.
     names : dict[int, str]
         Cluster -> what to call it, "" for nothing any more.
     merge : tuple[tuple[int, ...], ...]
@@ -49,7 +49,7 @@ class Corrections:
     cannot_link: IdPairs
 
     def check(self, ids: Iterable[str], k: int) -> None:
-        """Refuse what does not fit an answer of images `ids` with k clusters."""
+        """Refuse what does not fit an assignment of images `ids` with k clusters."""
         new = sorted({c for c in self.move.values() if c >= k})
         if new != list(range(k, k + len(new))):
             allowed = f"numbers from 0 to {k - 1}, new ones from {k} on without a gap"
@@ -64,12 +64,12 @@ class Corrections:
         strange = [i for i in dict.fromkeys([*self.move, *links]) if i not in known]
         if strange:
             got = f"{len(strange)} that are not, the first {strange[0]!r}"
-            raise self.refused("ids", f"of the {len(known)} images of the answer", got)
+            raise self.refused("ids", f"of the {len(known)} images of the assignment", got)
         if k + len(new) - sum(len(group) - 1 for group in self.merge) < 2:
             raise self.refused("merge", "such that two clusters are left", "one in the end")
 
     def says_all_of(self, other: Corrections) -> bool:
-        """Whether this file, of the same answer, speaks of all that another one speaks of."""
+        """Whether this file, of the same assignment, speaks of all that another one speaks of."""
         merged = [set(group) for group in self.merge]
         return (
             other.names.keys() <= self.names.keys()

@@ -1,6 +1,6 @@
 """A layout of a neighbour graph in a few dimensions: UMAP's descent, compiled once a machine.
 
-umap-learn compiles its own loop in every process, 18 s before the first answer; this one is
+umap-learn compiles its own loop in every process, 18 s before the first result; this one is
 compiled once and kept by numba on disk, and imports none of umap-learn.
 """
 

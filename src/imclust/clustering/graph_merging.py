@@ -74,7 +74,7 @@ def merge_by_graph(
 
 
 def cluster_tree(spaces: list[np.ndarray], labels: np.ndarray, k: int, seed: int) -> ClusterTree:
-    """The tree over the clusters of an answer, on the graph that its coarse level is made of.
+    """The tree over the clusters of an assignment, on the graph that its coarse level is made of.
 
     On Tiny ImageNet's 15 classes cut at the kinds of things that they are, this agrees with them
     to an ARI of 0.40 ± 0.05, average linkage of the centres to 0.24 ± 0.08 (5 seeds).
@@ -129,7 +129,7 @@ def tree_of(labels: np.ndarray, graph: csr_array, k: int) -> ClusterTree:
 def names_at(tree: np.ndarray, k: int) -> np.ndarray:
     """The group (clusters,) int64 in [0, k) of every cluster when the tree is cut at k groups.
 
-    Groups are numbered by their lowest cluster; `names_at(tree, k)[labels]` is the coarser answer.
+    Groups are numbered by their lowest cluster; `names_at(tree, k)[labels]` is the coarser one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Coarser and finer answers that nest: clusters merged, and clusters split, on one graph."""
+"""Coarser and finer assignments that nest: clusters merged, and clusters split, on one graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = 3  # small clusters for each wanted one, before they are merged
 
 @dataclass(frozen=True)
 class Nested:
-    """One level of an answer.
+    """One level of an assignment.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def at_level(
     level: Level,
     seed: int,
 ) -> tuple[Clustering, dict[str, np.ndarray]]:
-    """An answer at another level, and the nested labels of all levels.
+    """An assignment at another level, and the nested labels of all levels.
 
     Parameters
     ----------
@@ -111,14 +111,14 @@ def at_level(
     counts : mapping
         Level -> K; those that are not named are not made.
     level : str
-        Of the answer; one that is not named, or a K with empty clusters, leaves it as it is.
+        Of the assignment; one that is not named, or a K with empty clusters, leaves it as it is.
     seed : int
         Of the sample that the graph is made of, where rows are many, and of the small parts.
 
     Returns
     -------
     clustering : Clustering
-        The answer at the level.
+        The assignment at the level.
     labels : dict
         Level -> (n,) int64; each fine cluster lies in a chosen one, each chosen one in a coarse.
     """

@@ -194,7 +194,7 @@ def stable_names(
     labels, ids : np.ndarray and sequence of str
         (n,) each; labels in [0, k).
     before : mapping of str to str
-        id -> name of its cluster so far; empty for a first answer, whose clusters are numbered.
+        id -> name of its cluster so far; empty for a first assignment, whose clusters are numbered.
 
     Examples
     --------

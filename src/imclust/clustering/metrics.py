@@ -1,4 +1,4 @@
-"""Numbers about an answer: against labels, and without any."""
+"""Numbers about an assignment: against labels, and without any."""
 
 from __future__ import annotations
 

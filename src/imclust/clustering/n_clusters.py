@@ -16,7 +16,7 @@ from imclust.core.checks import finite, shaped
 from imclust.core.errors import input_error
 from imclust.core.log import progress
 
-SAMPLE = 2000  # rows looked at: more of them change the answer little
+SAMPLE = 2000  # rows looked at: more of them change K little
 LEAST = 10  # rows: fewer leave too few for each cluster
 FEWEST = 8  # rows a cluster at the largest K that is tried
 FEW = 3  # the same of fewer than 100 rows, for which K up to SMALL are tried

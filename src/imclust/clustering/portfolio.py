@@ -16,7 +16,7 @@ from imclust.clustering.views import View
 from imclust.core.log import progress
 
 FEWER = 10  # neighbours of the second graph of a view, for small clusters
-KEPT = 0.7  # agreement with itself that an answer keeps under an adapter
+KEPT = 0.7  # agreement with itself that an assignment keeps under an adapter
 TAUGHT = (
     "kmeans", "spectral", "layout kmeans", "layout ward", "layout average large", "layout hdbscan",
 )  # fmt: skip
@@ -47,7 +47,7 @@ def candidates_at(
 ) -> list[Candidate]:
     """Run heads at one K.
 
-    The adapter is linear: it corrects an answer here and there. Where it moves many rows the
+    The adapter is linear: it corrects an assignment here and there. Where it moves many rows the
     groups are not of the kind that it can see, and there is no such candidate.
 
     Parameters

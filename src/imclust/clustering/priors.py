@@ -1,4 +1,4 @@
-"""What is known about an answer before any image is seen: sizes, row order, pairs, names."""
+"""What is known about an assignment before any image is seen: sizes, row order, pairs, names."""
 
 from __future__ import annotations
 

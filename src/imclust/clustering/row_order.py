@@ -301,7 +301,7 @@ def smooth(p: np.ndarray, *, rounds: int = 50, tolerance: float = 1e-4) -> Smoot
     the mean posterior m: A = s I + (1 - s) 1 m'. A row's evidence is (1 - e) p / m + e: with
     probability e it says nothing, which bounds what overconfident posteriors weigh. s and e are
     fitted by expectation maximisation (Baum et al. 1970; Rabiner 1989 for the scaling). At s = 0
-    and e = 0 the answer is p itself. O(n k) a round, one row after the other.
+    and e = 0 the assignment is p itself. O(n k) a round, one row after the other.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ ODD_ONE = 3.0  # times the median candidate's agreement: only an outlier is thro
 
 @dataclass
 class Candidate:
-    """One clustering that could be the answer.
+    """One clustering that could be the assignment.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Candidate:
     labels : np.ndarray
         (m,) int64 in [0, k), of the rows that candidates are compared on.
     whole : np.ndarray | None
-        (n,) int64 of all rows, for those that could be the answer.
+        (n,) int64 of all rows, for those that could be the assignment.
     repeats : bool
         One of several runs of the same head, on other layouts.
     seconds : float
@@ -89,7 +89,7 @@ def reject_nuisance_copies(
     """Throw out answers that only repeat a nuisance; sets their `reason`.
 
     A nuisance (n,), NaN where it is not known, is cut into k parts of equal size. Agreement alone
-    proves nothing: where rows lie class by class, row order agrees with every good answer. Thrown
+    proves nothing: where rows lie class by class, row order agrees with every good one. Thrown
     out is therefore what agrees with the nuisance far more than the median candidate does.
     """
 

@@ -71,7 +71,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Choice:
-    """The answer.
+    """The assignment.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def with_evenness(stand: np.ndarray, pool: Pool) -> np.ndarray:
 
 
 def best_of(pool: Pool, stand: np.ndarray) -> int:
-    """Which candidate is the answer: the one that stands highest, flawless ones apart.
+    """Which candidate is the assignment: the one that stands highest, flawless ones apart.
 
     Where that one is learned and borne out by the graph as good as without a flaw, so are others,
     and a small part that is set apart (duplicates, say) is as flawless as the division in two that

@@ -1,4 +1,4 @@
-"""What `cluster` needs to honour corrections: the answer before them, and what it says of them."""
+"""What `cluster` needs to honour corrections: the assignment before them, and their effect."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, file_digest, read_manifest, write_manifest
 
 TABLE = "assignment.csv"
-KEPT = "corrections"  # folder of the files themselves, in that of the corrected answer
-LEFT_OUT = "corrections-left-out"  # beside an answer: those that it no longer keeps
+KEPT = "corrections"  # folder of the files themselves, in that of the corrected assignment
+LEFT_OUT = "corrections-left-out"  # beside an assignment: those that it no longer keeps
 SUGGESTED = "suggestions.csv"
-BEFORE = "before"  # folder of the answer without corrections, in that of the corrected one
-EVIDENCE = ("k.csv", "k.png", "candidates.csv")  # of the answer without, told of the other too
+BEFORE = "before"  # folder of the assignment without corrections, in that of the corrected one
+EVIDENCE = ("k.csv", "k.png", "candidates.csv")  # of the assignment without, told of the other too
 
 
 def read_all(paths: tuple[Path, ...]) -> tuple[list[Corrections], list[str]]:
@@ -46,14 +46,14 @@ def read_all(paths: tuple[Path, ...]) -> tuple[list[Corrections], list[str]]:
 
 
 def kept_files(out: Path) -> list[Path]:
-    """The files of corrections that the answer in `out` was made with, in order."""
+    """The files of corrections that the assignment in `out` was made with, in order."""
     return sorted((out / KEPT).glob("*.json")) if (out / MANIFEST).is_file() else []
 
 
 def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The files that an answer keeps, and those given now behind them.
+    """The files that an assignment keeps, and those given now behind them.
 
-    A file that is kept already counts once. One that was saved from the page of the same answer as
+    A file that is kept already counts once. One that was saved from the page of the same one as
     the last of those kept, and says all that it says, takes its place.
 
     Raises
@@ -70,7 +70,7 @@ def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
     if first.assignment != last.assignment or first.assignment == file_digest(out / TABLE):
         return (*kept, *fresh)
     if not first.says_all_of(last):
-        allowed = f"made for the answer as it is now, or of all that {last.path} says"
+        allowed = f"made for the assignment as it is now, or of all that {last.path} says"
         do = (
             "save them from the page as it is now, or add --without-corrections to give up what "
             "was said before"
@@ -80,7 +80,7 @@ def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
 
 
 def leave_out(out: Path) -> None:
-    """Keep the files of an answer that is to be made without them, beside it."""
+    """Keep the files of an assignment that is to be made without them, beside it."""
     kept = kept_files(out)
     for path in kept:
         to = out.with_name(LEFT_OUT) / f"{file_digest(path)[:12]}.json"
@@ -92,14 +92,14 @@ def leave_out(out: Path) -> None:
 
 
 def refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
-    """Refuse to apply what was said of an answer to that of other settings, before any work."""
+    """Refuse to apply what was said of an assignment to that of other settings, before any work."""
     doc, key = read_manifest(out), spec.key()
     was, now = ({**d, "corrections": None} for d in (doc["config"], key["config"]))
     odd = [name for name in sorted(was | now) if was.get(name) != now.get(name)]
     odd += ["images or features"] * (doc["inputs"] != key["inputs"])
     if odd:
         raise input_error(
-            f"the answer in {out}, which is corrected by hand,",
+            f"the assignment in {out}, which is corrected by hand,",
             "asked for with the settings and images that it was made with",
             f"another {odd[0]}",
             "leave the corrections out with --without-corrections, or choose another --out",
@@ -108,7 +108,7 @@ def refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
 
 @dataclass(frozen=True)
 class Uncorrected:
-    """The answer without corrections.
+    """The assignment without corrections.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Uncorrected:
     def bring(self, folder: Path, corrected: str) -> Path:
         """Put it into `folder`, with its evidence; returns where it is there.
 
-        An answer of the very same spec is copied from --out or from beside it, which saves the
+        An assignment of the very same spec is copied from --out or from beside it, which saves the
         computing, and so is one that earlier code made, if it is the one that was corrected; else
         it is made again.
 
@@ -173,7 +173,7 @@ def _is_there(path: Path, key: dict[str, Any]) -> bool:
 
 
 def _was_there(path: Path, key: dict[str, Any], table: str) -> bool:
-    """Whether an answer of this key, but for its code, is whole and has this table."""
+    """Whether an assignment of this key, but for its code, is whole and has this table."""
     try:
         doc = read_manifest(path)
         return doc["files"][TABLE][1] == table and is_current(path, key | {"code": doc["code"]})
@@ -183,7 +183,7 @@ def _was_there(path: Path, key: dict[str, Any], table: str) -> bool:
 
 @contextmanager
 def naming_corrections(paths: list[Path]) -> Iterator[None]:
-    """Inside the block, a manifest's command names these files, which lie with the answer."""
+    """Inside the block, a manifest's command names these files, which lie with the assignment."""
     words = current_command()
     if words[:1] != ["cluster"]:
         yield
@@ -212,20 +212,20 @@ def of_rows(pairs: Pairs, rows: np.ndarray) -> Pairs:
 
 
 def refuse_another(file: Corrections, earlier: list[Corrections], shown: Path) -> None:
-    """Refuse a file that was not made for the answer in the folder `shown`."""
+    """Refuse a file that was not made for the assignment in the folder `shown`."""
     digest = file_digest(shown / TABLE)
     if file.assignment == digest:
         return
-    allowed = f"made for this answer (sha256 of {TABLE} {digest[:12]}...)"
+    allowed = f"made for this assignment (sha256 of {TABLE} {digest[:12]}...)"
     got = f"those of {file.assignment[:12]}..."
     do = "name the files in the order in which they were made"
     if file.assignment in {e.assignment for e in earlier}:
         got += ", which an earlier file has changed"
-        do = "save both again as one file, or the later one from the report of the corrected answer"
+        do = "save both again as one file, or the later one from the corrected report"
     elif not earlier:
         do = (
-            "give the settings, seed and images of the answer that the page showed, or save the "
-            "corrections again from the page of this one"
+            "give the settings, seed and images of the assignment that the page showed, or save "
+            "the corrections again from the page of this one"
         )
     raise input_error(f"the corrections {file.path}", allowed, got, do)
 
@@ -252,7 +252,7 @@ def report_corrections(facts: dict[str, Any]) -> None:
 
 
 def in_words(said: dict[str, Any]) -> str:
-    """What corrections did to an answer: `12 moved; clusters 1, 2 merged`."""
+    """What corrections did to an assignment: `12 moved; clusters 1, 2 merged`."""
     parts = [f"{said['moved']} moved"] * bool(said["moved"])
     parts += [f"{said['pinned']} pinned"] * bool(said["pinned"])
     parts += [f"new clusters: {said['new']}"] * bool(said["new"])

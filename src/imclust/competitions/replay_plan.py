@@ -249,7 +249,7 @@ def _step(
         elif flag == "--out":
             words.append(f"{WORK}/{out.relative_to(base).as_posix()}")
         elif is_path or (flag == EITHER and origin.resolve(word).is_file()):
-            # Corrections lie in the answer that they made: when it is made again, they come first.
+            # Corrections lie in the assignment that they made: made again, they come first.
             made = () if flag == "--corrections" else docs
             words.append(_portable(origin.resolve(word), made, base, user))
         else:

@@ -296,7 +296,7 @@ def read_pairs(path: Path, first: str, second: str) -> list[tuple[str, str]]:
 
 
 def read_labels(folder: Path) -> dict[str, str]:
-    """id -> true class name, for scoring only. Nothing that picks an answer may call this."""
+    """id -> true class name, for scoring only. Nothing that picks an assignment may call this."""
     read_manifest(folder, "labels")
     return {r["id"]: r["label"] for r in read_csv(artifact_file(folder, "labels.csv"))}
 

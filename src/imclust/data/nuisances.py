@@ -1,4 +1,4 @@
-"""What no good answer merely repeats: brightness, file size, row order."""
+"""What no good assignment merely repeats: brightness, file size, row order."""
 
 from __future__ import annotations
 

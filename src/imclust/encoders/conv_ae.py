@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from imclust.training.plan import Objective, TrainConfig
 
-# What the answer needs: on `photos` a thousand steps lower the error by a third and change the
+# What the assignment needs: on `photos` a thousand steps lower the error by a third and change the
 # accuracy by less than seeds do.
 FAST_STEPS = 250
 FAST_EPOCHS = (2, 60)

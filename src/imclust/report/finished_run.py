@@ -1,4 +1,4 @@
-"""A finished run of anybody's images, by its folder: the answer, and what lies beside it."""
+"""A finished run of anybody's images, by its folder: the assignment, and what lies beside it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _index_of(clusters: Path) -> Path:
             folder = Path(os.path.normpath(clusters / inputs[role]))
             made = lineage(folder)
             return next(p for p, doc in reversed(made.items()) if doc["kind"] == "index")
-    raise input_error(str(clusters), "an answer about images", "none", "name another run")
+    raise input_error(str(clusters), "an assignment about images", "none", "name another run")
 
 
 def _refuse_stale(made: dict[Path, dict[str, object]]) -> None:

@@ -1,4 +1,4 @@
-"""An answer as one piece of HTML for a notebook: small pictures inside, nothing fetched."""
+"""An assignment as one piece of HTML for a notebook: small pictures inside, nothing fetched."""
 
 from __future__ import annotations
 

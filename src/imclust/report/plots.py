@@ -192,7 +192,7 @@ def k_evidence(
     words: Mapping[str, Any],
     path: Path,
 ) -> None:
-    """Every criterion over K, its favourite as a dot, and the vote; the answer as a line.
+    """Every criterion over K, its favourite as a dot, and the vote; the assignment as a line.
 
     What the terminal and the page say of the vote stands above.
 

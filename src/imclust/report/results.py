@@ -1,4 +1,4 @@
-"""An answer by file: which image file is in which cluster, for people and for spreadsheets."""
+"""An assignment by file: which image file is in which cluster, for people and for spreadsheets."""
 
 from __future__ import annotations
 

@@ -127,12 +127,12 @@ class Sorting:
 def planned_sorting(
     clustering: FolderAssignment, folder: Path, how: Way, *, xmp: bool = False
 ) -> Sorting:
-    """What sorting an answer into a folder would make; nothing is done.
+    """What sorting an assignment into a folder would make; nothing is done.
 
     Parameters
     ----------
     clustering : FolderAssignment
-        The answer.
+        The assignment.
     folder : Path
         Where to.
     how : {"copy", "move", "link"}
@@ -289,7 +289,7 @@ def _refuse_taken(sorting: Sorting, earlier: Sorting | None) -> None:
 
 
 def _refuse_changed(sorting: Sorting) -> None:
-    """Refuse images that are not those of the answer; moved ones lie in the folder already."""
+    """Refuse images that are not those of the assignment; moved ones lie in the folder already."""
     why = Counter[str]()
     first = ""
     images = [f for f in sorting.files if f.source]

@@ -95,13 +95,13 @@ class Cluster:
     priors: PriorFlags = field(default_factory=PriorFlags)
     """What is known beforehand: sizes, row order, pairs, names."""
     corrections: tuple[Path, ...] = ()
-    """What was said of the answer afterwards: files saved from its page. Each corrects the answer
-    after those before it; merged clusters make K smaller. They stay with the answer in --out."""
+    """What was said of the assignment afterwards: files saved from its page. Each corrects it after
+    those before; merged clusters make K smaller. They stay with the assignment in --out."""
     without_corrections: bool = False
-    """Leave out what the answer in --out was corrected with; it is kept beside it."""
+    """Leave out what the assignment in --out was corrected with; it is kept beside it."""
     ray: str | None = None
     """Have the passes of `kmeans` over more than 50 000 rows done by Ray: `auto` (the cluster of
-    this machine), `ray://host:port`, or `local:N` workers. The answer is the same bytes."""
+    this machine), `ray://host:port`, or `local:N` workers. The assignment is the same bytes."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -266,7 +266,7 @@ def _levels(
     voted: dict[str, Any],
     folder: Path,
 ) -> tuple[Clustering, dict[str, Any]]:
-    """The answer at the level that is asked for; levels.csv with all three where K was voted on."""
+    """The assignment at the level asked for; levels.csv with all three where K was voted on."""
     if not voted:
         return found, voted
     from imclust.clustering.levels import at_level
@@ -302,7 +302,7 @@ def _file_name(number: int) -> str:
 def _corrected(
     cfg: Cluster, files: list[Corrections], before: Uncorrected, folder: Path
 ) -> dict[str, Any]:
-    """The answer of the same settings, and what the user said of it."""
+    """The assignment of the same settings, and what the user said of it."""
 
     at = before.bring(folder, files[0].assignment)
     (folder / KEPT).mkdir()

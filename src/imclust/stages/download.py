@@ -153,7 +153,7 @@ def _inspected(challenge: Challenge, cfg: Download) -> list[ImageRow]:
         )
     copies = len(rows) - len({r.digest for r in rows if not r.problem}) - len(bad)
     if copies:
-        say(f"{copies} {content} are exact copies of others (kept: every row needs an answer)")
+        say(f"{copies} {content} are exact copies of others (kept: every row needs an assignment)")
     if bad:
         say(f"{len(bad)} of {len(rows)} images are set aside")
     return rows

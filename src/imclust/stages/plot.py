@@ -1,4 +1,4 @@
-"""`plot`: pictures of an answer for papers and slides."""
+"""`plot`: pictures of an assignment for papers and slides."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NARROWEST, WIDEST = 2.0, 40.0  # inches
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw an answer for papers and slides: the embedding, examples of every cluster, sizes."""
+    """Draw an assignment for papers and slides: the embedding, examples of every cluster, sizes."""
 
     assignment: Path
     """The `assignment` artefact, from `cluster`; names that corrections gave are shown."""
@@ -76,7 +76,7 @@ def _draw(cfg: Plot, folder: Path) -> dict[str, Any]:
         _scatters(cfg, cfg.embedding, clustering, names, sheet)
     index = next((p for p, d in lineage(cfg.assignment).items() if d["kind"] == "index"), None)
     if index is None or read_manifest(index)["content"] != "images":
-        say("no examples: the answer is not about images")
+        say("no examples: the assignment is not about images")
         return {}
     chosen = chosen_examples(clustering, index)
     images = all_pixels([row for few in chosen for row in few], Preprocessing(SIDE), "examples")

@@ -1,4 +1,4 @@
-"""`predict`: further images get the clusters of an answer that is there already."""
+"""`predict`: further images get the clusters of an assignment that is there already."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from imclust.data.images import indexed
 
 @dataclass(frozen=True)
 class Predict:
-    """Give images that came later the clusters of an answer; the answer stays as it is.
+    """Give images that came later the clusters of an assignment; the assignment stays as it is.
 
-    A new image is placed by the ten clustered images nearest to it, in the view that the answer
+    A new image is placed by the ten clustered images nearest to it, in the view that the assignment
     was found in; where more than 50 000 are clustered, by a classifier that learns their clusters
     from so many. The very file of a clustered image gets what that image has.
     """
@@ -35,7 +35,7 @@ class Predict:
     index: Path
     """The `index` artefact of the new images, from `download`."""
     features: tuple[Path, ...]
-    """`features` artefacts of the new images, encoded with the weights of those that the answer
+    """`features` artefacts of the new images, encoded with the weights of those that the assignment
     rests on, in the same order."""
     out: Path
     """Where the assignment of the new images goes."""
@@ -75,7 +75,9 @@ def _spaces(
     before = feature_folders(cfg.assignment)
     if len(before) != len(cfg.features):
         do = "encode the new images with the weights of each"
-        raise input_error("--features", f"{len(before)}, as of the answer", len(cfg.features), do)
+        raise input_error(
+            "--features", f"{len(before)}, as of the assignment", len(cfg.features), do
+        )
     old, new = [], []
     first = Features.load(cfg.features[0])
     for was, path in zip(before, cfg.features, strict=True):

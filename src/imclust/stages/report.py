@@ -92,11 +92,13 @@ def assignment_of(*folders: Path | None) -> Path:
         read_manifest(folder, "assignment")
         found.append(folder)
     if not found:
-        raise input_error("report", "told of an answer", "none", "add --submission or --assignment")
+        raise input_error(
+            "report", "told of an assignment", "none", "add --submission or --assignment"
+        )
     if len({path.resolve() for path in found}) > 1:
         do = "leave out one of them"
         got = " and ".join(map(str, found))
-        raise input_error("--submission and --assignment", "the same answer", got, do)
+        raise input_error("--submission and --assignment", "the same assignment", got, do)
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""`score`: how good is the answer, with labels and without. Nothing here chooses anything."""
+"""`score`: how good is the assignment, with labels and without. Nothing here chooses anything."""
 
 from __future__ import annotations
 

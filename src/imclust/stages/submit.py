@@ -245,7 +245,7 @@ def _write_and_check(
         The file is not what the challenge wants.
     """
     write(path, sample, [names[n] for n in numbers.tolist()])
-    alone = len(set(numbers.tolist())) == 1  # an answer, if a poor one: said, not refused
+    alone = len(set(numbers.tolist())) == 1  # an assignment, if a poor one: said, not refused
     found = check_submission(path, sample, (names[numbers[0]],) if alone else names)
     if found.problems:
         raise rejected(path, challenge, found.problems)

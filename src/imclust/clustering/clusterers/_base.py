@@ -34,7 +34,7 @@ def several_spaces(method: M) -> M:
 
 def takes_nuisances(method: M) -> M:
     """Decorator of a clusterer with a keyword `nuisances`: name -> (n,) values of each row that
-    no good answer follows, such as its brightness."""
+    no good assignment follows, such as its brightness."""
     method.takes_nuisances = True  # type: ignore[attr-defined]
     return method
 

@@ -1,4 +1,4 @@
-"""`auto`: a portfolio of spaces and heads, and the answer that the evidence favours."""
+"""`auto`: a portfolio of spaces and heads, and the assignment that the evidence favours."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from imclust.clustering.effort import EffortLevel, effort_of
 
 @dataclass(frozen=True)
 class AutoConfig:
-    """The best answer that can be told without labels, of many heads in many spaces."""
+    """The best assignment that can be told without labels, of many heads in many spaces."""
 
     effort: EffortLevel = "normal"
-    """How much is tried; the answer depends on it, and never on the clock."""
+    """How much is tried; the assignment depends on it, and never on the clock."""
     kinds: Literal["alike", "unequal"] = "alike"
     """Of the spaces, where there are several: `alike` (layers of one network, say), or `unequal`
     (spectra, colours, edges, learned codes), judged by what all of them say."""
     retrain: bool = True
-    """Also let a light adapter that learns from an answer correct it, where it mostly agrees."""
+    """Also let a light adapter learn from an assignment and correct it, where it mostly agrees."""
 
     def __post_init__(self) -> None:
         effort_of(self.effort)
@@ -59,7 +59,7 @@ def auto(
     nuisances: dict[str, np.ndarray] | None = None,
     even: bool = False,
 ) -> Clustering:
-    """The answer of the candidates that the evidence favours; see `imclust.clustering.selector`.
+    """The assignment that the evidence favours; see `imclust.clustering.selector`.
 
     Parameters
     ----------

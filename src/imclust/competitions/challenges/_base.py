@@ -63,7 +63,7 @@ class Challenge:
     sample_format : SampleFormat
         How that file is read.
     pairs : list[tuple[str, str, str]]
-        (id, id of one image, id of the other) where the answer is whether the two are of the same
+        (id, id of one image, id of the other) of which is asked whether the two are of the same
         kind; empty where every image is asked for.
     content : Literal['images', 'texts']
         `texts` when a row is a sentence in a table instead of an image.

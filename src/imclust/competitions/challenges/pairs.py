@@ -37,7 +37,7 @@ class PairsConfig(LocalData):
 
 @CHALLENGES.register("pairs", PairsConfig, paper="NTU ML2018 homework 4 and ML2019 homework 7")
 def pairs(cfg: LocalData, files: Path) -> Challenge:
-    """Every image is clustered, in a pair or not; the answers are in the order of the pairs.
+    """Every image is clustered, in a pair or not; the assignments are in the order of the pairs.
 
     The two of a pair are names of images, with or without suffix, or rows of the array.
 

@@ -77,8 +77,8 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: NotebookSettings) -> None:
             say(f"other images, fewer of them: {lines} lines, {seconds:.0f} s")
         else:
             say(
-                "other images were not tried: beside images and arrays this data has tables, which a "
-                "part of it would not fit"
+                "other images were not tried: this data has tables beside its images, which would "
+                "not fit a part of them"
             )
 
 

@@ -51,7 +51,7 @@ def facts_of(plan: ReplayPlan, steps: dict[str, Any], rows: list[Row]) -> dict[s
 
 
 def _labels(docs: Docs, mine: dict[str, Any]) -> str:
-    """What the answer owes to labels."""
+    """What the assignment owes to labels."""
     if mine.get("learned_from"):
         return f"It was learned from {mine['learned_from']}."
     priors = [doc["config"].get("priors", {}) for doc in docs.values()]

@@ -220,7 +220,7 @@ def _commands(
     at: Sources, clustering: dict[str, Any], submission: dict[str, Any] | None
 ) -> list[tuple[str, str]]:
     """(what it does, the command)."""
-    out = [("This answer was made by", provenance.command(clustering["argv"]))]
+    out = [("This assignment was made by", provenance.command(clustering["argv"]))]
     if at.submission and submission:
         out.append(("and written for the board by", provenance.command(submission["argv"])))
         out.append(("Show what would be sent", provenance.command(["upload", str(at.submission)])))
@@ -291,4 +291,4 @@ def _comparison(others: list[dict[str, Any]]) -> Table | None:
         return None
     head = ["run", "clusters", "images in both", "ARI", "moved", "share moved"]
     cells = [[o["name"], o["k"], o["common"], o["ari"], o["moved"], o["share"]] for o in others]
-    return Table("comparison-table", "This answer beside others", head, cells)
+    return Table("comparison-table", "This assignment beside others", head, cells)

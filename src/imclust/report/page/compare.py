@@ -1,4 +1,4 @@
-"""What moved between this answer and others, image by image."""
+"""What moved between this assignment and others, image by image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imclust.report.page.rows import NONE, Rows, packed
 
 
 def compared(rows: Rows, other: Path, name: str, names: list[str]) -> dict[str, Any]:
-    """This answer beside another one of the same images.
+    """This assignment beside another one of the same images.
 
     Clusters of the other are matched one to one with ours, so that as few images as possible move.
 

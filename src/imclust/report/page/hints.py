@@ -34,7 +34,7 @@ def suggested(assignment: Path, rows: Rows) -> list[tuple[int, int, float, int]]
     Parameters
     ----------
     assignment : Path
-        The answer.
+        The assignment.
     rows : Rows
         The images of the page; what speaks of others is left out.
     """

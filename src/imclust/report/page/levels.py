@@ -19,7 +19,7 @@ MOST = 60  # groups of a level that are shown by pictures
 
 @dataclass(frozen=True)
 class PageLevels:
-    """The levels of an answer, the coarsest first; the answer itself is one.
+    """The levels of an assignment, the coarsest first; the assignment itself is one.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class PageLevels:
         ]
 
     def columns(self) -> dict[str, str]:
-        """The columns of the levels that are not the answer itself."""
+        """The columns of the levels that are not the assignment itself."""
         return {
             name: packed(np.where(of < 0, NONE, of))
             for name, of in self.groups.items()
@@ -50,7 +50,7 @@ class PageLevels:
 
 
 def levels_of(assignment: Path, rows: Rows, names: list[str]) -> PageLevels | None:
-    """The levels of an answer whose K was voted on; None where there is but one.
+    """The levels of an assignment whose K was voted on; None where there is but one.
 
     The coarse one is the tree, cut; so it agrees with the tree, the distances, and corrections.
     """
@@ -76,7 +76,7 @@ def levels_of(assignment: Path, rows: Rows, names: list[str]) -> PageLevels | No
 
 
 def _fine(assignment: Path, doc: dict[str, Any], rows: Rows) -> np.ndarray | None:
-    """The fine group (n,) of every row; None of an answer that was corrected, or has none."""
+    """The fine group (n,) of every row; None of an assignment that was corrected, or has none."""
     if "levels.csv" not in doc["files"]:
         return None
     table = {r["id"]: r for r in read_csv(artifact_file(assignment, "levels.csv"))}

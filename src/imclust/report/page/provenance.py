@@ -1,4 +1,4 @@
-"""Where an answer comes from: commands, versions, seeds, hashes, times, memory."""
+"""Where an assignment comes from: commands, versions, seeds, hashes, times, memory."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def command(argv: list[str]) -> str:
 
 
 def new_file(doc: dict[str, Any]) -> str:
-    """Name of the next file of corrections, which speaks of the answer as it is shown.
+    """Name of the next file of corrections, which speaks of the assignment as it is shown.
 
-    The answer was made with the files before it, so these stay: `corrections.json`, then
+    The assignment was made with the files before it, so these stay: `corrections.json`, then
     `corrections-2.json`, ...
     """
     files = len(split_corrections(list(doc["argv"]))[0])
@@ -63,7 +63,7 @@ def new_file(doc: dict[str, Any]) -> str:
 
 
 def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
-    """The command that makes an answer, and this page of it, again with a file of corrections.
+    """The command that makes an assignment, and this page of it, again with a file of corrections.
 
     Where one command made all, that. Else those of the manifests, one behind the other; of an
     answer that was made through Python, the one that says the same.
@@ -71,9 +71,9 @@ def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
     Parameters
     ----------
     at : Sources
-        Where the answer and its index are.
+        Where the assignment and its index are.
     doc : dict[str, Any]
-        The answer's manifest.
+        The assignment's manifest.
     """
     if at.refreshed_by:
         return f"{at.refreshed_by} {CORRECTIONS} {shlex.quote(file)}"
@@ -88,7 +88,7 @@ def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
 
 
 def _as_flags(at: Sources, doc: dict[str, Any]) -> list[str]:
-    """The settings of an answer as flags of `cluster`; of the head, those that are not default."""
+    """The settings of an assignment as flags of `cluster`; of the head, those not default."""
     inputs = doc["inputs_at"].items()
     features = [
         os.path.normpath(at.assignment / p) for role, p in inputs if role.startswith("features")

@@ -15,9 +15,9 @@ PAIRS = 200
 
 
 def distances_of(assignment: Path) -> np.ndarray | None:
-    """How far apart the clusters of an answer are: (k, k) float32 in [0, 1], see `ClusterTree`.
+    """How far apart the clusters of an assignment are: (k, k) float32 in [0, 1], see `ClusterTree`.
 
-    None of an answer that has none, such as one by `predict` or `link`.
+    None of an assignment that has none, such as one by `predict` or `link`.
     """
     if "apart.npy" not in read_manifest(assignment)["files"]:
         return None

@@ -21,7 +21,7 @@ NONE = 0xFFFF  # where there is no label, or no cluster
 
 @dataclass(frozen=True)
 class Rows:
-    """The images of an answer, by cluster and then from the most confident on.
+    """The images of an assignment, by cluster and then from the most confident on.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Rows:
     stored : list[ImageRow]
         Where each image lies.
     total : int
-        Images of the whole answer, of which `ids` may be a part.
+        Images of the whole assignment, of which `ids` may be a part.
     """
 
     ids: np.ndarray
@@ -73,7 +73,7 @@ class Rows:
 def gather_rows(
     assignment: Path, index: Path, embedding: Path | None, labels: dict[str, str], most: int = MOST
 ) -> Rows:
-    """Join an answer with its images, its embedding and the labels, by id.
+    """Join an assignment with its images, its embedding and the labels, by id.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def gather_rows(
 
 
 def _evidence(assignment: Path, ids: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Second choice and distance of every image, from the table beside the answer.
+    """Second choice and distance of every image, from the table beside the assignment.
 
     Where the table has none: the second most probable cluster, and what confidence lacks of one.
     """

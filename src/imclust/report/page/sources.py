@@ -13,13 +13,13 @@ class Sources:
     Parameters
     ----------
     assignment : Path
-        The answer.
+        The assignment.
     index : Path
         Of its images.
     weights : Path | None
-        The encoder that the answer rests on; None where it rests on none.
+        The encoder that the assignment rests on; None where it rests on none.
     submission, scores, embedding : Path | None
-        Of the answer, where there are such.
+        Of the assignment, where there are such.
     val_embedding : Path | None
         Embedding of validation images reduced on their own.
     labels : dict[str, str] | None
