@@ -22,28 +22,29 @@ from imclust.core.records import feature_folders
 LAYERED = ("--pool", "mean_std", "--layers", "4")  # several layers for `auto` to choose from
 # Seconds on 2 cores, as a + b * images: a first guess, corrected by the pace that is measured.
 COST = {
-    "index": (1.0, 0.002),
+    "index": (0.3, 0.001),
     "plan": (20.0, 0.0),
     "start": (30.0, 0.02),
-    "encoder": (8.0, 0.0),
+    "encoder": (3.2, 0.0),
     "training": (30.0, 0.02),
-    "latents": (4.0, 0.006),
-    "pixels": (1.0, 0.003),
+    "latents": (0.3, 0.019),
+    "pixels": (0.1, 0.001),
     "spaces": (6.0, 0.008),
-    "things to look at": (1.0, 0.012),
+    "things to look at": (0.4, 0.007),
     "pairs": (5.0, 0.08),
-    "clusters": (15.0, 0.025),
-    "map": (4.0, 0.006),
-    "names": (1.0, 0.001),
+    "clusters": (4.0, 0.03),
+    "map": (0.1, 0.003),
+    "names": (0.1, 0.0003),
     "fine-tuning": (20.0, 0.1),
     "validation": (5.0, 0.004),
-    "scores": (2.0, 0.004),
+    "scores": (0.1, 0.0005),
     "submission": (0.2, 0.0),
-    "report": (6.0, 0.005),
+    "report": (0.6, 0.0025),
     "new index": (1.0, 0.002),
     "new latents": (6.0, 0.01),
     "new clusters": (3.0, 0.001),
 }
+MOST_FITTED = 2000  # images from which on the step `clusters` takes hardly longer
 BARS = {
     "index": "inspect",
     "encoder": "train",
@@ -123,7 +124,7 @@ def run_steps(
     dict of str to float
         Title -> seconds that the step took, 0 if it was up to date.
     """
-    parts = [Part(t, COST[t][0] + COST[t][1] * images, BARS.get(t, "")) for t in titles]
+    parts = [Part(title, expected_seconds(title, images), BARS.get(title, "")) for title in titles]
     with Display(parts, words) as display:
         for step in steps:
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
@@ -133,6 +134,18 @@ def run_steps(
                 if _written(step) == before:
                     nothing()
     return {part.title: part.took * (part.state == "done") for part in parts}
+
+
+def expected_seconds(title: str, images: int) -> float:
+    """What a step is expected to take here, before anything was measured.
+
+    Examples
+    --------
+    >>> expected_seconds("index", 1000)
+    1.3
+    """
+    fixed, each = COST[title]
+    return fixed + each * (min(images, MOST_FITTED) if title == "clusters" else images)
 
 
 def _written(step: Step) -> list[tuple[str, int]]:

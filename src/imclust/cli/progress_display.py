@@ -19,7 +19,7 @@ from imclust.core.log import say, shown_by
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TRUST = 20.0  # seconds of work after which the pace measured counts as much as the one expected
+TRUST = 5.0  # seconds of work after which the pace measured counts as much as the one expected
 OVERDUE = 0.15  # share of the time it has taken that a late step is expected to go on
 EVERY = 15.0  # seconds between lines about a step off a terminal
 
