@@ -97,7 +97,7 @@ def unread_settings(environment: Mapping[str, str]) -> str:
 
     Examples
     --------
-    >>> unread_settings({"K": "4", "HOME": "/root"})
+    >>> unread_settings({"K": "4", "HOME": "/home/me"})
     'K in the environment is not read by cluster-folder: its settings are flags (--n-clusters)'
     """
     from imclust.cli.settings import OTHER_WORDS, Baseline
