@@ -31,6 +31,7 @@ def test_help_explains_itself_without_loading_anything_heavy(stage):
         "challenges",
         "encoders",
         "upload",
+        "push",
         "leaderboard",
         *COMMANDS,
         *RUN_COMMANDS,
