@@ -187,8 +187,14 @@ def test_what_cannot_be_is_one_sentence_before_anything_is_sent(
     kernel = place / "made" / "kernel" / "kernel-metadata.json"
     text = kernel.read_text()
     kernel.write_text(text.replace('"id": "alice/', '"id": "bob/'))
+    said("as `package --kernel` wrote it")
+    row = place / "made" / "row.json"
+    known = row.read_text()
+    doc = json.loads(known)
+    row.write_text(json.dumps(doc | {"kernel": content_digest(kernel.parent)}))  # bob's own
     said("the owner of the notebook", "alice", "bob")
     kernel.write_text(text)
+    row.write_text(known)
     (place / "made" / "model" / "extra.txt").write_text("x")
     said("as `package --kernel` wrote it")
     (place / "made" / "model" / "extra.txt").unlink()

@@ -259,14 +259,45 @@ def test_what_changed_since_is_left_and_said(tmp_path):
     assert why == {
         at[str(images / "a.jpg")]: "changed since",
         at[str(images / "sub" / "a.jpg")]: f"another file lies at {images / 'sub' / 'a.jpg'}",
-        at[str(images / "sub" / "A.JPG")]: "neither here nor where it came from",
+        at[str(images / "sub" / "A.JPG")]: f"missing here and at {images / 'sub' / 'A.JPG'}",
     }
     assert edited.read_bytes() == b"better"
     assert (images / "sub" / "a.jpg").read_bytes() == b"another one"
     assert (folder / at[str(images / "sub" / "a.jpg")]).read_bytes() == b"bytes of sub/a.jpg"
     assert (folder / "1" / "mine.txt").is_file()
-    assert len(Sorting.load(folder).files) == 2  # what was left is still on record
+    assert len(Sorting.load(folder).files) == 3  # what was left or is missing is still on record
     assert (images / "sub/caf\u00e9.png").read_bytes() == "bytes of sub/caf\u00e9.png".encode()
+
+
+def test_what_was_renamed_in_between_comes_back_when_it_has_its_name_again(tmp_path):
+    clustering = answer(tmp_path, FEW)
+    before = tree(tmp_path)
+    sort(clustering, tmp_path, "move")
+    folder = tmp_path / "sorted"
+    (cluster,) = {Path(f.to).parent for f in Sorting.load(folder).files if f.to.startswith("0")}
+    (folder / cluster).rename(tmp_path / "elsewhere")
+    assert all(why.startswith("missing here") for why in take_back(folder).values())
+    (tmp_path / "elsewhere").rename(folder / cluster)
+    assert take_back(folder) == {}
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_original_behind_a_link_lets_its_copy_be_taken_away(tmp_path, inside):
+    clustering = answer(tmp_path, FEW)
+    sort(clustering, tmp_path, "copy")
+    folder = tmp_path / "sorted"
+    file = Sorting.load(folder).files[0]
+    source, copy = Path(file.source), folder / file.to
+    real = copy if inside else tmp_path / "real"
+    if not inside:
+        source.rename(real)
+    else:
+        source.unlink()  # the copy is all there is
+    source.symlink_to(real)
+    left = take_back(folder)
+    assert (file.to in left) == inside
+    assert source.read_bytes()
 
 
 def test_a_copy_whose_original_has_gone_goes_back_to_its_place(tmp_path):

@@ -180,14 +180,15 @@ def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
     text = " ".join(line.strip() for line in lines if line.strip("-─ "))
     text = text.split(" For full helptext")[0].split(" Argument helptext:")[0].rstrip(".")
     asked = f"python -m imclust {name} --help lists what there is"
-    flags = [line.split()[0] for line in lines if line.startswith("    --")]
+    flags = [line.split()[0].rstrip(",") for line in lines if line.startswith("    --")]
     if odd := re.search(r"Unrecognized options:\s+([^\s,]+)", text):
         commands = re.findall(r"[\w-]+", text.partition("Available subcommands:")[2])
         known = [word for word in (*flags, *commands) if word != odd[1]]
         do = _near(odd[1], known) or asked
         return input_error(f"the options of {name}", "among those it has", odd[1], do)
     if text.startswith("Missing from"):
-        return input_error(f"{' and '.join(flags)} of {name}", "given", "none of it", asked)
+        what = " and ".join(flags) or "what stands after the command"
+        return input_error(f"{what} of {name}", "given", "none of it", asked)
     if choices := re.match(r"Expected one of \{(.*?)\}", text):
         return input_error(f"what follows {name}", f"one of {choices[1]}", "none of these", asked)
     if value := re.match(

@@ -122,15 +122,18 @@ def _undo(cfg: Sort, folder: Path) -> None:
     for step, words in told.items():
         if counts[step]:
             say(f"{counts[step]:>6}  {words}")
+    if missing := sum(each.step == "gone" and bool(each.why) for each in steps):
+        say(f"{missing:>6}  missing")
     for line in _odd(steps):
         say(line)
     if not cfg.yes:
         say("nothing was done; add --yes to do it")
         return
     undo(sorting, steps)
-    if counts["leave"]:
-        say(f"{folder / 'imclust-sorted.json'} now names only those that were left; without it "
-            "the folder is free again")  # fmt: skip
+    if counts["leave"] or missing:
+        say(f"{folder / 'imclust-sorted.json'} now names only those that were left or are missing "
+            "and where they came from: put them right, and the same command goes on; without that "
+            "file the folder is free again")  # fmt: skip
     else:
         say("everything is as it was before the sorting")
 

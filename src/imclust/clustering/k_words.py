@@ -53,13 +53,14 @@ def k_lines(words: Mapping[str, Any]) -> list[str]:
 
     Examples
     --------
-    >>> k_lines({"criteria": [["agreement", "do they agree?", 7, False]]})
-    ['   agreement favours   7: do they agree? (does not count)']
+    >>> k_lines({"criteria": [["agreement", "do they agree?", 7, False]]})[0]
+    '   agreement favours   7: do they agree? (does not count)'
     """
+    note = "(each against its own trend: it rises or falls with K whatever the images)"
     return [
         f"{name:>12} favours {k:>3}: {asks}{'' if counts else ' (does not count)'}"
         for name, asks, k, counts in words["criteria"]
-    ]
+    ] + [f"{'':>12} {note}"]
 
 
 def _sure(vote: KVote) -> str:

@@ -72,7 +72,9 @@ def planned_places(clustering: FolderAssignment, longest: int = LONGEST) -> dict
     Files of one name in several sub-folders stay apart, also where a file system does not tell
     capitals, or ways to write an accent, apart. `longest`: bytes of a name that are allowed.
     """
-    folders = [_folder_name(clustering.title(c)) for c in range(len(clustering.names))]
+    k = len(clustering.names)
+    width = len(str(k - 1))  # programs number such folders by their sorted names
+    folders = [_folder_name(f"{c:0{width}}" + clustering.title(c)[len(str(c)) :]) for c in range(k)]
     plain = [PurePosixPath(row.file).name for row in clustering.rows]
     often = Counter(map(_folded, plain))
     found: dict[str, ImageRow] = {}

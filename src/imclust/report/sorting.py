@@ -224,11 +224,19 @@ def is_made(sorting: Sorting, file: Placed) -> bool:
     return _holds(to, file.digest)
 
 
-def is_original(file: Placed) -> bool:
-    """Whether an image is where it came from; one in an archive is not looked at again."""
+def is_original(sorting: Sorting, file: Placed) -> bool:
+    """Whether an image is where it came from; one in an archive is not looked at again.
+
+    A link counts where links were sorted, and never one that leads into the sorted folder.
+    """
+    path = Path(file.source)
     if file.member:
-        return Path(file.source).is_file()
-    return _holds(Path(file.source), file.digest)
+        return path.is_file()
+    if path.is_symlink():
+        path = path.resolve()
+        if sorting.how == "move" or path.is_relative_to(sorting.folder):
+            return False
+    return _holds(path, file.digest)
 
 
 def _holds(path: Path, digest: str) -> bool:
@@ -245,7 +253,7 @@ def _make(sorting: Sorting, file: Placed) -> None:
     if _there(sorting, file):
         if not is_made(sorting, file):
             raise input_error(str(to), "free", "a file of somebody's", "move or rename it")
-        if sorting.how == "move" and file.source and is_original(file):
+        if sorting.how == "move" and file.source and is_original(sorting, file):
             os.unlink(file.source)  # killed between its second name and this
         return
     if not file.source:
@@ -281,9 +289,11 @@ def _refuse_archives(sorting: Sorting, images: Sequence[ImageRow]) -> None:
 def _refuse_taken(sorting: Sorting, earlier: Sorting | None) -> None:
     taken = [f.to for f in sorting.files if _there(sorting, f)]
     taken += [PARTIAL] * os.path.lexists(sorting.partial)
+    parents = sorted({str(Path(f.to).parent) for f in sorting.files})
+    blocked = [p for p in parents if os.path.lexists(at := sorting.folder / p) and not at.is_dir()]
     if earlier:
         taken = [f.to for f in sorting.files if _there(sorting, f) and not is_made(sorting, f)]
-    if taken:
+    if taken := taken + blocked:
         got = f"{len(taken)} files that would be replaced: {', '.join(taken[:SHOWN])}"
         raise input_error(str(sorting.folder), "free of them", got, "choose another folder")
 
@@ -300,7 +310,8 @@ def _refuse_changed(sorting: Sorting) -> None:
     if first:
         raise InputError(
             f"the images must be as they were clustered; got {why.total() - why['']} that are not, "
-            f"the first {first}; run cluster-folder again first."
+            f"the first {first}; take an earlier move back with `sort --into THERE --undo`, or run "
+            "cluster-folder again first."
         )
 
 

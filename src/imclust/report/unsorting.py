@@ -43,7 +43,7 @@ def planned_undoing(sorting: Sorting) -> list[Undoing]:
 
 
 def undo(sorting: Sorting, steps: list[Undoing]) -> None:
-    """Take a sorting back; what is left stays in the record, all else is as it was before.
+    """Take a sorting back; what is left or missing stays in the record, all else is as before.
 
     Interrupted, the same call goes on.
 
@@ -67,7 +67,7 @@ def undo(sorting: Sorting, steps: list[Undoing]) -> None:
     for folder in sorted(_folders(sorting), key=lambda f: -len(f.parts)):
         if folder != sorting.folder:
             _remove_if_empty(folder)
-    left = tuple(each.file for each in steps if each.step == "leave")
+    left = tuple(each.file for each in steps if each.why)
     if left:
         replace(sorting, files=left).save()
         return
@@ -80,10 +80,10 @@ def _decided(sorting: Sorting, file: Placed) -> Undoing:
     to = sorting.folder / file.to
     if sorting.how == "link" and is_made(sorting, file):
         return Undoing(file, "remove")
-    image_is_back = not file.source or is_original(file)
+    image_is_back = not file.source or is_original(sorting, file)
     if not os.path.lexists(to):
         if sorting.how == "move" and file.source and not image_is_back:
-            return Undoing(file, "gone", "neither here nor where it came from")
+            return Undoing(file, "gone", f"missing here and at {file.source}")
         return Undoing(file, "gone")
     if not is_made(sorting, file):
         return Undoing(file, "leave", "changed since")

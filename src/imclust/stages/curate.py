@@ -20,6 +20,8 @@ from imclust.core.records import Features, write_csv
 
 KIND = "kept"  # artefact: which images to keep, and why the others go
 
+MANY = 0.3  # of the images: near copies beyond which a limit is likely too low
+
 
 @dataclass(frozen=True)
 class Curate:
@@ -74,6 +76,13 @@ def run(cfg: Curate) -> None:
             f"curate: {doc['kept']} of {doc['rows']} images are to be kept ({doc['near_copies']} "
             f"near copies, {doc['sampled_out']} beyond the sample): {cfg.out / 'kept.csv'}"
         )
+        if doc["near_copies"] > MANY * doc["rows"]:
+            say(
+                f"more than {MANY:.0%} have another within --near {cfg.near}: in these features "
+                "even different images are that alike; raise --near unless you know better"
+            )
+        if cfg.size is not None and doc["kept"] < cfg.size:
+            say(f"--size {cfg.size} was not reached: no more are left after the near copies")
 
 
 def _curate(cfg: Curate, folder: Path) -> dict[str, Any]:

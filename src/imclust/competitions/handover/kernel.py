@@ -121,7 +121,8 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
             "description": f"{part} of the notebook {slug}{about} [{TAG} {contents[part]}]",
         }  # fmt: skip
         _write(folder / part / METADATA, _json(doc))
-    _write(folder / ROW, _json(asdict(_row(folder / "kernel" / "run.ipynb", plan, rows))))
+    row = asdict(_row(folder / "kernel" / "run.ipynb", plan, rows))
+    _write(folder / ROW, _json({"row": row, "kernel": content_digest(folder / "kernel")}))
 
 
 def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettings) -> None:

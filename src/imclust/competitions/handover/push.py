@@ -96,8 +96,9 @@ class NotebookFolder:
         names = sorted(p.parent for p in folder.glob(f"*/{METADATA}"))
         datasets = tuple(_dataset_folder(p) for p in names)
         notebook = folder / "kernel" / doc["code_file"]
-        row = Row(**known_as)
+        row = Row(**known_as["row"])
         complete = {d.ref for d in datasets} == set(doc["dataset_sources"])
+        complete = complete and content_digest(folder / "kernel") == known_as["kernel"]
         if not complete or not notebook.is_file() or file_digest(notebook) != row.sha256:
             raise _changed(folder)
         text = _cell(notebook.read_text(encoding="utf-8"))

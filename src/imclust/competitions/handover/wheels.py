@@ -33,7 +33,7 @@ def packages_of(plan: ReplayPlan, without: tuple[str, ...] = ()) -> list[str]:
     known = packages_distributions()
     found = {d for module in closure for top in _imported(module) for d in known.get(top, ())}
     skipped = {_pip_name(name) for name in ("imclust", *without)}
-    return sorted(f"{d}=={version(d)}" for d in found if _pip_name(d) not in skipped)
+    return sorted(f"{d}=={_public(d)}" for d in found if _pip_name(d) not in skipped)
 
 
 def _methods(plan: ReplayPlan) -> set[str]:
@@ -45,6 +45,11 @@ def _methods(plan: ReplayPlan) -> set[str]:
         if registry is not None and name in {entry.name for entry in registry}:
             found.add(registry[name].method.__module__)
     return found
+
+
+def _public(name: str) -> str:
+    """A package's version here without its build, such as `+cpu`, which indexes do not list."""
+    return version(name).partition("+")[0]
 
 
 def _pip_name(name: str) -> str:
@@ -117,7 +122,7 @@ def _needs(packages: list[str], skipped: set[str]) -> list[str]:
         if name in found or name in skipped:
             continue
         try:
-            found[name] = f"{name}=={version(name)}"
+            found[name] = f"{name}=={_public(name)}"
         except ModuleNotFoundError:  # for another platform
             continue
         for line in requires(name) or ():
