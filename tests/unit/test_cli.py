@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from helpers import environment, refused
+from helpers import environment, imclust_in, refused
 from imclust.__main__ import COMMANDS, RUN_COMMANDS, STAGES, _disk_sentence, main
 
 HEAVY = {"torch", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
@@ -78,3 +78,9 @@ def test_what_the_disk_refuses_is_one_sentence(number, words):
     assert words in sentence
     assert "some/file" in sentence
     assert sentence.count("\n") == 0
+
+
+def test_a_flag_behind_the_word_that_it_belongs_before_is_told_where_to_stand(tmp_path):
+    words = ("cluster", "--features", "f", "--index", "i", "--out", "o", "kmeans")
+    said = ("what follows kmeans", "before that word", "got --n-clusters", "put it there")
+    refused(imclust_in(tmp_path, *words, "--n-clusters", 4), *said)

@@ -186,6 +186,13 @@ def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
         known = [word for word in (*flags, *commands) if word != odd[1]]
         do = _near(odd[1], known) or asked
         return input_error(f"the options of {name}", "among those it has", odd[1], do)
+    if odd := re.match(
+        r"Unrecognized or misplaced options: (--[\w-]+).*?imclust [\w-]+ ([\w-]+)\)", text
+    ):
+        allowed = f"among those of {odd[2]}, or before that word where it is one of {name}"
+        return input_error(
+            f"what follows {odd[2]}", allowed, odd[1], f"put it there, or see {asked}"
+        )
     if text.startswith("Missing from"):
         what = " and ".join(flags) or "what stands after the command"
         return input_error(f"{what} of {name}", "given", "none of it", asked)
