@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from imclust.competitions.challenges._samples import find_sample
 from imclust.competitions.submission import (
     check,
     check_submission,
@@ -301,3 +302,18 @@ def test_a_huge_line_and_many_rows_take_little_time_and_room(tmp_path):
     began = time.process_time()
     assert len(check(path, other, ("0", "1"))) == 4
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("first", "nearly"),
+    [("02.pn,a", "02.png"), ("2.png,", "02.png"), ("id,label", ""), ("v1.0,label", "")],
+)
+def test_a_first_line_that_is_a_damaged_row_is_no_header(tmp_path, first, nearly):
+    known = {name for i in range(4) for name in (f"{i:02}", f"{i:02}.png")}
+    path = tmp_path / "sample_submission.csv"
+    path.write_text(f"{first}\n00.png,\n03.png,a\n01.png,\n")
+    if nearly:
+        with pytest.raises(InputError, match=f"nearly '{nearly}', which has no row"):
+            find_sample(tmp_path, tmp_path, known)
+    else:
+        assert find_sample(tmp_path, tmp_path, known).sample.ids == ("00.png", "03.png", "01.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import zipfile
@@ -19,6 +20,8 @@ NAMED = re.compile(
     r"((sample|example|format)s?submissions?|submissions?(sample|example|format))"
     r"(stage\d+|v\d+|\d+)?csv(zip)?"
 )
+
+CLOSE = 0.8  # difflib's ratio from which a first line begins with the damaged id of an image
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,23 @@ def find_sample(
         form = SampleFormat(header=False, label_column=label_column)
         sample = read_sample(path, form)
         say(f"{path.name} has no header: its first line is a row")
+    elif near := _nearly_a_row(sample, known):
+        do = "mend it: it is a header, or the row of that image"
+        got = f"{sample.names[0]!r}, nearly {near!r}, which has no row"
+        raise input_error(f"the first line of {path.name}", "a header or a row", got, do)
     if path.name != SAMPLE:
         id_name, label_name = sample.names
         say(f"sample submission: {path.name}, columns {id_name} and {label_name}")
     return FoundSample(path, form, sample)
+
+
+def _nearly_a_row(sample: Sample, known: Collection[str]) -> str:
+    """The image without a row whose damaged id the first line seems to begin with; "" if none."""
+    name = sample.names[0]
+    if not re.search(r"[\d.]", name):  # names of columns are words
+        return ""
+    found = difflib.get_close_matches(name, set(known) - set(sample.ids), 1, CLOSE)
+    return found[0] if found else ""
 
 
 def _unpacked(archive: Path, files: Path) -> Path:
