@@ -306,7 +306,14 @@ def test_a_huge_line_and_many_rows_take_little_time_and_room(tmp_path):
 
 @pytest.mark.parametrize(
     ("first", "nearly"),
-    [("02.pn,a", "02.png"), ("2.png,", "02.png"), ("id,label", ""), ("v1.0,label", "")],
+    [
+        ("02.pn,a", "02.png"),
+        ("2.png,", "02.png"),
+        ('id;label"02.png,a', "02.png"),
+        ("id02.png,", "02.png"),
+        ("id,label", ""),
+        ("v1.0,label", ""),
+    ],
 )
 def test_a_first_line_that_is_a_damaged_row_is_no_header(tmp_path, first, nearly):
     known = {name for i in range(4) for name in (f"{i:02}", f"{i:02}.png")}

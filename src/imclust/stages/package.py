@@ -58,7 +58,7 @@ def run(cfg: Package) -> None:
     target = out.with_name(out.name + ".zip") if cfg.zip else out
     if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         got = "something there already"
-        raise input_error(str(target), "a new place", got, "delete it, or set --out")
+        raise input_error(str(target), "a new place", got, "set --out to another place")
     home = (plan.base / plan.submission).resolve()
     rows = [r for r in read(cfg.log) if r.submission and folder_of(r, cfg.log).resolve() == home]
     target.parent.mkdir(parents=True, exist_ok=True)

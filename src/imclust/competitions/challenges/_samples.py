@@ -21,6 +21,7 @@ NAMED = re.compile(
     r"(stage\d+|v\d+|\d+)?csv(zip)?"
 )
 
+TELLING = 4  # letters of an id from which a first line does not hold it by chance
 CLOSE = 0.8  # difflib's ratio from which a first line begins with the damaged id of an image
 
 
@@ -130,12 +131,17 @@ def find_sample(
 
 
 def _nearly_a_row(sample: Sample, known: Collection[str]) -> str:
-    """The image without a row whose damaged id the first line seems to begin with; "" if none."""
+    """The image without a row whose id the first line holds, damaged or behind a header; "" if none.
+
+    Names of columns are words: only what has a digit or a dot is looked at.
+    """
     name = sample.names[0]
-    if not re.search(r"[\d.]", name):  # names of columns are words
+    if not re.search(r"[\d.]", name):
         return ""
-    found = difflib.get_close_matches(name, set(known) - set(sample.ids), 1, CLOSE)
-    return found[0] if found else ""
+    missing = set(known) - set(sample.ids)
+    held = [i for i in missing if len(i) >= TELLING and i in name and re.search(r"\d", i)]
+    found = held or difflib.get_close_matches(name, missing, 1, CLOSE)
+    return max(found, key=len) if found else ""
 
 
 def _unpacked(archive: Path, files: Path) -> Path:
