@@ -131,7 +131,7 @@ def find_sample(
 
 
 def _nearly_a_row(sample: Sample, known: Collection[str]) -> str:
-    """The image without a row whose id the first line holds, damaged or behind a header; "" if none.
+    """The image without a row whose id the first line holds, damaged or not; "" if none.
 
     Names of columns are words: only what has a digit or a dot is looked at.
     """
