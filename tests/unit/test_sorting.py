@@ -269,6 +269,19 @@ def test_what_changed_since_is_left_and_said(tmp_path):
     assert (images / "sub/caf\u00e9.png").read_bytes() == "bytes of sub/caf\u00e9.png".encode()
 
 
+def test_what_changes_between_the_preview_and_the_undoing_is_left(tmp_path):
+    sort(answer(tmp_path, FEW), tmp_path, "copy")
+    folder = tmp_path / "sorted"
+    sorting = Sorting.load(folder)
+    steps = planned_undoing(sorting)
+    edited = folder / steps[0].file.to
+    edited.write_bytes(b"better")
+    done = undo(sorting, steps)
+    assert [each.why for each in done if each.why] == ["changed since"]
+    assert edited.read_bytes() == b"better"
+    assert [f.to for f in Sorting.load(folder).files] == [steps[0].file.to]
+
+
 def test_what_was_renamed_in_between_comes_back_when_it_has_its_name_again(tmp_path):
     clustering = answer(tmp_path, FEW)
     before = tree(tmp_path)

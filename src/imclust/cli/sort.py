@@ -129,8 +129,7 @@ def _undo(cfg: Sort, folder: Path) -> None:
     if not cfg.yes:
         say("nothing was done; add --yes to do it")
         return
-    undo(sorting, steps)
-    if counts["leave"] or missing:
+    if any(each.why for each in undo(sorting, steps)):
         say(f"{folder / 'imclust-sorted.json'} now names only those that were left or are missing "
             "and where they came from: put them right, and the same command goes on; without that "
             "file the folder is free again")  # fmt: skip

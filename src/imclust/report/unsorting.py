@@ -42,7 +42,7 @@ def planned_undoing(sorting: Sorting) -> list[Undoing]:
     return [_decided(sorting, file) for file in files]
 
 
-def undo(sorting: Sorting, steps: list[Undoing]) -> None:
+def undo(sorting: Sorting, steps: list[Undoing]) -> list[Undoing]:
     """Take a sorting back; what is left or missing stays in the record, all else is as before.
 
     Interrupted, the same call goes on.
@@ -52,28 +52,37 @@ def undo(sorting: Sorting, steps: list[Undoing]) -> None:
     sorting : Sorting
         The record.
     steps : list of Undoing
-        As `planned_undoing` has them.
+        As `planned_undoing` has them; each file is looked at once more before it is touched.
+
+    Returns
+    -------
+    list of Undoing
+        What was done.
     """
+    done: list[Undoing] = []
     sorting.partial.unlink(missing_ok=True)
     for each in progress(steps, "undo", total=len(steps), unit="file"):
-        to = sorting.folder / each.file.to
-        if each.step == "remove":
+        now = _decided(sorting, each.file)
+        done.append(now)
+        to = sorting.folder / now.file.to
+        if now.step == "remove":
             os.unlink(to)
-        elif each.step == "bring back":
-            source = Path(each.file.source)
+        elif now.step == "bring back":
+            source = Path(now.file.source)
             source.parent.mkdir(parents=True, exist_ok=True)
-            partial = source.with_name(f".imclust-undo-{each.file.digest}.partial")
-            bring_file(to, source, partial, each.file.digest)
+            partial = source.with_name(f".imclust-undo-{now.file.digest}.partial")
+            bring_file(to, source, partial, now.file.digest)
     for folder in sorted(_folders(sorting), key=lambda f: -len(f.parts)):
         if folder != sorting.folder:
             _remove_if_empty(folder)
-    left = tuple(each.file for each in steps if each.why)
+    left = tuple(each.file for each in done if each.why)
     if left:
         replace(sorting, files=left).save()
-        return
+        return done
     (sorting.folder / RECORD).unlink()
     if sorting.folder in _folders(sorting):
         _remove_if_empty(sorting.folder)
+    return done
 
 
 def _decided(sorting: Sorting, file: Placed) -> Undoing:
