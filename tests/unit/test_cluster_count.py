@@ -18,7 +18,8 @@ from imclust.clustering.n_clusters import (
 )
 from imclust.clustering.views import View
 from imclust.core.errors import InputError
-from imclust.report import plots
+from imclust.report.curves import k_evidence
+from imclust.report.figures import Sheet
 
 
 def groups(rng, k, n=400, dims=12, apart=4.0, shares=None):
@@ -148,6 +149,6 @@ def test_picture_of_the_evidence(rng, tmp_path):
     from PIL import Image
 
     vote = estimate_k([groups(rng, 4, 160)[0]], 0, 2, 9)
-    plots.k_evidence(vote.table, vote.favourites, COUNTED, k_words(vote), tmp_path / "k.png")
+    k_evidence(Sheet(tmp_path, 11), vote.table, vote.favourites, COUNTED, k_words(vote))
     pixels = np.asarray(Image.open(tmp_path / "k.png").convert("L"))
     assert pixels.std() > 5

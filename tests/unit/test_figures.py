@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imclust.report.figures import DOTS, ROWS, Sheet, examples, look_of, scatter, shown, sizes_of
+from imclust.report.figures import (
+    PRINT_DOTS,
+    ROWS,
+    Panel,
+    Sheet,
+    examples,
+    look_of,
+    scatter,
+    shown,
+    sizes_of,
+)
 
 FORMATS = ("png", "svg", "pdf")
 ODD = ["cats & $x_1$ dogs", "_hidden", "</text><script>", "👩\u200d🚀", "n" * 300]
@@ -16,10 +26,10 @@ ODD = ["cats & $x_1$ dogs", "_hidden", "</text><script>", "👩\u200d🚀", "n" 
 def draw(folder, width=6.5, k=5, rng=None):
     rng = rng or np.random.default_rng(0)
     folder.mkdir()
-    sheet = Sheet(folder, width, FORMATS)
+    sheet = Sheet(folder, width, FORMATS, PRINT_DOTS)
     groups = np.arange(40) % k
     names = (ODD + [f"cluster {c}" for c in range(5, k)])[:k]
-    scatter(sheet, "scatter", rng.standard_normal((40, 2)), groups, names, "t-SNE")
+    scatter(sheet, "scatter", [Panel(rng.standard_normal((40, 2)), groups, names)], "t-SNE")
     images = [rng.integers(0, 255, (c % 6, 16, 16, 3), np.uint8) for c in range(k)]
     examples(sheet, images, names, [len(i) for i in images])
     sizes_of(sheet, names, np.bincount(groups, minlength=k).tolist())
@@ -33,7 +43,7 @@ def test_the_same_bytes_every_time_and_as_wide_as_asked(tmp_path, width):
     names = {f"{n}.{f}" for n in ("scatter", "examples", "sizes") for f in FORMATS}
     assert set(first) == names
     for path in (tmp_path / "a").glob("*.png"):
-        assert Image.open(path).width == round(width * DOTS)
+        assert Image.open(path).width == round(width * PRINT_DOTS)
     for path in (tmp_path / "a").glob("*.svg"):
         assert float(ET.parse(path).getroot().get("width").removesuffix("pt")) == width * 72
     assert not re.search(rb"CreationDate|dc:date>20", b"".join(first.values()))
@@ -48,7 +58,8 @@ def test_more_clusters_than_a_sheet_has_rows_and_none_looks_like_another(tmp_pat
 def test_many_points_do_not_make_a_large_file(tmp_path, rng):
     sheet = Sheet(tmp_path, 6.5, ("svg",))
     points, groups = rng.standard_normal((60_000, 2)), np.arange(60_000) % 30
-    scatter(sheet, "many", points, groups, [f"cluster {c}" for c in range(30)], "t-SNE")
+    panel = Panel(points, groups, [f"cluster {c}" for c in range(30)])
+    scatter(sheet, "many", [panel], "t-SNE")
     assert (tmp_path / "many.svg").stat().st_size < 2e6
 
 

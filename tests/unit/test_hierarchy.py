@@ -10,7 +10,7 @@ from imclust.clustering.levels import at_level
 from imclust.clustering.metrics import ari
 from imclust.core.errors import InputError
 from imclust.core.records import Assignment, read_csv
-from imclust.report import plots
+from imclust.report.figures import Sheet, dendrogram
 
 
 def families(rng, n=600):
@@ -178,5 +178,5 @@ def test_picture_of_the_tree(rng, tmp_path):
 
     z, c = families(rng)
     tree = cluster_tree([z], c, 6, 0).merges
-    plots.dendrogram(tree, [f"cluster {i} (100)" for i in range(6)], tmp_path / "tree.png")
+    dendrogram(Sheet(tmp_path, 7), tree, [f"cluster {i} (100)" for i in range(6)])
     assert np.asarray(Image.open(tmp_path / "tree.png").convert("L")).std() > 5

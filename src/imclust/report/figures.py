@@ -1,4 +1,4 @@
-"""Pictures for papers and slides: the same bytes every time, PNG, SVG or PDF, as wide as wanted."""
+"""Pictures of an assignment: the same bytes every time, PNG, SVG or PDF, as wide as wanted."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from imclust.report.palette import PALETTE
-from imclust.report.plots import MARKERS, pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Format: TypeAlias = Literal["png", "svg", "pdf"]
-DOTS = 300  # an inch, of PNG and of what is drawn as pixels in the others
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")  # with the palette 64 groups look different
+PRINT_DOTS = 300  # an inch, of PNG and of what is drawn as pixels in the others
+SCREEN_DOTS = 130
+PER_ROW = 5  # images of a cluster that are shown
 AS_PIXELS = 4000  # more points than this are pixels in SVG and PDF too: such files stay small
 ROWS = 10  # clusters on one sheet of examples
 LETTER = 0.065  # inches of a letter of such a name, about
@@ -27,6 +32,13 @@ UNDATED: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
     "png": {},
+}
+STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "svg.hashsalt": "imclust",
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
 }
 
 
@@ -42,18 +54,20 @@ class Sheet:
         Of each, in inches.
     formats : tuple[Format, ...]
         A file each.
+    dots : int
+        An inch, where pixels are drawn.
     """
 
     folder: Path
     width: float
-    formats: tuple[Format, ...]
+    formats: tuple[Format, ...] = ("png",)
+    dots: int = SCREEN_DOTS
 
     @contextmanager
     def figure(self, name: str, height: float, **subplots: Any) -> Iterator[tuple[Any, Any]]:
         """A figure and its axes, so many inches high; written as `name` when it is drawn."""
-        plt = pyplot()
-        style = {"font.size": 8, "svg.hashsalt": "imclust", "axes.linewidth": 0.6}
-        with plt.rc_context(style):
+        plt = _pyplot()
+        with plt.rc_context(STYLE):
             figure, axes = plt.subplots(
                 figsize=(self.width, height), squeeze=False, layout="constrained", **subplots
             )
@@ -63,9 +77,19 @@ class Sheet:
                     warnings.filterwarnings("ignore", "Glyph .* missing from font")
                     for form in self.formats:
                         path = self.folder / f"{name}.{form}"
-                        figure.savefig(path, dpi=DOTS, metadata=UNDATED[form])
+                        figure.savefig(path, dpi=self.dots, metadata=UNDATED[form])
             finally:
                 plt.close(figure)
+
+
+def _pyplot() -> Any:
+    """Matplotlib without a screen."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    return plt
 
 
 def shown(name: str) -> str:
@@ -79,46 +103,85 @@ def look_of(group: int) -> tuple[str, str]:
     return PALETTE[group % len(PALETTE)], MARKERS[group // len(PALETTE) % len(MARKERS)]
 
 
-def scatter(
-    sheet: Sheet, name: str, points: np.ndarray, groups: np.ndarray, names: list[str], axes: str
-) -> None:
-    """Points (n, 2) by group (n,) int, as `name`; every group's number stands at its middle.
+@dataclass(frozen=True)
+class Panel:
+    """One scatter.
 
     Parameters
     ----------
+    points : np.ndarray
+        (n, 2).
+    groups : np.ndarray
+        (n,) int, the group of each.
     names : list[str]
         Of the groups.
+    title : str
+        Above it.
+    behind : np.ndarray, optional
+        Further points (m, 2), grey.
+    """
+
+    points: np.ndarray
+    groups: np.ndarray
+    names: list[str]
+    title: str = ""
+    behind: np.ndarray | None = None
+
+
+def scatter(sheet: Sheet, name: str, panels: list[Panel], axes: str) -> None:
+    """Panels side by side, as `name`; every group's number stands at its middle.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where, and how wide all of them are together.
+    name : str
+        Of the file.
+    panels : list[Panel]
+        Points by group.
     axes : str
         Name of the space.
     """
+    each = sheet.width / len(panels)
+    most = max(len(panel.names) for panel in panels)
+    where = "below" if each < WIDE else "beside"
+    where = where if len(panels) == 1 else "below its axes"
+    height = each * (0.68 if most <= LISTED and where == "beside" else 0.85)
+    height += 0.16 * -(-most // 2) if most <= LISTED and where != "beside" else 0
+    with sheet.figure(name, height, ncols=len(panels)) as (_, all_axes):
+        for ax, panel in zip(all_axes[0], panels, strict=True):
+            _points(ax, panel, each)
+            ax.set(title=panel.title, xticks=[], yticks=[])
+            ax.set(xlabel=f"{axes} 1", ylabel=f"{axes} 2")
+            ax.set_aspect("equal", adjustable="datalim")
+            if len(panel.names) <= LISTED:
+                _legend(ax, panel, where)
+
+
+def _points(ax: Axes, panel: Panel, width: float) -> None:
+    """Points in a random order, so that no group lies on top of another, and the numbers."""
     from matplotlib.patheffects import withStroke
 
-    listed = len(names) <= LISTED
-    wide = sheet.width >= WIDE
-    height = sheet.width * (0.68 if listed and wide else 0.85)
-    height += 0.16 * -(-len(names) // 2) if listed and not wide else 0
-    size = float(np.clip(9000 / max(1, len(points)), 1.0, 12)) * sheet.width / 6
-    with sheet.figure(name, height) as (figure, all_axes):
-        ax = all_axes[0, 0]
-        for g in range(len(names)):
-            colour, marker = look_of(g)
-            mine = points[groups == g]
-            ax.scatter(
-                mine[:, 0], mine[:, 1], s=size, c=colour, marker=marker, linewidths=0, alpha=0.85,
-                rasterized=len(points) > AS_PIXELS,
-            )  # fmt: skip
-        halo = [withStroke(linewidth=2.2, foreground="white")]
-        for g in range(len(names)):
-            if (groups == g).any():
-                x, y = _middle(points[groups == g])
-                ax.text(
-                    x, y, str(g), ha="center", va="center",
-                    fontsize=8, fontweight="bold", path_effects=halo,
-                )  # fmt: skip
-        ax.set(xticks=[], yticks=[], xlabel=f"{axes} 1", ylabel=f"{axes} 2")
-        ax.set_aspect("equal", adjustable="datalim")
-        if listed:
-            _legend(figure, names, np.bincount(groups, minlength=len(names)), wide)
+    if panel.behind is not None:
+        x, y = panel.behind.T
+        ax.scatter(x, y, s=3, color="#d8d8d8", linewidths=0, rasterized=True)
+    size = float(np.clip(9000 / max(1, len(panel.points)), 1.0, 12)) * width / 6
+    looks = [look_of(g) for g in range(len(panel.names))]
+    shuffled = np.random.default_rng(0).permutation(len(panel.points))
+    for marker in dict.fromkeys(marker for _, marker in looks):  # a call of `scatter` has one
+        rows = [i for i in shuffled if looks[panel.groups[i]][1] == marker]
+        x, y = panel.points[rows].T
+        ax.scatter(
+            x, y, s=size, c=[looks[g][0] for g in panel.groups[rows]], marker=marker,
+            linewidths=0, alpha=0.85, rasterized=len(panel.points) > AS_PIXELS,
+        )  # fmt: skip
+    halo = [withStroke(linewidth=2.2, foreground="white")]
+    for g in np.unique(panel.groups):
+        x, y = _middle(panel.points[panel.groups == g])
+        ax.text(
+            x, y, str(g), ha="center", va="center",
+            fontsize=8, fontweight="bold", path_effects=halo,
+        )  # fmt: skip
 
 
 def _middle(points: np.ndarray) -> np.ndarray:
@@ -128,52 +191,67 @@ def _middle(points: np.ndarray) -> np.ndarray:
     return np.asarray(points[int(away.argmin())])
 
 
-def _legend(figure: Any, names: list[str], sizes: np.ndarray, wide: bool) -> None:
-    """Numbers, names and sizes of the groups, beside a wide picture or beneath it."""
+def _legend(ax: Axes, panel: Panel, where: str) -> None:
+    """Numbers, names and sizes of the groups."""
     from matplotlib.lines import Line2D
 
+    names, sizes = panel.names, np.bincount(panel.groups, minlength=len(panel.names))
     handles = [
         Line2D([], [], ls="", color=look_of(g)[0], marker=look_of(g)[1], ms=4.5, mew=0)
         for g in range(len(names))
     ]
     own = ["" if name == f"cluster {g}" else f"{g}  " for g, name in enumerate(names)]
     texts = [f"{own[g]}{shown(name)} ({sizes[g]})" for g, name in enumerate(names)]
-    where: dict[str, Any] = {"loc": "outside right center"}
-    if not wide:
-        where = {"loc": "outside lower center", "ncols": 2, "columnspacing": 1.0}
-    figure.legend(handles, texts, frameon=False, handletextpad=0.2, **where)
+    style = {"frameon": False, "handletextpad": 0.2, "columnspacing": 1.0}
+    if where == "below its axes":
+        middle = (0.5, -0.07)
+        ax.legend(handles, texts, loc="upper center", bbox_to_anchor=middle, ncols=2, **style)
+    elif where == "beside":
+        ax.figure.legend(handles, texts, loc="outside right center", **style)
+    else:
+        ax.figure.legend(handles, texts, loc="outside lower center", ncols=2, **style)
 
 
-def examples(sheet: Sheet, images: list[np.ndarray], names: list[str], sizes: list[int]) -> None:
-    """A row a cluster, each of up to five images, as `examples`, or on several sheets.
+def examples(
+    sheet: Sheet, images: list[np.ndarray], names: list[str], sizes: list[int], rows: int = ROWS
+) -> None:
+    """A row a cluster, each of up to `PER_ROW` images, as `examples`, or on several sheets.
 
     Parameters
     ----------
+    sheet : Sheet
+        Where.
     images : list[np.ndarray]
         Of every cluster (m, s, s, 3) uint8.
-    names, sizes : list[str]
+    names : list[str]
         Of the clusters.
+    sizes : list[int]
+        Images of each.
+    rows : int, optional
+        Clusters on one sheet.
     """
-    sheets = range(0, len(images), ROWS)
+    sheets = range(0, len(images), rows)
     per_row = max(1, *(len(few) for few in images))
     texts = [f"{shown(name)}\n({size})" for name, size in zip(names, sizes, strict=True)]
     beside = 0.15 + LETTER * max(len(line) for text in texts for line in text.split("\n"))
     side = max(0.2, (sheet.width - beside) / per_row)
     for number, first in enumerate(sheets, 1):
-        rows = range(first, min(first + ROWS, len(images)))
+        here = range(first, min(first + rows, len(images)))
         name = "examples" if len(sheets) == 1 else f"examples-{number}"
-        with sheet.figure(name, side * len(rows), nrows=len(rows), ncols=per_row) as (_, axes):
-            for row, cluster in zip(axes, rows, strict=True):
+        with sheet.figure(name, side * len(here), nrows=len(here), ncols=per_row) as (_, axes):
+            for row, cluster in zip(axes, here, strict=True):
                 _row(row, images[cluster], texts[cluster])
 
 
-def _row(axes: np.ndarray, images: np.ndarray, name: str) -> None:
+def _row(axes: np.ndarray, images: np.ndarray, name: str, *, turned: bool = False) -> None:
+    """Images side by side, their name before them."""
     for column, ax in enumerate(axes):
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         if column < len(images):
             ax.imshow(images[column], interpolation="nearest")
-    axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    upright = {} if turned else {"rotation": 0, "ha": "right", "va": "center"}
+    axes[0].set_ylabel(name, **upright)
 
 
 def sizes_of(sheet: Sheet, names: list[str], sizes: list[int]) -> None:
@@ -189,3 +267,45 @@ def sizes_of(sheet: Sheet, names: list[str], sizes: list[int]) -> None:
         ax.set(xlabel="images")
         ax.margins(x=0.1)
         ax.tick_params(axis="y", length=0)
+
+
+def reconstructions(
+    sheet: Sheet, originals: np.ndarray, rebuilt: np.ndarray, names: list[str]
+) -> None:
+    """Originals above what an autoencoder made of them, a column an image, as `reconstructions`.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where.
+    originals, rebuilt : np.ndarray
+        (n, s, s, 3) uint8.
+    names : list[str]
+        Of the images.
+    """
+    n = len(originals)
+    with sheet.figure("reconstructions", 0.5 + 2 * sheet.width / n, nrows=2, ncols=n) as (_, axes):
+        _row(axes[0], originals, "original", turned=True)
+        _row(axes[1], rebuilt, "reconstruction", turned=True)
+        for ax, name in zip(axes[0], names, strict=True):
+            ax.set_title(name)
+
+
+def dendrogram(sheet: Sheet, tree: np.ndarray, names: list[str]) -> None:
+    """The tree over clusters of a `ClusterTree`, one name a cluster, as `tree`."""
+    from scipy.cluster import hierarchy
+
+    with sheet.figure("tree", 0.24 * len(names) + 1.0) as (_, axes):
+        ax = axes[0, 0]
+        texts = [shown(name) for name in names]
+        hierarchy.dendrogram(
+            tree,
+            labels=texts,
+            orientation="right",
+            ax=ax,
+            color_threshold=0,
+            leaf_font_size=8,
+            link_color_func=lambda _: PALETTE[0],
+        )
+        ax.set(xlabel="how far apart", title="Which clusters belong together")
+        ax.spines["left"].set_visible(False)

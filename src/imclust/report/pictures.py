@@ -13,7 +13,8 @@ from imclust.data.images import ImageRow, load_index
 from imclust.data.loader import Preprocessing, pixels
 from imclust.encoders import revive_encoder
 from imclust.encoders._base import Encoder
-from imclust.report import plots
+from imclust.report.curves import training
+from imclust.report.figures import PER_ROW, Panel, Sheet, examples, reconstructions, scatter
 from imclust.report.page.sources import Sources
 
 SIDE = 96  # pixels of an example
@@ -24,21 +25,21 @@ SHOWN = (1, 2, 3, 6, 7, 9)  # rows of trainX that the homework shows
 def draw(at: Sources, folder: Path) -> None:
     """Write every picture that the artefacts allow."""
     if at.embedding is not None:
-        _embedding(at, at.embedding, folder / "embedding.png")
+        _embedding(at, at.embedding, folder)
     _examples(at, folder)
     if at.weights is None:
         return
     encoder = revive_encoder(read_manifest(at.weights, "weights")["config"])
     if encoder.decodes:
-        _reconstructions(encoder, at.index, at.weights, folder / "reconstructions.png")
+        _reconstructions(encoder, at.index, at.weights, folder)
     if (at.weights / "steps.jsonl").is_file():
         steps = read_jsonl(at.weights / "steps.jsonl")
         loss = "mean squared error" if encoder.decodes else "loss"
         checkpoints = read_csv(at.checkpoints) if at.checkpoints else []
-        plots.training(steps, checkpoints, folder / "training.png", loss=loss)
+        training(Sheet(folder, 7), steps, checkpoints, loss=loss)
 
 
-def _embedding(at: Sources, embedding: Path, path: Path) -> None:
+def _embedding(at: Sources, embedding: Path, folder: Path) -> None:
     """Panels: by cluster; by label as placed; validation images on their own by label."""
 
     labels = at.labels or {}
@@ -47,7 +48,7 @@ def _embedding(at: Sources, embedding: Path, path: Path) -> None:
     k = mine.probabilities.shape[1]
     names = cluster_names(read_manifest(at.assignment), k)
     clustered = space.at(mine.ids)
-    panels = [plots.Panel("Images by cluster", clustered, mine.clusters, names)]
+    panels = [Panel(clustered, mine.clusters, names, "Images by cluster")]
     spaces = [
         ("Validation images among them, by label" if at.val_embedding else "Images by label", space)
     ]
@@ -59,8 +60,9 @@ def _embedding(at: Sources, embedding: Path, path: Path) -> None:
             classes, groups = np.unique([labels[i] for i in s.ids[known]], return_inverse=True)
             named = [f"label {c}" for c in classes]
             behind = clustered if at.val_embedding and s is space else None
-            panels.append(plots.Panel(title, np.asarray(s.x[known]), groups, named, behind))
-    plots.scatter(panels, read_manifest(embedding)["space"], path)
+            panels.append(Panel(np.asarray(s.x[known]), groups, named, title, behind))
+    sheet = Sheet(folder, 5 * len(panels))
+    scatter(sheet, "embedding", panels, read_manifest(embedding)["space"])
 
 
 def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]:
@@ -73,7 +75,7 @@ def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]
     for cluster in range(clustering.probabilities.shape[1]):
         members = (clustering.clusters == cluster).nonzero()[0]
         ranked = members[np.argsort(-confidence[members], kind="stable")]
-        few = min(len(ranked), plots.PER_ROW)
+        few = min(len(ranked), PER_ROW)
         shown = ranked[np.linspace(0, len(ranked) - 1, few).round().astype(int)]
         chosen.append([by_id[i] for i in clustering.ids[shown].tolist()])
     return chosen
@@ -105,11 +107,11 @@ def _examples(at: Sources, folder: Path) -> None:
     shown = doubtful_clusters(clustering)
     images = [np.array([pixels(r, scale) for r in chosen[c]]) for c in shown]
     called = cluster_names(read_manifest(at.assignment), len(sizes))
-    names = [f"{called[c]}\n{sizes[c]} image{'s' * (sizes[c] != 1)}" for c in shown]
-    plots.examples(images, names, folder / "examples.png")
+    names, counts = [called[c] for c in shown], [sizes[c] for c in shown]
+    examples(Sheet(folder, 8), images, names, counts, rows=MOST_CLUSTERS)
 
 
-def _reconstructions(encoder: Encoder, index: Path, weights: Path, path: Path) -> None:
+def _reconstructions(encoder: Encoder, index: Path, weights: Path, folder: Path) -> None:
 
     rows = [r for r in load_index(index) if r.split == "train"]
     chosen = [i for i in SHOWN if i < len(rows) and not rows[i].problem]
@@ -117,7 +119,8 @@ def _reconstructions(encoder: Encoder, index: Path, weights: Path, path: Path) -
         return
     shown = np.stack([pixels(rows[i], encoder.preprocessing) for i in chosen])
     back = _rebuild(encoder, weights, shown)
-    plots.reconstructions(shown, back, [f"row {i}" for i in chosen], path)
+    sheet = Sheet(folder, 1.5 * len(chosen) + 0.6)
+    reconstructions(sheet, shown, back, [f"row {i}" for i in chosen])
 
 
 def _rebuild(encoder: Encoder, weights: Path, shown: np.ndarray) -> np.ndarray:

@@ -345,13 +345,14 @@ def _count(
         return k, {}
     from imclust.clustering.k_words import k_sentence, k_words
     from imclust.clustering.n_clusters import COUNTED, estimate_k
-    from imclust.report.plots import k_evidence
+    from imclust.report.curves import k_evidence
+    from imclust.report.figures import Sheet
 
     vote = estimate_k(spaces, seed)
     rows = ([f"{v:.6g}" for v in row.values()] for row in vote.table)
     write_csv(folder / "k.csv", tuple(vote.table[0]), rows)
     words = k_words(vote)
-    k_evidence(vote.table, vote.favourites, COUNTED, words, folder / "k.png")
+    k_evidence(Sheet(folder, 11), vote.table, vote.favourites, COUNTED, words)
     say(k_sentence(words))
     return vote.k, {"k_words": words, "k_clear": vote.clear, "levels": vote.levels}
 
@@ -369,10 +370,11 @@ def _tree(
 ) -> dict[str, Any]:
     """The tree over the clusters, and how far they are apart."""
     from imclust.clustering.graph_merging import cluster_tree
-    from imclust.report.plots import dendrogram
+    from imclust.report.figures import Sheet, dendrogram
 
     tree = cluster_tree(spaces, p.argmax(1), p.shape[1], seed)
-    dendrogram(tree.merges, cluster_names(facts, facts["n_clusters"]), folder / "tree.png")
+    names = cluster_names(facts, facts["n_clusters"])
+    dendrogram(Sheet(folder, 7), tree.merges, names)
     np.save(folder / "apart.npy", tree.apart.astype(np.float32), allow_pickle=False)
     return {"merge_order": tree.merges.round(6).tolist()}
 

@@ -16,7 +16,7 @@ from imclust.core.manifest import lineage, read_manifest
 from imclust.core.records import Assignment, Features, cluster_names, read_labels
 from imclust.data.loader import Preprocessing, all_pixels
 from imclust.report import figures
-from imclust.report.figures import Format, Sheet
+from imclust.report.figures import PRINT_DOTS, Format, Panel, Sheet
 from imclust.report.pictures import chosen_examples
 
 SIDE = 224  # pixels of an example: as many as a print of it can show
@@ -64,7 +64,7 @@ def run(cfg: Plot) -> None:
 
 def _draw(cfg: Plot, folder: Path) -> dict[str, Any]:
 
-    sheet = Sheet(folder, cfg.width, cfg.format)
+    sheet = Sheet(folder, cfg.width, cfg.format, PRINT_DOTS)
     doc = read_manifest(cfg.assignment, "assignment")
     names = cluster_names(doc, doc["n_clusters"])
     clustering = Assignment.load(cfg.assignment).part("train")
@@ -97,12 +97,14 @@ def _scatters(
             "--embedding", "a space of 2 dimensions", got, "reduce it with tsne first"
         )
     points = np.asarray(Features.load(embedding).at(clustering.ids))
-    figures.scatter(sheet, "clusters", points, clustering.clusters, names, doc["space"])
+    panel = Panel(points, clustering.clusters, names)
+    figures.scatter(sheet, "clusters", [panel], doc["space"])
     labels = read_labels(cfg.labels) if cfg.labels else {}
     known = np.array([i in labels for i in clustering.ids.tolist()])
     if known.any():
         found = np.array([labels[i] for i in clustering.ids[known].tolist()])
         classes, groups = np.unique(found, return_inverse=True)
-        figures.scatter(sheet, "labels", points[known], groups, classes.tolist(), doc["space"])
+        panel = Panel(points[known], groups, classes.tolist())
+        figures.scatter(sheet, "labels", [panel], doc["space"])
     elif cfg.labels:
         say(f"no scatter by label: {cfg.labels} has none of these images")

@@ -1,0 +1,110 @@
+"""Pictures of how numbers run: of training over epochs, of the criteria over K."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from imclust.report.figures import Sheet
+from imclust.report.palette import MANY, PALETTE
+
+
+def training(
+    sheet: Sheet,
+    steps: list[dict[str, Any]],
+    checkpoints: list[dict[str, str]],
+    *,
+    loss: str = "mean squared error",
+) -> None:
+    """Training loss by epoch; beneath it error and, where known, accuracy by checkpoint.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where `training` is written.
+    steps : list[dict[str, Any]]
+        Of `steps.jsonl`: `epoch` and `loss`.
+    checkpoints : list[dict[str, str]]
+        `epoch`, `reconstruction` and, where labels are known, `accuracy`; may be empty.
+    loss : str, optional
+        What the loss is.
+    """
+    known = bool(checkpoints) and "accuracy" in checkpoints[0]
+    height = 6.0 if known else 3.4
+    with sheet.figure("training", height, nrows=2 if known else 1, sharex=True) as (_, axes):
+        top = axes[0, 0]
+        top.plot(
+            [s["epoch"] for s in steps],
+            [s["loss"] for s in steps],
+            color=PALETTE[4],
+            lw=1,
+            label="training loss (running mean)",
+        )
+        epochs = [int(c["epoch"]) for c in checkpoints]
+        errors = [c["reconstruction"] for c in checkpoints]
+        if errors and all(errors):
+            top.plot(
+                epochs,
+                list(map(float, errors)),
+                "o-",
+                color=PALETTE[0],
+                label="error at checkpoints (validation images)",
+            )
+        top.set(yscale="log", ylabel=loss, title="Training")
+        top.legend(frameon=False)
+        if known:
+            low = axes[1, 0]
+            low.plot(epochs, [float(c["accuracy"]) for c in checkpoints], "o-", color=PALETTE[5])
+            title = "Accuracy of the baseline at checkpoints (shown, never used to choose)"
+            low.set(ylabel="accuracy", title=title)
+            low.set_ylim(0, 1.02)
+            low.grid(axis="y", alpha=0.3)
+        axes[-1, 0].set_xlabel("epoch")
+
+
+def k_evidence(
+    sheet: Sheet,
+    table: list[dict[str, float]],
+    favourites: dict[str, int],
+    counted: tuple[str, ...],
+    words: Mapping[str, Any],
+) -> None:
+    """Every criterion over K, its favourite as a dot, and the vote; the assignment as a line.
+
+    What the terminal and the page say of the vote stands above.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where `k` is written.
+    table : list[dict[str, float]]
+        Of `n_clusters.KVote`: a row for every K that was tried.
+    favourites : dict[str, int]
+        Criterion to the K that it favours.
+    counted : tuple[str, ...]
+        The criteria that count.
+    words : mapping
+        Of `k_words`.
+    """
+    n_clusters = words["k"]
+    asks = {name: text for name, text, _, _ in words["criteria"]}
+    names = [*favourites, "vote"]
+    ks = [row["k"] for row in table]
+    columns = -(-len(names) // 2)
+    with sheet.figure("k", sheet.width / 2, nrows=2, ncols=columns) as (figure, axes):
+        for ax, name, colour in zip(axes.flat, names, MANY, strict=False):
+            values = [row[name] for row in table]
+            best = favourites.get(name, n_clusters)
+            ax.axvline(n_clusters, color="#b0b0b0", lw=1, ls="--")
+            ax.plot(ks, values, color=colour, lw=1.5)
+            ax.plot([best], [values[ks.index(best)]], "o", color=colour)
+            what = "answer" if name == "vote" else "favours"
+            aside = "" if name in (*counted, "vote") else ", not counted"
+            ax.set_title(f"{name}: {what} {best}{aside}\n", fontsize=9)
+            said = asks.get(name, "the criteria that count, weighed together")
+            style = {"ha": "center", "fontsize": 6.5, "color": "#606060"}
+            ax.text(0.5, 1.02, said, transform=ax.transAxes, **style)
+            ax.set_xlabel("number of clusters K")
+        for ax in axes.flat[len(names) :]:
+            ax.set_axis_off()
+        figure.suptitle(f"K = {n_clusters} by vote, {words['sure']}", fontsize=11)
