@@ -2,7 +2,8 @@
 # The environment, then every check: lint, types, tests. Arguments go to pytest.
 #   bash run_tests.sh           # everything
 #   bash run_tests.sh --fast    # a minute: no network, no browser, no whole runs
-# Tests run side by side, one process a core (WORKERS), each on one thread.
+# Tests run side by side in WORKERS processes, each on one thread: one more than there are cores, as
+# some wait for a browser or a service.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
@@ -17,4 +18,5 @@ ruff check .
 ruff format --check --quiet .
 mypy
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-python -m pytest --numprocesses "${WORKERS:-auto}" --maxprocesses 4 --dist worksteal "${chosen[@]}" "$@"
+cores=$(python -c 'import os; print(len(os.sched_getaffinity(0)))')
+python -m pytest --numprocesses "${WORKERS:-$((cores < 4 ? cores + 1 : 4))}" --dist worksteal "${chosen[@]}" "$@"

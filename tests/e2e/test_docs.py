@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -70,7 +71,12 @@ def test_the_readme_is_short():
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder with the data that the examples of the pages name, to run them in."""
-    my = tmp_path / "my"
+    make_data(tmp_path / "my")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make_data(my):
     make_arrays(my / "arrays")
     for i, (x, y) in enumerate(zip(*two_kinds(24), strict=True)):
         for at in (my / "images", my / "tree" / "ab"[y]):
@@ -95,8 +101,29 @@ def place(tmp_path, monkeypatch):
         f"{i},a picture of the {'sun' if n % 2 else 'sea'}\n" for n, i in enumerate(ids)
     )
     (my / "captions.csv").write_text("id,text\n" + words)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def after_stages(tmp_path_factory):
+    """A folder where the commands of docs/stages.md were run, and a copy to put it back from."""
+    home = tmp_path_factory.mktemp("staged")
+    make_data(home / "place" / "my")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home / "place")
+        for line in STAGES:
+            assert run_line(line, patch) == 0, line
+    shutil.copytree(home / "place", home / "copy")
+    return home
+
+
+@pytest.fixture
+def staged(after_stages, monkeypatch):
+    """The folder as docs/stages.md leaves it, at the path that its manifests name."""
+    place = after_stages / "place"
+    shutil.rmtree(place)
+    shutil.copytree(after_stages / "copy", place)
+    monkeypatch.chdir(place)
+    return place
 
 
 def make_weights(line, place):
@@ -171,15 +198,22 @@ def test_the_script_as_the_pages_call_it(line, place, standin, monkeypatch, caps
     assert submission.name in said
 
 
-@pytest.mark.parametrize("name", STAGED)
-def test_the_stages_as_a_page_calls_them(name, place, standin, monkeypatch):
-    """A page stands upon the folders of docs/stages.md."""
-    standin.polls = 0
+def staged_commands(name):
+    return [line for line in commands(PAGES[name]) if line.startswith("python -m imclust")]
+
+
+STAGES = staged_commands("docs/stages.md")
+UPON_STAGES = re.compile(r"my/(raw|weights|latents|tsne|clusters|submission)\b")
+
+
+@pytest.mark.parametrize("name", [name for name in STAGED if name != "docs/stages.md"])
+def test_the_stages_as_a_page_calls_them(name, request, standin, monkeypatch):
+    """A page stands upon the folders of docs/stages.md, whose own lines `after_stages` runs."""
+    standin.polls, standin.run_states = 0, ("complete",)
+    lines = staged_commands(name)
+    needs = any(map(UPON_STAGES.search, lines))
+    place = request.getfixturevalue("staged" if needs else "place")
     standin.use(monkeypatch, place, **KEYS)
-    own = [line for line in commands(PAGES[name]) if line.startswith("python -m imclust")]
-    before = commands(PAGES["docs/stages.md"])
-    needs = any(re.search(r"my/(raw|weights|latents|tsne|clusters|submission)\b", c) for c in own)
-    lines = own if name == "docs/stages.md" or not needs else [*before, *own]
     for line in lines:
         if "--corrections" in line:
             save_corrections(place / "my")
