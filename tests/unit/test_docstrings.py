@@ -9,6 +9,8 @@ import pytest
 
 import imclust
 from helpers import ROOT
+from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.reducers import REDUCERS
 
 SRC = ROOT / "src" / "imclust"
 MODULES = sorted(SRC.rglob("*.py"))
@@ -67,6 +69,12 @@ def test_what_people_import_has_an_example_that_runs(public):
     assert tests, f"{public} has no example"
     for test in tests:
         assert doctest.DocTestRunner().run(test).failed == 0
+
+
+@pytest.mark.parametrize("registry", [CLUSTERERS, REDUCERS], ids=lambda r: r.kind)
+def test_every_registered_method_has_an_example(registry):
+    lacking = [entry.name for entry in registry if ">>>" not in (entry.method.__doc__ or "")]
+    assert lacking == []
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if ">>>" in p.read_text()], ids=name)

@@ -205,7 +205,13 @@ class Corrected:
 
 
 def merged_numbers(must_link_groups: tuple[tuple[int, ...], ...], k: int) -> tuple[int, ...]:
-    """(k,) new number of every cluster: dense, in the order of the lowest that becomes part."""
+    """(k,) new number of every cluster: dense, in the order of the lowest that becomes part.
+
+    Examples
+    --------
+    >>> merged_numbers(((0, 2),), 4)
+    (0, 1, 0, 2)
+    """
     first = {c: min(group) for group in must_link_groups for c in group}
     heads = [first.get(c, c) for c in range(k)]
     dense = {head: new for new, head in enumerate(sorted(set(heads)))}
@@ -281,6 +287,14 @@ def nearer_to_moved(
     -------
     np.ndarray
         (m,) bool.
+
+    Examples
+    --------
+    >>> z = np.array([[0.0], [0.1], [4.0], [5.0]])
+    >>> own, to = np.array([0, 0, 0, 0]), np.array([0, 0, 1, 1])
+    >>> moved = np.array([3]), np.array([1])
+    >>> nearer_to_moved(np.array([1, 2]), own, to, moved, z)
+    array([ True,  True])
     """
     units = prepare(z, "pca").rows
     rows, clusters = moved

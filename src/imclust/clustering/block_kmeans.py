@@ -162,6 +162,12 @@ def kmeans_in_blocks(
     -------
     Centres
         In the prepared space.
+
+    Examples
+    --------
+    >>> rows = np.repeat(np.eye(3, dtype=np.float32), 50, axis=0)
+    >>> kmeans_in_blocks(rows, 3, restarts=2, seed=0).points.shape
+    (3, 3)
     """
     centres = start_on_sample(rows, k, restarts, seed, apply)
     total = sum_of_squares(rows, centres, apply)
@@ -214,6 +220,13 @@ def coarse_cells(
     -------
     tuple[np.ndarray, np.ndarray]
         Centres (count, d') float32 and the cell of each row (n,) int64.
+
+    Examples
+    --------
+    >>> rows = np.repeat(np.eye(3, dtype=np.float32), 50, axis=0)
+    >>> centres, cells = coarse_cells(rows, 3)
+    >>> centres.shape, cells.shape
+    ((3, 3), (150,))
     """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -229,7 +242,13 @@ def coarse_cells(
 def nearest_centres(
     rows: np.ndarray, centres: np.ndarray, apply: Apply | None = None
 ) -> np.ndarray:
-    """The nearest of centres (k, d') of each row (n, d): (n,) int64."""
+    """The nearest of centres (k, d') of each row (n, d): (n,) int64.
+
+    Examples
+    --------
+    >>> nearest_centres(np.array([[0.1], [0.9]]), np.array([[0.0], [1.0]]))
+    array([0, 1])
+    """
     half = np.square(centres).sum(1) / 2
 
     def work(block: np.ndarray) -> np.ndarray:

@@ -99,6 +99,12 @@ def class_shares(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         (n,) int in [0, k).
     k : int
         Clusters.
+
+    Examples
+    --------
+    >>> logits = np.array([[3.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    >>> class_shares(logits, np.array([0, 0, 1]), 2).argmax(1)
+    array([0, 1])
     """
     sizes = np.bincount(labels, minlength=k)
     mean = np.zeros((k, logits.shape[1]))

@@ -121,6 +121,12 @@ def grow_tree(rows: np.ndarray, counts: Sequence[int], seed: int = 0) -> Cluster
         Clusters of each level, the finest first, each at most as many as the level below has.
     seed : int, optional
         Of k-means.
+
+    Examples
+    --------
+    >>> rows = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
+    >>> [len(level) for level in grow_tree(rows, (4, 2)).levels]
+    [40, 4]
     """
     levels: list[np.ndarray] = []
     for count in progress(list(counts), "cluster tree, levels", leave=False):

@@ -22,6 +22,12 @@ def readable(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
         (n, k) float, rows sum to one.
     z : np.ndarray
         (n, d) float, of the same images.
+
+    Examples
+    --------
+    >>> readable(np.array([[0.7, 0.3], [0.2, 0.8]]), np.eye(2))
+    array([[0.7, 0.3],
+           [0.2, 0.8]])
     """
 
     n = shaped("probabilities", probabilities, "n k")["n"]
@@ -36,6 +42,12 @@ def softened(probabilities: np.ndarray, z: np.ndarray) -> np.ndarray:
     softmax(-d / s), s the mean distance of an image to its own centre: the scale on which
     neighbouring clusters differ, so that rows come out neither one-hot nor flat. An image that
     lies nearer to another centre keeps its cluster, by a hair.
+
+    Examples
+    --------
+    >>> softened(np.eye(2), np.eye(2)).round(2)
+    array([[1., 0.],
+           [0., 1.]])
     """
 
     c = probabilities.argmax(1)
@@ -59,6 +71,12 @@ def centre_distances(
 
     A centre is the mean of unit rows; of a cluster without images it is as far as the farthest, 2.
     With further rows `new` (m, d) it is their distances (m, k) to the centres of z.
+
+    Examples
+    --------
+    >>> centre_distances(np.eye(2), np.array([0, 1]), 2)
+    array([[0., 1.],
+           [1., 0.]])
     """
 
     centres = _Centres.of(z, c, k)
@@ -127,6 +145,11 @@ def per_image(probabilities: np.ndarray, z: np.ndarray) -> Evidence:
 
     Probabilities all but one-hot have no second choice to tell; those of `softened` are used then.
     Arguments as in `readable`.
+
+    Examples
+    --------
+    >>> per_image(np.array([[0.7, 0.3], [0.2, 0.8]]), np.eye(2)).runner_up
+    array([1, 0])
     """
 
     n = shaped("probabilities", probabilities, "n k")["n"]

@@ -33,6 +33,13 @@ def doubts(labels: np.ndarray, spaces: list[np.ndarray], seed: int = 0) -> np.nd
     -------
     ndarray of shape (n,), float64
         At least 0.
+
+    Examples
+    --------
+    >>> x = np.repeat(np.eye(2, 3), 25, axis=0) + 0.1 * np.random.default_rng(0).random((50, 3))
+    >>> x[7] = [0.3, 0.3, 1]
+    >>> int(doubts(np.repeat([0, 1], 25), [x]).argmax())
+    7
     """
     n = len(labels)
     chosen = np.sort(np.random.default_rng(seed).permutation(n)[:REFERENCE])
@@ -60,6 +67,11 @@ def without_doubtful(labels: np.ndarray, doubt: np.ndarray, rate: float) -> np.n
     ------
     InputError
         The rate is not in [0, 0.9].
+
+    Examples
+    --------
+    >>> without_doubtful(np.array([0, 0, 1, 1]), np.array([0.1, 0.9, 0.2, 0.3]), rate=0.25)
+    array([ 0, -1,  1,  1])
     """
     in_range("cluster", "unclustered", rate, 0.0, 0.9)
     out = np.asarray(labels).copy()

@@ -18,6 +18,12 @@ def coassociation_consensus(runs: list[np.ndarray], k: int, seed: int) -> np.nda
     ----------
     runs : list[np.ndarray]
         (n,) int each.
+
+    Examples
+    --------
+    >>> runs = [np.array([0, 0, 1, 1, 2, 2]), np.array([1, 1, 0, 0, 2, 2])]
+    >>> coassociation_consensus(runs, 3, seed=0)
+    array([2, 2, 0, 0, 1, 1])
     """
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import svds
@@ -85,6 +91,14 @@ def lda_self_training(
     trust : np.ndarray | None, optional
         (n,) of each label; the adapter learns from the better half of every cluster first, and from
         all rows in the later rounds. All count at once unless given.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(40, 3)) + np.repeat([[0], [9]], 20, axis=0)
+    >>> wrong = np.repeat([0, 1], 20)
+    >>> wrong[0] = 1
+    >>> lda_self_training(x, wrong, 2)[:3]
+    array([0, 0, 0])
     """
     from sklearn.cluster import KMeans
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

@@ -47,6 +47,14 @@ def graph_layout(
     -------
     ndarray of shape (n, dims), float32
         The layout. The same arguments give the same bytes on one machine.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 3))
+    >>> x /= np.linalg.norm(x, axis=1, keepdims=True)
+    >>> from imclust.clustering.umap_embedding import fuzzy_graph
+    >>> graph_layout(fuzzy_graph(x, 5), x[:, :2].astype(np.float32), seed=0, epochs=5).shape
+    (30, 2)
     """
     if epochs is None:
         epochs = EPOCHS if len(start) <= MANY else FEWER

@@ -137,6 +137,12 @@ def names_at(tree: np.ndarray, k: int) -> np.ndarray:
         (clusters - 1, 4) of a `ClusterTree`.
     k : int
         From 1 to the number of clusters.
+
+    Examples
+    --------
+    >>> tree = np.array([[0, 2, 0.1, 2], [1, 3, 0.9, 3]])
+    >>> names_at(tree, 2)
+    array([0, 1, 0])
     """
 
     n = len(tree) + 1

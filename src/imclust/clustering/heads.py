@@ -25,7 +25,13 @@ HALVINGS = 10  # of the range of Leiden's resolution
 
 
 def kmeans_labels(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndarray:
-    """k-means (Lloyd 1982) of rows (n, d), the best of some starts."""
+    """k-means (Lloyd 1982) of rows (n, d), the best of some starts.
+
+    Examples
+    --------
+    >>> kmeans_labels(np.array([[0.0], [0.1], [5.0], [5.1]]), 2, seed=0, restarts=2)
+    array([1, 1, 0, 0])
+    """
     from sklearn.cluster import KMeans
 
     return KMeans(k, n_init=restarts, random_state=seed).fit_predict(rows).astype(np.int64)
@@ -115,7 +121,14 @@ def layout_hdbscan(view: View, k: int, seed: int) -> np.ndarray:
 
 
 def split_to_k(labels: np.ndarray, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """Halve the widest group (n,) by k-means until there are k."""
+    """Halve the widest group (n,) by k-means until there are k.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]])
+    >>> split_to_k(np.array([0, 0, 0, 0, 1]), rows, 3, seed=0)
+    array([2, 2, 0, 0, 1])
+    """
     labels = labels.copy()
     for found in range(int(labels.max()) + 1, k):
         spread = [

@@ -75,6 +75,11 @@ def merged_columns(p: np.ndarray, parent: np.ndarray) -> np.ndarray:
     """Probabilities (n, K) of clusters as those of the unions (n, k) that `parent` (K,) names.
 
     Where the union of a row's own cluster would no longer be its most probable, it is made so.
+
+    Examples
+    --------
+    >>> merged_columns(np.array([[0.5, 0.3, 0.2]]), np.array([0, 1, 1]))
+    array([[0.5, 0.5]])
     """
     out = np.zeros((len(p), int(parent.max()) + 1), p.dtype)
     for c, group in enumerate(parent):

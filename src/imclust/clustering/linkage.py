@@ -68,7 +68,13 @@ class Tree:
 
 
 def linkage_tree(rows: np.ndarray, method: Literal["ward", "average"], seed: int) -> Tree:
-    """The tree over at most ANCHORS random rows of (n, d); the others go with the nearest."""
+    """The tree over at most ANCHORS random rows of (n, d); the others go with the nearest.
+
+    Examples
+    --------
+    >>> linkage_tree(np.array([[0.0], [0.1], [5.0], [5.1]]), "ward", seed=0).cut(2)
+    array([1, 1, 0, 0])
+    """
     from scipy.cluster.hierarchy import linkage
 
     n = len(rows)

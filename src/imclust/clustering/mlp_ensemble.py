@@ -63,7 +63,14 @@ class MLPEnsemble:
 
 
 def linear(x: Tensor, weights: Tensor) -> Tensor:
-    """x (n, a) or (h, n, a) times weights (h, a, b) -> (h, n, b); shared rows in one product."""
+    """x (n, a) or (h, n, a) times weights (h, a, b) -> (h, n, b); shared rows in one product.
+
+    Examples
+    --------
+    >>> import torch
+    >>> linear(torch.ones(5, 3), torch.ones(2, 3, 4)).shape
+    torch.Size([2, 5, 4])
+    """
     if x.ndim == 3:
         return torch.bmm(x, weights)
     heads, a, b = weights.shape
@@ -72,7 +79,14 @@ def linear(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def mean_entropy(p: Tensor) -> Tensor:
-    """Entropy (h,) in nats of each head's mean answer; p (h, n, k)."""
+    """Entropy (h,) in nats of each head's mean answer; p (h, n, k).
+
+    Examples
+    --------
+    >>> import torch
+    >>> mean_entropy(torch.eye(2)[None])
+    tensor([0.6931])
+    """
     q = p.mean(1)
     return -(q * q.clamp_min(1e-8).log()).sum(1)
 
@@ -156,7 +170,15 @@ def _stands(before: Tensor, now: Tensor, tolerance: float) -> bool:
 
 
 def batches(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches (b,) int64 without replacement within an epoch; b = min(batch, n)."""
+    """Endless batches (b,) int64 without replacement within an epoch; b = min(batch, n).
+
+    Examples
+    --------
+    >>> import torch
+    >>> few = batches(10, 4, torch.Generator().manual_seed(0))
+    >>> [len(next(few)) for _ in range(3)]
+    [4, 4, 4]
+    """
     batch = min(batch, n)
     while True:
         order = torch.randperm(n, generator=generator)
@@ -175,7 +197,13 @@ def softmax_of(x: Tensor, stack: MLPEnsemble, parameters: list[Tensor], scale: f
 
 
 def in_blocks(forward: Callable[[Tensor], Tensor], x: np.ndarray, block: int = 16384) -> np.ndarray:
-    """`forward` of rows x (n, d) without gradients, so many rows at a time: (n, k) float32."""
+    """`forward` of rows x (n, d) without gradients, so many rows at a time: (n, k) float32.
+
+    Examples
+    --------
+    >>> in_blocks(lambda x: 2 * x, np.ones((3, 2), np.float32), block=2).shape
+    (3, 2)
+    """
     with torch.no_grad():
         parts = [forward(on_device(x[a : a + block])).cpu() for a in range(0, len(x), block)]
     return torch.cat(parts).numpy().astype(np.float32)

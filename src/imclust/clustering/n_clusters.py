@@ -91,6 +91,12 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     ------
     InputError
         Too few images, nothing to choose from, spaces of other sizes, values not finite.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(90, 8)) + np.repeat(9 * np.eye(3, 8), 30, axis=0)
+    >>> estimate_k([x.astype(np.float32)], seed=0).k
+    3
     """
     from imclust.clustering.auto_search import choose_views
 
@@ -172,7 +178,13 @@ def curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndar
 
 
 def k_design(counted: np.ndarray, ks: np.ndarray) -> np.ndarray:
-    """Rows (len(ks), 9) of the regression from the curves (len(ks), 3) of COUNTED."""
+    """Rows (len(ks), 9) of the regression from the curves (len(ks), 3) of COUNTED.
+
+    Examples
+    --------
+    >>> k_design(np.random.default_rng(0).random((5, 3)), np.array([2, 3, 4, 5, 6])).shape
+    (5, 9)
+    """
     rest = np.column_stack([detrended(c, ks, 2) for c in counted.T])
     bend = np.zeros_like(counted)
     bend[1:-1] = counted[1:-1] - (counted[:-2] + counted[2:]) / 2
@@ -182,7 +194,14 @@ def k_design(counted: np.ndarray, ks: np.ndarray) -> np.ndarray:
 
 
 def detrended(curve: np.ndarray, ks: np.ndarray, degree: int = 1) -> np.ndarray:
-    """A curve (len(ks),) less its own polynomial trend in log K."""
+    """A curve (len(ks),) less its own polynomial trend in log K.
+
+    Examples
+    --------
+    >>> ks = np.array([2, 4, 8])
+    >>> bool(np.abs(detrended(np.log(ks), ks)).max() < 1e-9)
+    True
+    """
     powers = np.log(ks)[:, None] ** np.arange(min(degree + 1, len(ks) - 1))
     return curve - powers @ np.linalg.lstsq(powers, curve, rcond=None)[0]
 

@@ -39,6 +39,12 @@ def near_copies(
     tuple[np.ndarray, np.ndarray]
         (n,) int64, the row before it that each row is most like, NONE for those that stay; and
         that similarity (n,) float32, -1 where no row is before it.
+
+    Examples
+    --------
+    >>> rows = np.array([[1, 0], [0, 1], [1, 0.001]], np.float32)
+    >>> near_copies(rows, 0.99, cells=np.zeros(3, int))[0]
+    array([-1, -1,  0])
     """
     if cells is None:
         cells = coarse_cells(rows, -(-len(rows) // A_CELL), seed, unit_rows)[1]

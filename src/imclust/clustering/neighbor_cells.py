@@ -37,6 +37,13 @@ def neighbors_in_cells(
     -------
     tuple[np.ndarray, np.ndarray]
         Indices (n, k) int64 and Euclidean distances (n, k) float32.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    >>> places, apart = neighbors_in_cells(rows, 5)
+    >>> places.shape, bool((np.diff(apart) >= 0).all())
+    ((200, 5), True)
     """
     from threadpoolctl import threadpool_limits
 

@@ -30,6 +30,13 @@ def joint_graph(spaces: list[np.ndarray], neighbours: int = NEIGHBOURS) -> csr_a
         (n, d_v) float32 each, row i of the same image.
     neighbours : int, optional
         Of a row, at most n - 1 are taken.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 3))
+    >>> graph = joint_graph([x], neighbours=5)
+    >>> graph.shape, bool(abs(graph - graph.T).max() < 1e-12)
+    ((30, 30), True)
     """
     graphs = [normalised_graph(_affinity(z, neighbours)) for z in spaces]
     return sum(graphs[1:], graphs[0]) / len(graphs)
@@ -51,7 +58,15 @@ def _affinity(z: np.ndarray, neighbours: int) -> csr_array:
 
 
 def normalised_graph(a: csr_array) -> csr_array:
-    """D^-1/2 A D^-1/2 of symmetric affinities A, D the sums of its rows; (n, n) sparse."""
+    """D^-1/2 A D^-1/2 of symmetric affinities A, D the sums of its rows; (n, n) sparse.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> normalised_graph(csr_array([[0.0, 4.0], [4.0, 0.0]])).toarray()
+    array([[0., 1.],
+           [1., 0.]])
+    """
     from scipy.sparse import diags_array
 
     root = diags_array(1 / np.sqrt(np.maximum(a.sum(1), 1e-12)))
@@ -64,6 +79,13 @@ def top_eigenvectors(graph: csr_array, count: int) -> tuple[np.ndarray, np.ndarr
     Of the normalised Laplacian I - graph these are the smallest. The solver's start is fixed, so
     the same graph gives the same vectors. Each connected part is solved for itself: well
     separated groups share the eigenvalue 1, and Lanczos' method misses copies of one eigenvalue.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 3))
+    >>> values, vectors = top_eigenvectors(joint_graph([x], neighbours=5), 3)
+    >>> vectors.shape
+    (30, 3)
     """
     from scipy.sparse.csgraph import connected_components
 
@@ -98,6 +120,13 @@ def spectral_labels(vectors: np.ndarray, k: int) -> np.ndarray:
 
     Ng, Jordan and Weiss 2001: k-means on rows of length one. Its start is not random but the
     pivoted QR of Damle, Minden and Ying 2019 ("cluster_qr"), so one run is enough.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 3)) + np.repeat([[0], [9]], 15, axis=0)
+    >>> _, vectors = top_eigenvectors(joint_graph([x], neighbours=5), 2)
+    >>> len(set(spectral_labels(vectors, 2)[:15].tolist()))
+    1
     """
     from sklearn.cluster import KMeans
 
@@ -139,6 +168,12 @@ def smooth_features(
     -------
     np.ndarray
         (n, d) float32, rows of length 1.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+    >>> bool(smooth_features(joint_graph([x], neighbours=5), x).std() < x.std())
+    True
     """
     from scipy.sparse import diags_array
 

@@ -30,6 +30,12 @@ def nearest_neighbors(
     -------
     tuple[np.ndarray, np.ndarray]
         Indices (m, k) int64 and distances (m, k) float32; ties go to the lower index.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [5.0]], np.float32)
+    >>> nearest_neighbors(rows, rows, 1, same=True)[0].ravel()
+    array([1, 0, 1])
     """
 
     rows = np.asarray(rows, np.float32)
@@ -68,6 +74,12 @@ def trustworthiness(x: np.ndarray, e: np.ndarray, k: int = 12, *, chunk: int = 1
         (n, 2) embedding.
     k : int, optional
         Neighbours, below n / 2.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> trustworthiness(x, x)
+    1.0
     """
 
     n = len(x)

@@ -44,6 +44,13 @@ def apply_pairs(
     ------
     InputError
         The pairs contradict each other, or k clusters are too few for them.
+
+    Examples
+    --------
+    >>> log_p = np.log([[0.9, 0.1], [0.4, 0.6]])
+    >>> held, _ = apply_pairs(log_p, must_link=[(0, 1)], cannot_link=[])
+    >>> held.argmax(1)
+    array([0, 0])
     """
 
     n, k = log_p.shape
@@ -60,7 +67,13 @@ def apply_pairs(
 
 
 def must_link_groups(n: int, pairs: Pairs) -> np.ndarray:
-    """(n,) int64: the number, from 0, of the group of rows that pairs connect each row to."""
+    """(n,) int64: the number, from 0, of the group of rows that pairs connect each row to.
+
+    Examples
+    --------
+    >>> must_link_groups(4, [(0, 2)])
+    array([0, 1, 0, 2])
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -116,6 +116,12 @@ def power_and_white(z: np.ndarray, dims: int = DIMS) -> dict[Preparation, Prepar
         (n, d) float.
     dims : int, optional
         At most min(n - 1, d) are kept.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 5))
+    >>> {name: one.rows.shape for name, one in power_and_white(x, dims=3).items()}
+    {'power': (30, 3), 'white': (30, 3)}
     """
     rows = power_rows(z)
     found = principal(rows, dims)
@@ -164,6 +170,13 @@ def principal(x: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray, np.ndar
         (n, d) float32.
     dims : int
         At most; q = min(dims, n - 1, d), at least 1.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
+    >>> mean, directions, spread = principal(x, 2)
+    >>> mean.shape, directions.shape, spread.shape
+    ((5,), (5, 2), (2,))
     """
     from scipy.linalg import eigh
 

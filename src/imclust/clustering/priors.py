@@ -137,6 +137,12 @@ def apply_priors(p: np.ndarray, priors: Priors, x: np.ndarray | None = None) -> 
     ------
     InputError
         The priors do not fit n or k, or contradict each other.
+
+    Examples
+    --------
+    >>> p = np.array([[0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
+    >>> apply_priors(p, Priors(proportions=(1, 1))).probabilities.argmax(1)
+    array([1, 0, 0, 1])
     """
 
     from imclust.clustering.row_order import order_signal

@@ -74,6 +74,11 @@ def order_signal(labels: np.ndarray) -> OrderSignal:
     ----------
     labels : np.ndarray
         (n,) int, or posteriors (n, k) whose argmax is taken, in row order.
+
+    Examples
+    --------
+    >>> bool(order_signal(np.repeat([0, 1, 2], 20)).p < 0.01)
+    True
     """
     import math
 
@@ -95,6 +100,11 @@ def sceptical(p: np.ndarray) -> np.ndarray:
 
     Posteriors of one row each are overconfident: unbounded, a single outlier would outvote the
     hundred rows around it.
+
+    Examples
+    --------
+    >>> np.exp(sceptical(np.array([[1.0, 0.0]]))).round(3)
+    array([[0.975, 0.025]])
     """
 
     return np.log((1 - NOISE) * np.asarray(p, np.float64) + NOISE / p.shape[1])
@@ -112,6 +122,11 @@ def segments(log_p: np.ndarray) -> np.ndarray:
     ----------
     log_p : np.ndarray
         (n, k) float, finite, n >= k.
+
+    Examples
+    --------
+    >>> segments(np.log([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]]))
+    array([0, 0, 0, 1, 1])
     """
 
     n, k = log_p.shape
@@ -207,6 +222,11 @@ def feature_segments(x: np.ndarray, k: int) -> np.ndarray:
     -------
     np.ndarray
         The number of each row's segment, 0 to k - 1, ascending.
+
+    Examples
+    --------
+    >>> feature_segments(np.array([[0.0], [0.1], [5.0], [5.1], [9.0]]), 3)
+    array([0, 0, 1, 1, 2])
     """
 
     n = len(x)
@@ -311,6 +331,14 @@ def smooth(p: np.ndarray, *, rounds: int = 50, tolerance: float = 1e-4) -> Smoot
         At most.
     tolerance : float, optional
         Stop when neither s nor e changes by more.
+
+    Examples
+    --------
+    >>> p = np.tile([[0.9, 0.1]], (20, 1))
+    >>> p[10:] = [0.1, 0.9]
+    >>> p[3] = [0.4, 0.6]
+    >>> smooth(p).probabilities.argmax(1)[:5]
+    array([0, 0, 0, 0, 0])
     """
 
     p = np.asarray(p, np.float64)

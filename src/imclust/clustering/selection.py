@@ -117,6 +117,13 @@ def label_free_score(labels: np.ndarray, spaces: list[np.ndarray], k: int, seed:
         (n,) int64.
     spaces : list[np.ndarray]
         (n, d_v) float each.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 3)) + np.repeat([[0], [9]], 30, axis=0)
+    >>> kinds, noise = np.repeat([0, 1], 30), np.arange(60) % 2
+    >>> label_free_score(kinds, [x], 2, seed=0) > label_free_score(noise, [x], 2, seed=0)
+    True
     """
 
     from imclust.clustering.preprocessing import prepare

@@ -192,7 +192,13 @@ def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
 
 
 def scaled(stand: np.ndarray) -> np.ndarray:
-    """Standings (c,) of mean 0 and spread 1."""
+    """Standings (c,) of mean 0 and spread 1.
+
+    Examples
+    --------
+    >>> scaled(np.array([1.0, 2.0, 3.0])).round(2)
+    array([-1.22,  0.  ,  1.22])
+    """
     return (stand - stand.mean()) / max(float(stand.std()), 1e-9)
 
 

@@ -34,6 +34,12 @@ def offsets(log_p: np.ndarray, counts: np.ndarray) -> np.ndarray:
         (n, k) float64, -inf allowed, not in all of a row.
     counts : np.ndarray
         (k,) int, positive, sum n.
+
+    Examples
+    --------
+    >>> log_p = np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    >>> (log_p + offsets(log_p, np.array([2, 2]))).argmax(1)
+    array([0, 0, 1, 1])
     """
 
     nothing = np.zeros(log_p.shape[1])
@@ -179,6 +185,12 @@ def matched(log_p: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
     By size first, which moves the fewest rows; then neighbours in size are swapped where
     transport to the swapped sizes keeps more log posterior, for two clusters of about one size.
+
+    Examples
+    --------
+    >>> log_p = np.log([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8]])
+    >>> matched(log_p, np.array([0.7, 0.3]))
+    array([0.3, 0.7])
     """
 
     n, k = log_p.shape
@@ -210,7 +222,13 @@ def _kept(log_p: np.ndarray, shares: np.ndarray) -> float:
 
 
 def whole(shares: np.ndarray, n: int) -> np.ndarray:
-    """Shares (k,) of n >= k rows as whole numbers of at least 1 (largest remainders): (k,) int."""
+    """Shares (k,) of n >= k rows as whole numbers of at least 1 (largest remainders): (k,) int.
+
+    Examples
+    --------
+    >>> whole(np.array([0.5, 0.3, 0.2]), 7)
+    array([4, 2, 1])
+    """
 
     exact = shares / shares.sum() * n
     counts = np.floor(exact).astype(np.int64)
@@ -229,6 +247,11 @@ def spread_to(shares: np.ndarray, n: int, effective: float) -> tuple[np.ndarray,
     tuple[np.ndarray, float]
         Counts (k,) int of n rows, and the weight of the equal shares in [0, 1]. Where n rows cannot
         reach it (k does not divide n), the evenest counts.
+
+    Examples
+    --------
+    >>> spread_to(np.array([0.9, 0.1]), 100, effective=2.0)[0]
+    array([50, 50])
     """
 
     from imclust.clustering.metrics import effective_clusters

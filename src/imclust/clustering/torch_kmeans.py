@@ -30,6 +30,13 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 10) 
     -------
     Tensor
         (n,) int64 in [0, k). Memory: BLOCK distances; work: iterations * n * k * d.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
+    >>> kmeans(x, 2, torch.Generator().manual_seed(0))
+    tensor([0, 0, 1, 1])
     """
     centres = x[torch.randperm(len(x), generator=generator)[:k].to(x.device)]
     labels, distance = assign(x, centres)
@@ -43,7 +50,14 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 10) 
 
 
 def assign(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest centre (n,) int64 of every row and its squared distance (n,); ties go low."""
+    """The nearest centre (n,) int64 of every row and its squared distance (n,); ties go low.
+
+    Examples
+    --------
+    >>> import torch
+    >>> assign(torch.tensor([[0.1], [0.9]]), torch.tensor([[0.0], [1.0]]))[0]
+    tensor([0, 1])
+    """
     square = centres.square().sum(1)
     rows = max(1, BLOCK // len(centres))
     blocks = (x[a : a + rows] for a in range(0, len(x), rows))

@@ -75,6 +75,13 @@ def fuzzy_graph(rows: np.ndarray, neighbours: int) -> csr_array:
     -------
     csr_array of shape (n, n)
         Symmetric, in [0, 1].
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(30, 3))
+    >>> rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    >>> fuzzy_graph(rows, 5).shape
+    (30, 30)
     """
     from scipy.sparse import csr_array
 

@@ -276,5 +276,12 @@ def _recover(out: Path) -> None:
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """A frozen config as JSON values, for a manifest."""
+    """A frozen config as JSON values, for a manifest.
+
+    Examples
+    --------
+    >>> from dataclasses import make_dataclass
+    >>> plain(make_dataclass("Settings", [("size", int), ("out", Path)])(32, Path("a")))
+    {'size': 32, 'out': 'a'}
+    """
     return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}

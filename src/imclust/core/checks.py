@@ -155,6 +155,12 @@ def row_marks(spaces: Sequence[np.ndarray]) -> np.ndarray:
     ----------
     spaces : sequence of np.ndarray
         (n, d_v) each, row i of the same image.
+
+    Examples
+    --------
+    >>> marks = row_marks([np.array([[1.0], [2.0], [1.0]])])
+    >>> bool(marks[0] == marks[2] != marks[1])
+    True
     """
     rng = np.random.default_rng(0)
     marks = np.zeros(len(spaces[0]), np.uint64)
@@ -227,6 +233,11 @@ def seconds(text: str) -> float:
     ------
     InputError
         Anything else.
+
+    Examples
+    --------
+    >>> seconds("1.5m")
+    90.0
     """
     parts = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", text)
     value = float(parts[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[parts[2]] if parts else math.nan

@@ -31,7 +31,13 @@ def is_web_page(head: bytes) -> bool:
 
 
 def describe_content(head: bytes) -> str:
-    """What a file that begins so seems to be, for the sentence that refuses it."""
+    """What a file that begins so seems to be, for the sentence that refuses it.
+
+    Examples
+    --------
+    >>> describe_content(b"<!DOCTYPE html><html>")
+    'a web page (not logged in, rules not accepted, or a download quota)'
+    """
     if is_web_page(head) or head.lstrip().startswith(b"<"):
         return "a web page (not logged in, rules not accepted, or a download quota)"
     if head.startswith(ZIP):
@@ -44,7 +50,13 @@ def describe_content(head: bytes) -> str:
 
 
 def magic_of(name: str) -> tuple[bytes, ...]:
-    """First bytes that a file of this name may have; empty where the name promises none."""
+    """First bytes that a file of this name may have; empty where the name promises none.
+
+    Examples
+    --------
+    >>> magic_of("a.png")
+    (b'\x89PNG',)
+    """
     return MAGIC.get(Path(name).suffix.lower(), ())
 
 

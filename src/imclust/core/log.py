@@ -51,7 +51,13 @@ def shown_by(make: Callable[..., Any] | None, hear: Callable[[str], None] | None
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Inside the block nothing is said, and bars are not drawn."""
+    """Inside the block nothing is said, and bars are not drawn.
+
+    Examples
+    --------
+    >>> with silent():
+    ...     say("nobody hears this")
+    """
 
     def no_bar(items: Iterable[Any] | None, what: str, **settings: Any) -> Any:
         from tqdm import tqdm

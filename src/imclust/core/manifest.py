@@ -24,7 +24,17 @@ _verified: dict[tuple[str, str], tuple[int, int, int]] = {}
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
+    """sha256 of a file, hexadecimal.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = Path(folder.name, "a").write_bytes(b"")
+    >>> file_digest(Path(folder.name, "a"))[:8]
+    'e3b0c442'
+    >>> folder.cleanup()
+    """
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 

@@ -215,7 +215,13 @@ def _blurred(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def described(what: Augmentation) -> str:
-    """What it does, for people: `flip, area 0.4`; `nothing`."""
+    """What it does, for people: `flip, area 0.4`; `nothing`.
+
+    Examples
+    --------
+    >>> described(Augmentation(flip=True))
+    'flip'
+    """
     values = {f.name: getattr(what, f.name) for f in fields(what)}
     told = [
         name if value is True else f"{name} {value:.3g}"

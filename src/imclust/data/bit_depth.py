@@ -30,6 +30,13 @@ def eight_bits(image: Image.Image) -> tuple[Image.Image, str] | None:
     -------
     tuple of PIL.Image.Image and str, or None
         The image in mode ``L``, and the range that became 0 to 255.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> deep = Image.fromarray(np.array([[0, 4095]], np.uint16))
+    >>> np.asarray(eight_bits(deep)[0])
+    array([[  0, 255]], dtype=uint8)
     """
     from PIL import Image
 

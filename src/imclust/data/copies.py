@@ -23,7 +23,13 @@ SCALES = (0.4, 2.5)  # of areas, by which a copy may be smaller or larger
 
 
 def thumbnail(rgb: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 -> (SIDE, SIDE) uint8 grey, the whole picture squeezed."""
+    """(h, w, 3) uint8 -> (SIDE, SIDE) uint8 grey, the whole picture squeezed.
+
+    Examples
+    --------
+    >>> thumbnail(np.zeros((40, 60, 3), np.uint8)).shape
+    (64, 64)
+    """
     import cv2
 
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
@@ -31,14 +37,27 @@ def thumbnail(rgb: np.ndarray) -> np.ndarray:
 
 
 def turned(grey: np.ndarray) -> Iterator[np.ndarray]:
-    """A picture in the eight ways in which a square can lie: four turns, and these mirrored."""
+    """A picture in the eight ways in which a square can lie: four turns, and these mirrored.
+
+    Examples
+    --------
+    >>> len({picture.tobytes() for picture in turned(np.arange(9, dtype=np.uint8).reshape(3, 3))})
+    8
+    """
     for each in (grey, grey[:, ::-1]):
         for quarter in range(4):
             yield np.ascontiguousarray(np.rot90(each, quarter))
 
 
 def perceptual_code(grey: np.ndarray) -> int:
-    """64 bits: the signs of the lowest frequencies about their median (pHash, Zauner 2010)."""
+    """64 bits: the signs of the lowest frequencies about their median (pHash, Zauner 2010).
+
+    Examples
+    --------
+    >>> grey = np.add.outer(np.arange(SIDE), 2 * np.arange(SIDE)).astype(np.uint8)
+    >>> bin(perceptual_code(grey) ^ perceptual_code(grey // 2)).count("1") < 10
+    True
+    """
     import cv2
 
     small = cv2.resize(grey, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
@@ -47,7 +66,14 @@ def perceptual_code(grey: np.ndarray) -> int:
 
 
 def similar_codes(thumbnails: np.ndarray) -> dict[tuple[int, int], int]:
-    """Pairs of pictures (n, SIDE, SIDE) uint8 whose codes agree: (a, b) -> the turn of b."""
+    """Pairs of pictures (n, SIDE, SIDE) uint8 whose codes agree: (a, b) -> the turn of b.
+
+    Examples
+    --------
+    >>> grey = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE), np.uint8)
+    >>> list(similar_codes(np.stack([grey, np.rot90(grey)])))
+    [(0, 1), (1, 0)]
+    """
     codes = [[perceptual_code(each) for each in turned(t)] for t in thumbnails]
     buckets: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     for number, ways in enumerate(codes):
@@ -80,6 +106,12 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
     ----------
     a, b : np.ndarray
         (SIDE, SIDE) uint8.
+
+    Examples
+    --------
+    >>> grey = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE), np.uint8)
+    >>> round(likeness(grey, grey), 2)
+    1.0
     """
     import cv2
 
@@ -109,7 +141,13 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def is_copy(like: float, side: int) -> bool:
-    """Whether so like pictures, the larger of them `side` pixels, are one."""
+    """Whether so like pictures, the larger of them `side` pixels, are one.
+
+    Examples
+    --------
+    >>> is_copy(0.99, side=64)
+    True
+    """
     return like > (LIKE if side >= SMALL else LIKE_SMALL)
 
 

@@ -92,7 +92,13 @@ def find_images(data: Path) -> FoundImages:
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """Endings, such as ``.jpg``, of the formats that can be read."""
+    """Endings, such as ``.jpg``, of the formats that can be read.
+
+    Examples
+    --------
+    >>> ".jpg" in image_suffixes()
+    True
+    """
     from PIL import Image
 
     _register_heif()

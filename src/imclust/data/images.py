@@ -133,7 +133,13 @@ def refuse_changed(row: ImageRow, data: bytes) -> None:
 
 
 def bytes_digest(data: bytes) -> str:
-    """What an index calls stored bytes: 16 hexadecimal digits."""
+    """What an index calls stored bytes: 16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> bytes_digest(b"an image")
+    'a5df3fde7b200c3f'
+    """
     return hashlib.sha256(data).hexdigest()[:16]
 
 
@@ -170,6 +176,15 @@ def decode(data: bytes, reduction: Callable[[int, int], int] | None = None) -> n
     ------
     ValueError
         Not an image, or truncated.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (4, 3)).save(file, "PNG")
+    >>> decode(file.getvalue()).shape
+    (3, 4, 3)
     """
     image = open_image(data)
     with _one_at_a_time(image.width * image.height):
@@ -190,6 +205,15 @@ def open_image(data: bytes) -> Image.Image:
     ------
     ValueError
         Not an image.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (4, 3)).save(file, "PNG")
+    >>> open_image(file.getvalue()).size
+    (4, 3)
     """
     from PIL import Image, UnidentifiedImageError
 

@@ -98,7 +98,13 @@ def pixels(row: ImageRow, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def as_rgb(stored: np.ndarray) -> np.ndarray:
-    """A stored array row, (h, w), (h, w, 1) or (h, w, 3) uint8, as (h, w, 3)."""
+    """A stored array row, (h, w), (h, w, 1) or (h, w, 3) uint8, as (h, w, 3).
+
+    Examples
+    --------
+    >>> as_rgb(np.zeros((4, 4), np.uint8)).shape
+    (4, 4, 3)
+    """
 
     if stored.ndim == 2:
         stored = stored[..., None]
@@ -106,7 +112,13 @@ def as_rgb(stored: np.ndarray) -> np.ndarray:
 
 
 def square(rgb: np.ndarray, preprocessing: Preprocessing, kept: float) -> np.ndarray:
-    """The centre square of side `kept`, scaled to `preprocessing.size`; (size, size, 3) uint8."""
+    """The centre square of side `kept`, scaled to `preprocessing.size`; (size, size, 3) uint8.
+
+    Examples
+    --------
+    >>> square(np.zeros((40, 60, 3), np.uint8), Preprocessing(32), 40).shape
+    (32, 32, 3)
+    """
     import cv2
 
     height, width = rgb.shape[:2]
@@ -194,6 +206,11 @@ def to_input(block: np.ndarray, preprocessing: Preprocessing, device: str) -> Te
     """uint8 (b, s, s, 3) -> float32 tensor (b, 3, s, s), channels-last, normalised, on `device`.
 
     Bytes cross to the device and become floats there, a quarter of the traffic.
+
+    Examples
+    --------
+    >>> to_input(np.zeros((2, 8, 8, 3), np.uint8), Preprocessing(8), "cpu").shape
+    torch.Size([2, 3, 8, 8])
     """
     import torch
 
@@ -204,17 +221,38 @@ def normalised(block: Tensor, preprocessing: Preprocessing) -> Tensor:
     """uint8 (b, s, s, 3) -> float32 (b, 3, s, s), channels-last, (x / 255 - mean) / std.
 
     With mean and std 0.5 this is x / 255 * 2 - 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> white = torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)
+    >>> float(normalised(white, Preprocessing(2)).max())
+    1.0
     """
     return scaled(unit_range(block), preprocessing)
 
 
 def unit_range(block: Tensor) -> Tensor:
-    """uint8 (b, s, s, 3) -> float32 (b, 3, s, s) in [0, 1]."""
+    """uint8 (b, s, s, 3) -> float32 (b, 3, s, s) in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> float(unit_range(torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)).max())
+    1.0
+    """
     return block.permute(0, 3, 1, 2).float() / 255
 
 
 def scaled(x: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """RGB (b, 3, s, s) in [0, 1] -> what the network sees, channels-last."""
+    """RGB (b, 3, s, s) in [0, 1] -> what the network sees, channels-last.
+
+    Examples
+    --------
+    >>> import torch
+    >>> float(scaled(torch.ones(1, 3, 2, 2), Preprocessing(2)).max())
+    1.0
+    """
     import torch
 
     if preprocessing.order == "bgr":

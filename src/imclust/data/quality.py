@@ -46,7 +46,13 @@ class Quality(NamedTuple):
 
 
 def scaled(rgb: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 with a longer side of at most SIDE, each pixel the mean of its area."""
+    """(h, w, 3) uint8 with a longer side of at most SIDE, each pixel the mean of its area.
+
+    Examples
+    --------
+    >>> scaled(np.zeros((1000, 500, 3), np.uint8)).shape
+    (256, 128, 3)
+    """
     import cv2
 
     by = SIDE / max(rgb.shape[:2])

@@ -54,7 +54,14 @@ class Colour(StandardisedEncoder):
 
 
 def opponent(x: Tensor) -> Tensor:
-    """RGB in [0, 1] as brightness and two opponent colours in [0, 1], (b, 3, s, s)."""
+    """RGB in [0, 1] as brightness and two opponent colours in [0, 1], (b, 3, s, s).
+
+    Examples
+    --------
+    >>> import torch
+    >>> opponent(torch.ones(1, 3, 2, 2))[0, :, 0, 0]
+    tensor([1.0000, 0.5000, 0.5000])
+    """
     import torch
 
     mixed = torch.einsum("ij,bjhw->bihw", torch.tensor(OPPONENT).to(x), x)
@@ -62,7 +69,14 @@ def opponent(x: Tensor) -> Tensor:
 
 
 def moments(colours: Tensor) -> Tensor:
-    """Mean, spread and the cube root of the third moment of each axis in each cell, (b, 9 * 21)."""
+    """Mean, spread and the cube root of the third moment of each axis in each cell, (b, 9 * 21).
+
+    Examples
+    --------
+    >>> import torch
+    >>> moments(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 189])
+    """
     import torch
 
     raw = cells(torch.cat([colours, colours**2, colours**3], 1), GRIDS)
@@ -77,6 +91,13 @@ def histograms(colours: Tensor) -> tuple[Tensor, Tensor]:
     """Shares of pixels (b, 3 * BINS) of each axis and (b, JOINT ** 3) of all three together.
 
     A pixel counts for the two bins whose middles it lies between.
+
+    Examples
+    --------
+    >>> import torch
+    >>> one, joint = histograms(torch.rand(2, 3, 32, 32))
+    >>> one.shape, joint.shape
+    (torch.Size([2, 24]), torch.Size([2, 64]))
     """
     import torch
 
@@ -88,7 +109,14 @@ def histograms(colours: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def soft_bins(values: Tensor, bins: int) -> Tensor:
-    """How far values in [0, 1] belong to each of some bins, (..., bins), rows sum to one."""
+    """How far values in [0, 1] belong to each of some bins, (..., bins), rows sum to one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> soft_bins(torch.tensor([0.5]), 3)
+    tensor([[0., 1., 0.]])
+    """
     import torch
 
     middles = torch.arange(bins).to(values)

@@ -56,7 +56,15 @@ class Hog(FixedEncoder):
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
     """Length, and direction in [0, pi), of the gradient (b, s, s) of the channel that has the
-    longest; differences across two pixels, edges repeated."""
+    longest; differences across two pixels, edges repeated.
+
+    Examples
+    --------
+    >>> import torch
+    >>> length, angle = gradients(torch.arange(8.0).expand(1, 3, 8, 8))
+    >>> float(length.max()), float(angle.max())
+    (2.0, 0.0)
+    """
     import torch
     from torch.nn import functional
 
@@ -68,7 +76,14 @@ def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_direction(size: Tensor, angle: Tensor) -> Tensor:
-    """Lengths (b, s, s) shared between the two nearest of the directions, (b, DIRECTIONS, s, s)."""
+    """Lengths (b, s, s) shared between the two nearest of the directions, (b, DIRECTIONS, s, s).
+
+    Examples
+    --------
+    >>> import torch
+    >>> by_direction(torch.ones(1, 4, 4), torch.zeros(1, 4, 4))[0, :, 0, 0].sum()
+    tensor(1.)
+    """
     import torch
 
     at = angle * DIRECTIONS / math.pi
@@ -80,7 +95,14 @@ def by_direction(size: Tensor, angle: Tensor) -> Tensor:
 
 def blocks(found: Tensor) -> Tensor:
     """Blocks of 2 x 2 cells (b, 4 * DIRECTIONS, g - 1, g - 1) of length one, clipped, and again of
-    length one ("L2-Hys")."""
+    length one ("L2-Hys").
+
+    Examples
+    --------
+    >>> import torch
+    >>> blocks(torch.rand(1, DIRECTIONS, 4, 4)).shape
+    torch.Size([1, 36, 3, 3])
+    """
     import torch
 
     g = found.shape[-1] - 1

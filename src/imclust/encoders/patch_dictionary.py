@@ -108,6 +108,11 @@ def random_patches(images: np.ndarray, count: int, seed: int) -> np.ndarray:
         How many.
     seed : int
         Of the places.
+
+    Examples
+    --------
+    >>> random_patches(np.zeros((2, 32, 32, 3), np.uint8), 5, seed=0).shape
+    (5, 108)
     """
     rng = np.random.default_rng(seed)
     which = rng.integers(len(images), size=count)
@@ -119,20 +124,41 @@ def random_patches(images: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def even_contrast(rows: np.ndarray) -> np.ndarray:
-    """Patches (n, d) less their mean, over their spread."""
+    """Patches (n, d) less their mean, over their spread.
+
+    Examples
+    --------
+    >>> even_contrast(np.array([[0.0, 1.0], [0.0, 0.1]], np.float32)).round(1)
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
+    """
     rows = rows - rows.mean(1, keepdims=True)
     return rows / np.sqrt(np.square(rows).mean(1, keepdims=True) + np.float32(CONTRAST))
 
 
 def whitening(rows: np.ndarray) -> np.ndarray:
     """The symmetric matrix (d, d) float64 that gives centred rows (n, d) about the same spread in
-    every direction (ZCA)."""
+    every direction (ZCA).
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(500, 2)) * [5, 1]
+    >>> white = (x - x.mean(0)) @ whitening(x - x.mean(0))
+    >>> white.std(0).round(1)
+    array([1., 1.])
+    """
     values, vectors = np.linalg.eigh(np.cov(rows.T.astype(np.float64), bias=True))
     return (vectors / np.sqrt(np.maximum(values, 0) + RIDGE)) @ vectors.T
 
 
 def k_means(rows: np.ndarray, words: int, seed: int) -> np.ndarray:
-    """Centres (words, d) of rows (n, d); rows that are all the same give the same centre again."""
+    """Centres (words, d) of rows (n, d); rows that are all the same give the same centre again.
+
+    Examples
+    --------
+    >>> k_means(np.array([[0.0], [0.1], [5.0], [5.1]], np.float32), 2, seed=0).shape
+    (2, 1)
+    """
     import warnings
 
     from sklearn.cluster import KMeans

@@ -73,7 +73,14 @@ class RandomConv(FixedEncoder):
 
 
 def random_filters(count: int, channels: int, side: int) -> Tensor:
-    """Filters (count, channels, side, side) of mean zero and length one, from torch's generator."""
+    """Filters (count, channels, side, side) of mean zero and length one, from torch's generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> float(random_filters(4, 3, 5).square().sum((1, 2, 3)).mean().round(decimals=3))
+    1.0
+    """
     import torch
 
     drawn = torch.randn(count, channels, side, side)

@@ -88,14 +88,27 @@ class Scattering(StandardisedEncoder):
 
 
 def folded(spectrum: Tensor, by: int) -> Tensor:
-    """Spectrum (..., s / by, s / by) of every by-th pixel, from that of all (..., s, s)."""
+    """Spectrum (..., s / by, s / by) of every by-th pixel, from that of all (..., s, s).
+
+    Examples
+    --------
+    >>> import torch
+    >>> folded(torch.ones(1, 8, 8), 2).shape
+    torch.Size([1, 4, 4])
+    """
     side = spectrum.shape[-1] // by
     return spectrum.reshape(*spectrum.shape[:-2], by, side, by, side).mean((-4, -2))
 
 
 @lru_cache(maxsize=4)
 def wavelets(side: int, scales: int, directions: int) -> Tensor:
-    """Spectra (scales, directions, side, side) of the wavelets."""
+    """Spectra (scales, directions, side, side) of the wavelets.
+
+    Examples
+    --------
+    >>> wavelets(32, 2, 4).shape
+    torch.Size([2, 4, 32, 32])
+    """
     import torch
 
     return torch.stack([
@@ -108,6 +121,11 @@ def morlet(side: int, octave: int, turn: float) -> Tensor:
     """Spectrum (side, side) float32 of a Morlet wavelet; `turn` in half turns, 0 along rows.
 
     A Gaussian about a frequency, less as much of one about zero as makes its mean vanish.
+
+    Examples
+    --------
+    >>> morlet(32, 1, 0.25).shape
+    torch.Size([32, 32])
     """
     import torch
 

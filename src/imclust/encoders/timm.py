@@ -256,7 +256,13 @@ def _about(name: str) -> Any:
 
 
 def packaged(model: str) -> Path | None:
-    """The weights file inside the installed package of a Lite network, if it is there."""
+    """The weights file inside the installed package of a Lite network, if it is there.
+
+    Examples
+    --------
+    >>> packaged("no_such_network") is None
+    True
+    """
     found = importlib.util.find_spec(LITE.get(model.removesuffix(".in1k"), "no_such_package"))
     if found is None or found.origin is None:
         return None

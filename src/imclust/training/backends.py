@@ -190,7 +190,13 @@ class OpenVinoBackend:
 
 
 def batch_size(size: int, device: str) -> int:
-    """Images at a time: what fills the caches of a CPU, or the multiprocessors of a GPU."""
+    """Images at a time: what fills the caches of a CPU, or the multiprocessors of a GPU.
+
+    Examples
+    --------
+    >>> batch_size(224, "cpu") > 0
+    True
+    """
     budget = 512 * 224**2 if device.startswith("cuda") else 8 * 224**2
     return max(1, min(1024 if device.startswith("cuda") else 256, budget // size**2))
 
@@ -256,7 +262,13 @@ def pick_backend(
 
 
 def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """The smallest cosine between rows of a and b (n, d); rows of zeros count as equal to zeros."""
+    """The smallest cosine between rows of a and b (n, d); rows of zeros count as equal to zeros.
+
+    Examples
+    --------
+    >>> least_cosine(np.eye(2), 3 * np.eye(2))
+    1.0
+    """
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     both_zero = (np.linalg.norm(a, axis=1) == 0) & (np.linalg.norm(b, axis=1) == 0)
     cosine = (a.astype(np.float64) * b).sum(1) / np.where(norms == 0, 1, norms)

@@ -216,6 +216,12 @@ def outputs(
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """(n, k) float32 -> probabilities (n, k) float32, computed in float64."""
+    """(n, k) float32 -> probabilities (n, k) float32, computed in float64.
+
+    Examples
+    --------
+    >>> softmax(np.zeros((1, 4), np.float32))
+    array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+    """
     p = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf).astype(np.float64))
     return (p / p.sum(1, keepdims=True)).astype(np.float32)

@@ -19,7 +19,14 @@ CHECK_EVERY = 50  # steps between looks for a collapse
 
 
 def mean_squared_error(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """Mean over all values of (b, c, h, w) float pairs, computed in float32; a scalar."""
+    """Mean over all values of (b, c, h, w) float pairs, computed in float32; a scalar.
+
+    Examples
+    --------
+    >>> import torch
+    >>> float(mean_squared_error(torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2)))
+    1.0
+    """
     return (reconstruction.float() - image.float()).square().mean()
 
 
@@ -80,6 +87,13 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
         (n, d), row i of both is the same image; n at least 2.
     temperature : float
         Above 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> same = torch.eye(4)
+    >>> bool(nt_xent(same, same, 0.5) < nt_xent(same, same.roll(1, 0), 0.5))
+    True
     """
     z = functional.normalize(torch.cat([a, b]).float(), dim=1)
     scores = z @ z.T / temperature
@@ -97,6 +111,13 @@ def vicreg(a: Tensor, b: Tensor, invariance: float, variance: float, covariance:
         (n, d), row i of both is the same image; n at least 2.
     invariance, variance, covariance : float
         Weights, the paper's lambda, mu and nu.
+
+    Examples
+    --------
+    >>> import torch
+    >>> same = torch.eye(4)
+    >>> bool(vicreg(same, same, 25, 25, 1) < vicreg(same, same.roll(1, 0), 25, 25, 1))
+    True
     """
     a, b = a.float(), b.float()
     total = invariance * (a - b).square().mean()
@@ -114,6 +135,12 @@ def spread(z: Tensor) -> Tensor:
 
     The mean over dimensions of the standard deviation of unit rows, times the root of d (Chen and
     He 2021, section 4.1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> float(spread(torch.ones(4, 3)))
+    0.0
     """
     unit = functional.normalize(z.detach().float(), dim=1)
     return unit.std(0, unbiased=False).mean() * z.shape[1] ** 0.5
@@ -162,7 +189,13 @@ class TwoViews(CollapseGuard):
 
 
 def refuse_collapse(z: Tensor) -> None:
-    """A refusal when all projections (n, d) have become one."""
+    """A refusal when all projections (n, d) have become one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> refuse_collapse(torch.eye(4))
+    """
     left = float(spread(z))
     if not left > COLLAPSED:
         raise input_error(

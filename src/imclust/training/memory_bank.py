@@ -45,6 +45,14 @@ def local_aggregation(
     Notes
     -----
     Memory: b x n similarities and runs x b x min(neighbours, n) comparisons.
+
+    Examples
+    --------
+    >>> import torch
+    >>> v = torch.eye(4)
+    >>> rows, labels = torch.arange(4), torch.tensor([[0, 0, 1, 1]])
+    >>> float(local_aggregation(v, v, labels, rows, 2, 0.1)) > 0
+    True
     """
     scores = v @ bank.T / temperature
     cluster = labels[:, None]

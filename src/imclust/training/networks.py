@@ -118,7 +118,14 @@ class Residual(nn.Module):
 
 
 def convolution(before: int, after: int, stride: int) -> nn.Sequential:
-    """3x3 without bias, batch normalisation, ReLU."""
+    """3x3 without bias, batch normalisation, ReLU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> convolution(3, 8, 2)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 8, 16, 16])
+    """
     return nn.Sequential(
         nn.Conv2d(before, after, 3, stride, 1, bias=False),
         nn.BatchNorm2d(after),
@@ -150,6 +157,12 @@ def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
     -------
     nn.Sequential
         (b, 3, size, size) -> (b, 8 * width), or (b, latents).
+
+    Examples
+    --------
+    >>> import torch
+    >>> small_resnet(width=8, size=32)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 64])
     """
     w, shrink = width, size // GRID
     stem = [convolution(3, w, min(shrink, 2))]
@@ -180,6 +193,12 @@ def conv_decoder(latents: int, width: int, size: int) -> nn.Sequential:
     -------
     nn.Sequential
         (b, latents) -> (b, 3, size, size).
+
+    Examples
+    --------
+    >>> import torch
+    >>> conv_decoder(8, 8, 32)(torch.zeros(2, 8)).shape
+    torch.Size([2, 3, 32, 32])
     """
     side, channels = 4, 8 * width
     layers = [nn.Linear(latents, channels * 16), nn.Unflatten(1, (channels, 4, 4)), nn.ReLU()]
@@ -192,7 +211,14 @@ def conv_decoder(latents: int, width: int, size: int) -> nn.Sequential:
 
 
 def projection_mlp(before: int, hidden: int, after: int) -> nn.Sequential:
-    """Two linear layers, batch normalisation and ReLU between them."""
+    """Two linear layers, batch normalisation and ReLU between them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> projection_mlp(8, 16, 4)(torch.zeros(2, 8)).shape
+    torch.Size([2, 4])
+    """
     return nn.Sequential(
         nn.Linear(before, hidden),
         nn.BatchNorm1d(hidden),
@@ -227,5 +253,12 @@ class WithPredictor(WithProjection):
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Trainable numbers of a network."""
+    """Trainable numbers of a network.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> parameter_count(nn.Linear(3, 2))
+    8
+    """
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -117,7 +117,13 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> 
 
 
 def nearest_names(name: str, known: list[str], n: int = 3) -> str:
-    """`Did you mean ...?` for a name that is not known, or nothing."""
+    """`Did you mean ...?` for a name that is not known, or nothing.
+
+    Examples
+    --------
+    >>> nearest_names("resnet18", ["resnet18d", "vgg16"])
+    'did you mean resnet18d?'
+    """
     near = difflib.get_close_matches(name, known, n, 0.5)
     return f"did you mean {', '.join(near)}?" if near else "see the documentation"
 

@@ -173,6 +173,14 @@ def neighbour_loss(log_p: Tensor, q: Tensor, balance: float) -> Tensor:
         (b, m, k) answers of each row's neighbours, no gradient.
     balance : float
         Weight of the entropy of the mean answer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> p = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
+    >>> same, other = p[:, None], p.flip(0)[:, None]
+    >>> bool(neighbour_loss(p.log(), same, 5) < neighbour_loss(p.log(), other, 5))
+    True
     """
     p = log_p.exp()
     agree = torch.einsum("bk,bmk->bm", p, q).clamp_min(1e-8).log().mean()
@@ -192,6 +200,13 @@ def taught_loss(log_p: Tensor, answers: Tensor, confidence: float) -> Tensor:
         (b, k) to the images as they are.
     confidence : float
         Rows whose largest answer is below it teach nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> p = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
+    >>> round(float(taught_loss(p.log(), p, 0.8)), 3)
+    0.105
     """
     sure, answer = answers.max(1)
     trusted = (sure >= confidence).float()

@@ -31,6 +31,11 @@ def confident_rows(probabilities: np.ndarray, share: float, seed: int) -> np.nda
     ------
     InputError
         The share is out of range.
+
+    Examples
+    --------
+    >>> confident_rows(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]), 0.5, seed=0)
+    array([0, 2])
     """
 
     in_range("self-labelling", "share", share, 1e-6, 1.0)
@@ -52,6 +57,11 @@ def balanced_weights(targets: np.ndarray, n_classes: int) -> np.ndarray:
     ----------
     targets : np.ndarray
         (n,) int in [0, k).
+
+    Examples
+    --------
+    >>> balanced_weights(np.array([0, 0, 0, 1]), 2)
+    array([0.6666667, 2.       ], dtype=float32)
     """
 
     sizes = np.bincount(targets, minlength=n_classes)

@@ -79,7 +79,14 @@ class TrainingStep:
 
 
 def batches(n: int, batch: int, seed: int, begin: int) -> Iterator[np.ndarray]:
-    """Row numbers of every step from `begin` on, without end; an epoch is a permutation."""
+    """Row numbers of every step from `begin` on, without end; an epoch is a permutation.
+
+    Examples
+    --------
+    >>> few = batches(10, 4, seed=0, begin=0)
+    >>> [len(next(few)) for _ in range(4)]
+    [4, 4, 2, 4]
+    """
     per_epoch = math.ceil(n / batch)
     for step in itertools.count(begin):
         epoch, at = divmod(step, per_epoch)

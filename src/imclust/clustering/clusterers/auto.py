@@ -82,6 +82,13 @@ def auto(
         Posteriors (n, k) by each row's neighbours in the chosen view, above LARGE rows by a
         classifier that learned the sample's answer; the candidates; `score`, `view`, `head`, and
         what accuracy and adjusted Rand index are expected.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = auto(z.astype(np.float32), 3, AutoConfig(effort="quick"), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
     """
     many = len(as_views(z)[0]) > LARGE
     fit = on_sample(effort_of(cfg.effort).rows)(partial(_fit, many=many))

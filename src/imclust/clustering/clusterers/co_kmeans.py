@@ -56,6 +56,12 @@ def co_kmeans(z: Rows, n_clusters: int, cfg: CoKMeansConfig, seed: int) -> Clust
     -------
     Clustering
         Probabilities (n, k) float32, and `objective`, the mean cosine in -1..1.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(co_kmeans(z.astype(np.float32), 3, CoKMeansConfig(), seed=0).labels)
+    array([20, 20, 20])
     """
 
     views = _views(z)

@@ -48,7 +48,14 @@ class ConsensusConfig:
 @several_spaces
 @on_sample(20_000)
 def consensus(z: Rows, n_clusters: int, cfg: ConsensusConfig, seed: int) -> Clustering:
-    """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours."""
+    """z (n, d), or a list of them -> posteriors (n, k) by each row's neighbours.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(consensus(z.astype(np.float32), 3, ConsensusConfig(), seed=0).labels)
+    array([20, 20, 20])
+    """
 
     from imclust.clustering.ensembles import (
         align_labels,

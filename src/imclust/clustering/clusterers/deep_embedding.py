@@ -57,6 +57,13 @@ def dec(z: np.ndarray, n_clusters: int, cfg: DecConfig, seed: int) -> Clustering
     Deviations: layers 128-64-10 where the paper has 500-500-2000-10 (its input is pixels, ours
     is a prepared space), trained at once instead of layer by layer; Adam; the target is that of
     the running frequencies.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = dec(z.astype(np.float32), 3, DecConfig(heads=2, steps=200), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
     """
     import torch
 
@@ -110,7 +117,15 @@ def dec(z: np.ndarray, n_clusters: int, cfg: DecConfig, seed: int) -> Clustering
 
 @CLUSTERERS.register("idec", IdecConfig, paper="Guo et al. 2017, eq. 9")
 def idec(z: np.ndarray, n_clusters: int, cfg: IdecConfig, seed: int) -> Clustering:
-    """As `dec`, with the reconstruction in the loss."""
+    """As `dec`, with the reconstruction in the loss.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = idec(z.astype(np.float32), 3, IdecConfig(heads=2, steps=100), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
+    """
     return dec(z, n_clusters, cfg, seed)
 
 
@@ -128,7 +143,14 @@ def _predict(
 
 
 def student_t(codes: Tensor, centres: Tensor) -> Tensor:
-    """DEC eq. 1: (h, n, c) codes and (h, k, c) centres -> soft assignment (h, n, k)."""
+    """DEC eq. 1: (h, n, c) codes and (h, k, c) centres -> soft assignment (h, n, k).
+
+    Examples
+    --------
+    >>> import torch
+    >>> student_t(torch.zeros(1, 1, 2), torch.tensor([[[0.0, 0.0], [1.0, 0.0]]]))
+    tensor([[[0.6667, 0.3333]]])
+    """
     square = (
         codes.square().sum(2, keepdim=True)
         + centres.square().sum(2)[:, None]

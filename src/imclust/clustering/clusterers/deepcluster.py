@@ -52,6 +52,13 @@ def deepcluster(z: np.ndarray, n_clusters: int, cfg: DeepclusterConfig, seed: in
     As in v2, the classifier of a round is its cluster centres, on unit codes with temperature
     0.1. Deviation: the network is a perceptron on features, and dropping a fifth of their entries
     takes the part of augmented images.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = deepcluster(z.astype(np.float32), 3, DeepclusterConfig(rounds=4, steps=40), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
     """
     import torch
     from sklearn.cluster import KMeans

@@ -40,7 +40,15 @@ class DiffusionKMeansConfig:
 def diffusion_kmeans(
     views: list[np.ndarray], n_clusters: int, cfg: DiffusionKMeansConfig, seed: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Spaces (n, d_v) -> clusters (n,)."""
+    """Spaces (n, d_v) -> clusters (n,).
+
+    Examples
+    --------
+    >>> from imclust.api import cluster_latents
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(cluster_latents(z, 3, method="diffusion-kmeans").labels)
+    array([20, 20, 20])
+    """
     from sklearn.cluster import KMeans
 
     from imclust.clustering.neighbor_graph import joint_graph, smooth_features

@@ -39,7 +39,15 @@ class GaussianMixtureConfig:
 def gaussian_mixture(
     z: np.ndarray, n_clusters: int, cfg: GaussianMixtureConfig, seed: int
 ) -> Clustering:
-    """z (n, d) float -> posteriors (n, k) of the mixture."""
+    """z (n, d) float -> posteriors (n, k) of the mixture.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = gaussian_mixture(z.astype(np.float32), 3, GaussianMixtureConfig(), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
+    """
     from sklearn.mixture import GaussianMixture
 
     ready = prepare(z, cfg.prepare, cfg.dims)

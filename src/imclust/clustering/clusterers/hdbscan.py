@@ -40,6 +40,13 @@ def hdbscan(
 
     Deviation: K is asked for, so more groups are merged as Ward does, and where there are fewer
     the widest is split by k-means.
+
+    Examples
+    --------
+    >>> from imclust.api import cluster_latents
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(cluster_latents(z, 3, method="hdbscan").labels)
+    array([20, 20, 20])
     """
     rows = umap_embedding(concatenate_views(views), cfg.neighbours, 5, seed)
     groups = _groups(rows, max(2, int(cfg.least * len(rows))))

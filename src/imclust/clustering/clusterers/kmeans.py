@@ -40,6 +40,12 @@ def kmeans(z: np.ndarray, n_clusters: int, cfg: KMeansConfig, seed: int) -> Clus
     """z (n, d) float -> probabilities (n, k) of equal Gaussians at the k centres.
 
     Above LARGE rows z is read in blocks and may be memory-mapped; see `block_kmeans`.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(kmeans(z.astype(np.float32), 3, KMeansConfig(), seed=0).labels)
+    array([20, 20, 20])
     """
     if len(z) > LARGE:
         return _of_many(z, n_clusters, cfg, seed)

@@ -40,6 +40,13 @@ def leiden(
 
     The resolution is halved in until it gives K communities. Where none does, the least number
     above K is merged, each time the two of the closest means of unit rows.
+
+    Examples
+    --------
+    >>> from imclust.api import cluster_latents
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(cluster_latents(z, 3, method="leiden").labels)
+    array([20, 20, 20])
     """
     from imclust.clustering.neighbor_graph import joint_graph
     from imclust.clustering.ward import merge_to_k
@@ -65,7 +72,15 @@ def leiden(
 
 def communities(graph: Any, resolution: float, seed: int) -> Any:
     """Leiden communities (n,) of a symmetric sparse graph (n, n) of weights; more at a higher
-    resolution."""
+    resolution.
+
+    Examples
+    --------
+    >>> from scipy.sparse import block_diag
+    >>> two = block_diag([1 - np.eye(4)] * 2, format="csr")
+    >>> communities(two, 1.0, seed=0)
+    array([0, 0, 0, 0, 1, 1, 1, 1])
+    """
     import ctypes
     import os
 

@@ -34,7 +34,15 @@ class MiniBatchKMeansConfig:
 def minibatch_kmeans(
     z: np.ndarray, n_clusters: int, cfg: MiniBatchKMeansConfig, seed: int
 ) -> Clustering:
-    """z (n, d) float -> probabilities (n, k) of equal Gaussians at the k centres."""
+    """z (n, d) float -> probabilities (n, k) of equal Gaussians at the k centres.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = minibatch_kmeans(z.astype(np.float32), 3, MiniBatchKMeansConfig(), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
+    """
     from sklearn.cluster import MiniBatchKMeans
 
     literal = cfg.recipe == "literal"

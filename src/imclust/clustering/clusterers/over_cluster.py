@@ -31,7 +31,15 @@ class OverClusterConfig:
 def over_cluster(
     views: list[np.ndarray], n_clusters: int, cfg: OverClusterConfig, seed: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """One space (n, d) -> clusters (n,)."""
+    """One space (n, d) -> clusters (n,).
+
+    Examples
+    --------
+    >>> from imclust.api import cluster_latents
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(cluster_latents(z, 3, method="over-cluster").labels)
+    array([20, 20, 20])
+    """
     from sklearn.cluster import KMeans
 
     from imclust.clustering.ward import merge_to_k

@@ -37,6 +37,13 @@ def scan(z: Rows, n_clusters: int, cfg: ScanConfig, seed: int) -> Clustering:
     """z (n, d), or a list of them -> probabilities (n, k) of the head of lowest loss.
 
     Deviations: see `imclust.scanning`.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = scan(z.astype(np.float32), 3, ScanConfig(heads=4, steps=200), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
     """
     views, apply = prepared_views(z, cfg.prepare)
     found = scan_heads(concatenate_views(views), n_clusters, cfg, seed)

@@ -36,6 +36,13 @@ def spectral(
     """Spaces (n, d_v) -> clusters (n,).
 
     Deviation: the graph is one of nearest neighbours with scales of its own, not a full one.
+
+    Examples
+    --------
+    >>> from imclust.api import cluster_latents
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(cluster_latents(z, 3, method="spectral").labels)
+    array([20, 20, 20])
     """
     from imclust.clustering.neighbor_graph import joint_graph, spectral_labels, top_eigenvectors
 

@@ -36,7 +36,15 @@ class TsneKMeansConfig:
 def tsne_kmeans(
     views: list[np.ndarray], n_clusters: int, cfg: TsneKMeansConfig, seed: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """One space (n, d) -> clusters (n,)."""
+    """One space (n, d) -> clusters (n,).
+
+    Examples
+    --------
+    >>> from imclust.api import cluster_latents
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(cluster_latents(z, 3, method="tsne-kmeans").labels)
+    array([20, 20, 20])
+    """
     from openTSNE import TSNE
     from sklearn.cluster import KMeans
 

@@ -61,6 +61,13 @@ def turtle(z: Rows, n_clusters: int, cfg: TurtleConfig, seed: int) -> Clustering
     Deviations of `fast`: unit principal directions of length 8 instead of raw features; the inner
     classifier is kept from step to step (the paper's warm start) and takes 5 steps of rate 1e-2;
     batches of 1024; several heads of which that of the best learnability is kept.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> found = turtle(z.astype(np.float32), 3, TurtleConfig(heads=4, steps=200), seed=0)
+    >>> np.bincount(found.labels)
+    array([20, 20, 20])
     """
     from imclust.clustering.learnability import learnability
 

@@ -44,6 +44,13 @@ def umap_ward(
 
     Deviation: distances are cosines, and 10 dimensions, not 50; the sample bounds Ward's n^2
     distances to 1 GiB.
+
+    Examples
+    --------
+    >>> from imclust.api import cluster_latents
+    >>> z = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat(9 * np.eye(3, 4), 20, axis=0)
+    >>> np.bincount(cluster_latents(z, 3, method="umap-ward").labels)
+    array([20, 20, 20])
     """
     embedding = umap_embedding(concatenate_views(views), cfg.neighbours, cfg.dims, seed)
     return layout_labels(embedding, n_clusters, cfg.last, seed), {}

@@ -57,6 +57,12 @@ def kernel_pca(x: np.ndarray, cfg: KernelPCAConfig, seed: int) -> Reduction:
     ------
     InputError
         The literal recipe does not fit into `max_gib`.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    >>> kernel_pca(x, KernelPCAConfig(), seed=0).embedding.shape
+    (60, 60)
     """
     n, d = x.shape
     k = component_count(cfg.components, COMPONENTS, n)
@@ -117,6 +123,12 @@ def leading_eigenpairs(
     Randomised block Krylov iteration (Musco and Musco 2015, algorithm 2) followed by
     Rayleigh-Ritz, restarted once from its own answer. Every block is orthogonalised against all
     before it, which the paper leaves to one QR at the end: float32 needs it at each step.
+
+    Examples
+    --------
+    >>> values, vectors = leading_eigenpairs(np.diag([3.0, 1.0, 2.0]), 2, seed=0)
+    >>> values.round(4)
+    array([3., 2.])
     """
 
     n = len(a)

@@ -29,7 +29,14 @@ class PCAConfig:
 
 @REDUCERS.register("pca", PCAConfig, paper="Pearson 1901; Halko et al. 2011, arXiv:0909.4061")
 def pca(x: np.ndarray, cfg: PCAConfig, seed: int) -> Reduction:
-    """(n, d) float32 -> (n, k) float32 by scikit-learn, which fixes the signs itself."""
+    """(n, d) float32 -> (n, k) float32 by scikit-learn, which fixes the signs itself.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    >>> pca(x, PCAConfig(), seed=0).embedding.shape
+    (60, 8)
+    """
     from sklearn.decomposition import PCA
 
     k = component_count(cfg.components, COMPONENTS, min(x.shape))

@@ -47,6 +47,12 @@ def tsne(x: np.ndarray, cfg: TSNEConfig, seed: int) -> Reduction:
 
     Further rows are placed at the median of their 25 nearest fitted rows' positions, as openTSNE
     starts its own `transform`; nothing is moved, so their answer does not depend on one another.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    >>> tsne(x, TSNEConfig(), seed=0).embedding.shape
+    (60, 2)
     """
 
     perplexity = min(cfg.perplexity, max(1.0, (len(x) - 1) / 3))
