@@ -1,6 +1,7 @@
 """What several test files use."""
 
 import io
+import tarfile
 import zipfile
 from contextlib import contextmanager
 
@@ -145,6 +146,53 @@ QUICK = {
 def quick(entry):
     """A config of fewer steps, heads or runs than the default, where that one is slow."""
     return entry.config(**QUICK.get(entry.name, {}))
+
+
+def png(array):
+    """An image (h, w, 3) uint8 as the bytes of a PNG."""
+    out = io.BytesIO()
+    Image.fromarray(array).save(out, "PNG")
+    return out.getvalue()
+
+
+def make_shards(folder, n=8):
+    """Two tars of n / 2 images each with their classes, as WebDataset has them; their folder."""
+    folder.mkdir(parents=True)
+    images, y = two_kinds(n)
+    for shard in range(2):
+        with tarfile.open(folder / f"{shard:06}.tar", "w") as tar:
+            for i in range(shard * n // 2, (shard + 1) * n // 2):
+                for name, data in ((f"{i:03}.png", png(images[i])), (f"{i:03}.cls", b"%d" % y[i])):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+    return folder
+
+
+def make_parquet(path, n=8, *, struct=True):
+    """A table of n images as Hugging Face writes them, or of plain bytes, with their classes."""
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    images, y = two_kinds(n)
+    cells = [png(x) for x in images]
+    image = [{"bytes": c, "path": f"{i}.png"} for i, c in enumerate(cells)] if struct else cells
+    table = pa.table({"image": image, "label": [f"kind {c}" for c in y]})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, path, row_group_size=3)
+    return path
+
+
+def make_list(folder, n=8):
+    """Images with a table of their paths and classes; the table."""
+    (folder / "pictures").mkdir(parents=True)
+    images, y = two_kinds(n)
+    lines = ["id,path,kind"]
+    for i, x in enumerate(images):
+        (folder / "pictures" / f"{i}.png").write_bytes(png(x))
+        lines.append(f"image-{i},pictures/{i}.png,{y[i]}")
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+    return folder / "list.csv"
 
 
 def zipped(members):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import make_arrays, make_pairs, two_kinds
+from helpers import make_arrays, make_list, make_pairs, make_parquet, make_shards, two_kinds
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Home, home_of
 from imclust.competitions.submission import read_sample
@@ -60,6 +60,9 @@ def config(entry, tmp_path):
         "folder": lambda: tree(tmp_path),
         "imagefolder": lambda: tree(tmp_path),
         "individuals": lambda: make_individuals(tmp_path / "who", 2, 2, 2),
+        "listed": lambda: make_list(tmp_path / "listed"),
+        "parquet": lambda: make_parquet(tmp_path / "images.parquet"),
+        "webdataset": lambda: make_shards(tmp_path / "shards"),
         "pairs": lambda: make_pairs(tmp_path / "pairs", 8)[0],
         "texts": lambda: make_table(tmp_path / "texts.csv"),
     }.get(entry.name)

@@ -16,7 +16,17 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import imclust
-from helpers import ROOT, environment, homework, make_arrays, make_pairs, two_kinds
+from helpers import (
+    ROOT,
+    environment,
+    homework,
+    make_arrays,
+    make_list,
+    make_pairs,
+    make_parquet,
+    make_shards,
+    two_kinds,
+)
 from imclust.__main__ import main
 from imclust.clustering.corrections import FORMAT
 from imclust.competitions.challenges.hw9 import SHAPES
@@ -96,6 +106,9 @@ def make_data(my):
     make_table(my / "texts.csv")
     make_pairs(my / "pairs")
     make_individuals(my / "who", 4, 3, 3)
+    make_shards(my / "shards", 24)
+    make_parquet(my / "images.parquet")
+    make_list(my)
     ids = [*map(str, range(60)), *(f"val-{i}" for i in range(20))]
     words = "".join(
         f"{i},a picture of the {'sun' if n % 2 else 'sea'}\n" for n, i in enumerate(ids)

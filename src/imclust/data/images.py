@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from imclust.core.log import progress, say
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import read_csv, write_csv
 from imclust.data.bit_depth import depth_sentence, eight_bits, with_exif
+from imclust.data.containers import member_bytes, member_size
 from imclust.data.find_images import image_suffixes
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class ImageRow:
         `train` (to cluster), `val` (for scoring only, never trained on) or `known` (an individual
         whose identity the task gives away).
     source : str
-        File that holds it: an image, a zip archive or a `.npy` array.
+        File that holds it: an image, a zip archive, a tar, a Parquet table or a `.npy` array.
     member : str
-        Name inside the archive, row number inside the array, or empty.
+        Name inside the archive, `column/row` in the table, row number in the array, or empty.
     width, height : int
         Pixels as stored; 0 when it cannot be read.
     digest : str
@@ -102,8 +102,7 @@ def read_bytes(row: ImageRow) -> bytes:
     if stored_bytes(row) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES >> 20} MiB stored")
     if row.member:
-        with _archive(row.source).open(row.member) as f:
-            return f.read()
+        return member_bytes(row.source, row.member)
     return Path(row.source).read_bytes()
 
 
@@ -148,13 +147,8 @@ def stored_bytes(row: ImageRow) -> int:
     if row.source.endswith(".npy"):
         return 0
     if row.member:
-        return _archive(row.source).getinfo(row.member).file_size
+        return member_size(row.source, row.member)
     return Path(row.source).stat().st_size
-
-
-@lru_cache(maxsize=8)
-def _archive(path: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
 
 
 def decode(data: bytes, reduction: Callable[[int, int], int] | None = None) -> np.ndarray:

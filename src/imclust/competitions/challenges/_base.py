@@ -214,6 +214,41 @@ def ids_of_sample(
     return list(ids)
 
 
+def in_sample_order(cfg: LocalData, files: Path, challenge: Challenge) -> Challenge:
+    """A challenge whose rows have ids of their own, in the order of the sample if there is one.
+
+    Parameters
+    ----------
+    cfg : LocalData
+        What the user said of the sample.
+    files : Path
+        Where files of the challenge lie.
+    challenge : Challenge
+        Without a sample.
+
+    Raises
+    ------
+    InputError
+        The sample has other ids.
+    """
+    found = cfg.find_sample(files, (row.id for row in challenge.rows))
+    if found is None:
+        return challenge
+    ids = [row.id for row in challenge.rows]
+    theirs = ids_of_sample(found, ids, "those of the images", in_row_order=cfg.ids_in_row_order)
+    renamed = dict(zip(ids, theirs, strict=True))
+    rows = [replace(row, id=renamed[row.id]) for row in challenge.rows]
+    by_id = {row.id: row for row in rows}
+    return replace(
+        challenge,
+        rows=[by_id[i] for i in found.sample.ids],
+        labels={renamed[i]: label for i, label in challenge.labels.items()},
+        columns=found.sample.names,
+        sample=found.path,
+        sample_format=found.form,
+    )
+
+
 def checked_images(name: str, a: np.ndarray) -> np.ndarray:
     """Refuse an array that is not (n, h, w), (n, h, w, 1) or (n, h, w, 3) uint8 with content."""
     shaped = a.ndim in (3, 4) and (a.ndim == 3 or a.shape[3] in (1, 3)) and min(a.shape) > 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, LocalData
+from imclust.competitions.challenges._columns import column, refuse_repeated
 from imclust.competitions.downloads import made_file
 from imclust.core.errors import input_error
 from imclust.core.records import write_csv
@@ -43,15 +43,15 @@ def texts(cfg: TextsConfig, files: Path) -> Challenge:
     header, table = read_table(data)
     if len(table) < 2:
         raise input_error(str(data), "a table of at least two texts", len(table), "add rows")
-    sentences = _column(data, header, table, cfg.text_column, "--text-column")
+    sentences = column(data, header, table, cfg.text_column, "--text-column")
     id_column = cfg.id_column or ("id" if "id" in header else None)
     ids = [str(i) for i in range(len(table))]
     if id_column is not None:
-        ids = _column(data, header, table, id_column, "--id-column")
+        ids = column(data, header, table, id_column, "--id-column")
     _check(ids, sentences, cfg.text_column)
     labels: dict[str, str] = {}
     if cfg.label_column is not None:
-        classes = _column(data, header, table, cfg.label_column, "--label-column")
+        classes = column(data, header, table, cfg.label_column, "--label-column")
         labels = {i: c for i, c in zip(ids, classes, strict=True) if c}
     copy = files / "texts.csv"
     with made_file(copy) as fresh:
@@ -63,28 +63,13 @@ def texts(cfg: TextsConfig, files: Path) -> Challenge:
     return Challenge(rows, labels, columns=(id_column or "id", "label"), content="texts")
 
 
-def _column(
-    data: Path, header: list[str], table: list[list[str]], name: str, flag: str
-) -> list[str]:
-    if name not in header:
-        raise input_error(
-            f"{flag} of {data}", f"one of its columns ({', '.join(header)})", name, "choose one"
-        )
-    at = header.index(name)
-    return [fields[at].strip() for fields in table]
-
-
-def _check(ids: list[str], sentences: list[str], column: str) -> None:
+def _check(ids: list[str], sentences: list[str], name: str) -> None:
     empty = [i for i, s in zip(ids, sentences, strict=True) if not s]
     if empty:
         raise input_error(
-            f"column {column}",
+            f"column {name}",
             "a text in every row",
             f"{len(empty)} empty, first that of id {empty[0]!r}",
             "fill or remove those rows",
         )
-    repeated = [i for i, n in Counter(ids).items() if n > 1]
-    if repeated:
-        raise input_error(
-            "ids", "unique", f"{repeated[0]!r} more than once", "give another --id-column"
-        )
+    refuse_repeated(ids, "ids", "give another --id-column")
