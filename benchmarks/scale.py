@@ -6,7 +6,8 @@
 Rows of made groups are written to a folder, float32 or with --half float16. Each step is a process
 of its own: `kmeans` and `auto` are the stage `cluster` as a user runs it, artefact, tables and
 stability included; `kmeans alone` the centres of the same twenty starts and nothing else; `place`
-is the stage `predict` on as many rows again. `faiss` is the best of five runs of its k-means (25
+is the stage `predict` on as many rows again, `reduce` that of the 64 widest directions, float16.
+`faiss` is the best of five runs of its k-means (25
 passes) over all rows, its time that of one run; `faiss sample` the best of twenty on its default
 sample; `minibatch` scikit-learn's with twenty starts. The inertia of each is taken over all rows,
 in float64. `neighbours` are the 15 nearest of every row, and their recall against exact ones of
@@ -34,7 +35,8 @@ from typing import Any
 import numpy as np
 
 STEPS = (
-    "kmeans", "kmeans alone", "auto", "place", "faiss", "faiss sample", "minibatch", "neighbours",
+    "kmeans", "kmeans alone", "auto", "place", "reduce", "faiss", "faiss sample", "minibatch",
+    "neighbours",
 )  # fmt: skip
 RUNS, STARTS = 5, 20
 NEAR = 15
@@ -142,6 +144,8 @@ def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
     elif step == "place":
         stage("predict", "--assignment", str(folder / "kmeans"), *at,
               "--out", str(folder / "placed"))  # fmt: skip
+    elif step == "reduce":
+        stage("reduce", *at[2:], "--half", "--out", str(folder / "pca"), "pca")
     elif step == "kmeans alone":
         from imclust.clustering.block_kmeans import kmeans_in_blocks
 

@@ -16,6 +16,8 @@ from imclust.clustering.clusterers import CLUSTERERS, _base, auto, kmeans
 from imclust.clustering.metrics import hungarian_accuracy
 from imclust.clustering.neighbor_cells import neighbors_in_cells
 from imclust.clustering.neighbors import nearest_neighbors
+from imclust.clustering.reducers import pca
+from imclust.clustering.reducers.pca import PCAConfig
 from imclust.core import checks
 from imclust.core.npy import NpyRows, open_npy
 
@@ -208,3 +210,28 @@ def test_a_sample_of_all_rows_is_all_of_them():
     few = blocks.sample_rows(1000, 10, 3)
     assert (np.diff(few) > 0).all()
     assert len(few) == 10
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_pca_in_blocks_is_that_of_all_rows(monkeypatch, whiten, dtype):
+    x = (groups(9000, d=24)[0] + 30).astype(dtype)
+    cfg = PCAConfig(3, whiten=whiten)
+    plain = pca.pca(x.astype(np.float32), cfg, 0)
+    monkeypatch.setattr(pca, "LARGE", 1000)
+    found = pca.pca(x, cfg, 0)
+    assert found.embedding is None
+    assert found.facts == plain.facts
+    np.testing.assert_allclose(found.of_fitted(x), plain.embedding, atol=2e-3)
+    np.testing.assert_allclose(found.predict(x[:9]), plain.predict(x[:9]), atol=2e-3)
+
+
+def test_pca_in_blocks_holds_no_more_than_blocks(monkeypatch, tmp_path):
+    monkeypatch.setattr(pca, "LARGE", 1000)
+    np.save(tmp_path / "x.npy", groups(60_000, d=64)[0])
+    x = open_npy(tmp_path / "x.npy")
+    tracemalloc.start()
+    pca.pca(x, PCAConfig(8), 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < x.nbytes / 3

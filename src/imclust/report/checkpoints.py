@@ -104,7 +104,7 @@ def _replay(assignment: Path, z: np.ndarray) -> np.ndarray:
         config = doc["config"]
         if doc["kind"] == "features" and "method" in config:
             entry, settings = REDUCERS.revive(config)
-            z = entry.method(z, settings, config["seed"]).embedding
+            z = entry.method(z, settings, config["seed"]).of_fitted(z)
         elif doc["kind"] == "assignment":
             head, chosen = CLUSTERERS.revive(config)
             clusters = head.method(z, doc["n_clusters"], chosen, config["seed"]).labels

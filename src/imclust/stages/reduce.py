@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE
 from imclust.clustering.reducers import REDUCERS
+from imclust.clustering.reducers._base import Reduction
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
 from imclust.core.checks import finite, valid_seed
 from imclust.core.errors import input_error
@@ -71,12 +73,24 @@ def _reduce(cfg: Reduce, folder: Path) -> dict[str, Any]:
         )
     finite(f"the rows of {cfg.features}", fitted.x)
     reduction = entry.method(fitted.x, cfg.reducer, cfg.seed)
-    numbers = np.float16 if cfg.half else np.float32
-    x = np.empty((len(features.ids), reduction.embedding.shape[1]), numbers)
-    mine = features.splits == cfg.split
-    x[mine] = reduction.embedding
-    if cfg.split == "train" and not mine.all():
-        x[~mine] = reduction.predict(features.x[~mine])
-    keep = np.ones_like(mine) if cfg.split == "train" else mine
-    facts = Features(features.ids[keep], features.splits[keep], x[keep]).save(folder)
+    kept = features if cfg.split == "train" else fitted
+    x = _in_new_space(reduction, kept, cfg.split, np.float16 if cfg.half else np.float32)
+    facts = Features(kept.ids, kept.splits, x).save(folder)
     return facts | {"space": entry.name, **reduction.facts}
+
+
+def _in_new_space(
+    reduction: Reduction, rows: Features, split: str, numbers: type[np.floating[Any]]
+) -> np.ndarray:
+    """Every row (n, k), of the split that was fitted on as it was fitted, the others placed."""
+    if reduction.embedding is not None:
+        mine = rows.splits == split
+        x = np.empty((len(mine), reduction.embedding.shape[1]), numbers)
+        x[mine] = reduction.embedding
+        if not mine.all():
+            x[~mine] = reduction.predict(rows.x[~mine])
+        return x
+    x = np.empty((len(rows.ids), reduction.predict(rows.x[:1]).shape[1]), numbers)
+    for first in range(0, len(x), LARGE):  # at most so many of four bytes a number at a time
+        x[first : first + LARGE] = reduction.predict(rows.x[first : first + LARGE])
+    return x

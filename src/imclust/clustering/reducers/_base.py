@@ -17,17 +17,21 @@ class Reduction:
 
     Parameters
     ----------
-    embedding : np.ndarray
-        (n, k) float32 of the rows it was fitted on.
+    embedding : np.ndarray or None
+        (n, k) float32 of the rows it was fitted on; None of very many, which `predict` places.
     predict : Callable
         Puts further rows (m, d) into the same space: (m, k) float32.
     facts : dict[str, Any]
         What was chosen on the way, for the manifest.
     """
 
-    embedding: np.ndarray
+    embedding: np.ndarray | None
     predict: Callable[[np.ndarray], np.ndarray]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def of_fitted(self, x: np.ndarray) -> np.ndarray:
+        """The rows x (n, d) that it was fitted on, in the new space: (n, k) float32."""
+        return self.predict(x) if self.embedding is None else self.embedding
 
 
 def component_count(wanted: int | None, default: int, possible: int) -> int:

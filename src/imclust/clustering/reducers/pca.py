@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE, each_block
 from imclust.clustering.reducers import REDUCERS
-from imclust.clustering.reducers._base import Reduction, component_count
+from imclust.clustering.reducers._base import Reduction, component_count, fix_signs
 from imclust.core.checks import in_range
 
 COMPONENTS = 64
+STEP = 50  # of the first rows every so manieth tells where about the others lie
 
 
 @dataclass(frozen=True)
 class PCAConfig:
-    """Principal components by randomised SVD, fixed signs."""
+    """Principal components, fixed signs: by SVD, of very many rows by their covariance."""
 
     components: int | None = None
     """How many; 64 unless given, or as many as there are rows or columns."""
@@ -31,6 +34,8 @@ class PCAConfig:
 def pca(x: np.ndarray, cfg: PCAConfig, seed: int) -> Reduction:
     """(n, d) float32 -> (n, k) float32 by scikit-learn, which fixes the signs itself.
 
+    Above LARGE rows x is gone through once in blocks and may be memory-mapped.
+
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
@@ -40,7 +45,44 @@ def pca(x: np.ndarray, cfg: PCAConfig, seed: int) -> Reduction:
     from sklearn.decomposition import PCA
 
     k = component_count(cfg.components, COMPONENTS, min(x.shape))
+    if len(x) > LARGE:
+        return _of_many(x, k, whiten=cfg.whiten)
     solver = PCA(k, whiten=cfg.whiten, random_state=seed)
     embedding = solver.fit_transform(x).astype(np.float32)
     facts = {"explained": round(float(solver.explained_variance_ratio_.sum()), 4)}
     return Reduction(embedding, lambda new: solver.transform(new).astype(np.float32), facts)
+
+
+def _of_many(x: np.ndarray, k: int, *, whiten: bool) -> Reduction:
+    """From the covariance: products of float32 blocks about the first ones' mean, which float32
+    holds well, added up as float64 in the order of the blocks."""
+    origin = np.asarray(x[:LARGE:STEP], np.float32).mean(0)
+
+    def sums_of(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        block = block - origin
+        return block.sum(0, dtype=np.float64), (block.T @ block).astype(np.float64)
+
+    total = np.zeros(x.shape[1])
+    products = np.zeros((x.shape[1], x.shape[1]))
+    for _, (sums, squares) in each_block(x, sums_of, "pca"):
+        total += sums
+        products += squares
+    away = total / len(x)
+    covariance = (products - len(x) * np.outer(away, away)) / (len(x) - 1)
+    variance, vectors = np.linalg.eigh(covariance)
+    directions = fix_signs(vectors[:, ::-1][:, :k])
+    kept = variance[::-1][:k].clip(0)
+    scale = 1 / np.sqrt(np.maximum(kept, np.finfo(float).tiny)) if whiten else np.ones(k)
+    predict = partial(
+        _projected, mean=origin + away, directions=(directions * scale).astype(np.float32)
+    )
+    return Reduction(None, predict, {"explained": round(float(kept.sum() / variance.sum()), 4)})
+
+
+def _projected(rows: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Rows (m, d) -> (m, k) float32, block by block."""
+    out = np.empty((len(rows), directions.shape[1]), np.float32)
+    centre = mean.astype(np.float32)
+    for place, block in each_block(rows, lambda block: (block - centre) @ directions):
+        out[place] = block
+    return out
