@@ -32,6 +32,7 @@ STAGES = {  # in pipeline order
     "name": ("Name", "name the clusters by what the bundled network sees in them"),
     "pairs": ("PairStage", "score pairs of images: are both of one individual?"),
     "link": ("Link", "clusters from pairs, any number of them"),
+    "read": ("Read", "an assignment of an answer that was made elsewhere, in any form"),
     "predict": ("Predict", "give further images the clusters of an assignment"),
     "finetune": ("Finetune", "train a classifier on published labels or on confident clusters"),
     "score": ("Score", "measure the assignment, against labels where there are some"),

@@ -26,6 +26,7 @@ REPLAYED = (
     "cluster",
     "pairs",
     "link",
+    "read",
     "predict",
     "finetune",
     "submit",
@@ -34,7 +35,7 @@ NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {
     *("--index", "--weights", "--init-weights", "--features", "--assignment", "--published"),
-    *("--pairs", "--names-from"),
+    *("--pairs", "--names-from", "--file"),
     *(
         "--n-clusters-from",
         "--data-dir",
