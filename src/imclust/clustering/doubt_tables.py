@@ -69,7 +69,8 @@ class QuestionRow(NamedTuple):
     pairs : int
         Pairs of images that change with it.
     worth : float
-        Both multiplied, less where other questions ask of the same clusters.
+        `change` times the square root of `pairs`, less where other questions ask of the same
+        clusters.
     """
 
     question: int
@@ -116,9 +117,7 @@ def write_doubts(
                 DoubtRow(first + c, names[first + c], doubt.value, *hold, nearest, *near)
             )
         mine = answer.splits[rows] == "train"
-        asked += [
-            (rows, q) for q in questions(part.labels, part.matrix, part.cut.threshold, mine, ASKED)
-        ]
+        asked += [(rows, q) for q in questions(part.labels, part.matrix, mine, ASKED)]
         first += len(found)
     rows_of_doubt.sort(key=lambda row: -row.doubt)
     cells = ([f"{v:.4f}" if isinstance(v, float) else v for v in row] for row in rows_of_doubt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from imclust.core.errors import input_error
 
 
 def carried(p: np.ndarray, labels: np.ndarray, same: Pairs) -> np.ndarray:
-    """Probabilities after answers "same": if a and b are one, what is of a is of b as far.
+    """Probabilities after answers "same": if a and b are one, so are their clusters, as far as each
+    is one.
 
-    P(x, y) is at least P(x, a) P(b, y). Within the cluster of a, P(x, a) is that of the best way
-    over one other image: not every pair was looked at.
+    For x in the cluster of a and y in that of b, P(x, y) is at least P(x, a) P(b, y), each that of
+    the best way over one other image of the cluster: not every pair was looked at. What is in
+    neither cluster stays as likely: one high score of a stranger would spread to all.
 
     Parameters
     ----------
@@ -44,13 +46,14 @@ def carried(p: np.ndarray, labels: np.ndarray, same: Pairs) -> np.ndarray:
     """
     p = p.copy()
     for a, b in same:
+        if labels[a] == labels[b]:
+            continue
         q = np.where(np.isfinite(p), p, 0)
         reach = []
         for row in (a, b):
             inside = np.flatnonzero(labels == labels[row])
-            to = q[row].copy()
-            way = (q[np.ix_(inside, inside)] * q[inside, row]).max(1)
-            to[inside] = np.maximum(to[inside], way)
+            to = np.zeros(len(q), np.float32)
+            to[inside] = (q[np.ix_(inside, inside)] * q[inside, row]).max(1)
             to[row] = 1
             reach.append(to)
         both = np.outer(reach[0], reach[1])
@@ -118,8 +121,7 @@ def as_pairs(
 
     A merged cluster is held together whole. A moved image goes with the images of its new cluster
     that were not moved and apart from the surest image of its old one; one that was pinned stays
-    with the surest of its own. Images moved to a new cluster hold together, apart from where they
-    were.
+    with the surest of its own. Images moved to a new cluster hold together, apart from all others.
 
     Parameters
     ----------
@@ -154,6 +156,11 @@ def as_pairs(
         home = homes.setdefault(c, members(c))
         must += pairwise([*home, image])
         home.append(image)
+    k = int(clusters.max()) + 1
+    new = [home[0] for c, home in homes.items() if c >= k]
+    stand = [first for c in range(k) if new for first in members(c)[:1]]
+    cannot += [(a, b) for a in new for b in stand if (a, b) not in cannot]
+    cannot += combinations(new, 2)
     return must, cannot
 
 

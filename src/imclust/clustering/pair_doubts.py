@@ -65,7 +65,8 @@ class Question(NamedTuple):
     pairs : int
         Pairs of images to cluster that change with them.
     worth : float
-        Both multiplied, less where other questions ask of the same clusters.
+        `change` times the square root of `pairs`, less where other questions ask of the same
+        clusters.
     """
 
     first: int
@@ -143,15 +144,16 @@ def _bond(sides: tuple[np.ndarray, np.ndarray], p: np.ndarray) -> Bond:
 
 
 def questions(
-    labels: np.ndarray, p: np.ndarray, threshold: float, asked: np.ndarray, most: int = 20
+    labels: np.ndarray, p: np.ndarray, asked: np.ndarray, most: int = 20
 ) -> list[Question]:
     """What to ask: hard, representative and diverse pairs, the most worth asking first.
 
     A question is about two sets that are, or are not, one cluster: the halves that average
-    linkage joined last, or two clusters. It is hard where the odds of P(same) between both, over
-    those at the threshold, are even; worth as many pairs of images as change with it. The two
-    images are the ones that stand for their sets best, so that the answer holds for both. Every
-    cluster is asked of once before another question about it counts a quarter.
+    linkage joined last, or two clusters. It is hard where the mean P(same) between both is far from
+    what the clusters say. It is worth the images that change with it, the geometric mean of the
+    two sets: their pairs would let two large sets outweigh ten doubts, and errors of one set are
+    not independent. The two images are the ones that stand for their sets best, so that the answer
+    holds for both. Another question about a cluster that was asked of counts a quarter.
 
     Parameters
     ----------
@@ -159,8 +161,6 @@ def questions(
         (n,) int64 in [0, k).
     p : np.ndarray
         (n, n) float, minus infinity where rows must not share a cluster, 1 where they must.
-    threshold : float
-        On P(same), in (0, 1), that the clusters were cut at.
     asked : np.ndarray
         (n,) bool: images to cluster; others, of known identity, change no score.
     most : int
@@ -169,7 +169,7 @@ def questions(
     Examples
     --------
     >>> p = np.array([[1, 0.9, 0.4], [0.9, 1, 0.4], [0.4, 0.4, 1]])
-    >>> found = questions(np.array([0, 0, 1]), p, 0.5, np.ones(3, bool), 1)
+    >>> found = questions(np.array([0, 0, 1]), p, np.ones(3, bool), 1)
     >>> found[0].together, found[0].pairs
     (False, 2)
     """
@@ -184,9 +184,8 @@ def questions(
         if pair is None or not pairs:
             return
         together = len(clusters) == 1
-        odds = _logit(mean) - _logit(threshold)
-        change = 1 / (1 + float(np.exp(odds if together else -odds)))
-        worth = change * pairs
+        change = 1 - mean if together else mean
+        worth = change * float(np.sqrt(pairs))
         found.append((worth, clusters, Question(*pair, together, change, pairs, worth)))
 
     for c, rows in enumerate(members):
@@ -200,11 +199,6 @@ def questions(
     for a, b in near[order].tolist():
         offer((a, b), (members[a], members[b]), float(means[a, b]))
     return _spread_out(found, most)
-
-
-def _logit(value: float) -> float:
-    value = min(max(value, TINY), 1 - TINY)
-    return float(np.log(value / (1 - value)))
 
 
 def _typical(labels: np.ndarray, p: np.ndarray) -> np.ndarray:
