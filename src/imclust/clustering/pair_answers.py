@@ -164,6 +164,9 @@ def as_pairs(
     return must, cannot
 
 
+IdPairs = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Answered:
     """An assignment of pairs, and all that was said of it so far.
@@ -172,10 +175,14 @@ class Answered:
     ----------
     ids : np.ndarray
         (n,) str.
-    linked : mapping of str to (np.ndarray, Linked)
-        Group -> its rows (m,) among `ids`, and its clusters.
+    first : mapping of str to (np.ndarray, Linked)
+        Group -> its rows (m,) among `ids`, and its clusters before anything was said.
     held : mapping of str to tuple of (int, int)
         Group -> pairs of its rows, numbered within it, that are known to be of one individual.
+    linked : mapping of str to (np.ndarray, Linked), optional
+        The same as `first` by now.
+    rounds : tuple of (tuple of (str, str), tuple of (str, str))
+        Pairs of ids that each file says to be one individual, and not to be.
     named : tuple of (tuple of int, str)
         Rows that were a cluster when it was called so.
     told : mapping of str to int
@@ -183,15 +190,24 @@ class Answered:
     """
 
     ids: np.ndarray
-    linked: Mapping[str, tuple[np.ndarray, Linked]]
+    first: Mapping[str, tuple[np.ndarray, Linked]]
     held: Mapping[str, Pairs]
+    linked: Mapping[str, tuple[np.ndarray, Linked]] = field(default_factory=dict)
+    rounds: tuple[tuple[IdPairs, IdPairs], ...] = ()
     named: tuple[tuple[tuple[int, ...], str], ...] = ()
     told: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.linked:
+            object.__setattr__(self, "linked", dict(self.first))
 
     def after(
         self, said: Corrections, clusters: np.ndarray, confidence: np.ndarray, seed: int
     ) -> Answered:
         """The same with one more file of corrections, which speaks of this assignment.
+
+        What was said last of an image's place, or of a pair, stands: earlier files are heard again
+        without it.
 
         Parameters
         ----------
@@ -209,32 +225,41 @@ class Answered:
             contradicts itself or what is known.
         """
         said.check(self.ids.tolist(), int(clusters.max()) + 1)
-        pairs = as_pairs(said, self.ids, clusters, confidence)
-        where = {i: r for r, i in enumerate(self.ids.tolist())}
-        home: dict[int, tuple[str, int]] = {}
-        for group, (rows, _) in self.linked.items():
-            home |= {int(r): (group, n) for n, r in enumerate(rows)}
-        parts: dict[str, tuple[list[tuple[int, int]], ...]] = {g: ([], []) for g in self.linked}
-        for kind, ids in enumerate(pairs):
-            for a, b in ids:
-                (one, i), (other, j) = home[where[a]], home[where[b]]
-                if one == other:
-                    parts[one][kind].append((i, j))
-                elif kind == 0:
-                    got = f"{a!r} of {one!r} and {b!r} of {other!r}"
-                    raise said.refused("what shares a cluster", "of one group", got)
-        linked, held = dict(self.linked), dict(self.held)
-        for group, (must, cannot) in parts.items():
-            if not must and not cannot:
-                continue
-            rows, before = linked[group]
-            names = self.ids[rows].tolist()
-            again = relinked(before, held[group], tuple(must), tuple(cannot), names, seed)
-            linked[group], held[group] = (rows, again), (*held[group], *must)
+        must, cannot = (tuple(pairs) for pairs in as_pairs(said, self.ids, clusters, confidence))
+        rounds = tuple(
+            (_without(one, said.move, cannot), _without(other, said.move, must, chain=False))
+            for one, other in self.rounds
+        )
+        rounds += ((must, cannot),)
+        linked, held = dict(self.first), dict(self.held)
+        for together, apart in rounds:
+            for group, pairs in self._by_group(said, together, apart).items():
+                rows, before = linked[group]
+                names = self.ids[rows].tolist()
+                again = relinked(before, held[group], pairs[0], pairs[1], names, seed)
+                linked[group], held[group] = (rows, again), (*held[group], *pairs[0])
         named = [(tuple(np.flatnonzero(clusters == c).tolist()), name)
                  for c, name in said.names.items()]  # fmt: skip
         told = {k: n + self.told.get(k, 0) for k, n in tell(said, clusters, self.ids).items()}
-        return replace(self, linked=linked, held=held, named=(*self.named, *named), told=told)
+        return replace(self, linked=linked, rounds=rounds, named=(*self.named, *named), told=told)
+
+    def _by_group(
+        self, said: Corrections, must: IdPairs, cannot: IdPairs
+    ) -> dict[str, tuple[Pairs, Pairs]]:
+        """Group -> pairs of its rows, together and apart, of groups of which something is said."""
+        home: dict[str, tuple[str, int]] = {}
+        for group, (rows, _) in self.first.items():
+            home |= {i: (group, n) for n, i in enumerate(self.ids[rows].tolist())}
+        found: dict[str, tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
+        for kind, pairs in enumerate((must, cannot)):
+            for a, b in pairs:
+                (one, i), (other, j) = home[a], home[b]
+                if one == other:
+                    found.setdefault(one, ([], []))[kind].append((i, j))
+                elif kind == 0:
+                    got = f"{a!r} of {one!r} and {b!r} of {other!r}"
+                    raise said.refused("what shares a cluster", "of one group", got)
+        return {group: (tuple(m), tuple(c)) for group, (m, c) in found.items()}
 
     def names(self, clusters: np.ndarray, names: list[str]) -> list[str]:
         """What the clusters are called: (k,), as somebody called most of their images, else as they
@@ -259,6 +284,22 @@ class Answered:
         """For the manifest, as `cluster` writes them."""
         named = {str(n): name for n, (_, name) in enumerate(self.named)}
         return {"corrections": {"merged": [], **self.told, "names": named}, "suggested": 0}
+
+
+def _without(
+    pairs: IdPairs, moved: Mapping[str, int], against: IdPairs, *, chain: bool = True
+) -> IdPairs:
+    """Pairs of ids without those of images that were moved since, and those said otherwise since.
+
+    `chain`: what an image held together holds together without it.
+    """
+    taken_back = {frozenset(pair) for pair in against}
+    kept = [pair for pair in pairs if frozenset(pair) not in taken_back]
+    for image in moved:
+        ends = [b if a == image else a for a, b in kept if image in (a, b)]
+        kept = [pair for pair in kept if image not in pair]
+        kept += pairwise(ends) if chain else ()
+    return tuple(kept)
 
 
 def tell(said: Corrections, clusters: np.ndarray, ids: np.ndarray) -> dict[str, int]:

@@ -114,7 +114,10 @@ def _corrected(
     """The assignment of the same settings, and what the user said of it."""
     shown = there = before.bring(folder, files[0].assignment)
     keep_files(files, folder)
-    at, answer, names = _clusters(cfg), Assignment.load(there), _names_before(there)
+    answer, names = Assignment.load(there), _names_before(there)
+    refuse_another(files[0], [], shown)
+    files[0].check(answer.ids.tolist(), answer.probabilities.shape[1])
+    at = _clusters(cfg)
     facts: dict[str, Any] = {}
     for n, file in enumerate(files):
         refuse_another(file, files[:n], shown)
