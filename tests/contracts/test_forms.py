@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import refused
 from imclust.__main__ import main
 from imclust.competitions.sample_submission import SampleFormat, render
 from imclust.competitions.submission import check
@@ -139,6 +140,17 @@ def test_a_damaged_sample_is_one_sentence(tmp_path, form, why, was, now, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("form", DAMAGED)
+def test_a_damaged_sample_is_refused_before_any_work(data, form, capsys):
+    was, now, said = next(iter(DAMAGED[form].values()))
+    saved(data / "images", text_of(form).replace(was, now, 1), "sample_submission.csv")
+    status = main(
+        ["download", "--out", "raw", "--n-clusters", "3", "folder", "--data-dir", "images"]
+    )
+    refused((status, *capsys.readouterr()), said)
+    assert not (data / "raw" / "index").exists()
+
+
 @pytest.mark.parametrize(("form", "why", "was", "now"), [case[:4] for case in CASES])
 def test_a_damaged_submission_is_told_by_the_check(tmp_path, form, why, was, now):
     sample = read(saved(tmp_path, text_of(form)))
@@ -262,3 +274,56 @@ def test_from_images_to_a_checked_submission_and_back(data, form, capsys):
     text = (data / "s/submission.csv").read_text()
     saved(data, text.replace("c.png" if form != "lines" else "\n", "q.png", 1), "mine.csv")
     ran("submit --check mine.csv --index raw/index", 6)
+
+
+def test_rows_of_other_columns_keep_them_where_scenes_and_outliers_are_told(tmp_path):
+    """As the Image Matching Challenge 2025 has it, but for the poses."""
+    rows = [("d", g, i, "1;0;0") for i, g in zip(IDS, ("x", "x", "y", "y", "outliers", "x"),
+                                                 strict=True)]  # fmt: skip
+    text = "".join(",".join(r) + "\n" for r in [("dataset", "scene", "image", "rotation"), *rows])
+    sample = read(saved(tmp_path, text))
+    assert (sample.form, sample.names, sample.outliers) == (
+        "labels",
+        ("image", "scene"),
+        "outliers",
+    )
+    write(tmp_path / "out.csv", sample, ["p", "q", "q", "q", "q", "q"])
+    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "d,outliers,b.png,1;0;0"
+
+
+def test_an_array_is_answered_a_label_a_line_too(tmp_path):
+    from helpers import make_arrays
+    from imclust.competitions.challenges import CHALLENGES
+
+    data = make_arrays(tmp_path / "data", n=6)
+    saved(data, "y\n" + "0\n" * 6, "sample_submission.csv")
+    entry = CHALLENGES["arrays"]
+    made = entry.method(entry.config(data_dir=data), tmp_path / "files")
+    assert (made.sample_format.form, made.sample_format.header) == ("lines", True)
+    assert [r.id for r in made.rows[:6]] == [str(i) for i in range(6)]
+    saved(data, "0\n" * 9, "sample_submission.csv")
+    with pytest.raises(InputError, match="9 lines for 6 images"):
+        entry.method(entry.config(data_dir=data), tmp_path / "files")
+
+
+def test_lines_are_of_images_in_an_order_that_nobody_can_mistake(data):
+    for n, i in enumerate(IDS):
+        (data / "images" / i).rename(data / "images" / f"{n + 5}.png")
+    saved(data / "images", "0\n" * 6, "sample_submission.csv")
+    ran("download --out raw --n-clusters 3 folder --data-dir images", 2)
+    ran("download --out raw --n-clusters 3 folder --data-dir images --ids-in-row-order")
+
+
+def test_images_put_aside_are_outliers_too(data):
+    groups = ("x", "x", "y", "y", "outliers", "x")
+    saved(data / "images", text_of("labels", groups=groups), "sample_submission.csv")
+    ran("download --out raw --n-clusters 3 folder --data-dir images")
+    ran("train --index raw/index --out w pixels")
+    ran("encode --index raw/index --weights w --out z")
+    line = "cluster --features z --index raw/index --out a --n-clusters 2 --unclustered 0.4 kmeans"
+    ran(line)
+    ran("submit --assignment a --index raw/index --out s --log log.csv")
+    rows = dict(list(csv.reader((data / "s/submission.csv").open()))[1:])
+    out = {r[0] for r in csv.reader((data / "a/unclustered.csv").open()) if r[1] == "-1"}
+    assert len(out) == 2
+    assert {i for i, label in rows.items() if label == "outliers"} >= out

@@ -127,3 +127,33 @@ def test_without_calibration_and_local_features_there_is_an_answer_too(whole, mo
     doc = read_manifest(folder / "q")
     assert doc["models"]["spots"]["how"] == "mixture"
     assert read_manifest(folder / "p")["models"]["spots"]["how"] in {"logistic", "boosting"}
+
+
+@pytest.mark.parametrize("form", ["matches", "members", "lines", "outliers"])
+def test_the_same_clusters_in_other_forms(whole, form, monkeypatch, capsys):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    ids = [r["image_id"] for r in csv.DictReader((folder / "who/sample_submission.csv").open())]
+    if form == "lines":
+        table = csv.DictReader((folder / "who/metadata.csv").open())
+        ids = [r["image_id"] for r in table if r["split"] == "test"]
+    halves = [*ids, ""][: len(ids) + len(ids) % 2]
+    pairs = "".join(f"{i},{j}\n" for i, j in zip(halves[::2], halves[1::2], strict=True))
+    texts = {
+        "matches": "image_id,matches\n" + "".join(f"{i},{i}\n" for i in ids),
+        "members": f"a,b\n{pairs}",
+        "lines": "cluster\n" + "x\n" * len(ids),
+        "outliers": "image_id,cluster\n" + "".join(f"{i},outliers\n" for i in ids),
+    }
+    (folder / f"{form}.csv").write_text(texts[form])
+    for line in (
+        f"download --out raw-{form} individuals --data-dir who.zip --sample {form}.csv",
+        f"submit --assignment a --index raw-{form}/index --out sub-{form} --log log.csv",
+        f"submit --check sub-{form}/submission.csv --index raw-{form}/index",
+        f"read --file sub-{form}/submission.csv --index raw-{form}/index --out back-{form}",
+    ):
+        assert main(line.split()) == 0, line
+    first, back = Assignment.load(folder / "a"), Assignment.load(folder / f"back-{form}")
+    mine = dict(zip(first.ids.tolist(), first.clusters.tolist(), strict=True))
+    one = np.array([mine[i] for i in back.ids.tolist()])
+    assert ((one[:, None] == one) == (back.clusters[:, None] == back.clusters)).all()

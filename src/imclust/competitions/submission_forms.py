@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
@@ -32,6 +33,7 @@ from imclust.core.errors import input_error
 MATCHES = ("matches", "match")  # columns of such names hold lists of ids
 OUTLIERS = ("outliers", "outlier")  # labels that mean: of no cluster
 MOST_MATCHES = 30_000_000  # ids in all lists together: some 500 MB
+PEEK = 1000  # rows that tell the form
 OPTION = "--submission-form"
 SAID = {
     "matches": "the ids of its cluster with spaces between them, its own among them",
@@ -96,13 +98,16 @@ def form_of(sample: Sample) -> SampleFormat:
 def _form_of(path: Path, form: SampleFormat, known: frozenset[str]) -> Form:
     """What the text says of its form; `labels` where nothing speaks for another one.
 
-    A table of one form stays one when a row is damaged, so that reading it says which.
+    A table of one form stays one when a row is damaged, so that reading it says which. Its first
+    rows tell, but for lists of matches among labels, which any row may hold.
     """
     data, encoding, start, delimiter = opened(path)
     spans = cell_spans(data, start, delimiter.encode())
-    table = [[cell_text(data, *span, encoding)[2] for span in row] for row, _ in spans]
-    table = [row for row in table if row != [""]]
-    head, rows = table[0], table[1:] if form.header else table
+    cells = ([cell_text(data, *span, encoding)[2] for span in row] for row, _ in spans)
+    every = (row for row in cells if row != [""])
+    head = next(every)
+    first = list(islice(every, PEEK))
+    rows = first if form.header else [head, *first]
     if len(head) == 1 and all(len(row) == 1 for row in rows):
         return "lines"
     names = [re.sub(r"[^a-z]", "", name.lower()) for name in head]
@@ -117,7 +122,8 @@ def _form_of(path: Path, form: SampleFormat, known: frozenset[str]) -> Form:
         return "members"
     if len(head) > 2 and not set(names) & set(LABEL_NAMES) and _are_indicators(rows):
         return "indicators"
-    if len(head) == 2:
+    if len(head) == 2 and b" " in data[start:].strip():
+        rows += every
         ids = {row[0] for row in rows}
         lists = (row[1].split(" ") for row in rows if len(row) == 2 and " " in row[1])
         if any(ids.issuperset(found) for found in lists):
