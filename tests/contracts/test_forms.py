@@ -327,3 +327,33 @@ def test_images_put_aside_are_outliers_too(data):
     out = {r[0] for r in csv.reader((data / "a/unclustered.csv").open()) if r[1] == "-1"}
     assert len(out) == 2
     assert {i for i, label in rows.items() if label == "outliers"} >= out
+
+
+def test_plain_labels_are_taken_for_nothing_else(tmp_path):
+    """Whatever the labels are, and where numbers are ids too."""
+    rng = np.random.default_rng(0)
+    headers = ("id,label", "ImageId,ClusterId", "filename,category", "image_id,cluster", "")
+    for case in range(300):
+        n, k = int(rng.integers(2, 30)), int(rng.integers(1, 6))
+        ids = rng.permutation(60)[:n].tolist()
+        labels = rng.integers(0, k, n) + int(rng.integers(0, 2))
+        header = headers[case % len(headers)]
+        rows = [f"{i},{c}" for i, c in zip(ids, labels, strict=True)]
+        path = saved(tmp_path, "\n".join([header] * bool(header) + rows) + "\n")
+        known = {str(i) for i in range(60)}
+        assert read_form(path, SampleFormat(header=bool(header)), known, 60).form == "labels"
+
+
+def test_a_column_of_ids_alone_is_no_answer(tmp_path):
+    for text in ("id\na.png\n", "\n".join(IDS), "image\n1\n2\n"):
+        with pytest.raises(InputError, match="at least two columns"):
+            read(saved(tmp_path, text))
+
+
+def test_columns_of_ids_without_names_are_called_by_their_number(tmp_path):
+    text = text_of("members").partition("\n")[2]
+    found = read_answer(saved(tmp_path, text), IDS)
+    assert [found[i] for i in IDS] == [{"x": "0", "y": "1", "z": "2"}[g] for g in GROUPS]
+    sample = read(tmp_path / "sample.csv", header=False)
+    write(tmp_path / "out.csv", sample, named_labels(sample))
+    assert (tmp_path / "out.csv").read_text() == text

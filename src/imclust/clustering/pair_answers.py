@@ -46,8 +46,6 @@ def carried(p: np.ndarray, labels: np.ndarray, same: Pairs) -> np.ndarray:
     """
     p = p.copy()
     for a, b in same:
-        if labels[a] == labels[b]:
-            continue
         q = np.where(np.isfinite(p), p, 0)
         reach = []
         for row in (a, b):

@@ -15,6 +15,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from imclust.competitions.sample_submission import (
+    ID_NAMES,
     LABEL_NAMES,
     PLAIN,
     Form,
@@ -107,18 +108,24 @@ def _form_of(path: Path, form: SampleFormat, known: frozenset[str]) -> Form:
     every = (row for row in cells if row != [""])
     head = next(every)
     first = list(islice(every, PEEK))
-    rows = first if form.header else [head, *first]
-    if len(head) == 1 and all(len(row) == 1 for row in rows):
-        return "lines"
+    headed = form.header and head[0] not in known
+    rows = first if headed else [head, *first]
     names = [re.sub(r"[^a-z]", "", name.lower()) for name in head]
+    if len(head) == 1 and all(len(row) == 1 for row in rows):
+        alone = [normalize("NFC", row[0]) for row in rows]
+        bare = known.issuperset(alone) and len(set(alone)) == len(alone)
+        return "labels" if bare or names[0] in ID_NAMES else "lines"  # ids alone are no labels
     if form.label_column is not None:
         column = re.sub(r"[^a-z]", "", form.label_column.lower())
         return "matches" if column in MATCHES else "labels"
-    if form.header and set(names) & set(MATCHES):
+    if headed and set(names) & set(MATCHES):
         return "matches"
     if len(head) < 2:
         return "labels"  # which says what is wrong with it
-    if _is_members(rows, known):
+    # Without names, or under such names, numbers may be ids and labels: words that are ids tell.
+    plain = headed and not {*LABEL_NAMES, *ID_NAMES} & set(names)
+    words = not all(as_numbers(row) for row in rows)
+    if _is_members(rows, known, 0.7) if plain else words and _is_members(rows, known, 0.95):
         return "members"
     if len(head) > 2 and not set(names) & set(LABEL_NAMES) and _are_indicators(rows):
         return "indicators"
@@ -131,13 +138,13 @@ def _form_of(path: Path, form: SampleFormat, known: frozenset[str]) -> Form:
     return "labels"
 
 
-def _is_members(rows: list[list[str]], known: frozenset[str]) -> bool:
-    """Whether nearly all cells are ids, in two columns at least, each once.
+def _is_members(rows: list[list[str]], known: frozenset[str], least: float) -> bool:
+    """Whether nearly all cells, a share `least`, are ids, in two columns at least, each once.
 
     Where labels are numbers that are ids too, half of the cells are no other ids.
     """
     cells = [normalize("NFC", cell) for row in rows for cell in row if cell]
-    if not cells or len(known.intersection(cells)) <= 0.7 * len(cells):
+    if not cells or len(known.intersection(cells)) <= least * len(cells):
         return False
     return any(normalize("NFC", cell) in known for row in rows for cell in row[1:])
 
