@@ -333,7 +333,7 @@ def test_plain_labels_are_taken_for_nothing_else(tmp_path):
     """Whatever the labels are, and where numbers are ids too."""
     rng = np.random.default_rng(0)
     headers = ("id,label", "ImageId,ClusterId", "filename,category", "image_id,cluster", "")
-    for case in range(300):
+    for case in range(120):
         n, k = int(rng.integers(2, 30)), int(rng.integers(1, 6))
         ids = rng.permutation(60)[:n].tolist()
         labels = rng.integers(0, k, n) + int(rng.integers(0, 2))
@@ -357,3 +357,35 @@ def test_columns_of_ids_without_names_are_called_by_their_number(tmp_path):
     sample = read(tmp_path / "sample.csv", header=False)
     write(tmp_path / "out.csv", sample, named_labels(sample))
     assert (tmp_path / "out.csv").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("", ("--labels and --truth must be one of them", "got neither")),
+        ("--truth none.csv", ("--truth must be a table", "none.csv")),
+        ("--truth other.csv", ("ids of other.csv must be some of the 6 images",)),
+        ("--truth strange.csv", ("ids of strange.csv must be those of the index", "'q'")),
+    ],
+)
+def test_a_truth_that_is_none_is_one_sentence(data, more, words, capsys):
+    saved(data, "id,label\n1,0\n2,0\n", "other.csv")
+    saved(data, "id,label\na.png,0\nq,0\n", "strange.csv")
+    saved(data, text_of("labels"), "mine.csv")
+    ran("download --out raw --n-clusters 3 folder --data-dir images")
+    ran("read --file mine.csv --index raw/index --out a")
+    capsys.readouterr()
+    status = main(f"score --assignment a --index raw/index --out s {more}".split())
+    refused((status, *capsys.readouterr()), *words)
+
+
+def test_an_answer_of_other_images_is_not_read(data, capsys):
+    saved(data, text_of("labels").replace("c.png", "q.png"), "mine.csv")
+    ran("download --out raw --n-clusters 3 folder --data-dir images")
+    for file, words in (
+        ("mine.csv", ("ids of mine.csv", "1 missing and 1 others, first 'c.png'")),
+        ("none.csv", ("no such file: none.csv",)),
+    ):
+        capsys.readouterr()
+        status = main(f"read --file {file} --index raw/index --out a".split())
+        refused((status, *capsys.readouterr()), *words)

@@ -72,7 +72,7 @@ def test_doubts_as_their_definition(seed):
             assert doubt.hold.mean == pytest.approx(1 - tree[-1, 2], rel=1e-5)
             halves = last_halves(rows[c], p)
             assert sorted(np.concatenate(halves)) == rows[c].tolist()
-        held = T / doubt.hold.mean if doubt.hold else 0
+        held = (1 - doubt.hold.mean) / (1 - T) if doubt.hold else 0
         assert doubt.value == pytest.approx(max(min(held, 1), min(doubt.near.mean / T, 1)))
 
 

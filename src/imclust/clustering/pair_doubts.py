@@ -42,7 +42,8 @@ class Doubt:
     nearest : int
         That cluster; -1 where there is none.
     value : float
-        In [0, 1]: how near the weaker of both lies to the threshold, 1 at the threshold itself.
+        In [0, 1]: how near the weaker of both lies to the threshold: 1 there, 0 where halves hold
+        with P(same) 1 and no other cluster is near.
     """
 
     hold: Bond | None
@@ -106,7 +107,7 @@ def cluster_doubts(labels: np.ndarray, p: np.ndarray, threshold: float) -> list[
         near = None
         if nearest >= 0 and means[c, nearest] > 0:
             near = _bond((rows, np.flatnonzero(labels == nearest)), p)
-        held = threshold / max(hold.mean, TINY) if hold else 0.0
+        held = (1 - hold.mean) / (1 - threshold) if hold else 0.0
         value = max(min(held, 1.0), min(near.mean / threshold, 1.0) if near else 0.0)
         out.append(Doubt(hold, near, nearest if near else -1, value))
     return out
