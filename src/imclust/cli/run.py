@@ -52,6 +52,11 @@ class Run:
     """How much `auto` tries: quick, normal or thorough."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; their rows get the largest cluster."""
+    tune: bool = False
+    """Of individuals: tune the encoder on the known identities, too."""
+    names_from: Path | None = None
+    """Of individuals: an earlier answer to keep names of, its folder `clusters` or its
+    submission.csv. Where images were added to the same data, names stay without it."""
     name: str | None = None
     """Of the data set, in data/raw, data/runs and submissions; after the challenge unless given."""
     workspace: Path = Path()
@@ -108,6 +113,8 @@ def _places(cfg: Run, challenge: str) -> RunPaths:
     board = getattr(cfg.challenge, "board", None)
     name = cfg.name or data_set_name(challenge, cfg.workspace, data, board)
     changed = [] if cfg.effort == "normal" else ["--effort", cfg.effort]
+    changed += ["--tune"] if cfg.tune else []
+    changed += ["--names-from", str(cfg.names_from)] if cfg.names_from else []
     how = LINK.name if by_pairs(cfg.challenge, cfg.n_clusters) else "auto"
     run = run_name(encoder, how, cfg.n_clusters, cfg.seed, flags=changed)
     words = LAYERED if encoder == "timm" else ()
@@ -119,7 +126,8 @@ def _steps(cfg: Run, challenge: str, at: RunPaths, *, guess: bool = False) -> It
     flags = ["--set-aside-corrupt"] if cfg.set_aside_corrupt else []
     yield index_step(at.raw, [challenge, *config_flags(cfg.challenge)], flags)
     if by_pairs(cfg.challenge, cfg.n_clusters):
-        yield from pair_steps(at, at.encoder_words)
+        given = ("--names-from", str(cfg.names_from)) if cfg.names_from else ()
+        yield from pair_steps(at, at.encoder_words, given, tune=cfg.tune, guess=guess)
         yield from result_steps(at, LINK, at.encoded / "latents-flip", submit=[])
         return
     k = cfg.n_clusters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,14 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.pair_records import PairScores
-from imclust.core.records import Assignment, Features, PairHints, write_csv
+from imclust.core.records import (
+    Assignment,
+    Features,
+    PairHints,
+    names_by_id,
+    read_csv,
+    write_csv,
+)
 
 MOST_CELLS = 1 << 29  # images x clusters: 2 GiB of float32
 
@@ -47,8 +56,9 @@ class Link:
     threshold: float | None = None
     """On P(same), for all groups, instead of one that is chosen for each."""
     names_from: Path | None = None
-    """An earlier assignment of `link`: clusters keep the names that most of their images have
-    there, and new ones get new numbers."""
+    """An earlier assignment of `link`, or a table of ids and clusters such as an earlier
+    submission.csv: clusters keep the names that most of their images have there, and new ones get
+    new numbers."""
     seed: int = 0
     """Of the folds of identities, and of Leiden."""
     force: bool = False
@@ -67,12 +77,13 @@ def run(cfg: Link) -> None:
     config: dict[str, Any] = {"method": "link", "split": "train", "methods": list(cfg.methods)}
     config |= {"threshold": cfg.threshold, "seed": cfg.seed}
     roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}
+    before = _names_before(cfg.names_from)
     if cfg.names_from is not None:
-        roles["names"] = cfg.names_from
+        config["names"] = hashlib.sha256(json.dumps(before).encode()).hexdigest()
     if published(cfg.index):
         roles["published"] = cfg.index.parent / "published"
     spec = ArtifactSpec(Assignment.kind, config, roles, (__name__,))
-    if make_artifact(cfg.out, spec, lambda folder: _link(cfg, folder), force=cfg.force):
+    if make_artifact(cfg.out, spec, lambda folder: _link(cfg, before, folder), force=cfg.force):
         for group, how in read_manifest(cfg.out)["groups"].items():
             told = f", AMI {how['ami']:.3f} on held-out identities" if how["ami"] else ""
             say(
@@ -81,7 +92,7 @@ def run(cfg: Link) -> None:
             )
 
 
-def _link(cfg: Link, folder: Path) -> dict[str, Any]:
+def _link(cfg: Link, before: dict[str, str], folder: Path) -> dict[str, Any]:
     found = PairScores.load(cfg.pairs)
     hints, given = PairHints.load(cfg.index), published(cfg.index)
     identities = np.array([given.get(i, "") for i in found.ids.tolist()], dtype=str)
@@ -98,7 +109,6 @@ def _link(cfg: Link, folder: Path) -> dict[str, Any]:
             must=value_pairs([hints.bursts.get(i, "") for i in ids]),
             cannot=value_pairs([hints.photos.get(i, "") for i in ids]),
         )  # fmt: skip
-    before = _names_before(cfg.names_from)
     p, names, owners = _together(linked, found.ids, identities, before)
     answer = Assignment(found.ids, found.splits, p)
     z = np.asarray(Features.load(cfg.features).at(found.ids))
@@ -144,14 +154,20 @@ def _together(
     return p, names, owners
 
 
-def _names_before(assignment: Path | None) -> dict[str, str]:
-    """id -> name of its cluster in an earlier assignment."""
-    if assignment is None:
+def _names_before(source: Path | None) -> dict[str, str]:
+    """id -> name of its cluster in an earlier answer."""
+    if source is None:
         return {}
-    names = read_manifest(assignment, Assignment.kind).get("names")
-    if not names:
-        do = "name the folder of another"
-        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
-    answer = Assignment.load(assignment)
-    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
-    return {i: names[c] for i, c in pairs}
+    if source.is_dir():
+        return names_by_id(source)
+    if not source.is_file():
+        allowed = "an assignment of `link`, or a table of ids and clusters"
+        raise input_error("--names-from", allowed, f"{source}, which is not there", "check it")
+    rows = read_csv(source)
+    columns = [c for c in rows[0] if c] if rows else []
+    if len(columns) < 2:
+        allowed = "a table of ids and clusters, such as an earlier submission.csv"
+        got = f"columns {','.join(columns)}" if rows else "no rows"
+        raise input_error(str(source), allowed, got, "name another")
+    of, called = (columns[0], "cluster" if "cluster" in columns[1:] else columns[1])
+    return {r[of]: r[called] for r in rows if r[called]}
