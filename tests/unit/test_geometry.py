@@ -34,6 +34,15 @@ def test_wrong_matches_are_told_from_right_ones(geometry):
     np.testing.assert_array_equal(agree, agreeing(one, other, geometry))
 
 
+@pytest.mark.parametrize("geometry", ["homography", "fundamental"])
+def test_points_that_no_matrix_fits_agree_on_nothing(geometry):
+    """OpenCV ends in an error for some of them."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        one, other = rng.integers(0, 3, (2, 9, 2)).astype(np.float32)
+        assert agreeing(one, other * 100, geometry).dtype == bool
+
+
 @pytest.mark.parametrize(("geometry", "most"), [("homography", 4), ("fundamental", 7)])
 def test_so_few_that_they_always_agree_say_nothing(geometry, most):
     one, other = two_views(most, flat=True)

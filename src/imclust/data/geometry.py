@@ -45,15 +45,18 @@ def agreeing(one: np.ndarray, other: np.ndarray, geometry: Geometry = "homograph
     none = np.zeros(len(one), bool)
     if len(one) < LEAST_MATCHES[geometry]:
         return none
-    if geometry == "homography":
-        found, agree = cv2.findHomography(
-            one, other, cv2.USAC_MAGSAC, ERROR, maxIters=ROUNDS, confidence=GIVEN
-        )
-        fits = found is not None and plausible(found)
-    else:
-        found, agree = cv2.findFundamentalMat(one, other, cv2.USAC_MAGSAC, ERROR, GIVEN, ROUNDS)
-        fits = found is not None
-    return agree.ravel().astype(bool) if fits and agree is not None else none
+    try:
+        if geometry == "homography":
+            found, agree = cv2.findHomography(
+                one, other, cv2.USAC_MAGSAC, ERROR, maxIters=ROUNDS, confidence=GIVEN
+            )
+        else:
+            found, agree = cv2.findFundamentalMat(one, other, cv2.USAC_MAGSAC, ERROR, GIVEN, ROUNDS)
+    except cv2.error:  # OpenCV's way to say of some points that no matrix fits them
+        return none
+    if found is None or agree is None or (geometry == "homography" and not plausible(found)):
+        return none
+    return agree.ravel().astype(bool)
 
 
 def plausible(homography: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imclust.clustering.pair_probability import LEAST_IDENTITIES, identity_folds
+from imclust.clustering.pair_probability import identity_folds
 from imclust.competitions.submission_check import published
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import disk_space, in_range, valid_seed
@@ -26,10 +26,10 @@ from imclust.encoders._base import needs_content
 
 if TYPE_CHECKING:
     from imclust.training.classifier import Classifier
-    from imclust.training.metric_learning import Identified
     from imclust.training.plan import TrainConfig
 
 LEARNED, LOOKS = "learned.csv", "looks.jsonl"
+LEAST_IDENTITIES = 2  # to learn from
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Metric:
     """Which of them is held out, from 0."""
     stages: tuple[int, ...] = (0, 3)
     """How many of the encoder's last blocks learn, stage by stage; 0, the centres alone, first."""
-    epochs: int = 8
+    epochs: int = 6
     """Most passes over the images a stage."""
     patience: int = 2
     """Passes without a gain for the held-out identities after which a stage ends."""
@@ -127,21 +127,23 @@ def run(cfg: Metric) -> None:
 
 def _learn(cfg: Metric, base: dict[str, Any], folder: Path) -> dict[str, Any]:
     from imclust.core.reproducibility import pick_device
-    from imclust.training.metric_learning import MetricLearning
+    from imclust.training.metric_learning import Identified, MetricLearning
     from imclust.training.weights_file import save_weights
 
     device = pick_device(cfg.device)
     rows, identities, groups, learn, judge = _known(cfg)
     classifier, preprocessing, header = _classifier(cfg, base, groups, identities[learn], device)
-    numbers = sum(v.numel() for v in classifier.state_dict().values())
-    disk_space(folder, 4 * numbers * (1 + 1 + 1 + 3))  # out, finished, best, and a resume point
+    size = sum(v.numel() for v in classifier.state_dict().values())
+    disk_space(folder, 4 * size * (1 + 1 + 1 + 3))  # out, finished, best, and a resume point
     images = all_pixels(rows, preprocessing, "read")
     depths = sorted({min(s, classifier.n_blocks) for s in cfg.stages})
-    parts = (
-        _identified(images, identities, groups, learn),
-        _identified(images, identities, groups, judge),
+    numbers, of = (
+        np.unique(names, return_inverse=True)[1].astype(np.int64) for names in (identities, groups)
     )
-    work = MetricLearning(classifier, *parts, preprocessing, cfg.patience, cfg.seed, device, folder)
+    work = MetricLearning(
+        classifier, Identified(images, numbers, of), learn, judge, preprocessing, cfg.patience,
+        cfg.seed, device, folder,
+    )  # fmt: skip
     at = work.run(depths, cfg.plan)
     save_weights(folder / "weights.safetensors", classifier.base, header)
     write_csv(folder / LEARNED, ("id",), ((rows[i].id,) for i in np.flatnonzero(learn)))
@@ -185,16 +187,6 @@ def _known(cfg: Metric) -> Known:
         do = "score pairs without --tuned"
         raise input_error("known identities", allowed, got, do)
     return rows, identities, groups, learn, judge
-
-
-def _identified(
-    images: np.ndarray, identities: np.ndarray, groups: np.ndarray, part: np.ndarray
-) -> Identified:
-    from imclust.training.metric_learning import Identified
-
-    numbers = np.unique(identities[part], return_inverse=True)[1].astype(np.int64)
-    of = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    return Identified(images[part], numbers, of[part])
 
 
 def _classifier(

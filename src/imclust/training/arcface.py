@@ -65,7 +65,7 @@ class SubcentreHead(nn.Module):
     def embed(self, codes: Tensor, groups: Tensor, means: Tensor | None = None) -> Tensor:
         """(b, d) codes of groups (b,) int64 -> (b, d) rows of length 1; other means if given."""
         means = self.means if means is None else means
-        rows = (codes.float() - means[groups]).split(self._parts, 1)
+        rows = torch.split(codes.float() - means[groups], list(self._parts), 1)
         return torch.cat([functional.normalize(r, dim=1) for r in rows], 1) / len(rows) ** 0.5
 
     def forward(self, codes: Tensor, groups: Tensor) -> Tensor:
@@ -154,29 +154,35 @@ class ArcFaceLoss(Objective):
         return margin_loss(cosines.float(), self.targets[rows], self.allowed[rows])
 
 
-def retrieval(rows: np.ndarray, identities: np.ndarray, groups: np.ndarray) -> float:
-    """Mean average precision: of each image's others in its group, how early its identity's come.
+def retrieval(
+    rows: np.ndarray, identities: np.ndarray, groups: np.ndarray, asked: np.ndarray
+) -> float:
+    """Mean average precision: of all others in an image's group, how early its identity's come.
 
     Parameters
     ----------
     rows : np.ndarray
         (n, d) float of length 1.
     identities, groups : np.ndarray
-        (n,) each. Images without another of their identity are not asked; NaN if none has one.
+        (n,) each.
+    asked : np.ndarray
+        (n,) bool: images that it is the mean over, first in each group, then of the groups; those
+        without another of their identity do not count. NaN if none does.
 
     Examples
     --------
-    >>> retrieval(np.eye(3)[[0, 0, 1]], np.array([*"aab"]), np.zeros(3))
+    >>> retrieval(np.eye(3)[[0, 0, 1]], np.array([*"aab"]), np.zeros(3), np.ones(3, bool))
     1.0
     """
-    found = []
+    means = []
     for g in np.unique(groups):
         mine = np.flatnonzero(groups == g)
         likeness = rows[mine] @ rows[mine].T
         np.fill_diagonal(likeness, -np.inf)
         order = np.argsort(-likeness, 1, kind="stable")[:, :-1]
         hits = identities[mine][order] == identities[mine][:, None]
-        hits = hits[hits.any(1)]
-        precision = np.cumsum(hits, 1) / np.arange(1, hits.shape[1] + 1)
-        found += ((precision * hits).sum(1) / hits.sum(1)).tolist()
-    return float(np.mean(found)) if found else float("nan")
+        hits = hits[hits.any(1) & asked[mine]]
+        if len(hits):
+            precision = np.cumsum(hits, 1) / np.arange(1, hits.shape[1] + 1)
+            means.append(float(((precision * hits).sum(1) / hits.sum(1)).mean()))
+    return float(np.mean(means)) if means else float("nan")

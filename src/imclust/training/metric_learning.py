@@ -38,12 +38,17 @@ class Identified:
     images : np.ndarray
         (n, s, s, 3) uint8.
     identities, groups : np.ndarray
-        (n,) int64, numbered from 0; the groups alike in what is learned from and what judges.
+        (n,) int64, numbered from 0.
     """
 
     images: np.ndarray
     identities: np.ndarray
     groups: np.ndarray
+
+    def part(self, rows: np.ndarray) -> Identified:
+        """Some rows (n,) bool, their identities numbered from 0 again."""
+        numbers = np.unique(self.identities[rows], return_inverse=True)[1].astype(np.int64)
+        return Identified(self.images[rows], numbers, self.groups[rows])
 
 
 @dataclass
@@ -70,8 +75,10 @@ class MetricLearning:
     ----------
     classifier : Classifier
         With a `SubcentreHead`.
-    learn, judge : Identified
-        What is learned from; other identities, which say when to stop.
+    known : Identified
+        All images.
+    learn, judge : np.ndarray
+        (n,) bool: which are learned from; and which, of other identities, say when to stop.
     preprocessing : Preprocessing
         Pixels to input.
     patience : int
@@ -85,8 +92,9 @@ class MetricLearning:
     """
 
     classifier: Classifier
-    learn: Identified
-    judge: Identified
+    known: Identified
+    learn: np.ndarray
+    judge: np.ndarray
     preprocessing: Preprocessing
     patience: int
     seed: int
@@ -113,7 +121,7 @@ class MetricLearning:
                 continue
             blocks = "block" if depth == 1 else "blocks"
             name = f"last {depth} {blocks}" if depth else "centres"
-            say(f"{name}: learning from {len(self.learn.images)} images")
+            say(f"{name}: learning from {self.learn.sum()} images")
             own = self.folder / f"step-{number}"
             own.mkdir(exist_ok=True)
             if depth:
@@ -136,7 +144,7 @@ class MetricLearning:
         from imclust.data.loader import Preprocessing
         from imclust.training.fit import fit
 
-        learn, head = self.learn, self._head
+        learn, head = self.known.part(self.learn), self._head
         codes = torch.from_numpy(self._codes(learn.images)).to(self.device)
         groups, targets = (torch.from_numpy(a).to(self.device)
                            for a in (learn.groups, learn.identities))  # fmt: skip
@@ -151,7 +159,7 @@ class MetricLearning:
 
         self.classifier.unfreeze(depth)
         look = self._looker(own)
-        images, loss = self.learn.images, self._loss(None, look)
+        images, loss = self.known.images[self.learn], self._loss(None, look)
         try:
             fit(self.classifier, loss, images, self.preprocessing, plan, **self._settings(own))
             look(self.classifier, plan.epochs)
@@ -160,7 +168,7 @@ class MetricLearning:
         load_weights(own / BEST, self.classifier)
 
     def _loss(self, codes: Any, look: Callable[[nn.Module, int], None] | None = None) -> Any:
-        learn = self.learn
+        learn = self.known.part(self.learn)
         # Identities are numbered through all groups: each belongs to one.
         of = np.zeros(int(learn.identities.max()) + 1, np.int64)
         of[learn.identities] = learn.groups
@@ -188,20 +196,16 @@ class MetricLearning:
         return look
 
     def score(self) -> float:
-        """How well the identities that are held out are told apart, as of `retrieval`."""
+        """How well those that are held out are found among all known, as of `retrieval`."""
         import torch
 
-        judge = self.judge
-        codes = torch.from_numpy(self._codes(judge.images))
-        groups = torch.from_numpy(judge.groups)
-        head = self._head
-        # Their own means: how pairs are scored afterwards, too.
-        means = torch.stack([
-            codes[groups == g].mean(0) if (groups == g).any() else codes.mean(0)
-            for g in range(len(head.means))
-        ])  # fmt: skip
-        rows = head.embed(codes, groups, means).numpy()
-        return retrieval(rows, judge.identities, judge.groups)
+        known = self.known
+        codes = torch.from_numpy(self._codes(known.images))
+        groups = torch.from_numpy(known.groups)
+        # The means of these codes: how pairs are scored afterwards, too.
+        means = torch.stack([codes[groups == g].mean(0) for g in range(int(groups.max()) + 1)])
+        rows = self._head.embed(codes, groups, means).numpy()
+        return retrieval(rows, known.identities, known.groups, self.judge)
 
     @property
     def _head(self) -> SubcentreHead:

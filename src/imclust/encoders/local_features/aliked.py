@@ -87,7 +87,8 @@ class Aliked(LocalFeatures):
     def _matcher(self) -> nn.Module:
         from kornia.feature import LightGlue
 
-        return self._loaded(LightGlue(None, **GLUE), "aliked_lightglue.pth")
+        glue = LightGlue(None, **GLUE)  # type: ignore[arg-type]  # None: no weights yet
+        return self._loaded(glue, "aliked_lightglue.pth")
 
     def _loaded(self, network: nn.Module, name: str) -> nn.Module:
         from imclust.training.pretrained import load_state, read_state
