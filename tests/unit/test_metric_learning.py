@@ -1,11 +1,14 @@
 """Learning from identities: the loss, what judges it, and an encoder that gains by it."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 
 from imclust.clustering.learned_metric import unseen_mean
 from imclust.data.loader import Preprocessing
+from imclust.training import fit, metric_learning, state, weights_file
 from imclust.training.arcface import (
     MARGIN,
     SCALE,
@@ -138,3 +141,49 @@ def test_what_harms_unseen_identities_is_undone(tmp_path):
     assert [r["epoch"] for r in at.looks] == [0, 1, 2, 3]
     assert at.looks[0]["map"] == max(r["map"] for r in at.looks)
     np.testing.assert_array_equal(work.classifier.base.weights.detach(), whole)
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_learning_that_is_cut_off_again_and_again_ends_in_the_same_bytes(
+    tmp_path, monkeypatch, seed
+):
+    """It ends at a line that it prints, in the middle of a step, or between writing two files."""
+    monkeypatch.setattr(fit, "KEEP_FIRST", 0.0)
+    monkeypatch.setattr(fit, "KEEP_EVERY", 0.0)
+    for folder in ("whole", "cut"):
+        (tmp_path / folder).mkdir()
+    whole = learning(tmp_path / "whole")
+    want = whole.run([0, 1], plan)
+    rng = random.Random(seed)
+    left = 1
+
+    def cutting(function):
+        def called(*args, **settings):
+            nonlocal left
+            left -= 1
+            if not left:
+                left = rng.randint(6, 14)
+                raise Killed
+            return function(*args, **settings)
+
+        return called
+
+    for module, name in ((metric_learning, "say"), (metric_learning, "write_jsonl"),
+                         (weights_file, "save_weights"), (state.State, "save")):  # fmt: skip
+        monkeypatch.setattr(module, name, cutting(getattr(module, name)))
+    kills = 0
+    while True:
+        work = learning(tmp_path / "cut")
+        try:
+            got = work.run([0, 1], plan)
+            break
+        except Killed:
+            kills += 1
+    assert kills > 4
+    assert got == want
+    for key, value in whole.classifier.state_dict().items():
+        np.testing.assert_array_equal(work.classifier.state_dict()[key], value)
