@@ -59,7 +59,7 @@ class DensityTree:
         self._chosen = _most_stable(self.branches)
 
     def clusters(self, threshold: float) -> np.ndarray:
-        """The most stable clusters (n,) int64; rows of none are alone (-1).
+        """The most stable clusters (n,) int64 from 0; rows of none have -1.
 
         Parameters
         ----------
@@ -76,6 +76,8 @@ class DensityTree:
             if branch.parent >= 0 and label[branch.parent] >= 0:
                 label[c] = label[branch.parent]
             out[branch.rows] = label[c]
+        inside = out >= 0
+        out[inside] = np.unique(out[inside], return_inverse=True)[1]
         return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from imclust.core.log import say, write_jsonl
 from imclust.core.manifest import read_manifest
 from imclust.core.records import PairHints, write_csv
 from imclust.core.reproducibility import check_device
-from imclust.data.augment import AugmentationName
 from imclust.data.images import ImageRow, load_index
 from imclust.data.loader import Preprocessing, all_pixels
 from imclust.encoders import method_modules, revive_encoder
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from imclust.training.classifier import Classifier
     from imclust.training.plan import TrainConfig
 
+Changes = Literal["none", "flip", "crop"]
 LEARNED, LOOKS = "learned.csv", "looks.jsonl"
 LEAST_IDENTITIES = 2  # to learn from
 
@@ -61,7 +61,7 @@ class Metric:
     """Images a step."""
     lr: float = 3e-4
     """Learning rate of the encoder; the centres alone learn at ten times that."""
-    augmentation: AugmentationName = "flip"
+    augmentation: Changes = "flip"
     """Random changes of the images where the encoder learns: none, flip, or crop and flip."""
     seed: int = 0
     """Of the folds, the initial centres, and the order of the images."""
@@ -209,6 +209,9 @@ def _classifier(
     header = load_weights(cfg.weights / "weights.safetensors", network)
     preprocessing = Preprocessing(**header["preprocessing"])
     blocks, dims = find_blocks(network, encoder.encode, preprocessing.size)
+    if not blocks:
+        do = "take a network, such as timm"
+        raise input_error("what metric trains", "an encoder that learns", base["method"], do)
     with isolated_seed(cfg.seed):
         head = SubcentreHead(
             encoder.parts(network) or [dims], len(np.unique(groups)), len(np.unique(learned))
