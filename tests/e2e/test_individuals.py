@@ -177,6 +177,15 @@ def test_an_earlier_submission_gives_its_names(whole, monkeypatch, capsys):
     names = read_manifest(folder / "c")["names"]
     told = set(names_of(folder / "old.csv").values())
     assert told <= set(names)
+    # A name that was given up is nobody's any more.
+    with (folder / "old.csv").open("a") as f:
+        f.write(",cluster_spots_500\n")
+    assert main([*link.split(), "old.csv", "--threshold", "0.99"]) == 0
+    new = set(read_manifest(folder / "c")["names"]) - told
+    assert new
+    assert min(int(name.rpartition("_")[2]) for name in new) > 500
+    assert main([*link.split(), "old.csv"]) == 0
+    names = read_manifest(folder / "c")["names"]
     capsys.readouterr()
     (folder / "odd.csv").write_text("id\n1\n")
     for source, word in (("odd.csv", "columns id"), ("gone.csv", "not there"), ("z", "features")):

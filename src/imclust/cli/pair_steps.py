@@ -16,7 +16,7 @@ from imclust.cli.pipeline import (
 from imclust.cli.run_paths import RunPaths
 from imclust.core.files import replaced_file
 from imclust.core.manifest import MANIFEST, read_manifest
-from imclust.core.records import names_by_id, write_csv
+from imclust.core.records import names_by_id, read_csv, write_csv
 
 LINK = Predictor("link")
 FOLDS = 3  # of the known identities, one tuned encoder each
@@ -86,13 +86,16 @@ def _tuning(at: RunPaths, weights: Path) -> tuple[Step, list[Path]]:
 def _names_kept(at: RunPaths) -> Command:
     """Flags of `link` that let clusters keep their names when images have come since.
 
-    The answer that is there will be replaced: its names go into a table beside it before, and stay
-    there for as long as the images stay the same.
+    The answer that is there will be replaced: its names go into a table beside it before, with
+    those that were given up earlier, and stay there for as long as the images stay the same.
     """
     table = at.folder / "names-before.csv"
     if (at.clusters / MANIFEST).is_file():
         doc = read_manifest(at.clusters)
         if doc.get("names") and doc["inputs"].get("index") != read_manifest(at.index)["digest"]:
+            names = names_by_id(at.clusters)
+            old = {r["cluster"] for r in read_csv(table)} if table.is_file() else set()
+            gone = [("", name) for name in sorted(old - set(names.values()))]
             with replaced_file(table) as fresh:
-                write_csv(fresh, ("id", "cluster"), names_by_id(at.clusters).items())
+                write_csv(fresh, ("id", "cluster"), [*names.items(), *gone])
     return ("--names-from", str(table)) if table.is_file() else ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import read_manifest
+from imclust.core.manifest import file_digest, read_manifest
 from imclust.core.pair_records import PairScores
 from imclust.core.records import (
     Assignment,
@@ -77,13 +75,15 @@ def run(cfg: Link) -> None:
     config: dict[str, Any] = {"method": "link", "split": "train", "methods": list(cfg.methods)}
     config |= {"threshold": cfg.threshold, "seed": cfg.seed}
     roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}
-    before = _names_before(cfg.names_from)
     if cfg.names_from is not None:
-        config["names"] = hashlib.sha256(json.dumps(before).encode()).hexdigest()
+        if _names_before(cfg.names_from) and cfg.names_from.is_dir():
+            roles["names"] = cfg.names_from
+        else:
+            config["names"] = file_digest(cfg.names_from)
     if published(cfg.index):
         roles["published"] = cfg.index.parent / "published"
     spec = ArtifactSpec(Assignment.kind, config, roles, (__name__,))
-    if make_artifact(cfg.out, spec, lambda folder: _link(cfg, before, folder), force=cfg.force):
+    if make_artifact(cfg.out, spec, lambda folder: _link(cfg, folder), force=cfg.force):
         for group, how in read_manifest(cfg.out)["groups"].items():
             told = f", AMI {how['ami']:.3f} on held-out identities" if how["ami"] else ""
             say(
@@ -92,7 +92,7 @@ def run(cfg: Link) -> None:
             )
 
 
-def _link(cfg: Link, before: dict[str, str], folder: Path) -> dict[str, Any]:
+def _link(cfg: Link, folder: Path) -> dict[str, Any]:
     found = PairScores.load(cfg.pairs)
     hints, given = PairHints.load(cfg.index), published(cfg.index)
     identities = np.array([given.get(i, "") for i in found.ids.tolist()], dtype=str)
@@ -109,6 +109,7 @@ def _link(cfg: Link, before: dict[str, str], folder: Path) -> dict[str, Any]:
             must=value_pairs([hints.bursts.get(i, "") for i in ids]),
             cannot=value_pairs([hints.photos.get(i, "") for i in ids]),
         )  # fmt: skip
+    before = _names_before(cfg.names_from)
     p, names, owners = _together(linked, found.ids, identities, before)
     answer = Assignment(found.ids, found.splits, p)
     z = np.asarray(Features.load(cfg.features).at(found.ids))
@@ -170,4 +171,5 @@ def _names_before(source: Path | None) -> dict[str, str]:
         got = f"columns {','.join(columns)}" if rows else "no rows"
         raise input_error(str(source), allowed, got, "name another")
     of, called = (columns[0], "cluster" if "cluster" in columns[1:] else columns[1])
-    return {r[of]: r[called] for r in rows if r[called]}
+    # A name without an id is one that no image has now, and that nobody else may get.
+    return {r[of] or f"\0{r[called]}": r[called] for r in rows if r[called]}
