@@ -99,6 +99,30 @@ def test_a_number_of_clusters_is_refused_before_any_work(whole, monkeypatch, cap
     assert not (folder / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("run --tune photos", "--tune must be left out"),
+        ("run --names-from a photos", "--names-from must be left out"),
+        ("baseline --challenge individuals --data-dir who.zip --finetune self", "published"),
+        ("metric --index raw/index --weights w --out m", "an encoder that learns"),
+        ("metric --index raw/index --weights w --out m --fold 3", "fold"),
+        ("metric --index raw/index --weights w --out m --stages 1 2", "--stages must be 0"),
+        ("pairs --features z --index raw/index --out r --local-features surf", "known: aliked"),
+        ("pairs --features z --index raw/index --out r --local-weights w", "--local-weights of"),
+        ("pairs --features z --index raw/index --out r --device tpu", "--device"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_sentence(whole, monkeypatch, capsys, line, word):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    assert main(line.split()) == 2
+    said = capsys.readouterr().err
+    assert word in said
+    assert said.count("\n") == 1
+    assert not any((folder / name).exists() for name in ("m", "r", "data"))
+
+
 def test_an_answer_at_another_threshold_keeps_the_names_of_the_one_before(whole, monkeypatch):
     folder, _ = whole
     monkeypatch.chdir(folder)

@@ -273,6 +273,9 @@ class BaselineRun:
             self._check_published()
         if self.by_pairs and self.encoder != "scratch-best":
             tune = cfg.finetune == "published"
+            if cfg.finetune == "self":
+                do = "take published, which tunes the encoder on the known identities"
+                raise cfg.wrong("finetune", "published, or left out, for individuals", "self", do)
             yield from pair_steps(
                 at, self.encoder_words, cfg.words("cluster_flags"), tune=tune, guess=guess
             )

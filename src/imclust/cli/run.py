@@ -26,6 +26,7 @@ from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, home_of
 from imclust.core.checks import given_count, valid_seed
+from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 
@@ -74,6 +75,11 @@ def run(cfg: Run) -> None:
     check_writable(cfg.workspace)
     if hasattr(cfg.challenge, "sources"):
         cfg.challenge.sources()  # refuses what is not there
+    if not by_pairs(cfg.challenge, cfg.n_clusters):
+        for flag, given in (("--tune", cfg.tune), ("--names-from", cfg.names_from)):
+            if given:
+                do = "drop it, or take individuals"
+                raise input_error(flag, "left out: it is for individuals", entry.name, do)
     planned = list(_steps(cfg, entry.name, at, guess=True))
     for step in planned:
         for command in step.commands:
