@@ -242,6 +242,22 @@ def test_groups_of_one_image_and_nobody_known_go_through(tmp_path, monkeypatch, 
     assert sum(name.startswith("cluster_alone-") for name in found.values()) == 2
 
 
+def test_the_pipeline_tunes_an_encoder_for_each_fold_if_it_is_asked_to(whole, monkeypatch, capsys):
+    folder, _ = whole
+    monkeypatch.chdir(folder)
+    plain = "baseline --challenge individuals --data-dir who.zip --dry-run"
+    assert main(plain.split()) == 0
+    assert "metric" not in capsys.readouterr().out
+    assert main([*plain.split(), "--finetune", "published"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    tuned = [line.split()[3] for line in lines if "/tuned/" in line]
+    assert tuned == ["metric", "encode"] * 3 + ["pairs", "link"]
+    pairs = next(line for line in lines if " imclust pairs " in line).split()
+    at = pairs.index("--tuned")
+    made = [line.split()[line.split().index("--out") + 1] for line in lines if " encode " in line]
+    assert pairs[at + 1 : at + 4] == made[-3:]
+
+
 def test_tuned_encoders_are_a_score_of_their_own(whole, monkeypatch, capsys):
     """Two encoders, each of which has seen half of the known identities."""
     folder, _ = whole
