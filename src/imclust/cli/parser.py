@@ -30,6 +30,7 @@ STAGES = {  # in pipeline order
     "curate": ("Curate", "choose images to keep: no near copies, even over what there is"),
     "cluster": ("Cluster", "give every image a cluster"),
     "name": ("Name", "name the clusters by what the bundled network sees in them"),
+    "metric": ("Metric", "tune an encoder to tell known identities apart, one fold held out"),
     "pairs": ("PairStage", "score pairs of images: are both of one individual?"),
     "link": ("Link", "clusters from pairs, any number of them"),
     "read": ("Read", "an assignment of an answer that was made elsewhere, in any form"),

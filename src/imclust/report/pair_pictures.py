@@ -7,17 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from imclust.data.geometry import Geometry, agreeing
 from imclust.data.images import ImageRow, decode, unchanged_bytes
-from imclust.data.keypoints import (
-    ERROR,
-    GIVEN,
-    LEAST_MATCHES,
-    ROUNDS,
-    Keypoints,
-    find_keypoints,
-    mutual_matches,
-    plausible,
-)
+from imclust.data.keypoints import Keypoints, find_keypoints, mutual_matches
 from imclust.data.loader import Preprocessing, pixels
 
 HEIGHT = 176  # pixels of one image
@@ -29,8 +21,10 @@ BUDGET = 2_500_000  # bytes of all pictures of a page
 COLOURS = ((255, 196, 0), (0, 200, 255), (255, 110, 110), (130, 230, 90), (220, 140, 255))
 
 
-def agreeing_points(a: Keypoints, b: Keypoints) -> tuple[np.ndarray, np.ndarray]:
-    """Where the keypoints lie that match and agree on one homography: (m, 2) in each image.
+def agreeing_points(
+    a: Keypoints, b: Keypoints, geometry: Geometry = "homography"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the SIFT keypoints lie that match and agree on one geometry: (m, 2) in each image.
 
     As many as `verified_matches` counts.
 
@@ -38,6 +32,8 @@ def agreeing_points(a: Keypoints, b: Keypoints) -> tuple[np.ndarray, np.ndarray]
     ----------
     a, b : Keypoints
         Of two images.
+    geometry : {'homography', 'fundamental'}
+        As for `agreeing`.
 
     Examples
     --------
@@ -45,19 +41,9 @@ def agreeing_points(a: Keypoints, b: Keypoints) -> tuple[np.ndarray, np.ndarray]
     >>> len(agreeing_points(empty, empty)[0])
     0
     """
-    import cv2
-
-    nothing = np.empty((0, 2), np.float32)
     pairs = mutual_matches(a, b)
-    if len(pairs) < LEAST_MATCHES:
-        return nothing, nothing
     one, other = a.xy[pairs[:, 0]], b.xy[pairs[:, 1]]
-    found, agree = cv2.findHomography(
-        one, other, cv2.USAC_MAGSAC, ERROR, maxIters=ROUNDS, confidence=GIVEN
-    )
-    if found is None or not plausible(found):
-        return nothing, nothing
-    keep = agree.ravel() > 0
+    keep = agreeing(one, other, geometry)
     return one[keep], other[keep]
 
 
@@ -70,10 +56,14 @@ class PairPictures:
         As `find_keypoints` takes them.
     lines : bool
         Whether keypoints are sought.
+    geometry : {'homography', 'fundamental'}
+        That they are to agree on.
     """
 
-    def __init__(self, side: int, most: int, *, lines: bool = True) -> None:
-        self.side, self.most, self.lines = side, most, lines
+    def __init__(
+        self, side: int, most: int, *, lines: bool = True, geometry: Geometry = "homography"
+    ) -> None:
+        self.side, self.most, self.lines, self.geometry = side, most, lines, geometry
         self._seen: dict[str, tuple[np.ndarray, Keypoints | None]] = {}
 
     def draw(self, a: ImageRow, b: ImageRow) -> tuple[np.ndarray, int]:
@@ -87,7 +77,7 @@ class PairPictures:
         canvas[: sides[1].shape[0], start:] = sides[1]
         if mine is None or theirs is None:
             return canvas, 0
-        points = agreeing_points(mine, theirs)
+        points = agreeing_points(mine, theirs, self.geometry)
         scales = [s.shape[1] * max(i.shape[:2]) / (self.side * i.shape[1])
                   for s, i in zip(sides, (x, y), strict=True)]  # fmt: skip
         left = points[0] * scales[0]

@@ -36,9 +36,16 @@ from imclust.core.artifacts import ArtifactSpec
 from imclust.core.checks import in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import read_manifest
+from imclust.core.manifest import file_digest, read_manifest
 from imclust.core.pair_records import PairScores
-from imclust.core.records import Assignment, Features, PairHints, write_csv
+from imclust.core.records import (
+    Assignment,
+    Features,
+    PairHints,
+    names_by_id,
+    read_csv,
+    write_csv,
+)
 
 MOST_CELLS = 1 << 29  # images x clusters: 2 GiB of float32
 
@@ -61,8 +68,9 @@ class Link:
     threshold: float | None = None
     """On P(same), for all groups, instead of one that is chosen for each."""
     names_from: Path | None = None
-    """An earlier assignment of `link`: clusters keep the names that most of their images have
-    there, and new ones get new numbers."""
+    """An earlier assignment of `link`, or a table of ids and clusters such as an earlier
+    submission.csv: clusters keep the names that most of their images have there, and new ones get
+    new numbers."""
     corrections: tuple[Path, ...] = ()
     """What was said of the assignment afterwards: files saved from its page. Each corrects it after
     those before. They stay with the assignment in --out."""
@@ -87,7 +95,10 @@ def run(cfg: Link) -> None:
     config |= {"threshold": cfg.threshold, "seed": cfg.seed}
     roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}
     if cfg.names_from is not None:
-        roles["names"] = cfg.names_from
+        if _names_before(cfg.names_from) and cfg.names_from.is_dir():
+            roles["names"] = cfg.names_from
+        else:
+            config["names"] = file_digest(cfg.names_from)
     if published(cfg.index):
         roles["published"] = cfg.index.parent / "published"
     spec = ArtifactSpec(Assignment.kind, config, roles, (__name__,))
@@ -206,14 +217,21 @@ def _together(
     return p, names, owners
 
 
-def _names_before(assignment: Path | None) -> dict[str, str]:
-    """id -> name of its cluster in an earlier assignment."""
-    if assignment is None:
+def _names_before(source: Path | None) -> dict[str, str]:
+    """id -> name of its cluster in an earlier answer."""
+    if source is None:
         return {}
-    names = read_manifest(assignment, Assignment.kind).get("names")
-    if not names:
-        do = "name the folder of another"
-        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
-    answer = Assignment.load(assignment)
-    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
-    return {i: names[c] for i, c in pairs}
+    if source.is_dir():
+        return names_by_id(source)
+    if not source.is_file():
+        allowed = "an assignment of `link`, or a table of ids and clusters"
+        raise input_error("--names-from", allowed, f"{source}, which is not there", "check it")
+    rows = read_csv(source)
+    columns = [c for c in rows[0] if c] if rows else []
+    if len(columns) < 2:
+        allowed = "a table of ids and clusters, such as an earlier submission.csv"
+        got = f"columns {','.join(columns)}" if rows else "no rows"
+        raise input_error(str(source), allowed, got, "name another")
+    of, called = (columns[0], "cluster" if "cluster" in columns[1:] else columns[1])
+    # A name without an id is one that no image has now, and that nobody else may get.
+    return {r[of] or f"\0{r[called]}": r[called] for r in rows if r[called]}

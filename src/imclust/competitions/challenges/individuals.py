@@ -126,9 +126,12 @@ def _table(cfg: IndividualsConfig, data: Path) -> tuple[str, Table]:
         raise input_error(member, "a CSV table in UTF-8", e, "save it again") from None
     if not table:
         raise input_error(member, "a table with rows", "none", "check --metadata")
-    flags = ("id_column", "identity_column", "path_column", "group_by", "photo_by", "burst_by")
+    flags = ("id_column", "identity_column", "path_column", "split_column", "group_by",
+             "photo_by", "burst_by")  # fmt: skip
     for flag in flags:
         column = getattr(cfg, flag)
+        if flag == "split_column" and column == IndividualsConfig.split_column:
+            continue  # mostly there; without it, empty identities tell
         needed = flag in {"id_column", "path_column"}
         if (column or needed) and column not in table[0]:
             name, got = f"--{flag.replace('_', '-')}", repr(column)

@@ -106,7 +106,9 @@ def _draw(
     """Draw pairs of `rows`; each gets the id of its `picture`, its `size`, and how many keypoints
     agree: `inliers`, None where none were sought."""
     lines = bool(config["local"])
-    pen = PairPictures(config["side"], config["keypoints"], lines=lines)
+    pen = PairPictures(
+        config["side"], config["keypoints"], lines=lines, geometry=config["geometry"]
+    )
     drawn = []
     for drawing in progress(drawings, "pairs drawn", unit="pair"):
         a, b = (rows.stored[row] for row in drawing["rows"])
