@@ -36,11 +36,12 @@ class Clusters:
         self.task, self.seed = task, seed
         self.linked: dict[str, Any] = {}
         looked_at, probability = [], []
+        matches = task.matches("pairs")
         for group in np.unique(task.groups).tolist():
             rows = task.rows(group)
 
             def match(pairs: np.ndarray, rows: np.ndarray = rows) -> np.ndarray:
-                return np.array([task.matches[int(rows[a]), int(rows[b])] for a, b in pairs])
+                return np.array([matches[int(rows[a]), int(rows[b])] for a, b in pairs])
 
             known = task.known[rows]
             found = group_pairs([p[rows] for p in task.parts], known, match, 20, seed=seed)
@@ -109,7 +110,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path, default=Path("questions.json"))
     args = parser.parse_args()
-    task = Task(args.data.resolve(), args.truth, args.work)
+    task = Task(args.data.resolve(), args.truth, args.work, None)
     runs = []
     for seed in range(args.seeds):
         runs.append(measured(task, seed))
