@@ -14,6 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +24,38 @@ from imclust.__main__ import main as imclust
 from imclust.clustering.fused_pairs import NAMES, group_pairs
 from imclust.clustering.individual_metrics import individual_scores
 from imclust.clustering.linked_groups import link_group
-from imclust.clustering.pair_clustering import average_tree, cut, numbered
+from imclust.clustering.pair_clustering import alone, average_tree, cut
 from imclust.clustering.pair_scores import mean_likeness
 from imclust.clustering.pair_thresholds import METHODS
 from imclust.core.manifest import read_manifest
 from imclust.core.pair_records import PairScores
-from imclust.core.records import Features, PairHints, parts_of, read_pairs, read_published
+from imclust.core.records import (
+    Features,
+    PairHints,
+    parts_of,
+    read_csv,
+    read_pairs,
+    read_published,
+)
 
 LAYERS = "--pool mean_std --layers 4"
+FOLDS = 3  # of the known identities, one tuned encoder each
+FUNDAMENTAL = ("fundamental", "--geometry fundamental")
+ALIKED = ("aliked", "--local-features aliked --neighbours 5 --keypoints 128 --side 224")
+FEW = ("few", "--neighbours 5")
 
 
 class Task:
     """Features, matches, identities and truth of every group."""
 
-    def __init__(self, data: Path, truth: Path, work: Path) -> None:
-        raw, z, pairs = work / "raw", work / "z", work / "pairs"
+    def __init__(self, data: Path, truth: Path, work: Path, local_weights: Path | None) -> None:
+        self.work, self.local_weights = work, local_weights
+        raw, z = work / "raw", work / "z"
         began = time.monotonic()
-        for line in (
-            f"download --out {raw} individuals --data-dir {data}",
-            f"train --index {raw}/index --out {work}/w timm {LAYERS}",
-            f"encode --index {raw}/index --weights {work}/w --out {z} --flip",
-            f"pairs --features {z} --index {raw}/index --out {pairs}",
-        ):
-            if imclust(line.split()):
-                raise SystemExit(f"failed: {line}")
-        self.seconds = {
-            "encode": read_manifest(z)["seconds"],
-            "pairs": read_manifest(pairs)["seconds"],
-            "this run": round(time.monotonic() - began, 1),
-        }
-        found, features = PairScores.load(pairs), Features.load(z)
+        run(f"download --out {raw} individuals --data-dir {data}")
+        run(f"train --index {raw}/index --out {work}/w timm {LAYERS}")
+        run(f"encode --index {raw}/index --weights {work}/w --out {z} --flip")
+        features = Features.load(z)
         known = read_published(raw / "published")
         true = dict(read_pairs(truth, "image_id", "identity"))
         self.ids, x = features.ids, np.asarray(features.x)
@@ -61,34 +64,77 @@ class Task:
         self.known = np.array([known.get(i, "") for i in self.ids.tolist()])
         self.asked = np.array([i in true for i in self.ids.tolist()])
         self.true = np.array([true.get(i, "") for i in self.ids.tolist()])
-        self.matches = {
-            (int(a), int(b)): row for (a, b), row in
-            zip(found.pairs, np.expm1(found.scores[:, [NAMES.index("matches"),
-                                                       NAMES.index("inliers")]]), strict=True)
-        }  # fmt: skip
+        self.seconds = {
+            "encode": read_manifest(z)["seconds"],
+            "pairs": read_manifest(self.pairs("pairs"))["seconds"],
+            "this run": round(time.monotonic() - began, 1),
+        }
+
+    def pairs(self, name: str, flags: str = "") -> Path:
+        """Pairs of all images by some flags, made once."""
+        out = self.work / name
+        index = f"--index {self.work}/raw/index"
+        run(f"pairs --features {self.work}/z {index} --out {out} {flags}")
+        return out
+
+    @cache  # noqa: B019  (one task a process)
+    def matches(self, name: str, flags: str = "") -> dict[tuple[int, int], np.ndarray]:
+        """Rows of a pair -> its matches and inliers."""
+        found = PairScores.load(self.pairs(name, flags))
+        of = [NAMES.index("matches"), NAMES.index("inliers")]
+        counts = np.expm1(found.scores[:, of])
+        return {(int(a), int(b)): row for (a, b), row in zip(found.pairs, counts, strict=True)}
+
+    @cache  # noqa: B019
+    def tuned(self, seed: int) -> list[tuple[list[np.ndarray], np.ndarray]]:
+        """Spaces of encoders tuned on the known identities, and the rows that each learned from."""
+        spaces = []
+        for fold in range(FOLDS):
+            w, z = (self.work / f"tuned-{seed}-{fold}-{part}" for part in "wz")
+            index = f"--index {self.work}/raw/index"
+            folds = f"--folds {FOLDS} --fold {fold} --seed {seed}"
+            run(f"metric {index} --weights {self.work}/w --out {w} {folds}")
+            run(f"encode {index} --weights {w} --out {z} --flip")
+            learned = [r["id"] for r in read_csv(w / "learned.csv")]
+            x = np.asarray(Features.load(z).at(self.ids))
+            spaces.append((parts_of(z, x), np.isin(self.ids, learned)))
+        return spaces
 
     def rows(self, group: str) -> np.ndarray:
         """Rows of a group."""
         return np.flatnonzero(self.groups == group)
 
     def ours(self, group: str, seed: int, methods: Any = METHODS, **without: Any) -> np.ndarray:
-        """Clusters of a group. `without`: local, rerank, metric, calibrate = False."""
+        """Clusters of a group. `without`: local, rerank, metric, calibrate = False; with others:
+        flags of `pairs` that decide the matches, and `tune`."""
         rows = self.rows(group)
+        name, flags = without.pop("matched", ("pairs", ""))
+        if name == "aliked":
+            flags += f" --local-weights {self.local_weights}"
 
         def match(pairs: np.ndarray) -> np.ndarray:
-            return np.array([self.matches[int(rows[a]), int(rows[b])] for a, b in pairs])
+            found = self.matches(name, flags)
+            return np.array([found[int(rows[a]), int(rows[b])] for a, b in pairs])
 
         known = self.known[rows]
         local = without.pop("local", True)
         learn = without.pop("calibrate", True)
+        tuned = self.tuned(seed) if without.pop("tune", False) else []
         found = group_pairs(
             [p[rows] for p in self.parts], known if learn else np.full_like(known, ""),
-            match if local else None, 20, seed=seed, **without,
+            match if local else None, without.pop("neighbours", 20), seed=seed,
+            tuned=[([x[rows] for x in own], seen[rows]) for own, seen in tuned], **without,
         )  # fmt: skip
         linked = link_group(
             len(rows), found.pairs, found.model.probability, known, methods, seed=seed
         )
         return linked.labels
+
+
+def run(line: str) -> None:
+    """A command of imclust in this process."""
+    if imclust(line.split()):
+        raise SystemExit(f"failed: {line}")
 
 
 def cosine(task: Task, rows: np.ndarray) -> np.ndarray:
@@ -136,14 +182,6 @@ def hdbscan(task: Task, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def alone(labels: np.ndarray) -> np.ndarray:
-    """Labels with every outlier (-1) a cluster of its own."""
-    out = labels.copy()
-    noise = np.flatnonzero(labels < 0)
-    out[noise] = labels.max(initial=-1) + 1 + np.arange(len(noise))
-    return numbered(out)
-
-
 def pairwise(**settings: Any) -> Callable[[Task, int], dict[str, np.ndarray]]:
     """Ours, with some steps left out."""
     return lambda task, seed: {
@@ -165,7 +203,13 @@ WAYS: dict[str, tuple[Callable[[Task, int], dict[str, np.ndarray]], bool]] = {
     "ours, components": (pairwise(methods=("components",)), True),
     "ours, correlation": (pairwise(methods=("correlation",)), True),
     "ours, Leiden": (pairwise(methods=("leiden",)), True),
+    "ours, HDBSCAN": (pairwise(methods=("hdbscan",)), True),
+    "ours, fundamental matrix": (pairwise(matched=FUNDAMENTAL), True),
+    "ours, tuned encoder": (pairwise(tune=True), True),
+    "ours, 5 neighbours": (pairwise(matched=FEW, neighbours=5), True),
+    "ours, 5 neighbours, ALIKED": (pairwise(matched=ALIKED, neighbours=5), True),
 }
+USUAL = [name for name in WAYS if "tuned" not in name and "neighbours" not in name]
 
 
 def scored(task: Task, found: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -188,10 +232,11 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("data/runs/bench-individuals"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--ways", nargs="*", default=list(WAYS), help="rows of the table")
+    parser.add_argument("--ways", nargs="*", default=USUAL, help="rows of the table")
+    parser.add_argument("--local-weights", type=Path, help="folder of ALIKED's and LightGlue's")
     parser.add_argument("--json", type=Path, default=Path("individuals.json"))
     args = parser.parse_args()
-    task = Task(args.data.resolve(), args.truth, args.work)
+    task = Task(args.data.resolve(), args.truth, args.work, args.local_weights)
     groups = [*np.unique(task.groups).tolist(), "pooled"]
     print(f"ARI, mean ± standard deviation; seconds {task.seconds}")
     print(" | ".join(["", "way".ljust(34), *(g.rjust(13) for g in groups), "seconds", ""]))

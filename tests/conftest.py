@@ -25,7 +25,7 @@ SLOW = {
     *("test_benchmarks", "test_challenges", "test_cluster_count", "test_page", "test_refusals"),
     *("test_pair_clustering", "test_tasks", "test_free_features", "test_unequal_spaces"),
     *("test_timm", "test_transfer", "test_vgg16", "test_vgg_ae", "test_clusterers", "test_api"),
-    *("test_curate", "test_many_rows", "test_shards"),
+    *("test_curate", "test_many_rows", "test_shards", "test_forms", "test_pair_questions"),
     *("test_exports", "test_sorting"),
 }
 

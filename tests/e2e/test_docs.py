@@ -149,11 +149,13 @@ def make_weights(line, place):
 
 
 def save_corrections(my):
-    """The file that the page of `clusters` would save."""
-    said = {"names": {"0": "sea"}, "move": {"0": 1}}
-    shown = file_digest(my / "clusters" / "assignment.csv")
-    doc = {"format": FORMAT, "assignment": shown, **said}
-    (my / "corrections.json").write_text(json.dumps(doc))
+    """The files that the pages of `clusters` and `who-clusters` would save."""
+    said = {"": {"names": {"0": "sea"}, "move": {"0": 1}}, "who-": {"cannot_link": [["0", "20"]]}}
+    for prefix, words in said.items():
+        table = my / f"{prefix}clusters" / "assignment.csv"
+        if table.is_file():
+            doc = {"format": FORMAT, "assignment": file_digest(table), **words}
+            (my / f"{prefix}corrections.json").write_text(json.dumps(doc))
 
 
 def run_line(line, monkeypatch):

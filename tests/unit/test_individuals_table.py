@@ -113,6 +113,12 @@ def other_case(rows):
     known[0][1] = known[1][1].upper().replace("-", " -")
 
 
+def other_spaces(rows):
+    known = [row for row in rows if row[1]]
+    known[0][1] = known[1][1].replace("-", " - ") + " "
+    known[1][1] = known[1][1].replace("-", "  - ")
+
+
 def twice(rows):
     rows[1][0] = rows[0][0]
 
@@ -135,6 +141,11 @@ def all_known(rows):
         (nameless, {}, "an empty one"),
         (all_known, {}, "all are known"),
         (lambda rows: None, {"group_by": "species"}, "--group-by must be one of"),
+        (lambda rows: None, {"identity_column": "name"}, "--identity-column must be one of"),
+        (lambda rows: None, {"path_column": "file"}, "--path-column must be one of"),
+        (lambda rows: None, {"split_column": "part"}, "--split-column must be one of"),
+        (lambda rows: None, {"photo_by": "photo"}, "--photo-by must be one of"),
+        (other_spaces, {}, "differ only in case or spaces"),
         (lambda rows: None, {"id_column": ""}, "--id-column must be one of"),
         (lambda rows: None, {"metadata": "table.csv"}, "with a table table.csv"),
     ],

@@ -8,7 +8,6 @@ from imclust.data.keypoints import (
     find_keypoints,
     match_pairs,
     mutual_matches,
-    plausible,
     verified_matches,
 )
 from textures import photograph, texture
@@ -49,12 +48,6 @@ def test_pictures_without_structure_match_nothing():
     assert verified_matches(flat, flat) == (0, 0)
     one = Keypoints(np.zeros((1, 2), np.float32), np.eye(1, 128, dtype=np.float16))
     assert verified_matches(one, one) == (0, 0)
-
-
-def test_mirrored_and_squeezed_geometries_are_none():
-    assert plausible(np.eye(3))
-    assert not plausible(np.diag([-1.0, 1, 1]))
-    assert not plausible(np.diag([0.1, 0.1, 1]))
 
 
 @pytest.mark.parametrize("kept", [0, 8, 13, 24])

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from imclust.clustering.density_tree import DensityTree
 from imclust.clustering.linked_groups import (
     cluster_name,
     kept,
@@ -15,6 +16,7 @@ from imclust.clustering.linked_groups import (
 )
 from imclust.clustering.metrics import ari
 from imclust.clustering.pair_clustering import (
+    alone,
     average_tree,
     clusters_at,
     components,
@@ -206,6 +208,50 @@ def test_a_mixture_finds_the_few_that_are_the_same_without_labels():
     x = rng.normal(size=(900, 3)) + 5 * same[:, None]
     assert ((mixture_probability(x).probability > 0.5) == same).mean() > 0.98
     assert mixture_probability(np.ones((9, 3))).probability.tolist() == [0] * 9
+
+
+def test_without_labels_the_threshold_is_where_a_change_changes_least():
+    """Pairs of clusters hang together up to .6: there the answer moves, and above it does not."""
+    y = np.repeat(np.arange(8), 6)
+    pairs = np.array(list(combinations(range(len(y)), 2)))
+    same = y[pairs[:, 0]] == y[pairs[:, 1]]
+    rng = np.random.default_rng(0)
+    near = (y[pairs] // 2)[:, 0] == (y[pairs] // 2)[:, 1]  # clusters come in twos
+    twos = np.sort(rng.uniform(0.2, 0.6, 4))[y[pairs[:, 0]] // 2]
+    p = np.where(same, 0.9, np.where(near, twos, 0.0))
+    cut = choose_cut(pair_matrix(len(y), pairs, p), np.full(len(y), ""))
+    assert cut.threshold == pytest.approx(0.65)
+    even = choose_cut(pair_matrix(len(y), pairs, same * 0.9), np.full(len(y), ""))
+    assert even.threshold == 0.5
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_density_tree_as_scikit_learn_s_hdbscan(seed):
+    """Of the whole group it never makes one cluster; ours does where that is most stable."""
+    from sklearn.cluster import HDBSCAN
+
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(60, 2)) + 4 * rng.normal(size=(6, 2))[rng.integers(0, 6, 60)]
+    far = np.linalg.norm(x[:, None] - x[None], axis=2)
+    far *= 0.9 / far.max()
+    how = HDBSCAN(min_cluster_size=2, min_samples=2, metric="precomputed", copy=True)
+    want, got = how.fit_predict(far), DensityTree(1 - far).clusters(1 - 1e-9)
+    assert as_sets(alone(want)) == as_sets(alone(got))
+
+
+def test_hdbscan_divides_no_further_than_the_threshold():
+    y, pairs, p = noisy_pairs((1, 5, 1, 4, 1), seed=5)
+    m = pair_matrix(len(y), pairs, p)
+    assert as_sets(clusters_at(m, "hdbscan")(0.5)) == as_sets(y)
+    # Two halves that hang together at .6, twice: apart for a threshold above, together below.
+    q = np.zeros((6, 6))
+    q[:3, :3] = q[3:, 3:] = 0.9
+    q[2, 3] = q[3, 2] = 0.6
+    q = np.kron(np.eye(2), q)
+    at = clusters_at(q, "hdbscan")
+    assert as_sets(at(0.7)) == as_sets(np.repeat(np.arange(4), 3))
+    assert as_sets(at(0.5)) == as_sets(np.repeat(np.arange(2), 6))
+    assert clusters_at(np.array([[1, 0.9], [0.9, 1]]), "hdbscan")(0.5).tolist() == [0, 0]
 
 
 def test_the_threshold_is_the_known_identities_and_without_any_a_stable_one():

@@ -146,6 +146,9 @@ def test_what_is_no_sample_is_refused(tmp_path, data, why):
         ("cat,cat,cat", 2, "0,1"),
         (",,", 2, "0,1"),
         ("nan,inf,0", 2, "0,1"),
+        ("pile_1,pile_2,pile_1", 4, "pile_1,pile_2,pile_3,pile_4"),
+        ("c0,c0,c0", 3, "c0,c1,c2"),
+        ("1.0,2.0,2.0", 3, "0.0,1.0,2.0"),
     ],
 )
 def test_labels_of_the_clusters(tmp_path, labels, k, want):

@@ -272,7 +272,13 @@ class BaselineRun:
             check_count(at.index, cfg.k)
             self._check_published()
         if self.by_pairs and self.encoder != "scratch-best":
-            yield from pair_steps(at, self.encoder_words, cfg.words("cluster_flags"))
+            tune = cfg.finetune == "published"
+            if cfg.finetune == "self":
+                do = "take published, which tunes the encoder on the known identities"
+                raise cfg.wrong("finetune", "published, or left out, for individuals", "self", do)
+            yield from pair_steps(
+                at, self.encoder_words, cfg.words("cluster_flags"), tune=tune, guess=guess
+            )
             space, submit = at.encoded / "latents-flip", cfg.words("submit_flags")
             yield from result_steps(at, LINK, space, submit=submit)
             return

@@ -32,6 +32,7 @@ COST = {
     "spaces": (6.0, 0.008),
     "things to look at": (0.4, 0.007),
     "pairs": (5.0, 0.08),
+    "tuning": (30.0, 0.3),
     "clusters": (4.0, 0.03),
     "map": (0.1, 0.003),
     "names": (0.1, 0.0003),
@@ -53,6 +54,7 @@ BARS = {
     "latents": "encode",
     "map": "t-SNE",
     "pairs": "match",
+    "tuning": "train",
     "things to look at": "look",
 }
 HOMEWORK = "homework"

@@ -26,6 +26,7 @@ from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, home_of
 from imclust.core.checks import given_count, valid_seed
+from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 
@@ -52,6 +53,11 @@ class Run:
     """How much `auto` tries: quick, normal or thorough."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; their rows get the largest cluster."""
+    tune: bool = False
+    """Of individuals: tune the encoder on the known identities, too."""
+    names_from: Path | None = None
+    """Of individuals: an earlier answer to keep names of, its folder `clusters` or its
+    submission.csv. Where images were added to the same data, names stay without it."""
     name: str | None = None
     """Of the data set, in data/raw, data/runs and submissions; after the challenge unless given."""
     workspace: Path = Path()
@@ -69,6 +75,11 @@ def run(cfg: Run) -> None:
     check_writable(cfg.workspace)
     if hasattr(cfg.challenge, "sources"):
         cfg.challenge.sources()  # refuses what is not there
+    if not by_pairs(cfg.challenge, cfg.n_clusters):
+        for flag, given in (("--tune", cfg.tune), ("--names-from", cfg.names_from)):
+            if given:
+                do = "drop it, or take individuals"
+                raise input_error(flag, "left out: it is for individuals", entry.name, do)
     planned = list(_steps(cfg, entry.name, at, guess=True))
     for step in planned:
         for command in step.commands:
@@ -108,6 +119,8 @@ def _places(cfg: Run, challenge: str) -> RunPaths:
     board = getattr(cfg.challenge, "board", None)
     name = cfg.name or data_set_name(challenge, cfg.workspace, data, board)
     changed = [] if cfg.effort == "normal" else ["--effort", cfg.effort]
+    changed += ["--tune"] if cfg.tune else []
+    changed += ["--names-from", str(cfg.names_from)] if cfg.names_from else []
     how = LINK.name if by_pairs(cfg.challenge, cfg.n_clusters) else "auto"
     run = run_name(encoder, how, cfg.n_clusters, cfg.seed, flags=changed)
     words = LAYERED if encoder == "timm" else ()
@@ -119,7 +132,8 @@ def _steps(cfg: Run, challenge: str, at: RunPaths, *, guess: bool = False) -> It
     flags = ["--set-aside-corrupt"] if cfg.set_aside_corrupt else []
     yield index_step(at.raw, [challenge, *config_flags(cfg.challenge)], flags)
     if by_pairs(cfg.challenge, cfg.n_clusters):
-        yield from pair_steps(at, at.encoder_words)
+        given = ("--names-from", str(cfg.names_from)) if cfg.names_from else ()
+        yield from pair_steps(at, at.encoder_words, given, tune=cfg.tune, guess=guess)
         yield from result_steps(at, LINK, at.encoded / "latents-flip", submit=[])
         return
     k = cfg.n_clusters

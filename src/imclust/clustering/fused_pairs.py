@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from imclust.clustering.learned_metric import learned_likeness
+from imclust.clustering.learned_metric import learned_likeness, unseen_mean
 from imclust.clustering.pair_probability import (
     PairModel,
     learnable,
@@ -23,9 +23,10 @@ from imclust.clustering.pair_scores import (
 )
 from imclust.clustering.preprocessing import prepare
 
-NAMES = ("cosine", "white", "reciprocal", "rank", "matches", "inliers", "learned")
+NAMES = ("cosine", "white", "reciprocal", "rank", "matches", "inliers", "learned", "tuned")
 LOCAL_WEIGHT = 0.3  # of log inliers beside a cosine before neighbours are looked at again
 Matcher = Callable[[np.ndarray], np.ndarray]
+Tuned = tuple[list[np.ndarray], np.ndarray]  # spaces (n, d_v) of an encoder, rows (n,) it learned
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class GroupPairs:
     pairs : np.ndarray
         (m, 2) int64, rows of the group.
     scores : np.ndarray
-        (m, 7) float32, named `NAMES`; 0 where a score was not taken.
+        (m, 8) float32, named `NAMES`; 0 where a score was not taken.
     model : PairModel
         Its probabilities are of these pairs.
     """
@@ -55,6 +56,7 @@ def group_pairs(
     *,
     rerank: bool = True,
     metric: bool = True,
+    tuned: Sequence[Tuned] = (),
     seed: int = 0,
 ) -> GroupPairs:
     """Score the likeliest pairs of a group and fuse the scores.
@@ -73,6 +75,9 @@ def group_pairs(
         Score reciprocal neighbourhoods, too.
     metric : bool
         Score by a metric learned from known identities, too.
+    tuned : sequence of (list of np.ndarray, np.ndarray)
+        Spaces (n, d_v) of encoders that learned from known identities, and the rows (n,) bool that
+        each learned from.
     seed : int
         Of folds and models.
     """
@@ -97,6 +102,9 @@ def group_pairs(
         dims = max(2, min(WHITE_DIMS, n // 4))
         z = np.hstack([prepare(part, "white", dims).rows for part in parts])
         columns["learned"] = learned_likeness(z, identities, seed)[a, b]
+    if known and tuned:
+        each = [mean_likeness(own, "pca")[a, b] for own, _ in tuned]
+        columns["tuned"] = unseen_mean(each, [learned for _, learned in tuned], pairs)
     zero = np.zeros(len(pairs))
     scores = np.stack([columns.get(name, zero) for name in NAMES], 1).astype(np.float32)
     if known:

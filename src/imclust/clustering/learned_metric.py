@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -78,3 +79,29 @@ def learned_likeness(z: np.ndarray, identities: np.ndarray, seed: int = 0) -> np
         out[np.ix_(other, one)] = (u @ v.T).T
     np.fill_diagonal(out, 1)
     return out
+
+
+def unseen_mean(
+    scores: Sequence[np.ndarray], learned: Sequence[np.ndarray], pairs: np.ndarray
+) -> np.ndarray:
+    """The mean over the models that have seen the fewest of a pair's rows: (m,) float64.
+
+    Parameters
+    ----------
+    scores : sequence of np.ndarray
+        (m,) of each model.
+    learned : sequence of np.ndarray
+        (n,) bool of each model: the rows that it learned from.
+    pairs : np.ndarray
+        (m, 2) int64.
+
+    Examples
+    --------
+    >>> one, other = np.array([True, False]), np.array([False, False])
+    >>> unseen_mean([np.ones(1), np.zeros(1)], [one, other], np.array([[0, 1]])).tolist()
+    [0.0]
+    """
+    seen = np.stack([rows[pairs].sum(1) for rows in learned])
+    fewest = seen == seen.min(0)
+    total: np.ndarray = (np.stack(scores) * fewest).sum(0) / fewest.sum(0)
+    return total

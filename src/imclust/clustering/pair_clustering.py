@@ -7,10 +7,11 @@ from typing import Literal
 
 import numpy as np
 
+from imclust.clustering.density_tree import DensityTree
 from imclust.clustering.pairwise_constraints import Pairs, must_link_groups
 from imclust.core.errors import input_error
 
-Linkage = Literal["average", "components", "correlation", "leiden"]
+Linkage = Literal["average", "components", "correlation", "hdbscan", "leiden"]
 FORBIDDEN = 1e3  # distance of rows that must not share a cluster: above any sum that could outweigh
 SWEEPS = 30
 
@@ -201,6 +202,20 @@ def leiden_clusters(p: np.ndarray, resolution: float, seed: int = 0) -> np.ndarr
     return numbered(np.asarray(communities(csr_array(w), resolution, seed)))
 
 
+def alone(labels: np.ndarray) -> np.ndarray:
+    """Labels (n,) int64 with every outlier (-1) a cluster of its own.
+
+    Examples
+    --------
+    >>> alone(np.array([0, -1, 0, -1])).tolist()
+    [0, 1, 0, 2]
+    """
+    out = labels.astype(np.int64)
+    noise = np.flatnonzero(labels < 0)
+    out[noise] = labels.max(initial=-1) + 1 + np.arange(len(noise))
+    return numbered(out)
+
+
 def clusters_at(p: np.ndarray, how: Linkage, seed: int = 0) -> Callable[[float], np.ndarray]:
     """The function threshold -> clusters (n,) of one method; what can be shared is done once.
 
@@ -222,4 +237,7 @@ def clusters_at(p: np.ndarray, how: Linkage, seed: int = 0) -> Callable[[float],
         return lambda t: correlation_clusters(p, t, cut(tree, t))
     if how == "components":
         return lambda t: components(p, t)
+    if how == "hdbscan":
+        density = DensityTree(p)
+        return lambda t: alone(density.clusters(t))
     return lambda t: leiden_clusters(p, 2 * t / (1 - t), seed)

@@ -16,7 +16,7 @@ FREE = 0.5  # without labels: P(same) itself, and thresholds around it that agre
 AROUND = (-0.15, 0.0, 0.15)
 MOST_MOVED = 3000  # rows of a group that correlation clustering is tried on: it moves them singly
 LEAST = 4  # known identities
-METHODS: tuple[Linkage, ...] = ("average", "correlation", "components", "leiden")
+METHODS: tuple[Linkage, ...] = ("average", "correlation", "components", "leiden", "hdbscan")
 
 
 @dataclass(frozen=True)

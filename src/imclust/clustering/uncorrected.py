@@ -1,4 +1,4 @@
-"""What `cluster` needs to honour corrections: the assignment before them, and their effect."""
+"""What `cluster` and `link` need for corrections: the assignment before them, and their effect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,60 @@ def refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
         )
 
 
+def make_corrected(
+    out: Path,
+    spec: ArtifactSpec,
+    make: Callable[[Path], dict[str, Any]],
+    corrected: Callable[[list[Corrections], Uncorrected, Path], dict[str, Any]],
+    given: tuple[Path, ...],
+    *,
+    without: bool,
+    force: bool,
+) -> bool:
+    """Make an assignment with what was said of it, as `make_artifact`; whether it was made now.
+
+    Parameters
+    ----------
+    out : Path
+        Where it goes.
+    spec : ArtifactSpec
+        What decides the assignment without corrections.
+    make : callable
+        Makes that one.
+    corrected : callable
+        Makes the corrected one of the files, the one without, and the folder.
+    given : tuple of Path
+        Files that are new.
+    without : bool
+        Leave out those that `out` keeps.
+    force : bool
+        Make it even if it is up to date.
+    """
+    write, whole = make, spec
+    paths = given if without else all_files(out, given)
+    if paths:
+        if paths[0] in kept_files(out):
+            refuse_other_settings(out, spec)
+        files, digests = read_all(paths)
+        whole = replace(spec, config={**spec.config, "corrections": digests})
+        write = partial(corrected, files, Uncorrected(spec, make, out))
+    if without:
+        leave_out(out)
+    with naming_corrections([out / KEPT / _file_name(n) for n in range(len(paths))]):
+        return make_artifact(out, whole, write, force=force)
+
+
+def _file_name(number: int) -> str:
+    return f"{number + 1:03}.json"
+
+
+def keep_files(files: list[Corrections], folder: Path) -> None:
+    """Put the files themselves beside the assignment that they corrected."""
+    (folder / KEPT).mkdir()
+    for n, file in enumerate(files):
+        shutil.copyfile(file.path, folder / KEPT / _file_name(n))
+
+
 @dataclass(frozen=True)
 class Uncorrected:
     """The assignment without corrections.
@@ -185,7 +240,7 @@ def _was_there(path: Path, key: dict[str, Any], table: str) -> bool:
 def naming_corrections(paths: list[Path]) -> Iterator[None]:
     """Inside the block, a manifest's command names these files, which lie with the assignment."""
     words = current_command()
-    if words[:1] != ["cluster"]:
+    if words[:1] not in (["cluster"], ["link"]):
         yield
         return
     _, rest = split_corrections(words)

@@ -24,8 +24,10 @@ REPLAYED = (
     "reduce",
     "look",
     "cluster",
+    "metric",
     "pairs",
     "link",
+    "read",
     "predict",
     "finetune",
     "submit",
@@ -34,7 +36,7 @@ NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {
     *("--index", "--weights", "--init-weights", "--features", "--assignment", "--published"),
-    *("--pairs", "--names-from"),
+    *("--pairs", "--names-from", "--tuned", "--local-weights", "--file"),
     *(
         "--n-clusters-from",
         "--data-dir",
@@ -48,7 +50,7 @@ PATHS = {
     ),
 }
 EITHER = "--known"  # a file, or the labels themselves
-MANY = {"--features", "--corrections"}  # flags of several values
+MANY = {"--features", "--corrections", "--tuned"}  # flags of several values
 DROPPED = {"--log": 1, "--scores": 1, "--force": 0}  # flag -> its values; they decide no byte
 
 

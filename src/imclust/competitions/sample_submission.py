@@ -9,7 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
+from typing import Literal
 from unicodedata import category
 
 from imclust.core.errors import input_error
@@ -19,9 +21,12 @@ BOM = b"\xef\xbb\xbf"
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 LABEL_NAMES = (
     *("label", "cluster", "clusterid", "class", "category", "prediction", "predicted", "target"),
-    *("identity", "labels", "answer", "same"),
+    *("identity", "labels", "answer", "same", "matches", "scene"),
 )
 ID_NAMES = ("id", "imageid", "image", "filename", "file", "name", "rowid", "index")
+Form = Literal["labels", "matches", "lines", "members", "indicators"]
+"""Id and label; id and the ids of its cluster; a label a line; a column of ids, or one of 0 and 1,
+a cluster."""
 PIECE = 1 << 20  # no line is read further at once: csv refuses such a cell anyway
 
 
@@ -35,10 +40,19 @@ class SampleFormat:
         Whether its first line names the columns.
     label_column : str, optional
         Name of the column of labels.
+    form : str, optional
+        One of `Form`; None to be told from the text.
+    outliers : str, optional
+        What images alone in their cluster are called, all alike.
     """
 
     header: bool = True
     label_column: str | None = None
+    form: Form | None = None
+    outliers: str | None = None
+
+
+PLAIN = SampleFormat()  # nothing is said of it
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,12 @@ class Sample:
         There are spaces around ids or labels, which then say nothing.
     has_header : bool
         Whether the first line names the columns; else `header` is empty.
+    form : str
+        One of `Form`. Of `lines`, ids are row numbers until an index gives them. Of `members`,
+        `labels` are the names of the columns, `before` and `after` are empty. Of `indicators`, a
+        label is all cells but the id's.
+    outliers : str, optional
+        What images alone in their cluster are called, all alike.
     """
 
     header: bytes
@@ -85,6 +105,8 @@ class Sample:
     after: tuple[bytes, ...]
     spaced: bool = False
     has_header: bool = True
+    form: Form = "labels"
+    outliers: str | None = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -93,59 +115,32 @@ class Sample:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """Distinct labels in the sample, in natural order: numbers as numbers."""
-        return natural({v for v in self.labels if v})
+        """Distinct labels in the sample, in natural order: numbers as numbers.
+
+        Columns that are clusters stay in their order; lists of matches are no labels.
+        """
+        if self.form == "matches":
+            return ()
+        if self.form in ("members", "indicators"):
+            named = self.columns if self.form == "members" else self.columns[1:]
+            return tuple(c for c in named if c != self.outliers)
+        return natural({v for v in self.labels if v and v != self.outliers})
 
 
 def natural(values: Iterable[str]) -> tuple[str, ...]:
     """Sorted: as numbers where all are numbers, else as texts."""
     texts = sorted(values)
-    numbers = _numbers(texts)
+    numbers = as_numbers(texts)
     return tuple(sorted(texts, key=float)) if numbers else tuple(texts)
 
 
-def _numbers(values: Sequence[str]) -> list[float]:
+def as_numbers(values: Sequence[str]) -> list[float]:
     """All values as finite numbers; none of them if one is none."""
     try:
         numbers = [float(v) for v in values]
     except ValueError:
         return []
     return numbers if all(map(math.isfinite, numbers)) else []
-
-
-def _is_name(value: str) -> bool:
-    """Whether a label is a word rather than a number, finite or not."""
-    try:
-        float(value)
-    except ValueError:
-        return True
-    return False
-
-
-def vocabulary(sample: Sample, n_clusters: int) -> tuple[str, ...]:
-    """The label of every cluster: (n_clusters,) distinct texts.
-
-    The sample's own labels where it has as many, and the first K where they are words; 1..K where
-    it counts up to K from 1; else 0..K-1, as floats where the sample has floats.
-
-    Raises
-    ------
-    InputError
-        The sample has several words as labels, but fewer than clusters.
-    """
-    values = sample.values
-    if len(values) == n_clusters:
-        return values
-    numbers = _numbers(values)
-    if len(values) > 1 and all(map(_is_name, values)):
-        if len(values) < n_clusters:
-            got = f"{len(values)}: {', '.join(values[:12])}"
-            do = f"set K to at most {len(values)}"
-            raise input_error("labels of the sample", f"as many as {n_clusters} clusters", got, do)
-        return values[:n_clusters]
-    first = 1 if numbers and min(numbers) >= 1 and max(numbers) == n_clusters else 0
-    end = ".0" if numbers and any("." in v for v in values) else ""
-    return tuple(f"{n}{end}" for n in range(first, first + n_clusters))
 
 
 def plain_sample(ids: Sequence[str], columns: tuple[str, str]) -> Sample:
@@ -176,7 +171,7 @@ def with_header(sample: Sample, text: str) -> Sample:
 
 
 def render(sample: Sample, labels: Sequence[str]) -> bytes:
-    """The submission. `labels`: (n,) in the order of the sample's ids.
+    """The submission. `labels`: (n,) in the order of the sample's ids, as they stand in a cell.
 
     Raises
     ------
@@ -185,7 +180,10 @@ def render(sample: Sample, labels: Sequence[str]) -> bytes:
     """
     if len(labels) != len(sample.ids):
         raise ValueError(f"{len(labels)} labels for {len(sample.ids)} ids")
-    bare = {v: _encoded(_cell(v, sample.delimiter), sample) for v in set(labels)}
+    if sample.form == "members":
+        return _columns_of_members(sample, labels)
+    whole = sample.form == "indicators"  # cells with what stands between them
+    bare = {v: _encoded(v if whole else _cell(v, sample.delimiter), sample) for v in set(labels)}
     quoted = {v: _encoded(v.replace('"', '""'), sample) for v in bare}
     rows = (
         b + (quoted if b.endswith(b'"') else bare)[v] + a
@@ -195,17 +193,38 @@ def render(sample: Sample, labels: Sequence[str]) -> bytes:
     return b"".join((*top, *rows))
 
 
+def _columns_of_members(sample: Sample, labels: Sequence[str]) -> bytes:
+    """A column a cluster, its ids below its name, in the sample's order; short columns end empty.
+
+    Names are the sample's where these will do, quoted as its first cell is.
+    """
+    names = sample.columns
+    if not set(labels) <= set(names):
+        names = tuple(dict.fromkeys(labels))
+    members: dict[str, list[str]] = {name: [] for name in names}
+    for image, name in zip(sample.ids, labels, strict=True):
+        members[name].append(image)
+    quoted = sample.before[0] == b'"'
+
+    def line(cells: Iterable[str]) -> bytes:
+        d = sample.delimiter
+        texts = (f'"{c.replace(chr(34), chr(34) * 2)}"' if quoted else _cell(c, d) for c in cells)
+        return _encoded(d.join(texts), sample)
+
+    rows = [line(row) for row in zip_longest(*members.values(), fillvalue="")]
+    top = sample.header if names == sample.columns else line(names)
+    mark = BOM if sample.header.startswith(BOM) and names != sample.columns else b""
+    lines = [mark + top, *rows] if sample.has_header else rows
+    top = b"" if sample.has_header else sample.header
+    return top + sample.line_end.join(lines) + sample.after[0]
+
+
 def _encoded(text: str, sample: Sample) -> bytes:
     try:
         return text.encode(sample.encoding)
     except UnicodeEncodeError:
         allowed = f"of letters that {sample.encoding} has, the sample's encoding"
         raise input_error("header and labels", allowed, repr(text), "take another name") from None
-
-
-def write(path: Path, sample: Sample, labels: Sequence[str]) -> None:
-    """Write the submission to a file."""
-    path.write_bytes(render(sample, labels))
 
 
 def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
@@ -224,17 +243,10 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
         It is no table of at least two columns and one row with unique ids, or it does not tell
         which column holds the label.
     """
-    if not path.is_file():
-        raise input_error(str(path), "a sample submission", "nothing there", "check the path")
-    data = path.read_bytes()
-    if problem := no_table(data):
-        raise input_error(str(path), "a CSV table", problem, "download it again")
-    encoding = _encoding(data)
-    start = len(BOM) if data.startswith(BOM) else 0
-    delimiter = delimiter_of(data[start : start + PIECE].decode(encoding, "replace"))
-    table = _rows(data, start, delimiter.encode())
+    data, encoding, start, delimiter = opened(path)
+    table = cell_spans(data, start, delimiter.encode())
     spans, end = next(table)
-    columns = tuple(_text(data, *span, encoding)[2] for span in spans)
+    columns = tuple(cell_text(data, *span, encoding)[2] for span in spans)
     if len(columns) < 2:
         raise input_error(
             str(path), "of at least two columns, id and label", list(columns), "check it"
@@ -245,9 +257,10 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
     header = data[: spans[-1][1]]
     line_end = data[len(header) : end] or b"\n"
     if not form.header:
-        table, header, end = _rows(data, start, delimiter.encode()), b"", start
+        table, header, end = cell_spans(data, start, delimiter.encode()), b"", 0
         columns = ("id", *(f"column {n}" for n in range(2, len(columns))), "label")
-    at_id, at_label = _places(path, columns, form.label_column)
+    wide = form.form == "indicators"
+    at_id, at_label = (0, 1) if wide else _places(path, columns, form.label_column)
     ids, labels, before, after = [], [], [], []
     known: dict[str, str] = {}  # one object for all equal labels
     spaced = False
@@ -257,8 +270,11 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
         if len(row) != len(columns):
             got = f"{len(row)} in row {number}"
             raise input_error(str(path), f"of {len(columns)} cells a row", got, "check that row")
-        ids.append(_text(data, *row[at_id], encoding)[2])
-        a, b, label = _text(data, *row[at_label], encoding)
+        ids.append(cell_text(data, *row[at_id], encoding)[2])
+        a, b, label = cell_text(data, *row[at_label], encoding)
+        if wide:
+            a, b = row[1][0], row[-1][1]
+            label = data[a:b].decode(encoding)
         labels.append(known.setdefault(label, label))
         before.append(data[end:a])
         cells = [data[slice(*row[n])] for n in (at_id, at_label)]
@@ -267,15 +283,40 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
         end = stop
     if not ids:
         raise input_error(str(path), "of at least one row", "a header alone", "download it again")
-    _unique(path, ids)
+    unique_ids(path, ids)
     after[-1] += data[end:]
     return Sample(
         header, line_end, delimiter, encoding, columns, at_id, at_label,
         tuple(ids), tuple(labels), tuple(before), tuple(after), spaced, form.header,
+        form.form or "labels", form.outliers,
     )  # fmt: skip
 
 
-def _unique(path: Path, ids: list[str]) -> None:
+def opened(path: Path) -> tuple[bytes, str, int, str]:
+    """A table's bytes, their encoding, where its first line begins, and its delimiter.
+
+    Raises
+    ------
+    InputError
+        It is no table.
+    """
+    if not path.is_file():
+        raise input_error(str(path), "a sample submission", "nothing there", "check the path")
+    data = path.read_bytes()
+    if problem := no_table(data):
+        raise input_error(str(path), "a CSV table", problem, "download it again")
+    encoding = _encoding(data)
+    start = len(BOM) if data.startswith(BOM) else 0
+    return (
+        data,
+        encoding,
+        start,
+        delimiter_of(data[start : start + PIECE].decode(encoding, "replace")),
+    )
+
+
+def unique_ids(path: Path, ids: Sequence[str]) -> None:
+    """Refuse ids of a sample that are there twice."""
     repeated = [i for i, n in Counter(ids).items() if n > 1]
     if repeated:
         got, do = f"{repeated[0]!r} more than once", "download it again"
@@ -314,7 +355,9 @@ def _places(path: Path, columns: tuple[str, ...], wanted: str | None) -> tuple[i
     return next((i for i in others if names[i] in ID_NAMES), others[0]), label
 
 
-def _rows(data: bytes, start: int, delimiter: bytes) -> Iterator[tuple[list[tuple[int, int]], int]]:
+def cell_spans(
+    data: bytes, start: int, delimiter: bytes
+) -> Iterator[tuple[list[tuple[int, int]], int]]:
     """Every row as the spans of its cells, and where the next one begins."""
     d = re.escape(delimiter)
     cell = re.compile(
@@ -328,7 +371,7 @@ def _rows(data: bytes, start: int, delimiter: bytes) -> Iterator[tuple[list[tupl
             row = []
 
 
-def _text(data: bytes, a: int, b: int, encoding: str) -> tuple[int, int, str]:
+def cell_text(data: bytes, a: int, b: int, encoding: str) -> tuple[int, int, str]:
     """What a cell says, without quotes and the spaces around, and where that stands."""
     raw = data[a:b]
     if len(raw) > 1 and raw[:1] == raw[-1:] == b'"':

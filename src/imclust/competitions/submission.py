@@ -9,7 +9,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,7 @@ from imclust.competitions.sample_submission import (
     PIECE,
     SAMPLE,
     Sample,
+    SampleFormat,
     delimiter_of,
     natural,
     no_table,
@@ -26,11 +27,11 @@ from imclust.competitions.sample_submission import (
     read_sample,
     render,
     split,
-    vocabulary,
     with_header,
-    write,
 )
-from imclust.core.errors import input_error
+from imclust.competitions.submission_forms import cells_of, match_problem, read_form, write
+from imclust.competitions.vocabulary import vocabulary
+from imclust.core.errors import InputError, input_error
 
 __all__ = [
     "SAMPLE", "Sample", "SubmissionCheck", "check", "check_submission", "natural",
@@ -82,10 +83,98 @@ def check_submission(path: Path, sample: Sample, vocabulary: Sequence[str]) -> S
         return found
     if b"\r" in head and b"\n" not in head and sample.line_end != b"\r":
         found.problems.append(r"its lines end in \r alone, which many programs read as one line")
-    if _same_columns(head, sample, found.problems):
+    allowed = frozenset(allowed_cells(sample, vocabulary))
+    if sample.form == "lines":
+        _look_at_lines(path, sample, allowed, found)
+    elif sample.form == "members":
+        _look_at_members(path, sample, allowed, found)
+    elif _same_columns(head, sample, found.problems):
         with path.open(encoding=_named(sample), errors="replace", newline="") as file:
-            _look_at_rows(file, sample, frozenset(vocabulary), found)
+            _look_at_rows(file, sample, allowed, found)
     return found
+
+
+def _look_at_lines(
+    path: Path, sample: Sample, allowed: frozenset[str], found: SubmissionCheck
+) -> None:
+    """One label a line: as many lines as images, each with a label."""
+    empty, wrong = Tally(), Tally()
+    with path.open(encoding=_named(sample), errors="replace") as file:
+        lines = [line.rstrip("\n").strip(" ").strip('"') for line in file]
+    while lines and not lines[-1]:
+        lines.pop()
+    if sample.has_header:
+        want = sample.columns[1]
+        if lines[:1] != [want]:
+            found.problems.append(f"its first line is not {_short(want)}, the sample's")
+        lines = lines[1:]
+    found.rows = len(lines)
+    for n, label in enumerate(lines, 1):
+        if not label:
+            empty.add(f"in row {n}")
+        elif allowed and label not in allowed:
+            wrong.add(_short(label))
+        else:
+            found.counts[label] += 1
+    if found.rows != len(sample.ids):
+        found.problems.append(f"it has {found.rows} labels for {len(sample.ids)} images")
+    if empty:
+        found.problems.append(f"lines without a label: {empty}")
+    _tell_labels(found, allowed, wrong)
+
+
+def _look_at_members(
+    path: Path, sample: Sample, allowed: frozenset[str], found: SubmissionCheck
+) -> None:
+    """A column of ids a cluster: every id once, in whichever order."""
+    try:
+        theirs = read_form(path, SampleFormat(sample.has_header, form="members"))
+    except InputError as e:
+        found.problems.append(str(e).partition("; got ")[2] or str(e))
+        return
+    found.rows, found.counts = len(theirs.ids), Counter(theirs.labels)
+    if theirs.delimiter != sample.delimiter:
+        got, want = DELIMITERS[theirs.delimiter], DELIMITERS[sample.delimiter]
+        found.problems.append(f"its cells are separated by {got}, the sample's by {want}")
+    place = {image: n for n, image in enumerate(sample.ids)}
+    ids = Ids(sample.ids)
+    for image in sorted(theirs.ids, key=lambda i: place.get(i, len(place))):
+        ids.take(image)
+    found.problems += [p for p in ids.problems() if "another order" not in p]
+    wrong = Tally()
+    for name in theirs.columns if allowed else ():
+        if name not in allowed:
+            wrong.add(_short(name))
+    _tell_labels(found, allowed, wrong)
+
+
+def _tell_labels(found: SubmissionCheck, allowed: frozenset[str], wrong: Tally) -> None:
+    if wrong:
+        labels = ", ".join(natural(allowed)[:12]) + (", ..." if len(allowed) > 12 else "")
+        found.problems.append(f"labels that are none of {labels}: {wrong}")
+    if found.rows > 1 and len(found.counts) == 1 and not wrong and len(allowed) != 1:
+        found.problems.append(f"every row has the label {_short(next(iter(found.counts)))}")
+
+
+def allowed_cells(sample: Sample, vocabulary: Sequence[str]) -> list[str]:
+    """What may stand in a cell, quotes and spaces aside; nothing for anything.
+
+    Parameters
+    ----------
+    sample : Sample
+        The template.
+    vocabulary : sequence of str
+        Labels that are allowed; empty for any.
+    """
+    if sample.form == "matches":
+        return []
+    if sample.form == "indicators":
+        names = vocabulary or sample.values
+        cells = cells_of(replace(sample, ids=tuple(names), outliers=None), names)
+        d = sample.delimiter
+        return [d.join(c.strip().strip('"') for c in cell.split(d)) for cell in cells]
+    also = [sample.outliers] if sample.outliers and vocabulary else []
+    return [*vocabulary, *also]
 
 
 def _named(sample: Sample) -> str:
@@ -142,8 +231,9 @@ def _look_at_rows(
     """Stream the rows; adds what is wrong with them."""
     reader = csv.reader(iter(lambda: file.readline(PIECE), ""), delimiter=sample.delimiter)
     width, at_id, at_label = len(sample.columns), sample.id_column, sample.label_column
-    ids = _Ids(sample.ids)
-    uneven, empty, wrong = _Tally(), _Tally(), _Tally()
+    ids, wide, lists = Ids(sample.ids), sample.form == "indicators", sample.form == "matches"
+    wanted = frozenset(sample.ids) if lists else frozenset()
+    uneven, empty, wrong = Tally(), Tally(), Tally()
     counts = found.counts
     try:
         if sample.has_header:
@@ -156,11 +246,17 @@ def _look_at_rows(
                 uneven.add(f"row {found.rows} has {len(cells)}")
                 continue
             image, label = cells[at_id], cells[at_label]
+            if wide:
+                label = sample.delimiter.join(cell.strip() for cell in cells[1:])
             if sample.spaced:
                 image, label = image.strip(), label.strip()
             ids.take(image)
             if not image or not label:
                 empty.add(f"in row {found.rows}")
+            elif lists:
+                if problem := match_problem(image, label, wanted):
+                    wrong.add(problem)
+                counts[f"{label.count(' ') + 1} matches"] += 1
             elif allowed and label not in allowed:
                 wrong.add(_short(label))
             elif label in counts or len(counts) < 1000:  # of any labels, not all are kept
@@ -175,14 +271,14 @@ def _look_at_rows(
     found.problems += ids.problems()
     if empty:
         found.problems.append(f"empty cells: {empty}")
-    if wrong:
-        labels = ", ".join(natural(allowed)[:12]) + (", ..." if len(allowed) > 12 else "")
-        found.problems.append(f"labels that are none of {labels}: {wrong}")
-    if found.rows > 1 and len(counts) == 1 and not wrong and len(allowed) != 1:
-        found.problems.append(f"every row has the label {_short(next(iter(counts)))}")
+    if wrong and lists:
+        found.problems.append(f"lists of matches that are none: {wrong}")
+    if lists:
+        return
+    _tell_labels(found, allowed, wrong)
 
 
-class _Tally:
+class Tally:
     """How often, and the first time."""
 
     def __init__(self) -> None:
@@ -199,7 +295,7 @@ class _Tally:
         return f"{self.n}, first {self.first}"
 
 
-class _Ids:
+class Ids:
     """Compares ids as they come with those wanted, (n,) unique.
 
     As long as they come in order nothing is stored; afterwards one number an id that is wanted,
@@ -211,7 +307,7 @@ class _Ids:
         self.where: dict[str, int] = {}
         self.seen = bytearray()
         self.last = -1
-        self.extra, self.twice, self.moved = _Tally(), _Tally(), _Tally()
+        self.extra, self.twice, self.moved = Tally(), Tally(), Tally()
 
     def take(self, image: str) -> None:
         at = self.taken

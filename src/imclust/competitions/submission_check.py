@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from imclust.competitions.submission import (
     check_submission,
     natural,
     plain_sample,
-    read_sample,
     vocabulary,
     with_header,
 )
+from imclust.competitions.submission_forms import read_form
 from imclust.core.errors import ServiceError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
@@ -44,13 +45,24 @@ def sample_of(index: Path, header: str | None = None) -> Sample:
     """The template of the submissions to the challenge of an `index` artefact."""
     doc = challenge_of(index)
     if (index / "sample.csv").is_file():
-        sample = read_sample(artifact_file(index, "sample.csv"), SampleFormat(**doc["sample"]))
+        form = SampleFormat(**doc["sample"])
+        ids = ids_of(index) if form.form == "lines" else []
+        sample = read_form(artifact_file(index, "sample.csv"), form, ids, len(ids))
+        if sample.form == "lines":
+            sample = replace(sample, ids=tuple(ids))
     else:
-        ids = [r.id for r in load_index(index) if r.split == "train"]
-        if doc["pairs"]:
-            ids = pairs_of(index)[0]
-        sample = plain_sample(ids, (doc["columns"][0], doc["columns"][1]))
+        sample = plain_sample(ids_of(index), (doc["columns"][0], doc["columns"][1]))
+    if header is not None and sample.form in ("lines", "members"):
+        do = "leave it out"
+        raise input_error("--header", "used where a row has an id and a label", sample.form, do)
     return sample if header is None else with_header(sample, header)
+
+
+def ids_of(index: Path) -> list[str]:
+    """What a submission has a row of: images to cluster, in order, or pairs."""
+    if challenge_of(index)["pairs"]:
+        return pairs_of(index)[0]
+    return [r.id for r in load_index(index) if r.split == "train"]
 
 
 def pairs_of(index: Path) -> tuple[list[str], list[str], list[str]]:

@@ -295,6 +295,23 @@ def read_pairs(path: Path, first: str, second: str) -> list[tuple[str, str]]:
     return [(r[first], r[second]) for r in rows]
 
 
+def names_by_id(assignment: Path) -> dict[str, str]:
+    """id -> name of its cluster, of an assignment whose clusters have names.
+
+    Raises
+    ------
+    InputError
+        They have none.
+    """
+    names = read_manifest(assignment, Assignment.kind).get("names")
+    if not names:
+        do = "name the folder of another"
+        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
+    answer = Assignment.load(assignment)
+    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
+    return {i: names[c] for i, c in pairs}
+
+
 def read_labels(folder: Path) -> dict[str, str]:
     """id -> true class name, for scoring only. Nothing that picks an assignment may call this."""
     read_manifest(folder, "labels")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from imclust.core.log import progress
+from imclust.data.geometry import Geometry, agreeing
 from imclust.data.images import ImageRow, decode, unchanged_bytes
 from imclust.data.loader import Preprocessing, pixels
 
 RATIO = 0.85  # Lowe 2004 has 0.8; the geometry weeds out what is wrong
-LEAST_MATCHES = 5  # four points always have a homography: fewer verify nothing
-ERROR = 4.0  # pixels of the scaled image
-ROUNDS = 500
-GIVEN = 0.999  # confidence at which the search for a geometry may end
 TINY = 1e-12
 
 
@@ -29,11 +26,17 @@ class Keypoints:
     xy : np.ndarray
         (k, 2) float32, pixels of the scaled image.
     descriptors : np.ndarray
-        (k, 128) float16, rows of length 1 (RootSIFT): 100 kB an image at most.
+        (k, d) float16, rows of length 1: 100 kB an image for 400 of 128 numbers.
+    size : tuple of int
+        Width and height of the scaled image.
     """
 
     xy: np.ndarray
     descriptors: np.ndarray
+    size: tuple[int, int] = (0, 0)
+
+
+Match = Callable[[Keypoints, Keypoints], np.ndarray]
 
 
 def find_keypoints(image: np.ndarray, side: int = 320, most: int = 400) -> Keypoints:
@@ -60,19 +63,32 @@ def find_keypoints(image: np.ndarray, side: int = 320, most: int = 400) -> Keypo
     """
     import cv2
 
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    scale = side / max(grey.shape)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=how)
+    grey = scaled_to(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), side)
     # Contrast limited equalisation: two photographs of one thing rarely have the same light.
     grey = cv2.createCLAHE(2.0, (8, 8)).apply(grey)
     sift = cv2.SIFT_create(nfeatures=most, contrastThreshold=0.02)  # type: ignore[attr-defined]
+    size = grey.shape[1], grey.shape[0]
     points, found = sift.detectAndCompute(grey, None)
     if found is None:
-        return Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.float16))
+        return Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.float16), size)
     xy = np.array([p.pt for p in points], np.float32)[:most]
     found = found[:most] / np.maximum(found[:most].sum(1, keepdims=True), TINY)
-    return Keypoints(xy, np.sqrt(found).astype(np.float16))
+    return Keypoints(xy, np.sqrt(found).astype(np.float16), size)
+
+
+def scaled_to(image: np.ndarray, side: int) -> np.ndarray:
+    """An image (h, w) or (h, w, 3) uint8 with its longer side scaled to `side` pixels.
+
+    Examples
+    --------
+    >>> scaled_to(np.zeros((20, 40, 3), np.uint8), 100).shape
+    (50, 100, 3)
+    """
+    import cv2
+
+    scale = side / max(image.shape[:2])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=how)
 
 
 def mutual_matches(a: Keypoints, b: Keypoints, ratio: float = RATIO) -> np.ndarray:
@@ -106,23 +122,27 @@ def mutual_matches(a: Keypoints, b: Keypoints, ratio: float = RATIO) -> np.ndarr
     return np.stack([good, best[good]], 1)
 
 
-def verified_matches(a: Keypoints, b: Keypoints, ratio: float = RATIO) -> tuple[int, int]:
-    """How many keypoints match, and how many of these agree on one homography.
-
-    The homography is sought by USAC with MAGSAC's scores (Barath et al. 2020; OpenCV's
-    `USAC_MAGSAC`), whose random choices are fixed: the same pair gives the same numbers.
+def verified_matches(
+    a: Keypoints,
+    b: Keypoints,
+    match: Match = mutual_matches,
+    geometry: Geometry = "homography",
+) -> tuple[int, int]:
+    """How many keypoints match, and how many of these agree on one geometry.
 
     Parameters
     ----------
     a, b : Keypoints
         Of two images.
-    ratio : float
-        As for `mutual_matches`.
+    match : callable
+        The two -> their matches (m, 2) int64.
+    geometry : {'homography', 'fundamental'}
+        As for `agreeing`.
 
     Returns
     -------
     matches, inliers : int
-        The second is 0 where the first is below 5, or no geometry is found.
+        The second is 0 where too few match, or no geometry is found.
 
     Examples
     --------
@@ -130,22 +150,17 @@ def verified_matches(a: Keypoints, b: Keypoints, ratio: float = RATIO) -> tuple[
     >>> verified_matches(empty, empty)
     (0, 0)
     """
-    import cv2
-
-    pairs = mutual_matches(a, b, ratio)
-    if len(pairs) < LEAST_MATCHES:
-        return len(pairs), 0
-    one, other = a.xy[pairs[:, 0]], b.xy[pairs[:, 1]]
-    found, agree = cv2.findHomography(
-        one, other, cv2.USAC_MAGSAC, ERROR, maxIters=ROUNDS, confidence=GIVEN
-    )
-    if found is None or not plausible(found):
-        return len(pairs), 0
-    return len(pairs), int(agree.sum())
+    pairs = match(a, b)
+    return len(pairs), int(agreeing(a.xy[pairs[:, 0]], b.xy[pairs[:, 1]], geometry).sum())
 
 
 def match_pairs(
-    keypoints: list[Keypoints], pairs: np.ndarray, store: Path, threads: int, every: int = 1000
+    keypoints: list[Keypoints],
+    pairs: np.ndarray,
+    store: Path,
+    threads: int,
+    every: int = 200,
+    verify: Callable[[Keypoints, Keypoints], tuple[int, int]] = verified_matches,
 ) -> np.ndarray:
     """Matches and inliers of many pairs: (m, 2) int32. What a killed run wrote is not done again.
 
@@ -161,6 +176,8 @@ def match_pairs(
         Pairs at a time; OpenCV and NumPy let go of Python's lock.
     every : int
         Pairs between two writes.
+    verify : callable
+        Two images' keypoints -> matches and inliers.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -171,7 +188,7 @@ def match_pairs(
         with progress(None, "match", total=len(pairs), initial=len(done), unit="pair") as bar:
             for a in range(len(done), len(pairs), every):
                 part = pairs[a : a + every].tolist()
-                found = pool.map(lambda p: verified_matches(keypoints[p[0]], keypoints[p[1]]), part)
+                found = pool.map(lambda p: verify(keypoints[p[0]], keypoints[p[1]]), part)
                 np.array(list(found), np.int32).tofile(file)
                 file.flush()
                 bar.update(len(part))
@@ -181,29 +198,27 @@ def match_pairs(
 
 
 def index_keypoints(
-    rows: Sequence[ImageRow], side: int, most: int, threads: int
+    rows: Sequence[ImageRow], side: int, find: Callable[[np.ndarray], Keypoints], threads: int
 ) -> list[Keypoints]:
-    """Keypoints of the images of an index, in order; settings as for `find_keypoints`."""
+    """Keypoints of the images of an index, in order.
+
+    Parameters
+    ----------
+    rows : sequence of ImageRow
+        The images.
+    side : int
+        That images in arrays are scaled to; files are given to `find` as they are.
+    find : callable
+        An image (h, w, 3) uint8 -> its keypoints.
+    threads : int
+        Images at a time.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     def found(row: ImageRow) -> Keypoints:
         if row.source.endswith(".npy"):
-            return find_keypoints(pixels(row, Preprocessing(side)), side, most)
-        return find_keypoints(decode(unchanged_bytes(row)), side, most)
+            return find(pixels(row, Preprocessing(side)))
+        return find(decode(unchanged_bytes(row)))
 
     with ThreadPoolExecutor(threads) as pool:
         return list(progress(pool.map(found, rows), "keypoints", total=len(rows), unit="image"))
-
-
-def plausible(homography: np.ndarray) -> bool:
-    """Whether a homography (3, 3) neither mirrors nor squeezes the picture beyond 1 : 16.
-
-    Those that do fit keypoints that have nothing to do with each other: USAC found a line.
-
-    Examples
-    --------
-    >>> plausible(np.eye(3)), plausible(np.diag([1.0, -1.0, 1.0]))
-    (True, False)
-    """
-    area = float(np.linalg.det(homography[:2, :2]) / (homography[2, 2] ** 2 + TINY))
-    return 1 / 16 < area < 16

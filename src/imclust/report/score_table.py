@@ -24,9 +24,11 @@ def table(scores: dict[str, Any]) -> list[str]:
         lines += [f"{text}, n = {s['n']}:", f"  {first}{numbers}  sizes {_sizes(s['sizes'])}"]
     for group, s in (scores.get("individuals") or {}).items():
         numbers = f"ARI {s['ari']:.4f}  AMI {s['ami']:.4f}  V {s['v_measure']:.4f} (homogeneity "
-        numbers += f"{s['homogeneity']:.4f}, completeness {s['completeness']:.4f})  "
-        numbers += f"B-cubed F {s['b_cubed_f1']:.4f}  pair F1 {s['pair_f1']:.4f}"
-        lines += [f"individuals, {group}, n = {s['n']}:", f"  {numbers}"]
+        numbers += f"{s['homogeneity']:.4f}, completeness {s['completeness']:.4f})"
+        more = f"B-cubed F {s['b_cubed_f1']:.4f}  pair F1 {s['pair_f1']:.4f}  "
+        more += f"row-wise F1 {s['row_f1']:.4f}  scenes: purity {s['scene_purity']:.4f}, "
+        more += f"coverage {s['scene_coverage']:.4f}"
+        lines += [f"individuals, {group}, n = {s['n']}:", f"  {numbers}", f"  {more}"]
     free = dict(scores["label_free"])
     sizes = free.pop("sizes")
     lines.append("without labels:")

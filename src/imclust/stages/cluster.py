@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,21 +25,16 @@ from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
 from imclust.clustering.uncorrected import (
-    KEPT,
     SUGGESTED,
     Uncorrected,
-    all_files,
     classes_of,
-    kept_files,
-    leave_out,
-    naming_corrections,
+    keep_files,
+    make_corrected,
     of_rows,
-    read_all,
     refuse_another,
-    refuse_other_settings,
     report_corrections,
 )
-from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
+from imclust.core.artifacts import ArtifactSpec, plain
 from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
@@ -154,20 +148,11 @@ def run(cfg: Cluster) -> None:
         roles["index"] = cfg.index
     if cfg.copies is not None:
         roles["copies"] = cfg.copies
-    spec = plain_spec = ArtifactSpec("assignment", config, roles, modules)
-    write = make = partial(_cluster, cfg, k)
-    paths = cfg.corrections if cfg.without_corrections else all_files(cfg.out, cfg.corrections)
-    if paths:
-        if paths[0] in kept_files(cfg.out):
-            refuse_other_settings(cfg.out, spec)
-        files, digests = read_all(paths)
-        spec = replace(spec, config=config | {"corrections": digests})
-        write = partial(_corrected, cfg, files, Uncorrected(plain_spec, make, cfg.out))
-    if cfg.without_corrections:
-        leave_out(cfg.out)
-    places = [cfg.out / KEPT / _file_name(n) for n in range(len(paths))]
-    with naming_corrections(places):
-        made = make_artifact(cfg.out, spec, write, force=cfg.force)
+    spec = ArtifactSpec("assignment", config, roles, modules)
+    made = make_corrected(
+        cfg.out, spec, partial(_cluster, cfg, k), partial(_corrected, cfg), cfg.corrections,
+        without=cfg.without_corrections, force=cfg.force,
+    )  # fmt: skip
     if made:
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
@@ -295,19 +280,13 @@ def _unclustered(
     return {"unclustered": int((clusters < 0).sum())}
 
 
-def _file_name(number: int) -> str:
-    return f"{number + 1:03}.json"
-
-
 def _corrected(
     cfg: Cluster, files: list[Corrections], before: Uncorrected, folder: Path
 ) -> dict[str, Any]:
     """The assignment of the same settings, and what the user said of it."""
 
     at = before.bring(folder, files[0].assignment)
-    (folder / KEPT).mkdir()
-    for n, file in enumerate(files):
-        shutil.copyfile(file.path, folder / KEPT / _file_name(n))
+    keep_files(files, folder)
     rows, facts = Assignment.load(at), facts_of(read_manifest(at))
     first, spaces = _spaces(cfg.features)
     there = rows_of_ids(first.ids, rows.ids)

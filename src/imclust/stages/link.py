@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imclust.clustering.corrections import Corrections
+from imclust.clustering.doubt_tables import write_doubts
 from imclust.clustering.linked_groups import (
     Linked,
+    known_pairs,
     link_group,
     memberships,
     stable_names,
     value_pairs,
 )
+from imclust.clustering.pair_answers import Answered
 from imclust.clustering.pair_clustering import Linkage
 from imclust.clustering.pair_thresholds import METHODS
+from imclust.clustering.pairwise_constraints import Pairs
+from imclust.clustering.uncorrected import (
+    Uncorrected,
+    keep_files,
+    make_corrected,
+    refuse_another,
+    report_corrections,
+)
 from imclust.competitions.submission_check import published
-from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.artifacts import ArtifactSpec
 from imclust.core.checks import in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import read_manifest
+from imclust.core.manifest import file_digest, read_manifest
 from imclust.core.pair_records import PairScores
-from imclust.core.records import Assignment, Features, PairHints, write_csv
+from imclust.core.records import (
+    Assignment,
+    Features,
+    PairHints,
+    names_by_id,
+    read_csv,
+    write_csv,
+)
 
 MOST_CELLS = 1 << 29  # images x clusters: 2 GiB of float32
 
@@ -47,8 +68,14 @@ class Link:
     threshold: float | None = None
     """On P(same), for all groups, instead of one that is chosen for each."""
     names_from: Path | None = None
-    """An earlier assignment of `link`: clusters keep the names that most of their images have
-    there, and new ones get new numbers."""
+    """An earlier assignment of `link`, or a table of ids and clusters such as an earlier
+    submission.csv: clusters keep the names that most of their images have there, and new ones get
+    new numbers."""
+    corrections: tuple[Path, ...] = ()
+    """What was said of the assignment afterwards: files saved from its page. Each corrects it after
+    those before. They stay with the assignment in --out."""
+    without_corrections: bool = False
+    """Leave out what the assignment in --out was corrected with; it is kept beside it."""
     seed: int = 0
     """Of the folds of identities, and of Leiden."""
     force: bool = False
@@ -68,11 +95,18 @@ def run(cfg: Link) -> None:
     config |= {"threshold": cfg.threshold, "seed": cfg.seed}
     roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}
     if cfg.names_from is not None:
-        roles["names"] = cfg.names_from
+        if _names_before(cfg.names_from) and cfg.names_from.is_dir():
+            roles["names"] = cfg.names_from
+        else:
+            config["names"] = file_digest(cfg.names_from)
     if published(cfg.index):
         roles["published"] = cfg.index.parent / "published"
     spec = ArtifactSpec(Assignment.kind, config, roles, (__name__,))
-    if make_artifact(cfg.out, spec, lambda folder: _link(cfg, folder), force=cfg.force):
+    made = make_corrected(
+        cfg.out, spec, partial(_link, cfg), partial(_corrected, cfg), cfg.corrections,
+        without=cfg.without_corrections, force=cfg.force,
+    )  # fmt: skip
+    if made:
         for group, how in read_manifest(cfg.out)["groups"].items():
             told = f", AMI {how['ami']:.3f} on held-out identities" if how["ami"] else ""
             say(
@@ -82,45 +116,84 @@ def run(cfg: Link) -> None:
 
 
 def _link(cfg: Link, folder: Path) -> dict[str, Any]:
+    return _save(cfg, _clusters(cfg), _names_before(cfg.names_from), folder)[1]
+
+
+def _corrected(
+    cfg: Link, files: list[Corrections], before: Uncorrected, folder: Path
+) -> dict[str, Any]:
+    """The assignment of the same settings, and what the user said of it."""
+    shown = there = before.bring(folder, files[0].assignment)
+    keep_files(files, folder)
+    answer, names = Assignment.load(there), _names_before(there)
+    refuse_another(files[0], [], shown)
+    files[0].check(answer.ids.tolist(), answer.probabilities.shape[1])
+    at = _clusters(cfg)
+    facts: dict[str, Any] = {}
+    for n, file in enumerate(files):
+        refuse_another(file, files[:n], shown)
+        at = at.after(file, answer.clusters, answer.probabilities.max(1), cfg.seed)
+        answer, facts = _save(cfg, at, names, folder)
+        shown = folder
+    report_corrections(facts)
+    return facts
+
+
+def _clusters(cfg: Link) -> Answered:
+    """The clusters of every group, before anything is said of them."""
     found = PairScores.load(cfg.pairs)
     hints, given = PairHints.load(cfg.index), published(cfg.index)
     identities = np.array([given.get(i, "") for i in found.ids.tolist()], dtype=str)
     linked: dict[str, tuple[np.ndarray, Linked]] = {}
+    held: dict[str, Pairs] = {}
     for group in np.unique(found.groups).tolist():
         rows = np.flatnonzero(found.groups == group)
         place = np.full(len(found.ids), -1)
         place[rows] = np.arange(len(rows))
         mine = found.groups[found.pairs[:, 0]] == group
         ids = found.ids[rows].tolist()
+        must = value_pairs([hints.bursts.get(i, "") for i in ids])
         linked[group] = rows, link_group(
             len(rows), place[found.pairs[mine]], found.probability[mine], identities[rows],
-            cfg.methods, cfg.threshold, names=ids, seed=cfg.seed,
-            must=value_pairs([hints.bursts.get(i, "") for i in ids]),
+            cfg.methods, cfg.threshold, names=ids, seed=cfg.seed, must=must,
             cannot=value_pairs([hints.photos.get(i, "") for i in ids]),
         )  # fmt: skip
-    before = _names_before(cfg.names_from)
-    p, names, owners = _together(linked, found.ids, identities, before)
-    answer = Assignment(found.ids, found.splits, p)
-    z = np.asarray(Features.load(cfg.features).at(found.ids))
+        held[group] = (*must, *known_pairs(identities[rows])[0])
+    return Answered(found.ids, linked, held)
+
+
+def _save(
+    cfg: Link, at: Answered, before: dict[str, str], folder: Path
+) -> tuple[Assignment, dict[str, Any]]:
+    """Write the assignment, its clusters, and what is doubtful about them."""
+    found, given = PairScores.load(cfg.pairs), published(cfg.index)
+    identities = np.array([given.get(i, "") for i in at.ids.tolist()], dtype=str)
+    p, names, owners = _together(at.linked, at.ids, identities, before)
+    answer = Assignment(at.ids, found.splits, p)
+    names = at.names(answer.clusters, names)
+    z = np.asarray(Features.load(cfg.features).at(at.ids))
     header = ("cluster", "name", "identities")
-    write_csv(folder / "clusters.csv", header, ((c, *row) for c, row in enumerate(owners)))
+    table = ((c, names[c], inside) for c, (_, inside) in enumerate(owners))
+    write_csv(folder / "clusters.csv", header, table)
+    write_doubts(folder, at.linked, answer, names)
     groups = {
         g: {
             "images": len(rows), "clusters": int(part.labels.max()) + 1,
             "method": part.cut.method, "threshold": part.cut.threshold,
             "ami": None if np.isnan(part.cut.ami) else round(part.cut.ami, 4),
         }
-        for g, (rows, part) in linked.items()
+        for g, (rows, part) in at.linked.items()
     }  # fmt: skip
     from imclust.clustering.dendrogram import per_image
 
     seen = per_image(answer.probabilities, z)
     facts = answer.save(folder, (seen.runner_up, seen.distance))
-    return facts | {"names": names, "groups": groups}
+    said = at.facts() if at.told else {}
+    return answer, facts | {"names": names, "groups": groups} | said
 
 
 def _together(
-    linked: dict[str, tuple[np.ndarray, Linked]],
+    linked: Mapping[str, tuple[np.ndarray, Linked]],
     ids: np.ndarray,
     identities: np.ndarray,
     before: dict[str, str],
@@ -144,14 +217,21 @@ def _together(
     return p, names, owners
 
 
-def _names_before(assignment: Path | None) -> dict[str, str]:
-    """id -> name of its cluster in an earlier assignment."""
-    if assignment is None:
+def _names_before(source: Path | None) -> dict[str, str]:
+    """id -> name of its cluster in an earlier answer."""
+    if source is None:
         return {}
-    names = read_manifest(assignment, Assignment.kind).get("names")
-    if not names:
-        do = "name the folder of another"
-        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
-    answer = Assignment.load(assignment)
-    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
-    return {i: names[c] for i, c in pairs}
+    if source.is_dir():
+        return names_by_id(source)
+    if not source.is_file():
+        allowed = "an assignment of `link`, or a table of ids and clusters"
+        raise input_error("--names-from", allowed, f"{source}, which is not there", "check it")
+    rows = read_csv(source)
+    columns = [c for c in rows[0] if c] if rows else []
+    if len(columns) < 2:
+        allowed = "a table of ids and clusters, such as an earlier submission.csv"
+        got = f"columns {','.join(columns)}" if rows else "no rows"
+        raise input_error(str(source), allowed, got, "name another")
+    of, called = (columns[0], "cluster" if "cluster" in columns[1:] else columns[1])
+    # A name without an id is one that no image has now, and that nobody else may get.
+    return {r[of] or f"\0{r[called]}": r[called] for r in rows if r[called]}

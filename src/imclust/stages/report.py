@@ -119,6 +119,7 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         refreshed_by=cfg.refreshed_by,
         look=cfg.look,
         names=cfg.names,
+        pairs=at.get("pairs"),
     )
     draw(sources, folder)
     write_page(sources, folder, folder / PAGE)

@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from imclust.competitions.submission_check import ids_of
+from imclust.competitions.submission_forms import read_answer
 from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.manifest import artifact_file, file_digest, read_manifest
 from imclust.core.records import Assignment, Features, PairHints, read_labels, write_csv
+from imclust.data.images import load_index
 from imclust.report.checkpoints import score_checkpoints
 from imclust.report.score_table import table
 
@@ -25,10 +29,12 @@ class Score:
     """The `assignment` artefact to score, from `cluster`."""
     index: Path
     """The `index` artefact."""
-    labels: Path
-    """The `labels` artefact, from `download`."""
     out: Path
     """Where the numbers go: scores.json, checkpoints.csv."""
+    labels: Path | None = None
+    """The `labels` artefact, from `download`; or else --truth."""
+    truth: Path | None = None
+    """Instead: a table of the truth, of all images or some, in any form that a submission has."""
     val_assignment: Path | None = None
     """An assignment of validation images clustered on their own (`--split val`)."""
     weights: Path | None = None
@@ -41,11 +47,22 @@ class Score:
 
 def run(cfg: Score) -> None:
     """Read an `assignment` and `labels`, write `scores`; print them."""
-    roles = {"assignment": cfg.assignment, "index": cfg.index, "labels": cfg.labels}
+    roles = {"assignment": cfg.assignment, "index": cfg.index}
+    config = {}
+    if cfg.labels is not None and cfg.truth is None:
+        roles["labels"] = cfg.labels
+    elif cfg.truth is not None and cfg.labels is None:
+        if not cfg.truth.is_file():
+            got = f"no such file: {cfg.truth}"
+            raise input_error("--truth", "a table", got, "check the path")
+        config["truth"] = file_digest(cfg.truth)
+    else:
+        got = "neither" if cfg.labels is None else "both"
+        raise input_error("--labels and --truth", "one of them", got, "give one")
     roles |= {"val_assignment": cfg.val_assignment} if cfg.val_assignment else {}
     roles |= {"weights": cfg.weights} if cfg.weights else {}
     roles |= {f"space {p.name}": p for p in cfg.spaces}
-    spec = ArtifactSpec("scores", {}, roles, (__name__,))
+    spec = ArtifactSpec("scores", config, roles, (__name__,))
     make_artifact(cfg.out, spec, lambda folder: _score(cfg, folder), force=cfg.force)
     for line in table(json.loads(artifact_file(cfg.out, "scores.json").read_text())):
         say(line)
@@ -53,7 +70,7 @@ def run(cfg: Score) -> None:
 
 def _score(cfg: Score, folder: Path) -> dict[str, Any]:
     assignment = Assignment.load(cfg.assignment)
-    labels = read_labels(cfg.labels)
+    labels = read_labels(cfg.labels) if cfg.labels else _of_table(cfg)
     doc = read_manifest(cfg.assignment)
     classes = doc.get("classes")
     scores: dict[str, Any] = {
@@ -76,6 +93,18 @@ def _score(cfg: Score, folder: Path) -> dict[str, Any]:
         if records:
             write_csv(folder / "checkpoints.csv", tuple(records[0]), map(dict.values, records))
     return {}
+
+
+def _of_table(cfg: Score) -> dict[str, str]:
+    """id -> class by the table of the truth."""
+    assert cfg.truth is not None
+    found = read_answer(cfg.truth, ids_of(cfg.index))
+    odd = sorted(set(found) - {r.id for r in load_index(cfg.index)})
+    if odd:
+        got = f"{len(odd)} others, first {odd[0]!r}"
+        do = "check that both belong together"
+        raise input_error(f"ids of {cfg.truth}", "those of the index", got, do)
+    return found
 
 
 def against_labels(

@@ -27,8 +27,8 @@ from imclust.competitions.submission_check import (
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
-from imclust.core.manifest import read_manifest
-from imclust.core.records import Assignment, rows_of_ids
+from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.records import Assignment, read_csv, rows_of_ids
 from imclust.data.images import load_index
 
 
@@ -138,8 +138,11 @@ class _Job:
         if challenge["pairs"]:
             labels, names = self._pairs(sample, ids, clusters), vocabulary(sample, 2)
         elif challenge.get("individuals"):  # clusters are called as one likes: nothing to orient
-            names = tuple(made.get("names") or names_of(sample, made["n_clusters"], None, {}))
             labels = clusters[rows_of_ids(ids, _array(sample.ids))]
+            names = tuple(made.get("names") or names_of(sample, made["n_clusters"], None, {}))
+            if sample.form == "indicators":  # whose columns are the clusters, so many and no more
+                used, labels = np.unique(labels, return_inverse=True)
+                names = vocabulary(sample, len(used))
         else:
             given = published(self.index)
             names = names_of(sample, made["n_clusters"], made.get("classes"), given)
@@ -147,10 +150,12 @@ class _Job:
             mapping, facts = self._oriented(sample, at, names, given)
             labels = mapping[at]
         files = {"submission.csv": labels}
-        if len(names) == 2 and not challenge["pairs"] and not challenge.get("individuals"):
+        free = challenge["pairs"] or challenge.get("individuals") or sample.form == "matches"
+        if len(names) == 2 and not free:
             files["submission_inverted.csv"] = 1 - labels
         for file, numbers in files.items():
-            _write_and_check(folder / file, sample, numbers, names, challenge["challenge"])
+            texts = _outlying(self.assignment, sample, [names[n] for n in numbers.tolist()])
+            _write_and_check(folder / file, sample, texts, names, challenge["challenge"])
         return facts | {
             "rows": len(labels),
             "set_aside": aside,
@@ -234,20 +239,31 @@ def _array(texts: Any) -> np.ndarray:
     return np.array(texts, dtype=str)
 
 
+def _outlying(assignment: Path, sample: Sample, labels: list[str]) -> list[str]:
+    """The labels (n,), with one of its own for every image that `--unclustered` found to belong
+    nowhere, where the submission has a word for such images."""
+    if sample.outliers is None or "unclustered.csv" not in read_manifest(assignment)["files"]:
+        return labels
+    table = read_csv(artifact_file(assignment, "unclustered.csv"))
+    out = {r["id"] for r in table if r["cluster"] == "-1"}
+    pairs = zip(sample.ids, labels, strict=True)
+    return [f"{label}\n{i}" if i in out else label for i, label in pairs]
+
+
 def _write_and_check(
-    path: Path, sample: Sample, numbers: np.ndarray, names: tuple[str, ...], challenge: str
+    path: Path, sample: Sample, labels: list[str], names: tuple[str, ...], challenge: str
 ) -> None:
-    """Write the labels `names[numbers]`, read the file back, refuse what does not fit.
+    """Write the labels, read the file back, refuse what does not fit.
 
     Raises
     ------
     ServiceError
         The file is not what the challenge wants.
     """
-    write(path, sample, [names[n] for n in numbers.tolist()])
-    alone = len(set(numbers.tolist())) == 1  # an assignment, if a poor one: said, not refused
-    found = check_submission(path, sample, (names[numbers[0]],) if alone else names)
+    write(path, sample, labels)
+    alone = len(set(labels)) == 1  # an assignment, if a poor one: said, not refused
+    found = check_submission(path, sample, (labels[0],) if alone else names)
     if found.problems:
         raise rejected(path, challenge, found.problems)
-    if alone and len(numbers) > 1:
-        say(f"every row of {path.name} has the label {names[numbers[0]]!r}")
+    if alone and len(labels) > 1:
+        say(f"every row of {path.name} has the label {labels[0]!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,8 +55,10 @@ class Classifier(nn.Module):
     dropout draws from a generator that remembers.
     """
 
+    head: Any
+
     def __init__(
-        self, base: nn.Module, encode: Encode, blocks: Sequence[Block], head: Head
+        self, base: nn.Module, encode: Encode, blocks: Sequence[Block], head: nn.Module
     ) -> None:
         super().__init__()
         self.base, self.head = base, head
@@ -86,7 +89,8 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, 3, s, s) -> logits (b, k)."""
-        return self.head(self.codes(x))
+        logits: Tensor = self.head(self.codes(x))
+        return logits
 
 
 def find_blocks(network: nn.Module, encode: Encode, size: int) -> tuple[list[Block], int]:

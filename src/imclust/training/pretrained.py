@@ -128,8 +128,21 @@ def nearest_names(name: str, known: list[str], n: int = 3) -> str:
     return f"did you mean {', '.join(near)}?" if near else "see the documentation"
 
 
-def fetched(url: str, what: str) -> Path:
+def fetched(
+    url: str, what: str, *, given: str = "with --weights FILE", named_by_hash: bool = True
+) -> Path:
     """A published weights file in torch's cache, downloaded if need be and checked by its hash.
+
+    Parameters
+    ----------
+    url : str
+        Where it is published.
+    what : str
+        Whose weights they are.
+    given : str
+        How else the user may give them.
+    named_by_hash : bool
+        Whether the file's name ends in its hash, as torchvision's do; others are not checked.
 
     Raises
     ------
@@ -140,15 +153,14 @@ def fetched(url: str, what: str) -> Path:
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            prefix = path.stem.rpartition("-")[2]
+            prefix = path.stem.rpartition("-")[2] if named_by_hash else None
             torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
         except Exception as e:
             raise input_error(
                 f"weights of {what}",
                 f"at {path} or to be had from {url}",
                 f"neither ({type(e).__name__})",
-                f"fetch {path.name} where there is a network and put it there, or give it with "
-                "--weights FILE",
+                f"fetch {path.name} where there is a network and put it there, or give it {given}",
             ) from None
     return path
 

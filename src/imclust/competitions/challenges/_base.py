@@ -11,7 +11,7 @@ import numpy as np
 
 from imclust.competitions.challenges._samples import FoundSample, find_sample, sample_candidates
 from imclust.competitions.clients import board_of
-from imclust.competitions.sample_submission import SampleFormat
+from imclust.competitions.sample_submission import Form, SampleFormat
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.records import PairHints
@@ -105,6 +105,13 @@ class LocalData:
     """The sample submission, where its name does not tell or several files may be it."""
     submission_column: str | None = None
     """The sample's column that takes the label, where no name tells."""
+    submission_form: Form | None = None
+    """The sample's form, where its text does not tell: `labels`, `matches` (the ids of its cluster
+    for every id), `lines` (one label a line), `members` (a column of ids a cluster), `indicators`
+    (a column of 0 and 1 a cluster)."""
+    outliers: str | None = None
+    """What the submission calls images that are alone in their cluster, where the sample does not
+    say "outliers" itself."""
     ids_in_row_order: bool = False
     """Take the sample's ids for the images in their order, row by row, whatever they say."""
     track: Track = "open"
@@ -130,13 +137,22 @@ class LocalData:
             return sorted(found)
         return sorted({*given, *(p for p in self.data_dir.rglob("*") if p.is_file())})
 
-    def find_sample(self, files: Path, known: Iterable[str]) -> FoundSample | None:
-        """The sample submission, if there is one; `known`: what its ids may be."""
+    def find_sample(
+        self, files: Path, known: Iterable[str], count: int | None = None
+    ) -> FoundSample | None:
+        """The sample submission, if there is one; `known`: what its ids may be; `count`: of what
+        it asks about, for one label a line."""
         data = self.data_dir.resolve()
         return find_sample(
             data if data.is_dir() else data.parent, files, set(known), deep=data.is_dir(),
-            given=self.sample, label_column=self.submission_column,
+            given=self.sample, form=self.said_of_sample(), count=count,
         )  # fmt: skip
+
+    def said_of_sample(self) -> SampleFormat:
+        """What the user says of the sample."""
+        return SampleFormat(
+            label_column=self.submission_column, form=self.submission_form, outliers=self.outliers
+        )
 
 
 def home_of(cfg: Any) -> Home:
@@ -202,6 +218,8 @@ def ids_of_sample(
         The sample has other ids, or another number of them.
     """
     theirs = found.sample.ids
+    if found.form.form == "lines" and len(theirs) == len(ids):
+        return list(ids)
     if in_row_order and len(theirs) == len(ids):
         return list(theirs)
     if set(ids) != set(theirs):

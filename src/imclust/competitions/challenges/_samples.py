@@ -7,11 +7,12 @@ import os
 import re
 import zipfile
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imclust.competitions.downloads import made_file
-from imclust.competitions.sample_submission import SAMPLE, Sample, SampleFormat, read_sample
+from imclust.competitions.sample_submission import PLAIN, SAMPLE, Sample, SampleFormat
+from imclust.competitions.submission_forms import SAID, form_of, read_form
 from imclust.core.errors import input_error
 from imclust.core.log import say
 
@@ -73,7 +74,8 @@ def find_sample(
     *,
     deep: bool = True,
     given: Path | None = None,
-    label_column: str | None = None,
+    form: SampleFormat = PLAIN,
+    count: int | None = None,
 ) -> FoundSample | None:
     """The sample submission of a challenge, if there is one.
 
@@ -89,8 +91,10 @@ def find_sample(
         Also look in sub-folders.
     given : Path, optional
         The file itself, where the user names it.
-    label_column : str, optional
-        The column of labels, where the user names it.
+    form : SampleFormat
+        What the user says of it: its form, the column of labels, the name of outliers.
+    count : int, optional
+        Of the images (or pairs), for a sample of one label a line.
 
     Returns
     -------
@@ -114,20 +118,23 @@ def find_sample(
     path = candidates[0]
     if path.suffix.lower() == ".zip":
         path = _unpacked(path, files)
-    form = SampleFormat(label_column=label_column)
-    sample = read_sample(path, form)
-    if {sample.names[0]} & set(known):
-        form = SampleFormat(header=False, label_column=label_column)
-        sample = read_sample(path, form)
+    wanted = set(known)
+    sample = read_form(path, form, wanted, count)
+    if sample.form != "lines" and sample.names[0] in wanted:
+        sample = read_form(path, replace(form, header=False), wanted, count)
         say(f"{path.name} has no header: its first line is a row")
-    elif near := _nearly_a_row(sample, known):
+    elif near := "" if sample.form == "lines" else _nearly_a_row(sample, known):
         do = "mend it: it is a header, or the row of that image"
         got = f"{sample.names[0]!r}, nearly {near!r}, which has no row"
         raise input_error(f"the first line of {path.name}", "a header or a row", got, do)
-    if path.name != SAMPLE:
+    if sample.form != "labels":
+        say(f"{path.name}: {SAID[sample.form]} ({sample.form})")
+    if sample.outliers is not None:
+        say(f"{path.name}: images that are alone in their cluster are called {sample.outliers!r}")
+    if path.name != SAMPLE and sample.form == "labels":
         id_name, label_name = sample.names
         say(f"sample submission: {path.name}, columns {id_name} and {label_name}")
-    return FoundSample(path, form, sample)
+    return FoundSample(path, form_of(sample), sample)
 
 
 def _nearly_a_row(sample: Sample, known: Collection[str]) -> str:

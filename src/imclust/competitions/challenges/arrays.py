@@ -56,7 +56,7 @@ def from_folder(folder: Path, files: Path, cfg: LocalData | None = None) -> Chal
     """
     rows = array_rows(folder / "trainX.npy", "train")
     cfg = cfg or LocalData(folder)
-    found = cfg.find_sample(files, (r.id for r in rows))
+    found = cfg.find_sample(files, (r.id for r in rows), len(rows))
     columns, sample, form = ("id", "label"), None, SampleFormat()
     if found is not None:
         what = "the row numbers of trainX.npy from 0"

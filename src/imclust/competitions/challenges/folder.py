@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,11 +38,15 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
     least = cfg.least if isinstance(cfg, FolderConfig) else 2
     found = image_files(data, least)
     names = [image_name(data, f) for f in found]
-    there = cfg.find_sample(files, _spellings(names))
+    there = cfg.find_sample(files, _spellings(names), len(found))
     if there is None:
         rows = [image_row(name, f) for name, f in zip(names, found, strict=True)]
         return Challenge(rows, least=least)
     sample, name = there.sample, there.path.name
+    if sample.form == "lines":
+        in_row_order(names, name, said=cfg.ids_in_row_order)
+        rows = [image_row(i, f) for i, f in zip(names, found, strict=True)]
+        return Challenge(rows, sample=there.path, sample_format=there.form, least=least)
     if cfg.ids_in_row_order and len(sample.ids) == len(found):
         by_id = dict(zip(sample.ids, found, strict=True))
     else:
@@ -53,6 +58,39 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
     return Challenge(
         rows, columns=sample.names, sample=there.path, sample_format=there.form, least=least
     )
+
+
+def in_row_order(names: Sequence[str], sample: str, *, said: bool) -> None:
+    """Say which line of a sample without ids speaks of which image.
+
+    Parameters
+    ----------
+    names : sequence of str
+        (n,) of the images, by path.
+    sample : str
+        What the sample is called.
+    said : bool
+        That the user says so.
+
+    Raises
+    ------
+    InputError
+        Paths in another order than the numbers in them (1, 10, 2), unless the user says it.
+    """
+    numbered = sorted(names, key=_with_numbers)
+    if numbered != list(names) and not said:
+        at = next(i for i, (a, b) in enumerate(zip(names, numbered, strict=True)) if a != b)
+        got = f"line {at + 1} of {names[at]} by path and of {numbered[at]} by number"
+        do = "give the numbers as many digits each, or add --ids-in-row-order (CHALLENGE_FLAGS) "
+        do += "where lines go by path"
+        raise input_error(f"the images of {sample}", "in one order", got, do)
+    say(f"{sample} has no ids: line 1 is {names[0]}, the last one {names[-1]}")
+
+
+def _with_numbers(name: str) -> list[tuple[int, str]]:
+    """What a name is sorted by where numbers count as numbers."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(p), "") if n % 2 else (-1, p) for n, p in enumerate(parts)]
 
 
 def find(

@@ -17,6 +17,7 @@ from imclust.competitions.challenges._samples import NAMED, FoundSample, find_sa
 from imclust.competitions.challenges.folder import image_name
 from imclust.competitions.downloads import made_file
 from imclust.competitions.sample_submission import SAMPLE
+from imclust.competitions.submission_forms import read_answer
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.records import PairHints, read_pairs
@@ -53,7 +54,8 @@ class IndividualsConfig(LocalData):
     burst_by: str = ""
     """A column; images with the same value are of one individual, such as a track or a burst."""
     truth: Path | None = None
-    """A table of ids and identities of the images to cluster, where you have one: it scores."""
+    """A table of ids and identities of the images to cluster, or a submission in any form, where
+    you have one: it scores."""
 
     def sources(self) -> list[Path]:
         """The user's files."""
@@ -124,9 +126,12 @@ def _table(cfg: IndividualsConfig, data: Path) -> tuple[str, Table]:
         raise input_error(member, "a CSV table in UTF-8", e, "save it again") from None
     if not table:
         raise input_error(member, "a table with rows", "none", "check --metadata")
-    flags = ("id_column", "identity_column", "path_column", "group_by", "photo_by", "burst_by")
+    flags = ("id_column", "identity_column", "path_column", "split_column", "group_by",
+             "photo_by", "burst_by")  # fmt: skip
     for flag in flags:
         column = getattr(cfg, flag)
+        if flag == "split_column" and column == IndividualsConfig.split_column:
+            continue  # mostly there; without it, empty identities tell
         needed = flag in {"id_column", "path_column"}
         if (column or needed) and column not in table[0]:
             name, got = f"--{flag.replace('_', '-')}", repr(column)
@@ -167,21 +172,23 @@ def _rows_by_id(cfg: IndividualsConfig, name: str, table: Table) -> dict[str, di
 
 
 def _sample(
-    cfg: IndividualsConfig, data: Path, files: Path, by_id: Mapping[str, object]
+    cfg: IndividualsConfig, data: Path, files: Path, by_id: Mapping[str, Mapping[str, str]]
 ) -> FoundSample | None:
     """The sample beside the table, in the zip, or where the user says; None without one."""
+    count = len(_without_sample(cfg, by_id)[0])
     if data.is_dir() or cfg.sample is not None:
-        return cfg.find_sample(files, by_id)
+        return cfg.find_sample(files, by_id, count)
     with zipfile.ZipFile(data) as z:
         plain = {n: "".join(c for c in n.rsplit("/", 1)[-1].lower() if c.isalnum())
                  for n in z.namelist()}  # fmt: skip
         names = [n for n, word in plain.items() if NAMED.fullmatch(word) and n.endswith(".csv")]
         if not names:
-            return cfg.find_sample(files, by_id)
+            return cfg.find_sample(files, by_id, count)
         with made_file(files / SAMPLE) as fresh:
             fresh.write_bytes(z.read(min(names, key=lambda n: (n.count("/"), n))))
     given = files / SAMPLE
-    return find_sample(files, files, set(by_id), given=given, label_column=cfg.submission_column)
+    said = cfg.said_of_sample()
+    return find_sample(files, files, set(by_id), given=given, form=said, count=count)
 
 
 def _asked(
@@ -191,23 +198,31 @@ def _asked(
     sample: FoundSample | None,
 ) -> list[str]:
     """Ids to cluster: the sample's; else those of the test split; else those without identity."""
-    if sample is not None:
+    if sample is not None and sample.sample.form != "lines":
         odd = [i for i in sample.sample.ids if i not in by_id]
         if odd:
             got = f"{len(odd)} that are not, first {odd[0]!r}"
             raise input_error(f"ids of {sample.path}", f"ids of {name}", got, "check both")
         return list(sample.sample.ids)
+    asked, do = _without_sample(cfg, by_id)
+    if not asked:
+        raise input_error("images to cluster", "one at least", "none: all are known", do)
+    if sample is not None:
+        say(f"{sample.path.name} has no ids: line 1 is {asked[0]}, the last one {asked[-1]}")
+    return asked
+
+
+def _without_sample(
+    cfg: IndividualsConfig, by_id: Mapping[str, Mapping[str, str]]
+) -> tuple[list[str], str]:
+    """Ids of the test split, or else without identity; and what to do where these are none."""
     first = next(iter(by_id.values()))
     if cfg.split_column and cfg.split_column in first:
         asked = [i for i, r in by_id.items() if r[cfg.split_column].strip() == cfg.test_split]
-        do = f"check --test-split ({cfg.test_split})"
-    else:
-        column = cfg.identity_column
-        asked = [i for i, r in by_id.items() if not column or not r[column].strip()]
-        do = "leave the identities to be told empty"
-    if not asked:
-        raise input_error("images to cluster", "one at least", "none: all are known", do)
-    return asked
+        return asked, f"check --test-split ({cfg.test_split})"
+    column = cfg.identity_column
+    asked = [i for i, r in by_id.items() if not column or not r[column].strip()]
+    return asked, "leave the identities to be told empty"
 
 
 def _identities(cfg: IndividualsConfig, by_id: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
@@ -226,10 +241,18 @@ def _identities(cfg: IndividualsConfig, by_id: Mapping[str, Mapping[str, str]]) 
 
 
 def _truth(cfg: IndividualsConfig, asked: list[str]) -> dict[str, str]:
-    """id -> identity of images to cluster, of a table that scores."""
+    """id -> identity of images to cluster, of a table that scores: ids and identities, or a
+    submission in any form."""
     if cfg.truth is None:
         return {}
-    pairs = dict(read_pairs(cfg.truth, cfg.id_column, cfg.identity_column or "identity"))
+    named = (cfg.id_column, cfg.identity_column or "identity")
+    with cfg.truth.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        head = next(csv.reader([file.readline()]), [])
+    pairs = (
+        dict(read_pairs(cfg.truth, *named))
+        if set(named) <= set(head)
+        else read_answer(cfg.truth, asked, cfg.said_of_sample())
+    )
     return {i: pairs[i] for i in asked if i in pairs}
 
 

@@ -57,10 +57,13 @@ def pairs(cfg: LocalData, files: Path) -> Challenge:
     else:
         rows, known = _of_files(data, names)
     found = [(i, known[a], known[b]) for i, a, b in zip(ids, first, second, strict=True)]
-    sample = cfg.find_sample(files, ids)
+    sample = cfg.find_sample(files, ids, len(ids))
     if sample is None:
         return Challenge(rows, n_clusters=2, pairs=found)
     what = f"the ids of {CASES}"
+    if sample.sample.form not in ("labels", "lines"):
+        do = "check that this is the sample of the pairs"
+        raise input_error(f"{sample.path}", "a label a pair", sample.sample.form, do)
     called = ids_of_sample(sample, ids, what, in_row_order=cfg.ids_in_row_order)
     found = [(i, a, b) for i, (_, a, b) in zip(called, found, strict=True)]
     return Challenge(

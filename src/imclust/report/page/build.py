@@ -13,6 +13,7 @@ from imclust.core.records import cluster_names, found_names, named
 from imclust.data.images import indexed
 from imclust.report.page import provenance, relations
 from imclust.report.page.compare import compared
+from imclust.report.page.doubts import decisions_of
 from imclust.report.page.gallery import GROUPS, galleries, shown_of
 from imclust.report.page.hints import KINDS, hints_of, suggested
 from imclust.report.page.labelled import against_labels
@@ -21,7 +22,14 @@ from imclust.report.page.render import render
 from imclust.report.page.rows import Rows, columns, gather_rows
 from imclust.report.page.sources import Sources, run_name
 from imclust.report.page.sprites import Sheets, sheets_of, side_for
-from imclust.report.page.tables import Table, csv_table, curves, pair_table, score_table
+from imclust.report.page.tables import (
+    Table,
+    csv_table,
+    curves,
+    individual_table,
+    pair_table,
+    score_table,
+)
 
 LARGE = 112  # pixels of the images that stand for clusters, where those of the map are smaller
 LARGE_BUDGET = 8_000_000
@@ -52,6 +60,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     labelled = against_labels(rows)
     levels = levels_of(at.assignment, rows, names)
     others = [_other(rows, path) for path in at.compare_with]
+    decisions = decisions_of(at.assignment, at.pairs, rows)
     chosen = _chosen(clusters, labelled)
     small, large = _thumbnails(rows, chosen, index["content"])
     facts = {
@@ -79,12 +88,16 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     data |= hints.columns() if hints else {}
     data |= levels.columns() if levels else {}
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
+    doubt = decisions.doubt if decisions else {}
+    ordered = sorted(clusters, key=lambda c: -doubt.get(c["number"], 0))
+    context |= {"decisions": decisions, "doubt": doubt, "ordered": ordered}
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
     context |= {"kinds": KINDS, "unread": _unread(at.index)}
     # Words that name nothing would mislead.
     context["evidence"] = [why if name else "" for name, why in found_names(at.names)]
     context["reconstructions"] = _inline(pictures / "reconstructions.png")
     context["sheets"] = _named("sheet", small) + _named("large", large)
+    context["sheets"] += decisions.pictures if decisions else []
     render(context, data, path)
 
 
@@ -175,6 +188,7 @@ def _summary(
         "answer": clustering,
         "tiles": _numbers(scores, clustering, seconds, max(d["peak_mib"] for d in made.values())),
         "scores": score_table(scores) if scores else None,
+        "individual_scores": individual_table(scores),
         "files": sorted(map(str, at.submission.glob("*.csv"))) if at.submission else [],
         "commands": _commands(at, clustering, submission),
         "corrected": provenance.corrected_command(at, clustering, provenance.new_file(clustering)),

@@ -78,7 +78,7 @@ def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
     if at.refreshed_by:
         return f"{at.refreshed_by} {CORRECTIONS} {shlex.quote(file)}"
     words = list(doc["argv"])
-    if words[:1] != ["cluster"]:
+    if words[:1] not in (["cluster"], ["link"]):
         words = ["cluster", *_as_flags(at, doc)]
     _, rest = split_corrections(words)
     made = [[rest[0], CORRECTIONS, file, *rest[1:]]]

@@ -13,7 +13,10 @@ from typing import Any
 from imclust.report.page.tables import shown
 
 HERE = Path(__file__).parent
-SCRIPTS = ("data", "images", "tables", "charts", "map", "corrections", "sections", "find", "main")
+SCRIPTS = (
+    *("data", "images", "tables", "charts", "map", "corrections", "pairs", "sections", "find"),
+    "main",
+)
 # Bokeh's own files (BSD-3-Clause), as its package ships them.
 PLOTTING = ("bokeh.min.js", "bokeh-api.min.js")
 # No address is allowed: the page can neither fetch nor send anything.

@@ -32,6 +32,8 @@ class Sources:
         What is to be looked at of the images.
     names : Path | None
         What the clusters may be called.
+    pairs : Path | None
+        The scores of pairs that the assignment is of, where it is of such.
     """
 
     assignment: Path
@@ -46,6 +48,7 @@ class Sources:
     refreshed_by: str = ""
     look: Path | None = None
     names: Path | None = None
+    pairs: Path | None = None
 
     @property
     def checkpoints(self) -> Path | None:

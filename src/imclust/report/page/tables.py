@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imclust.clustering.individual_metrics import REWARDS
 from imclust.core.log import read_jsonl
 from imclust.core.records import read_csv
 
@@ -116,3 +117,14 @@ def pair_table(
 ) -> Table:
     """Numbered pairs with a value, by name."""
     return Table(id, caption, columns, [[first[a], second[b], v] for a, b, v in pairs])
+
+
+def individual_table(scores: dict[str, Any]) -> Table | None:
+    """Numbers of answers of many small clusters, a column a group; None where there are none."""
+    groups = scores.get("individuals")
+    if not groups:
+        return None
+    rows = [[name.replace("_", " "), *(s[name] for s in groups.values()), rewards]
+            for name, rewards in REWARDS.items()]  # fmt: skip
+    head = ["number", *(f"{g}, n = {s['n']}" for g, s in groups.items()), "rewards"]
+    return Table("individual-scores", "Many small clusters", head, rows, wide="rewards")

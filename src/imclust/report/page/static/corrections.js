@@ -45,6 +45,7 @@ function afterChange() {
   offerNew(count);
   showNames();
   showMoves();
+  showAnswers();
   showCorrections();
   showSelection();
 }

@@ -32,6 +32,7 @@ async function start() {
   restore();
   listen();
   galleries();
+  pairs();
   suggestions();
   looks();
   mosaic();

@@ -24,6 +24,7 @@ function galleries() {
 function orderClusters() {
   const by = $("cluster-order").value;
   const value = (article) => {
+    if (by === "doubt") return -Number(article.dataset.doubt);
     if (by === "size") return -Number(article.dataset.size);
     return Number(article.dataset[by === "confidence" ? "confidence" : "cluster"]);
   };
