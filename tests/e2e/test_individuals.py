@@ -198,7 +198,8 @@ def test_images_that_come_later_join_individuals_or_found_new_ones(tmp_path, mon
         kept = [line for line in text.splitlines() if line.split(",")[0] not in held]
         (who / name).write_text("\n".join(kept) + "\n")
     monkeypatch.chdir(tmp_path)
-    command = ["run", "individuals", "--data-dir", "who"]
+    command = ["baseline", "--challenge", "individuals", "--data-dir", "who"]
+    command += ["--encoder", "pixels", "--encoder-flags", "--size 16"]
     assert main(command) == 0
     [submission] = tmp_path.glob("submissions/*/*/submission.csv")
     before, text = names_of(submission), submission.read_text()
@@ -226,7 +227,7 @@ def test_an_earlier_submission_gives_its_names(whole, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     old = (folder / "sub/submission.csv").read_text()
     (folder / "old.csv").write_text(old.replace("cluster_spots_", "cluster_spots_9"))
-    link = "link --pairs p --features z --index raw/index --out c --names-from"
+    link = "link --pairs p --features z --index raw/index --out c --methods average --names-from"
     assert main([*link.split(), "old.csv"]) == 0
     names = read_manifest(folder / "c")["names"]
     told = set(names_of(folder / "old.csv").values())
