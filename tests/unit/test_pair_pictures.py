@@ -6,8 +6,12 @@ import pytest
 
 from imclust.data.images import ImageRow
 from imclust.data.keypoints import find_keypoints, verified_matches
+from imclust.encoders.local_features._base import LocalConfig
+from imclust.encoders.local_features.sift import Sift
 from imclust.report.pair_pictures import HEIGHT, WIDEST, PairPictures, agreeing_points, encoded
 from textures import photograph, texture
+
+SIFT = Sift(LocalConfig(160, 300))
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +24,9 @@ def photographs():
 def test_as_many_points_as_were_counted_lie_on_one_geometry(photographs):
     a, b, c = (find_keypoints(x, 160, 300) for x in photographs)
     for one, other in ((a, b), (a, c), (b, c)):
-        here, there = agreeing_points(one, other)
+        here, there = agreeing_points(one, other, SIFT)
         assert len(here) == len(there) == verified_matches(one, other)[1]
-    here, there = agreeing_points(a, b)
+    here, there = agreeing_points(a, b, SIFT)
     assert len(here) > 8
     h, _ = cv2.findHomography(here, there, 0)
     moved = cv2.perspectiveTransform(here[:, None], h)[:, 0]
@@ -32,8 +36,8 @@ def test_as_many_points_as_were_counted_lie_on_one_geometry(photographs):
 def test_both_images_are_there_and_lines_between_them(photographs, tmp_path):
     np.save(tmp_path / "x.npy", np.array(photographs))
     rows = [ImageRow(str(i), "train", str(tmp_path / "x.npy"), str(i), 96, 96) for i in range(3)]
-    lined, agree = PairPictures(160, 300).draw(rows[0], rows[1])
-    plain, none = PairPictures(160, 300, lines=False).draw(rows[0], rows[1])
+    lined, agree = PairPictures(SIFT, 160).draw(rows[0], rows[1])
+    plain, none = PairPictures(None, 160).draw(rows[0], rows[1])
     assert agree > 8
     assert none == 0
     assert lined.shape == plain.shape
@@ -43,7 +47,7 @@ def test_both_images_are_there_and_lines_between_them(photographs, tmp_path):
     assert np.abs(plain[:, :HEIGHT].astype(int) - left).mean() < 4  # it was scaled twice
     changed = (lined != plain).any(2)
     assert 0.002 < changed.mean() < 0.5
-    assert (PairPictures(160, 300).draw(rows[0], rows[1])[0] == lined).all()
+    assert (PairPictures(SIFT, 160).draw(rows[0], rows[1])[0] == lined).all()
 
 
 def test_files_stay_within_the_budget_the_first_ones_last():

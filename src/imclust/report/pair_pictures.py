@@ -9,8 +9,9 @@ import numpy as np
 
 from imclust.data.geometry import Geometry, agreeing
 from imclust.data.images import ImageRow, decode, unchanged_bytes
-from imclust.data.keypoints import Keypoints, find_keypoints, mutual_matches
+from imclust.data.keypoints import Keypoints
 from imclust.data.loader import Preprocessing, pixels
+from imclust.encoders.local_features._base import LocalFeatures
 
 HEIGHT = 176  # pixels of one image
 WIDEST = 300
@@ -22,9 +23,9 @@ COLOURS = ((255, 196, 0), (0, 200, 255), (255, 110, 110), (130, 230, 90), (220, 
 
 
 def agreeing_points(
-    a: Keypoints, b: Keypoints, geometry: Geometry = "homography"
+    a: Keypoints, b: Keypoints, local: LocalFeatures, geometry: Geometry = "homography"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the SIFT keypoints lie that match and agree on one geometry: (m, 2) in each image.
+    """Where the keypoints lie that match and agree on one geometry: (m, 2) in each image.
 
     As many as `verified_matches` counts.
 
@@ -32,16 +33,21 @@ def agreeing_points(
     ----------
     a, b : Keypoints
         Of two images.
+    local : LocalFeatures
+        What found them, and matches them.
     geometry : {'homography', 'fundamental'}
         As for `agreeing`.
 
     Examples
     --------
-    >>> empty = Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.float16))
-    >>> len(agreeing_points(empty, empty)[0])
+    >>> from imclust.encoders.local_features._base import LocalConfig
+    >>> from imclust.encoders.local_features.sift import Sift
+    >>> sift = Sift(LocalConfig())
+    >>> empty = sift.find(np.zeros((32, 32, 3), np.uint8))
+    >>> len(agreeing_points(empty, empty, sift)[0])
     0
     """
-    pairs = mutual_matches(a, b)
+    pairs = local.match(a, b)
     one, other = a.xy[pairs[:, 0]], b.xy[pairs[:, 1]]
     keep = agreeing(one, other, geometry)
     return one[keep], other[keep]
@@ -52,18 +58,18 @@ class PairPictures:
 
     Parameters
     ----------
-    side, most : int
-        As `find_keypoints` takes them.
-    lines : bool
-        Whether keypoints are sought.
+    local : LocalFeatures or None
+        What finds keypoints and matches them; None for no lines.
+    side : int
+        Longer side in pixels, of images whose keypoints are sought.
     geometry : {'homography', 'fundamental'}
         That they are to agree on.
     """
 
     def __init__(
-        self, side: int, most: int, *, lines: bool = True, geometry: Geometry = "homography"
+        self, local: LocalFeatures | None, side: int = 320, geometry: Geometry = "homography"
     ) -> None:
-        self.side, self.most, self.lines, self.geometry = side, most, lines, geometry
+        self.local, self.side, self.geometry = local, side, geometry
         self._seen: dict[str, tuple[np.ndarray, Keypoints | None]] = {}
 
     def draw(self, a: ImageRow, b: ImageRow) -> tuple[np.ndarray, int]:
@@ -75,9 +81,9 @@ class PairPictures:
         canvas = np.full((height, start + sides[1].shape[1], 3), 128, np.uint8)
         canvas[: sides[0].shape[0], : sides[0].shape[1]] = sides[0]
         canvas[: sides[1].shape[0], start:] = sides[1]
-        if mine is None or theirs is None:
+        if self.local is None or mine is None or theirs is None:
             return canvas, 0
-        points = agreeing_points(mine, theirs, self.geometry)
+        points = agreeing_points(mine, theirs, self.local, self.geometry)
         scales = [s.shape[1] * max(i.shape[:2]) / (self.side * i.shape[1])
                   for s, i in zip(sides, (x, y), strict=True)]  # fmt: skip
         left = points[0] * scales[0]
@@ -90,7 +96,7 @@ class PairPictures:
                 image = pixels(row, Preprocessing(self.side))
             else:
                 image = decode(unchanged_bytes(row))
-            found = find_keypoints(image, self.side, self.most) if self.lines else None
+            found = self.local.find(image) if self.local else None
             self._seen[row.id] = image, found
         return self._seen[row.id]
 

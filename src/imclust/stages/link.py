@@ -90,7 +90,7 @@ class Link:
 
 
 def run(cfg: Link) -> None:
-    """Run the stage."""
+    """Read `pairs`, `features` and an `index`, write an `assignment`: as many clusters as fit."""
     config: dict[str, Any] = {"method": "link", "split": "train", "methods": list(cfg.methods)}
     config |= {"threshold": cfg.threshold, "seed": cfg.seed}
     roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}

@@ -80,7 +80,7 @@ class PairStage:
 
 
 def run(cfg: PairStage) -> None:
-    """Run the stage."""
+    """Read `features` and an `index`, write `pairs`: scores and P(same) of the likeliest."""
     names = ("neighbours", "local", "rerank", "metric", "calibrate", "side", "keypoints", "seed")
     config = {name: getattr(cfg, name) for name in (*names, "local_features", "geometry")}
     local = _local_features(cfg)

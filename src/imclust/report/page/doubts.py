@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from imclust.clustering.doubt_tables import DoubtRow, QuestionRow, read_doubts, read_questions
-from imclust.core.log import progress
+from imclust.core.errors import InputError
+from imclust.core.log import progress, say
 from imclust.core.manifest import read_manifest
+from imclust.encoders.local_features import LOCAL_FEATURES
+from imclust.encoders.local_features._base import LocalConfig, LocalFeatures
 from imclust.report.page.rows import Rows
 from imclust.report.pair_pictures import PairPictures, encoded
 
@@ -105,19 +108,33 @@ def _draw(
 ) -> list[tuple[str, str]]:
     """Draw pairs of `rows`; each gets the id of its `picture`, its `size`, and how many keypoints
     agree: `inliers`, None where none were sought."""
-    lines = bool(config["local"])
-    pen = PairPictures(
-        config["side"], config["keypoints"], lines=lines, geometry=config["geometry"]
-    )
+    local = _local_features(config)
+    pen = PairPictures(local, config["side"], config["geometry"])
     drawn = []
     for drawing in progress(drawings, "pairs drawn", unit="pair"):
         a, b = (rows.stored[row] for row in drawing["rows"])
         picture, inliers = pen.draw(a, b)
         drawn.append(picture)
-        drawing["inliers"] = inliers if lines else None
+        drawing["inliers"] = inliers if local else None
     out = []
     for n, (drawing, file) in enumerate(zip(drawings, encoded(drawn), strict=False)):
         drawing["picture"] = f"pair-{n}"
         drawing["size"] = drawn[n].shape[1], drawn[n].shape[0]
         out.append((drawing["picture"], base64.b64encode(file).decode()))
     return out
+
+
+def _local_features(config: dict[str, Any]) -> LocalFeatures | None:
+    """What `pairs` matched by; None where it did not, or where its weights are not at hand."""
+    if not config["local"]:
+        return None
+    entry = LOCAL_FEATURES[config["local_features"]]
+    try:
+        local = entry.method(LocalConfig(config["side"], config["keypoints"]))
+    except InputError as e:
+        say(f"pairs are drawn without their keypoints: {e}")
+        return None
+    if any(config.get(name) != digest for name, digest in local.digests().items()):
+        say(f"pairs are drawn without their keypoints: other weights of {entry.name} are at hand")
+        return None
+    return local
