@@ -172,14 +172,16 @@ def test_another_machine_is_told_by_name():
     ]
 
 
-def test_what_was_fetched_is_copied_once_and_what_was_made_here_is_not(tmp_path):
+@pytest.mark.parametrize("mark", ["files.json", "fetched/ab/1.png"])
+def test_what_was_fetched_is_copied_once_and_what_was_made_here_is_not(tmp_path, mark):
     files, to = tmp_path / "files", tmp_path / "new" / "files"
     files.mkdir()
     to.parent.mkdir()
     (files / "x.npy").write_text("x")
     copy_fetched(files, to)
     assert not to.exists()
-    (files / "files.json").write_text("{}")
+    (files / mark).parent.mkdir(parents=True, exist_ok=True)
+    (files / mark).write_text("{}")
     copy_fetched(files, to)
     (files / "x.npy").write_text("y")
     copy_fetched(files, to)

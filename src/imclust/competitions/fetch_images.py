@@ -18,6 +18,7 @@ from imclust._version import __version__
 from imclust.core.log import progress
 from imclust.data.images import MOST_BYTES, open_image
 
+FETCHED = "fetched"  # the folder of a challenge's files that images from their addresses lie in
 THREADS = 16
 TRIES = 3
 CONNECT, READ = 10, 30  # seconds to wait for a connection, and for the next bytes

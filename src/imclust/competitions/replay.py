@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imclust.competitions.downloads import RECORD
+from imclust.competitions.fetch_images import FETCHED
 from imclust.competitions.replay_plan import ReplayPlan, Step
 from imclust.core.checks import disk_space
 from imclust.core.errors import InputError
@@ -73,7 +74,7 @@ def copy_fetched(files: Path, to: Path) -> None:
 
     Copies, not links: a challenge may unpack or rewrite what lies there.
     """
-    if not (files / RECORD).is_file() or to.exists():
+    if not any((files / name).exists() for name in (RECORD, FETCHED)) or to.exists():
         return
     disk_space(to, sum(p.stat().st_size for p in files.rglob("*") if p.is_file()))
     with new_folder(to) as fresh:

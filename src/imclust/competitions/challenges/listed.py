@@ -9,7 +9,7 @@ from pathlib import Path
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, LocalData, in_sample_order
 from imclust.competitions.challenges._columns import column, refuse_repeated
-from imclust.competitions.fetch_images import fetch_images, image_path
+from imclust.competitions.fetch_images import FETCHED, fetch_images, image_path
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.records import write_csv
@@ -87,7 +87,7 @@ def _existing(data: Path, places: list[str]) -> list[Path | None]:
 
 def _fetched(cfg: ListedConfig, urls: list[str], files: Path) -> list[Path | None]:
     """The file of each address; None where it is left out."""
-    folder = files / "fetched"
+    folder = files / FETCHED
     problems = fetch_images(urls, folder)
     failed = [(u, p) for u, p in zip(urls, problems, strict=True) if p]
     if failed:
