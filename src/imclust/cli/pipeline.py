@@ -175,12 +175,15 @@ def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *mo
     return ("train", "--index", str(index), "--out", str(out), *more, method, *flags)
 
 
-def encode_command(index: Path, weights: Path, out: Path) -> Command:
-    """Words of `encode`."""
-    return ("encode", "--index", str(index), "--weights", str(weights), "--out", str(out))
+def encode_command(index: Path, weights: Path, out: Path, *more: str) -> Command:
+    """Words of `encode`; `more` are further flags."""
+    places = ("--index", str(index), "--weights", str(weights), "--out", str(out))
+    return ("encode", *places, *more)
 
 
-def encode_steps(at: RunPaths, flags: Iterable[str], *more: str) -> Iterator[Step]:
+def encode_steps(
+    at: RunPaths, flags: Iterable[str], *more: str, carry: bool = False
+) -> Iterator[Step]:
     """The run's encoder, and every image through it.
 
     Parameters
@@ -191,13 +194,16 @@ def encode_steps(at: RunPaths, flags: Iterable[str], *more: str) -> Iterator[Ste
         Of the encoder.
     *more : str
         Flags of `train`.
+    carry : bool
+        Whether files that were encoded at an earlier visit are not encoded again.
     """
     weights = at.encoded / "weights"
     learns = at.encoded == at.reduced
     seed = ("--seed", str(at.seed)) if learns else ()
     train = train_command(at.index, weights, at.encoder, flags, *more, *seed)
     yield Step("training" if learns else "encoder", (train,))
-    yield Step("latents", (encode_command(at.index, weights, at.encoded / "latents"),))
+    again = ("--carry",) if carry else ()
+    yield Step("latents", (encode_command(at.index, weights, at.encoded / "latents", *again),))
 
 
 def pixel_step(at: RunPaths) -> Step:
@@ -322,6 +328,7 @@ def best_steps(
     page: Iterable[str] = (),
     *,
     look: bool = False,
+    carry: bool = False,
 ) -> Iterator[Step]:
     """From the index to the page by the encoder and clusterer that do best without labels.
 
@@ -339,8 +346,10 @@ def best_steps(
         Further flags of `report`.
     look : bool
         Whether things to look at, and names, are sought and shown.
+    carry : bool
+        Whether files that were encoded at an earlier visit are not encoded again.
     """
-    yield from encode_steps(at, flags)
+    yield from encode_steps(at, flags, carry=carry)
     latents = at.encoded / "latents"
     spaces = [latents]
     if at.encoder != "text":
