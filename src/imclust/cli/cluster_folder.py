@@ -13,6 +13,7 @@ from typing import Literal
 
 import tyro
 
+from imclust.cli.encoder_choice import EncoderWord, check_strong, strong_paths
 from imclust.cli.growing import Growth, files_came, growth_of, start_afresh, told
 from imclust.cli.pipeline import (
     LAYERED,
@@ -68,6 +69,9 @@ class ClusterFolder:
     that are there, and many that fit nowhere are a new one."""
     watch: bool = False
     """Stay, and do so whenever files come, until Ctrl-C."""
+    encoder: EncoderWord = "light"
+    """What looks at the images: `light` comes with the program; `strong`, two large networks
+    (DINOv2 and SigLIP2), is fetched once, 684 MiB, and wants a GPU or patience."""
     remove_copies: bool = False
     """Cluster one image of each group of copies, exact or near; the others go where it goes."""
     symlinks: bool = False
@@ -149,6 +153,7 @@ def cluster_folder(
     corrections: Sequence[str | Path] = (),
     without_corrections: bool = False,
     fresh: bool = False,
+    encoder: EncoderWord = "light",
     remove_copies: bool = False,
     symlinks: bool = False,
     copy: bool = False,
@@ -174,6 +179,8 @@ def cluster_folder(
     fresh : bool, optional
         Cluster all images anew, where further ones came since the last call; else they join the
         clusters that are there.
+    encoder : {"light", "strong"}, optional
+        What looks at the images; `strong` is fetched once.
     remove_copies : bool, optional
         Cluster one image of each group of copies.
     symlinks, copy : bool, optional
@@ -210,6 +217,7 @@ def cluster_folder(
             tuple(map(Path, corrections)),
             without_corrections,
             fresh=fresh,
+            encoder=encoder,
             remove_copies=remove_copies,
             symlinks=symlinks,
             copy=copy,
@@ -231,6 +239,8 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     if not known:
         _look_at(data, cfg)
     check_writable(cfg.workspace)
+    if cfg.encoder == "strong":
+        check_strong()
     read_all(cfg.corrections)  # refuses what is none, before any work
     titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
     growth, visited = None, (at.clusters / MANIFEST).is_file()
@@ -301,7 +311,13 @@ def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
     name = cfg.name or data_set_name("folder", cfg.workspace, data)
     # Not after the effort: --new finds the run of a folder whatever it was given.
     without = ("without-copies",) if cfg.remove_copies else ()
-    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed, *without)
+    run = run_name(
+        "timm" if cfg.encoder == "light" else cfg.encoder,
+        "auto",
+        cfg.n_clusters,
+        cfg.seed,
+        *without,
+    )
     return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
 
 
@@ -335,7 +351,10 @@ def _steps(
     count += growth.flags() if growth else ()
     how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
     again = ("--refreshed-by", _again(cfg, data))
-    yield from best_steps(at, how, LAYERED, None, again, look=True, carry=growth is not None)
+    strong = strong_paths(at) if cfg.encoder == "strong" else ()
+    yield from best_steps(
+        at, how, LAYERED, None, again, look=True, carry=growth is not None, strong=strong
+    )
 
 
 def _again(cfg: ClusterFolder, data: Path) -> str:
@@ -344,7 +363,7 @@ def _again(cfg: ClusterFolder, data: Path) -> str:
     words = ["python", "-m", "imclust", "cluster-folder"]
     words.append(str(data.relative_to(here) if data.is_relative_to(here) else data))
     default = {field.name: field.default for field in fields(ClusterFolder)}
-    for name in ("n_clusters", "seed", "effort", "name", "workspace"):
+    for name in ("n_clusters", "seed", "effort", "encoder", "name", "workspace"):
         value = getattr(cfg, name)
         if value != default[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]

@@ -16,8 +16,9 @@ from imclust.core.base_records import Base
 from imclust.core.errors import InputError, input_error
 from imclust.core.files import remove_work
 from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
-from imclust.core.records import read_csv
+from imclust.core.records import feature_folders, read_csv
 from imclust.data.images import indexed
+from imclust.report.results import printable
 
 SHOWN = 8  # clusters that a sentence names
 
@@ -160,7 +161,7 @@ def _finished(folder: Path) -> dict[str, Any] | None:
 
 def _of_index(at: RunPaths, doc: Mapping[str, Any]) -> bool:
     """Whether the index on the disk is that of the clusters."""
-    index, latents = _finished(at.index), _finished(at.encoded / "latents")
+    index, latents = _finished(at.index), _finished(feature_folders(at.clusters)[0])
     return bool(
         index
         and latents
@@ -214,8 +215,9 @@ def told(
     if moved:
         n = len(moved)
         lines.append(
-            f"{n} picture{'s' * (n != 1)} of an earlier visit went to a newer cluster: "
-            f"{_counted([after[i] for i in moved], names)}"
+            f"{n} picture{'s' * (n != 1)} of an earlier visit changed place, because of what came "
+            f"or went: {_counted([after[i] for i in moved], names)}: "
+            f"{', '.join(map(printable, sorted(moved)[:SHOWN]))}"
         )
     return [*lines, "to cluster all pictures afresh, add --fresh"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from imclust.cli.encoder_choice import EncoderWord, check_strong, strong_paths
 from imclust.cli.pair_steps import LINK, pair_steps
 from imclust.cli.parser import config_flags, parse_stage
 from imclust.cli.pipeline import (
@@ -26,6 +27,7 @@ from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, home_of
 from imclust.core.checks import given_count, valid_seed
+from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 
@@ -50,6 +52,9 @@ class Run:
     """Random choices."""
     effort: EffortLevel = "normal"
     """How much `auto` tries: quick, normal or thorough."""
+    encoder: EncoderWord = "light"
+    """What looks at the images: `light` comes with the program; `strong`, two large networks
+    (DINOv2 and SigLIP2), is fetched once, 684 MiB, and wants a GPU or patience."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; their rows get the largest cluster."""
     name: str | None = None
@@ -69,6 +74,8 @@ def run(cfg: Run) -> None:
     check_writable(cfg.workspace)
     if hasattr(cfg.challenge, "sources"):
         cfg.challenge.sources()  # refuses what is not there
+    if cfg.encoder == "strong":
+        _check_strong(cfg, entry.name, at)
     planned = list(_steps(cfg, entry.name, at, guess=True))
     for step in planned:
         for command in step.commands:
@@ -85,6 +92,16 @@ def run(cfg: Run) -> None:
     for path in sorted(at.submission.glob("*.csv")):
         say(f"submission: {path}")
     say(f"look at it: python -m webbrowser -t {at.report.resolve().as_uri()}")
+
+
+def _check_strong(cfg: Run, challenge: str, at: RunPaths) -> None:
+    """Refuse strong encoders where none of these may look at the data."""
+    pairs = by_pairs(cfg.challenge, cfg.n_clusters)
+    if at.encoder != "timm" or pairs:
+        why = "compared pair by pair" if pairs else "not for networks that others trained"
+        got = f"strong, for {challenge}, which is {why}"
+        raise input_error("--encoder", "light here", got, "leave it out")
+    check_strong()
 
 
 def sizes_sentence(sizes: list[int]) -> str:
@@ -108,6 +125,7 @@ def _places(cfg: Run, challenge: str) -> RunPaths:
     board = getattr(cfg.challenge, "board", None)
     name = cfg.name or data_set_name(challenge, cfg.workspace, data, board)
     changed = [] if cfg.effort == "normal" else ["--effort", cfg.effort]
+    changed += [] if cfg.encoder == "light" else ["--encoder", cfg.encoder]
     how = LINK.name if by_pairs(cfg.challenge, cfg.n_clusters) else "auto"
     run = run_name(encoder, how, cfg.n_clusters, cfg.seed, flags=changed)
     words = LAYERED if encoder == "timm" else ()
@@ -129,4 +147,5 @@ def _steps(cfg: Run, challenge: str, at: RunPaths, *, guess: bool = False) -> It
         check_count(at.index, k)
     count = () if k is None else ("--n-clusters", str(k))
     how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
-    yield from best_steps(at, how, at.encoder_words, [])
+    strong = strong_paths(at) if cfg.encoder == "strong" else ()
+    yield from best_steps(at, how, at.encoder_words, [], strong=strong)

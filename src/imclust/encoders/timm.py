@@ -151,7 +151,7 @@ class Timm(Encoder):
         )
 
     def _from_hub(self, network: nn.Module) -> str:
-        from imclust.training.pretrained import in_hub_cache, reach_hub
+        from imclust.training.pretrained import fetch_from_hub, in_hub_cache, reach_hub
 
         hub = self._about.hf_hub_id or self._about.url or ""
         if not hub:
@@ -162,6 +162,8 @@ class Timm(Encoder):
         try:
             if not in_hub_cache(str(self._about.hf_hub_id)):
                 reach_hub()
+                if self._about.hf_hub_id and not self._about.hf_hub_filename:
+                    fetch_from_hub(self._about.hf_hub_id)
             network.load_state_dict(self._create(pretrained=True).state_dict())
         except Exception as e:
             raise input_error(
