@@ -19,7 +19,7 @@ from imclust.clustering.placing import place_rows
 from imclust.clustering.preprocessing import prepare
 
 NEAR = 5  # clustered rows that say how far away a row lies
-TYPICAL = 0.5  # quantile of the clustered rows' own distances, beyond which a row may fit nowhere
+TYPICAL = 0.5  # quantile of the clustered rows' own distances: nearer is near
 FEWEST = 6  # rows that are a cluster of their own
 FOUND_SURE = 0.9  # posterior of a row in the cluster that it founds
 MOST = 20_000  # rows that may fit nowhere, of which all pairs are compared
@@ -53,10 +53,11 @@ def grow(
     """Place later rows among clustered ones, and open clusters for those that fit nowhere.
 
     Both in all spaces, each as unit vectors along the principal directions of the clustered rows.
-    A later row may fit nowhere where its mean distance to the NEAR clustered rows nearest to it is
-    above the TYPICAL quantile of the clustered rows' own. Two such rows belong together where they
-    are nearer to each other than either is to any clustered row; FEWEST rows that hang together
-    by such links are a new cluster. Every other row is placed by the ten nearest rows, those of the
+    Of the clustered rows, the mean distance of each to the NEAR rows nearest to it is taken; their
+    TYPICAL quantile is what is near here. A later row may fit nowhere where its own mean distance
+    to the NEAR clustered rows nearest to it is above that. Two such rows belong together where they
+    are nearer than that, and nearer to each other than either is to any clustered row; FEWEST rows
+    that hang together by such links are a new cluster. Every other row is placed by the ten nearest rows, those of the
     new clusters included.
 
     Parameters
@@ -117,10 +118,11 @@ def _groups(old: list[np.ndarray], new: list[np.ndarray], count: np.ndarray) -> 
     later = concatenate_views([m.apply(x) for m, x in zip(made, new, strict=True)])
     _, own = nearest_neighbors(rows, rows, NEAR, same=True)
     _, far = nearest_neighbors(later, rows, NEAR)
-    unfit = np.flatnonzero(count & (far.mean(1) > np.quantile(own.mean(1), TYPICAL)))
+    typical = np.quantile(own.mean(1), TYPICAL)
+    unfit = np.flatnonzero(count & (far.mean(1) > typical))
     if len(unfit) > MOST:  # those that fit least
         unfit = np.sort(unfit[np.argsort(-far[unfit].mean(1), kind="stable")[:MOST]])
-    z, reach = later[unfit], far[unfit, 0]
+    z, reach = later[unfit], np.minimum(far[unfit, 0], typical)
     pairs = []
     for a in range(0, len(z), 1024):
         block = z[a : a + 1024]
