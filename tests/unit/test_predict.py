@@ -6,12 +6,12 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main
+from imclust.clustering import placing
 from imclust.clustering.auto_search import ALONE, JOINED, View
 from imclust.clustering.clusterers.auto import AutoConfig
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Assignment, read_csv
-from imclust.clustering import placing
 from imclust.stages.predict import Predict, run
 
 

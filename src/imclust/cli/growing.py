@@ -142,7 +142,9 @@ def start_afresh(at: RunPaths, *, without_corrections: bool) -> None:
     if said and not without_corrections:
         allowed = "used on a run that is not corrected by hand"
         do = "add --without-corrections to leave them out (the files are kept), or drop --fresh"
-        raise input_error("--fresh", allowed, f"{len(said)} files of corrections", do)
+        raise input_error(
+            "--fresh", allowed, f"{len(said)} file{'s' * (len(said) != 1)} of corrections", do
+        )
     if without_corrections:
         leave_out(base, at.clusters)
     remove_work(base, MANIFEST)
@@ -187,11 +189,9 @@ def told(
     Examples
     --------
     >>> after = {"a": 0, "c": 1, "d": 1, "e": 1}
-    >>> for line in told({"a": 0, "b": 1, "c": 1}, after, ["", "sea"], 2):
-    ...     print(line)
-    the clusters are those of the last visit: 2 new pictures, 1 gone, 2 where they were
-    placed among them: 2 in cluster 1 (sea)
-    to cluster all pictures afresh, add --fresh
+    >>> told({"a": 0, "b": 1, "c": 1}, after, ["", "sea"], 2)[:2]  # doctest: +NORMALIZE_WHITESPACE
+    ['the clusters are those of the last visit: 2 new pictures, 1 gone, 2 where they were',
+     'placed among them: 2 in cluster 1 (sea)']
     """
     came, went = [i for i in after if i not in before], [i for i in before if i not in after]
     moved = [i for i in after if i in before and after[i] != before[i]]

@@ -57,8 +57,8 @@ def grow(
     TYPICAL quantile is what is near here. A later row may fit nowhere where its own mean distance
     to the NEAR clustered rows nearest to it is above that. Two such rows belong together where they
     are nearer than that, and nearer to each other than either is to any clustered row; FEWEST rows
-    that hang together by such links are a new cluster. Every other row is placed by the ten nearest rows, those of the
-    new clusters included.
+    that hang together by such links are a new cluster. Every other row is placed by the ten nearest
+    rows, those of the new clusters included.
 
     Parameters
     ----------
@@ -103,6 +103,65 @@ def grow(
         placed = [b[rest] for b in new]
         own[rest] = place_rows(view, there, placed, np.vstack([wide, own[~rest]]))
     return Grown(own, founders)
+
+
+def join_base(
+    p: np.ndarray,
+    known: np.ndarray,
+    digests: np.ndarray,
+    spaces: list[np.ndarray],
+    *,
+    view: str | None = None,
+    opened: Sequence[str] = (),
+    copies: tuple[Sequence[int], Sequence[int]] = ((), ()),
+) -> tuple[np.ndarray, list[str]]:
+    """Posteriors of all images of a folder of which some are clustered, see `grow`.
+
+    Parameters
+    ----------
+    p : np.ndarray
+        (b, k) float32, posteriors of the clustered images.
+    known : np.ndarray
+        (n,) int64, which of these each image is, -1 for later ones.
+    digests : np.ndarray
+        (n,) str, of their bytes: equal ones go to one place and count once.
+    spaces : list[np.ndarray]
+        (n, d_v) each.
+    view : str | None
+        See `place_rows`.
+    opened : Sequence[str]
+        Of each cluster that was opened before, the digest of an image that founded it.
+    copies : tuple[Sequence[int], Sequence[int]]
+        Images that are copies of others, and whose: later ones go there, and found nothing.
+
+    Returns
+    -------
+    tuple[np.ndarray, list[str]]
+        (n, k + new) float32; of each new cluster the digest of a founder, "" for an empty one.
+
+    Examples
+    --------
+    >>> x = np.array([[1, 0.0], [1, 0.1], [0, 1], [0.1, 1], [1, 0.2]], np.float32)
+    >>> known, names = np.array([0, 1, 2, 3, -1]), np.array(list("abcde"))
+    >>> q, opened = join_base(np.eye(2, dtype=np.float32)[[0, 0, 1, 1]], known, names, [x])
+    >>> q.argmax(1).tolist(), opened
+    ([0, 0, 1, 1, 0], [])
+    """
+    there, later = known >= 0, digests[known < 0].tolist()
+    first = {d: row for row, d in reversed(list(enumerate(later)))}
+    count = np.zeros(len(later), bool)
+    count[list(first.values())] = True
+    count &= ~np.isin(np.flatnonzero(~there), copies[0])
+    old, new = [x[there] for x in spaces], [x[~there] for x in spaces]
+    founders = [first.get(d, -1) for d in opened]
+    found = grow(old, p[known[there]], new, view=view, known=founders, count=count)
+    q = np.empty((len(known), found.probabilities.shape[1]), np.float32)
+    q[there] = np.pad(p[known[there]], ((0, 0), (0, len(found.founders))))
+    q[~there] = found.probabilities[[first[d] for d in later]]
+    for row, of in zip(*copies, strict=True):
+        if not there[row]:
+            q[row] = q[of]
+    return q, [later[rows[0]] if len(rows) else "" for rows in found.founders]
 
 
 def _groups(old: list[np.ndarray], new: list[np.ndarray], count: np.ndarray) -> list[np.ndarray]:

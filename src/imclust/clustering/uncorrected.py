@@ -79,6 +79,14 @@ def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
     return (*kept[:-1], *fresh)
 
 
+def belong_to_base(out: Path, base: Path | None) -> bool:
+    """Whether what the assignment in `out` was corrected with is part of a `base` already, from
+    which it is to be grown."""
+    if base is None or not (out / MANIFEST).is_file():
+        return False
+    return bool(read_manifest(out)["inputs"].get("grown from") != read_manifest(base)["digest"])
+
+
 def leave_out(at: Path, out: Path | None = None) -> None:
     """Keep the files of an assignment that is to be made without them, beside it.
 

@@ -65,3 +65,24 @@ class Base:
         ids, digests = (np.array([r[name] for r in rows], dtype=str) for name in ("id", "digest"))
         p = np.asarray(open_npy(artifact_file(folder, "probabilities.npy")))
         return cls(ids, digests, p, doc, doc.pop("found_names"))
+
+    def rows_of(self, ids: np.ndarray, digests: np.ndarray) -> np.ndarray:
+        """The row here of each image (n,): the same file, or one of the same bytes, so that a copy
+        or a new name finds it; -1 for an image that came since or was changed."""
+        by_id = {i: row for row, i in enumerate(self.ids.tolist())}
+        by_digest = {d: row for row, d in reversed(list(enumerate(self.digests.tolist()))) if d}
+        known = np.full(len(ids), -1, np.int64)
+        for n, (i, d) in enumerate(zip(ids.tolist(), digests.tolist(), strict=True)):
+            row = by_id.get(i, -1)
+            known[n] = row if row >= 0 and self.digests[row] == d else by_digest.get(d, -1)
+        return known
+
+    def carried(self, k: int) -> dict[str, Any]:
+        """What its facts say of a clustering into k clusters, of which the first are its own."""
+        facts = {name: self.facts[name] for name in CARRIED if name in self.facts}
+        more = k - self.facts["n_clusters"]
+        if "names" in facts:
+            facts["names"] = [*facts["names"], *[""] * more]
+        if self.found_names:
+            facts["found_names"] = [*map(list, self.found_names), *[None] * more]
+        return facts

@@ -31,6 +31,7 @@ from imclust.clustering.uncorrected import (
     SUGGESTED,
     Uncorrected,
     all_files,
+    belong_to_base,
     classes_of,
     kept_files,
     kept_names,
@@ -43,12 +44,12 @@ from imclust.clustering.uncorrected import (
     report_corrections,
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
-from imclust.core.base_records import CARRIED, Base
+from imclust.core.base_records import Base
 from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
-from imclust.core.manifest import MANIFEST, facts_of, read_manifest
+from imclust.core.manifest import facts_of, read_manifest
 from imclust.core.ray_workers import check_ray, ray_workers
 from imclust.core.records import (
     Assignment,
@@ -169,7 +170,7 @@ def run(cfg: Cluster) -> None:
         roles |= {"grown from": cfg.grown_from, "index": cfg.index}
     spec = plain_spec = ArtifactSpec("assignment", config, roles, modules)
     write = make = partial(_cluster if cfg.grown_from is None else _grow, cfg, k)
-    theirs = cfg.without_corrections or _belong_to_base(cfg)
+    theirs = cfg.without_corrections or belong_to_base(cfg.out, cfg.grown_from)
     paths = cfg.corrections if theirs else all_files(cfg.out, cfg.corrections)
     if paths:
         if not theirs and paths[0] in kept_files(cfg.out):
@@ -185,14 +186,6 @@ def run(cfg: Cluster) -> None:
     if made:
         doc = read_manifest(cfg.out)
         say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
-
-
-def _belong_to_base(cfg: Cluster) -> bool:
-    """Whether what the assignment in --out was corrected with is part of the base already."""
-    if cfg.grown_from is None or not (cfg.out / MANIFEST).is_file():
-        return False
-    was = read_manifest(cfg.out)["inputs"].get("grown from")
-    return bool(was != read_manifest(cfg.grown_from, Base.kind)["digest"])
 
 
 def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
@@ -258,77 +251,35 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
 
 def _grow(cfg: Cluster, _: int | str, folder: Path) -> dict[str, Any]:
     """The clusters of a base, with the images that came since among them."""
-    from imclust.clustering.growth import grow
+    from imclust.clustering.growth import join_base
 
     assert cfg.grown_from is not None
     base = Base.load(cfg.grown_from)
     first, spaces = _spaces(cfg.features)
-    for x in spaces:
-        finite("the rows of the features", x)
     digest = {row.id: row.digest for row, _ in indexed(cfg.index)}
-    mine = np.array([digest[i] for i in first.ids.tolist()], dtype=str)
-    known = _known_rows(base, first.ids, mine)
-    there = known >= 0
-    if not there.any():
+    digests = np.array([digest[i] for i in first.ids.tolist()], dtype=str)
+    known = base.rows_of(first.ids, digests)
+    if (known < 0).all():
         do = "cluster afresh (cluster-folder: --fresh)"
         raise input_error("images that the clusters are known of", "there", "none of them", do)
-    old = [np.asarray(x[there]) for x in spaces]
-    new = [np.asarray(x[~there]) for x in spaces]
-    p = base.probabilities[known[there]]
-    later = mine[~there]
-    alone = np.zeros(len(later), bool)
-    alone[np.unique(later, return_index=True)[1]] = True  # one of each group of equal files
-    copies, best = _copies(cfg, first)
-    alone &= ~np.isin(np.flatnonzero(~there), copies)
-    where = {d: row for row, d in reversed(list(enumerate(later.tolist())))}
-    opened = [where.get(d, -1) for d in cfg.opened]
-    found = grow(old, p, new, view=base.facts.get("view"), known=opened, count=alone)
-    same = [where[d] for d in later.tolist()]  # equal files go where the first of them goes
-    q = np.empty((len(mine), found.probabilities.shape[1]), np.float32)
-    q[there] = np.pad(p, ((0, 0), (0, len(found.founders))))
-    q[~there] = found.probabilities[same]
-    for row, of in zip(copies, best, strict=True):
-        if not there[row]:
-            q[row] = q[of]
+    whole = [np.asarray(x) for x in spaces]
+    for x in whole:
+        finite("the rows of the features", x)
+    copies = _copies(cfg, first)
+    view = base.facts.get("view")
+    q, opened = join_base(
+        base.probabilities, known, digests, whole, view=view, opened=cfg.opened, copies=copies
+    )
     rows = Assignment(first.ids, first.splits, q)
-    facts = _save(rows, concatenate_unit_rows([np.asarray(x) for x in spaces]), folder)
-    facts |= _tree([np.asarray(x) for x in spaces], q, cfg.seed, facts, folder)
+    facts = _save(rows, concatenate_unit_rows(whole), folder)
+    facts |= _tree(whole, q, cfg.seed, facts, folder)
     for name in EVIDENCE:
         if (cfg.grown_from / name).is_file():
             shutil.copyfile(cfg.grown_from / name, folder / name)
-    founders = [later[rows[0]] if len(rows) else "" for rows in found.founders]
-    return facts | _from_base(base, facts["n_clusters"]) | {
-        "grown": {
-            "k": base.facts["n_clusters"],
-            "kept": int(there.sum()),
-            "came": int((~there).sum()),
-            "went": len(base.ids) - len(set(known[there].tolist())),
-            "opened": [str(d) for d in founders],
-            "corrected": base.facts["corrected"],
-        }
-    }  # fmt: skip
-
-
-def _known_rows(base: Base, ids: np.ndarray, digests: np.ndarray) -> np.ndarray:
-    """(n,) row of each image in the base: the same file, or its copy or new name; else -1."""
-    by_id = {i: row for row, i in enumerate(base.ids.tolist())}
-    by_digest = {d: row for row, d in reversed(list(enumerate(base.digests.tolist()))) if d}
-    known = np.full(len(ids), -1, np.int64)
-    for n, (i, d) in enumerate(zip(ids.tolist(), digests.tolist(), strict=True)):
-        row = by_id.get(i, -1)
-        known[n] = row if row >= 0 and base.digests[row] == d else by_digest.get(d, -1)
-    return known
-
-
-def _from_base(base: Base, k: int) -> dict[str, Any]:
-    """What is known of the clusters by their base: names, the view, how K was found."""
-    facts = {name: base.facts[name] for name in CARRIED if name in base.facts}
-    more = k - base.facts["n_clusters"]
-    if "names" in facts:
-        facts["names"] = [*facts["names"], *[""] * more]
-    if base.found_names:
-        facts["found_names"] = [*map(list, base.found_names), *[None] * more]
-    return facts
+    came = int((known < 0).sum())
+    grown = {"k": base.facts["n_clusters"], "kept": len(known) - came, "came": came}
+    grown |= {"opened": opened, "corrected": base.facts["corrected"]}
+    return facts | base.carried(facts["n_clusters"]) | {"grown": grown}
 
 
 def _workers(cfg: Cluster, rows: int) -> AbstractContextManager[None]:

@@ -165,15 +165,29 @@ def in_hub_cache(repository: str) -> bool:
     return (hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots").is_dir()
 
 
-def fetch_from_hub(repository: str, name: str = "model.safetensors") -> Path:
-    """A file of a repository of the hub, in the cache from then on; a bar shows how it comes.
+def fetch_from_hub(repository: str, *, cached: bool = False) -> Path | None:
+    """The weights file of a repository of the hub, in the cache from then on; a bar shows how it
+    comes.
+
+    Parameters
+    ----------
+    repository : str
+        `owner/name`.
+    cached : bool
+        Look into the cache alone.
+
+    Returns
+    -------
+    Path | None
+        None where it has none of this name, or the cache has not.
 
     Raises
     ------
     OSError
-        It is neither in the cache nor to be had. What has come is kept, and gone on with.
+        The hub does not answer. What has come is kept, and gone on with.
     """
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     from imclust.core.log import progress
 
@@ -184,7 +198,16 @@ def fetch_from_hub(repository: str, name: str = "model.safetensors") -> Path:
             known = {key: settings[key] for key in ("total", "initial") if key in settings}
             return progress(None, "fetch", unit="B", unit_scale=True, **known)
 
-    return Path(hf_hub_download(repository, name, tqdm_class=Bar))
+    name = "model.safetensors"
+    try:
+        file = hf_hub_download(repository, name, local_files_only=cached, tqdm_class=Bar)
+    except LocalEntryNotFoundError:
+        if not cached:
+            raise
+        return None
+    except EntryNotFoundError:
+        return None
+    return Path(file)
 
 
 def reach_hub() -> None:
