@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from imclust.__main__ import main as imclust
+from imclust.cli.pipeline import LAYERED
 from imclust.clustering.growth import grow
 from imclust.core.log import silent
 from imclust.core.records import Features, parts_of
@@ -39,8 +40,7 @@ def encoded(archive, top):
     raw, w, z_at = (str(Path(top) / name) for name in ("raw", "w", "z"))
     commands = (
         ["download", "--out", raw, "folder", "--data-dir", str(Path(top) / "images")],
-        ["train", "--index", f"{raw}/index", "--out", w, "timm", "--pool", "mean_std"]
-        + ["--layers", "4"],
+        ["train", "--index", f"{raw}/index", "--out", w, "timm", *LAYERED],
         ["encode", "--index", f"{raw}/index", "--weights", w, "--out", z_at],
     )
     with silent():
