@@ -20,7 +20,7 @@ from imclust.data.images import ImageRow
 from imclust.report.page import gallery, labelled, relations, sprites
 from imclust.report.page.compare import compared
 from imclust.report.page.provenance import corrected_command, new_file
-from imclust.report.page.render import PLOTTING, POLICY, _plotting, squeezed
+from imclust.report.page.render import PLOTTING, POLICY, _plotting, marked, squeezed
 from imclust.report.page.rows import NONE, Rows, packed
 from imclust.report.page.sources import Sources
 from imclust.report.page.tables import Table, cell, shown
@@ -265,3 +265,11 @@ def test_the_plotting_library_names_no_address_that_the_policy_would_allow():
     assert len(_plotting()) == len(PLOTTING)
     assert "http" not in POLICY
     assert "default-src 'none'" in POLICY
+    assert "'unsafe-inline'" not in POLICY.partition("script-src")[2]
+
+
+def test_names_show_what_is_not_seen_as_marks():
+    assert marked("photo\u202egpj.exe") == "photo[U+202E]gpj.exe"
+    assert marked("a\nb\x00\u200f") == "a[U+000A]b[U+0000][U+200F]"
+    for name in ("שלום.png", "été 🦊.png", "日本.jpg"):
+        assert marked(name) == name

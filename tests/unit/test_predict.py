@@ -6,12 +6,12 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main
+from imclust.clustering import placing
 from imclust.clustering.auto_search import ALONE, JOINED, View
 from imclust.clustering.clusterers.auto import AutoConfig
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Assignment, read_csv
-from imclust.stages import predict
 from imclust.stages.predict import Predict, run
 
 
@@ -129,7 +129,7 @@ def test_where_many_are_clustered_a_classifier_places(answered, monkeypatch, hea
     old = encoded(at / "raw/old", weights(at), at / "zold")
     cluster(at / "raw/old", old, at / "c", *head)
     few = place(at)
-    monkeypatch.setattr(predict, "LARGE", 40)
+    monkeypatch.setattr(placing, "LARGE", 40)
     many = place(at, force=True)
     np.testing.assert_array_equal(many.clusters, few.clusters)
     assert (many.probabilities != few.probabilities).any()

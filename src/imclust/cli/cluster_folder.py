@@ -6,12 +6,15 @@ import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
+from imclust.cli.encoder_choice import EncoderWord, check_strong, strong_paths
+from imclust.cli.growing import Growth, files_came, growth_of, start_afresh, told
 from imclust.cli.pipeline import (
     LAYERED,
     Predictor,
@@ -25,12 +28,14 @@ from imclust.cli.pipeline import (
 from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.cli.watching import watch
 from imclust.clustering.effort import EffortLevel
 from imclust.clustering.uncorrected import read_all
 from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import MANIFEST
+from imclust.core.manifest import MANIFEST, read_manifest
+from imclust.core.records import named, read_csv
 from imclust.core.tables import refuse_edited_tables
 from imclust.data.find_images import image_suffixes
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
@@ -45,7 +50,7 @@ class ClusterFolder:
 
     Sub-folders count as one set of images; their names are not looked at. Images that cannot be
     read are named and set aside. The same command again redoes only what changed, and goes on
-    where it was stopped.
+    where it was stopped; images that came since join the clusters that are there.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -59,6 +64,14 @@ class ClusterFolder:
     """What you said of the assignment: files saved from its page. They stay with the run."""
     without_corrections: bool = False
     """Leave out what the run was corrected with until now; the files are kept."""
+    fresh: bool = False
+    """Cluster all images anew. Without it, images that came since the last visit join the clusters
+    that are there, and many that fit nowhere are a new one."""
+    watch: bool = False
+    """Stay, and do so whenever files come, until Ctrl-C."""
+    encoder: EncoderWord = "light"
+    """What looks at the images: `light` comes with the program; `strong`, two large networks
+    (DINOv2 and SigLIP2), is fetched once, 684 MiB, and wants a GPU or patience."""
     remove_copies: bool = False
     """Cluster one image of each group of copies, exact or near; the others go where it goes."""
     symlinks: bool = False
@@ -77,12 +90,27 @@ class ClusterFolder:
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
         valid_seed(self.seed)
+        if self.watch and self.new is not None:
+            do = "watch the folder itself"
+            raise input_error("--watch", "used without --new", f"--new {self.new}", do)
 
 
 def run(cfg: ClusterFolder) -> None:
     """Run the command and say how it went."""
     if said := unread_settings(os.environ):
         say(said)
+    if not cfg.watch:
+        _visit(cfg)
+        return
+    data = cfg.folder.expanduser().resolve()
+    if not data.is_dir():
+        raise input_error("--watch", "used with a folder", f"{data}", "unpack the archive first")
+    once = replace(cfg, fresh=False, corrections=(), without_corrections=False)
+    visits = chain([cfg], repeat(once))
+    watch(data, lambda: _visit(next(visits)))
+
+
+def _visit(cfg: ClusterFolder) -> None:
     for line in carried_out(cfg).summary():
         say(line)
 
@@ -124,6 +152,8 @@ def cluster_folder(
     new: str | Path | None = None,
     corrections: Sequence[str | Path] = (),
     without_corrections: bool = False,
+    fresh: bool = False,
+    encoder: EncoderWord = "light",
     remove_copies: bool = False,
     symlinks: bool = False,
     copy: bool = False,
@@ -146,6 +176,11 @@ def cluster_folder(
         Files saved from the page; they stay with the run.
     without_corrections : bool, optional
         Leave out those of earlier calls.
+    fresh : bool, optional
+        Cluster all images anew, where further ones came since the last call; else they join the
+        clusters that are there.
+    encoder : {"light", "strong"}, optional
+        What looks at the images; `strong` is fetched once.
     remove_copies : bool, optional
         Cluster one image of each group of copies.
     symlinks, copy : bool, optional
@@ -181,13 +216,15 @@ def cluster_folder(
             None if new is None else Path(new),
             tuple(map(Path, corrections)),
             without_corrections,
-            remove_copies,
-            symlinks,
-            copy,
-            seed,
-            effort,
-            name,
-            Path(workspace).expanduser(),
+            fresh=fresh,
+            encoder=encoder,
+            remove_copies=remove_copies,
+            symlinks=symlinks,
+            copy=copy,
+            seed=seed,
+            effort=effort,
+            name=name,
+            workspace=Path(workspace).expanduser(),
         )
     )
 
@@ -202,11 +239,20 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     if not known:
         _look_at(data, cfg)
     check_writable(cfg.workspace)
+    if cfg.encoder == "strong":
+        check_strong()
     read_all(cfg.corrections)  # refuses what is none, before any work
     titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
-    if cfg.new is None:
+    growth, visited = None, (at.clusters / MANIFEST).is_file()
+    if not known:
         refuse_edited_tables(at.folder, TABLES)
-        took = run_steps(_steps(cfg, at, data), titles, _about(data), plain_words)
+        if cfg.fresh:
+            start_afresh(at, without_corrections=cfg.without_corrections)
+        else:
+            cfg = _corrected_first(cfg, at, data)
+            growth = growth_of(at, data)
+    if cfg.new is None:
+        took = run_steps(_steps(cfg, at, data, growth), titles, _about(data), plain_words)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
@@ -216,7 +262,8 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         refuse_edited_tables(folder, TABLES)
         if known:
             say(f"the clusters in {at.clusters} are taken as they are")
-        steps = _with_new(cfg, at, data, known, further, raw, folder)
+        old = iter(()) if known else _steps(cfg, at, data, growth)
+        steps = chain(old, _new_steps(at, further, raw, folder))
         titles += ["new index", "new latents", "new clusters"]
         images = _about(further) if known else _about(data)
         took = run_steps(steps, titles, images, plain_words)
@@ -230,6 +277,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     if wanted:
         write_cluster_folders(piles, clustering, copy=wanted == "copies")
     report = at.report if cfg.new is None else None
+    visit = _told(cfg, at, growth, visited, took)
     return FolderResult(
         clustering,
         folder,
@@ -239,18 +287,59 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         took,
         time.monotonic() - began,
         look,
+        visit,
     )
+
+
+def _told(
+    cfg: ClusterFolder, at: RunPaths, growth: Growth | None, visited: bool, took: dict[str, float]
+) -> list[str]:
+    """Which of the two happened at this visit: clusters grew, or all was clustered."""
+    if cfg.new is not None:
+        return []
+    if growth is None:
+        afresh = visited and took.get("clusters", 0) > 0 and not cfg.corrections
+        return ["all pictures were clustered afresh: numbers and names are new"] if afresh else []
+    doc = read_manifest(at.clusters)
+    rows = read_csv(at.clusters / "assignment.csv")
+    names = named(doc, at.names if (at.names / MANIFEST).is_file() else None)
+    known = max([*growth.before.values(), doc["grown"]["k"] - 1]) + 1
+    return told(growth.before, {r["id"]: int(r["cluster"]) for r in rows}, names, known)
 
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
     name = cfg.name or data_set_name("folder", cfg.workspace, data)
     # Not after the effort: --new finds the run of a folder whatever it was given.
     without = ("without-copies",) if cfg.remove_copies else ()
-    run = run_name("timm", "auto", cfg.n_clusters, cfg.seed, *without)
+    run = run_name(
+        "timm" if cfg.encoder == "light" else cfg.encoder,
+        "auto",
+        cfg.n_clusters,
+        cfg.seed,
+        *without,
+    )
     return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
 
 
-def _steps(cfg: ClusterFolder, at: RunPaths, data: Path, *, guess: bool = False) -> Iterator[Step]:
+def _corrected_first(cfg: ClusterFolder, at: RunPaths, data: Path) -> ClusterFolder:
+    """Corrections speak of the page that is there: where files came since, they are applied before
+    these join. The rest of the visit then needs them no more."""
+    if not (cfg.corrections or cfg.without_corrections) or not files_came(at, data):
+        return cfg
+    steps = _steps(cfg, at, data, growth_of(at, data, as_it_is=True), guess=True)
+    corrected = next(step for step in steps if step.title == "clusters")
+    run_steps([corrected], [corrected.title], _about(data), plain_words)
+    return replace(cfg, corrections=(), without_corrections=False)
+
+
+def _steps(
+    cfg: ClusterFolder,
+    at: RunPaths,
+    data: Path,
+    growth: Growth | None = None,
+    *,
+    guess: bool = False,
+) -> Iterator[Step]:
     """The steps; with `guess`, before anything is there."""
     yield index_step(at.raw, ["folder", "--data-dir", str(data)], ["--set-aside-corrupt"])
     if not guess:
@@ -259,9 +348,13 @@ def _steps(cfg: ClusterFolder, at: RunPaths, data: Path, *, guess: bool = False)
     count += ("--corrections", *map(str, cfg.corrections)) if cfg.corrections else ()
     count += ("--without-corrections",) if cfg.without_corrections else ()
     count += ("--copies", str(at.look)) if cfg.remove_copies else ()
+    count += growth.flags() if growth else ()
     how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
     again = ("--refreshed-by", _again(cfg, data))
-    yield from best_steps(at, how, LAYERED, None, again, look=True)
+    strong = strong_paths(at) if cfg.encoder == "strong" else ()
+    yield from best_steps(
+        at, how, LAYERED, None, again, look=True, carry=growth is not None, strong=strong
+    )
 
 
 def _again(cfg: ClusterFolder, data: Path) -> str:
@@ -270,7 +363,7 @@ def _again(cfg: ClusterFolder, data: Path) -> str:
     words = ["python", "-m", "imclust", "cluster-folder"]
     words.append(str(data.relative_to(here) if data.is_relative_to(here) else data))
     default = {field.name: field.default for field in fields(ClusterFolder)}
-    for name in ("n_clusters", "seed", "effort", "name", "workspace"):
+    for name in ("n_clusters", "seed", "effort", "encoder", "name", "workspace"):
         value = getattr(cfg, name)
         if value != default[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]
@@ -278,11 +371,7 @@ def _again(cfg: ClusterFolder, data: Path) -> str:
     return shlex.join(words)
 
 
-def _with_new(
-    cfg: ClusterFolder, at: RunPaths, data: Path, known: bool, further: Path, raw: Path, to: Path
-) -> Iterator[Step]:
-    if not known:
-        yield from _steps(cfg, at, data)
+def _new_steps(at: RunPaths, further: Path, raw: Path, to: Path) -> Iterator[Step]:
     source = ["folder", "--data-dir", str(further), "--least", "1"]
     yield index_step(raw, source, ["--set-aside-corrupt"], "new index")
     yield from predict_steps(at, raw, to)

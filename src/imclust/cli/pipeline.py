@@ -7,8 +7,8 @@ to date is skipped, a killed run goes on, and each artefact can be made again al
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imclust.cli.parser import run_stage
@@ -177,12 +177,19 @@ def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *mo
     return ("train", "--index", str(index), "--out", str(out), *more, method, *flags)
 
 
-def encode_command(index: Path, weights: Path, out: Path) -> Command:
-    """Words of `encode`."""
-    return ("encode", "--index", str(index), "--weights", str(weights), "--out", str(out))
+def encode_command(index: Path, weights: Path, out: Path, *more: str) -> Command:
+    """Words of `encode`; `more` are further flags."""
+    places = ("--index", str(index), "--weights", str(weights), "--out", str(out))
+    return ("encode", *places, *more)
 
 
-def encode_steps(at: RunPaths, flags: Iterable[str], *more: str) -> Iterator[Step]:
+def encode_steps(
+    at: RunPaths,
+    flags: Iterable[str],
+    *more: str,
+    carry: bool = False,
+    strong: Sequence[RunPaths] = (),
+) -> Iterator[Step]:
     """The run's encoder, and every image through it.
 
     Parameters
@@ -193,13 +200,24 @@ def encode_steps(at: RunPaths, flags: Iterable[str], *more: str) -> Iterator[Ste
         Of the encoder.
     *more : str
         Flags of `train`.
+    carry : bool
+        Whether files that were encoded at an earlier visit are not encoded again.
+    strong : Sequence[RunPaths]
+        Of further encoders that learn nothing from the images.
     """
     weights = at.encoded / "weights"
     learns = at.encoded == at.reduced
     seed = ("--seed", str(at.seed)) if learns else ()
     train = train_command(at.index, weights, at.encoder, flags, *more, *seed)
-    yield Step("training" if learns else "encoder", (train,))
-    yield Step("latents", (encode_command(at.index, weights, at.encoded / "latents"),))
+    others = [
+        train_command(at.index, other.encoded / "weights", other.encoder, other.encoder_words)
+        for other in strong
+    ]
+    yield Step("training" if learns else "encoder", (train, *others))
+    again = ("--carry",) if carry else ()
+    homes = [at.encoded, *(other.encoded for other in strong)]
+    encode = (encode_command(at.index, h / "weights", h / "latents", *again) for h in homes)
+    yield Step("latents", tuple(encode))
 
 
 def pixel_step(at: RunPaths) -> Step:
@@ -324,6 +342,8 @@ def best_steps(
     page: Iterable[str] = (),
     *,
     look: bool = False,
+    carry: bool = False,
+    strong: Sequence[RunPaths] = (),
 ) -> Iterator[Step]:
     """From the index to the page by the encoder and clusterer that do best without labels.
 
@@ -341,23 +361,31 @@ def best_steps(
         Further flags of `report`.
     look : bool
         Whether things to look at, and names, are sought and shown.
+    carry : bool
+        Whether files that were encoded at an earlier visit are not encoded again.
+    strong : Sequence[RunPaths]
+        Of further networks: their spaces are clustered, and those of the run's own encoder only
+        tell what is alike and what clusters are called.
     """
-    yield from encode_steps(at, flags)
-    latents = at.encoded / "latents"
-    spaces = [latents]
-    if at.encoder != "text":
+    yield from encode_steps(at, flags, carry=carry, strong=strong)
+    latents = seen = at.encoded / "latents"
+    spaces, drawn = [latents], at
+    if strong:
+        spaces = [other.encoded / "latents" for other in strong]
+        latents, drawn = spaces[0], replace(at, encoder_words=strong[0].encoder_words)
+    elif at.encoder != "text":
         yield pixel_step(at)
         spaces.append(at.runs / "pixels" / "latents")
     if look:
-        command = ("look", "--features", str(latents), "--index", str(at.index))
+        command = ("look", "--features", str(seen), "--index", str(at.index))
         yield Step("things to look at", ((*command, "--out", str(at.look)),))
         page = (*page, "--look", str(at.look))
-    yield from cluster_steps(at, how, spaces)
+    yield from cluster_steps(drawn, how, spaces)
     if look:
-        command = ("name", "--assignment", str(at.clusters), "--features", str(latents))
+        command = ("name", "--assignment", str(at.clusters), "--features", str(seen))
         yield Step("names", ((*command, "--out", str(at.names)),))
         page = (*page, "--names", str(at.names))
-    yield from result_steps(at, how, latents, submit=submit, page=page)
+    yield from result_steps(drawn, how, latents, submit=submit, page=page)
 
 
 def predict_steps(at: RunPaths, raw: Path, out: Path) -> Iterator[Step]:

@@ -16,6 +16,7 @@ WORDS = (
     (r"\d+ latents of \d+ numbers are in .*", ""),
     (r"\S+: \d+ rows of \d+ numbers are in .*", ""),
     (r"\S+: clusters of \[.*\] images are in .*", ""),
+    (r"(\d+ of \d+) images are encoded already", r"\1 pictures are known from the last visit"),
     (r"row order carries signal.*", ""),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -52,6 +53,8 @@ class FolderResult:
         In all.
     look : Path | None
         The `look` artefact, where there is one.
+    visit : Sequence[str]
+        What became of the clusters since the last visit.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class FolderResult:
     took: dict[str, float]
     seconds: float
     look: Path | None = None
+    visit: Sequence[str] = ()
 
     @property
     def assignments(self) -> list[AssignedImage]:
@@ -92,6 +96,13 @@ class FolderResult:
         hand = f"K = {self.n_clusters} by hand, from " if _by_hand(doc) else ""
         if hand:
             doc = doc | {"n_clusters": len(doc["corrections"]["was"])}
+        if "grown" in doc:
+            opened = doc["n_clusters"] - doc["grown"]["k"]
+            more = f", and {opened} opened for pictures that came since" if opened else ""
+            hand = f"{hand}K = {doc['n_clusters']}: {doc['grown']['k']} that were there{more}; "
+            if "k_words" in doc:
+                return f"{hand}the vote then: {k_sentence(doc['k_words'])}"
+            return hand.removesuffix("; ")
         if "k_words" not in doc:
             return f"{hand}K = {doc['n_clusters']}, as given"
         return f"{hand}{k_sentence(doc['k_words'])}: {self.clusters / 'k.png'}"
@@ -107,6 +118,7 @@ class FolderResult:
             lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
         lines += [
             "",
+            *self.visit,
             self.evidence(),
             *self._criteria(),
             *self._corrected(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from imclust.cli.encoder_choice import EncoderWord, check_strong, strong_paths
 from imclust.cli.pair_steps import LINK, pair_steps
 from imclust.cli.parser import config_flags, parse_stage
 from imclust.cli.pipeline import (
@@ -51,6 +52,9 @@ class Run:
     """Random choices."""
     effort: EffortLevel = "normal"
     """How much `auto` tries: quick, normal or thorough."""
+    encoder: EncoderWord = "light"
+    """What looks at the images: `light` comes with the program; `strong`, two large networks
+    (DINOv2 and SigLIP2), is fetched once, 684 MiB, and wants a GPU or patience."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; their rows get the largest cluster."""
     tune: bool = False
@@ -80,6 +84,8 @@ def run(cfg: Run) -> None:
             if given:
                 do = "drop it, or take individuals"
                 raise input_error(flag, "left out: it is for individuals", entry.name, do)
+    if cfg.encoder == "strong":
+        _check_strong(cfg, entry.name, at)
     planned = list(_steps(cfg, entry.name, at, guess=True))
     for step in planned:
         for command in step.commands:
@@ -96,6 +102,16 @@ def run(cfg: Run) -> None:
     for path in sorted(at.submission.glob("*.csv")):
         say(f"submission: {path}")
     say(f"look at it: python -m webbrowser -t {at.report.resolve().as_uri()}")
+
+
+def _check_strong(cfg: Run, challenge: str, at: RunPaths) -> None:
+    """Refuse strong encoders where none of these may look at the data."""
+    pairs = by_pairs(cfg.challenge, cfg.n_clusters)
+    if at.encoder != "timm" or pairs:
+        why = "compared pair by pair" if pairs else "not for networks that others trained"
+        got = f"strong, for {challenge}, which is {why}"
+        raise input_error("--encoder", "light here", got, "leave it out")
+    check_strong()
 
 
 def sizes_sentence(sizes: list[int]) -> str:
@@ -121,6 +137,7 @@ def _places(cfg: Run, challenge: str) -> RunPaths:
     changed = [] if cfg.effort == "normal" else ["--effort", cfg.effort]
     changed += ["--tune"] if cfg.tune else []
     changed += ["--names-from", str(cfg.names_from)] if cfg.names_from else []
+    changed += [] if cfg.encoder == "light" else ["--encoder", cfg.encoder]
     how = LINK.name if by_pairs(cfg.challenge, cfg.n_clusters) else "auto"
     run = run_name(encoder, how, cfg.n_clusters, cfg.seed, flags=changed)
     words = LAYERED if encoder == "timm" else ()
@@ -143,4 +160,5 @@ def _steps(cfg: Run, challenge: str, at: RunPaths, *, guess: bool = False) -> It
         check_count(at.index, k)
     count = () if k is None else ("--n-clusters", str(k))
     how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
-    yield from best_steps(at, how, at.encoder_words, [])
+    strong = strong_paths(at) if cfg.encoder == "strong" else ()
+    yield from best_steps(at, how, at.encoder_words, [], strong=strong)

@@ -80,9 +80,25 @@ def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
     return (*kept[:-1], *fresh)
 
 
-def leave_out(out: Path) -> None:
-    """Keep the files of an assignment that is to be made without them, beside it."""
-    kept = kept_files(out)
+def belong_to_base(out: Path, base: Path | None) -> bool:
+    """Whether what the assignment in `out` was corrected with is part of a `base` already, from
+    which it is to be grown."""
+    if base is None or not (out / MANIFEST).is_file():
+        return False
+    return bool(read_manifest(out)["inputs"].get("grown from") != read_manifest(base)["digest"])
+
+
+def leave_out(at: Path, out: Path | None = None) -> None:
+    """Keep the files of an assignment that is to be made without them, beside it.
+
+    Parameters
+    ----------
+    at : Path
+        The artefact that has them.
+    out : Path, optional
+        The assignment, where it is another.
+    """
+    out, kept = out or at, kept_files(at)
     for path in kept:
         to = out.with_name(LEFT_OUT) / f"{file_digest(path)[:12]}.json"
         to.parent.mkdir(exist_ok=True)
@@ -116,6 +132,7 @@ def make_corrected(
     *,
     without: bool,
     force: bool,
+    base: Path | None = None,
 ) -> bool:
     """Make an assignment with what was said of it, as `make_artifact`; whether it was made now.
 
@@ -135,11 +152,14 @@ def make_corrected(
         Leave out those that `out` keeps.
     force : bool
         Make it even if it is up to date.
+    base : Path, optional
+        What it is grown from, of which the files that `out` keeps may be part.
     """
     write, whole = make, spec
-    paths = given if without else all_files(out, given)
+    alone = without or belong_to_base(out, base)
+    paths = given if alone else all_files(out, given)
     if paths:
-        if paths[0] in kept_files(out):
+        if not alone and paths[0] in kept_files(out):
             refuse_other_settings(out, spec)
         files, digests = read_all(paths)
         whole = replace(spec, config={**spec.config, "corrections": digests})
@@ -294,6 +314,43 @@ def classes_of(facts: dict[str, Any]) -> dict[str, Any]:
     made = facts.get("names") or {}
     names = [first.get(c) or (made and made[c]) or f"new {c}" for c in range(facts["n_clusters"])]
     return {"classes": names}
+
+
+def kept_names(
+    facts: dict[str, Any], by_hand: list[str] | None, found: list[Any] | None
+) -> dict[str, Any]:
+    """Names that clusters had before they were corrected, by their numbers now.
+
+    Of clusters that become one, the name by hand is that of the lowest number; what was found of
+    them holds no more.
+
+    Parameters
+    ----------
+    facts : dict[str, Any]
+        Of the corrected assignment.
+    by_hand : list[str] | None
+        The names before.
+    found : list[Any] | None
+        (name, evidence) of each cluster before, None where that is open.
+
+    Examples
+    --------
+    >>> said = {"corrections": {"was": [0, 1, 1], "names": {}}, "n_clusters": 3}
+    >>> kept_names(said, ["sea", "", "hill"], None)
+    {'names': ['sea', 'hill', '']}
+    """
+    was, said, k = facts["corrections"]["was"], facts["corrections"]["names"], facts["n_clusters"]
+    out: dict[str, Any] = {}
+    names = list(facts["names"]) if len(facts.get("names") or []) == k and said else [""] * k
+    for old, name in enumerate(by_hand or []):
+        if str(was[old]) not in said and not names[was[old]]:
+            names[was[old]] = name
+    if any(names):
+        out["names"] = names
+    if found:
+        parts = [[old for old, new in enumerate(was) if new == c] for c in range(k)]
+        out["found_names"] = [found[p[0]] if len(p) == 1 else None for p in parts]
+    return out
 
 
 def report_corrections(facts: dict[str, Any]) -> None:

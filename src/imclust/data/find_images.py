@@ -19,6 +19,7 @@ NO_PICTURES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "
 # Folders that file servers and systems fill with thumbnails and bins of their own.
 SYSTEM_FOLDERS = frozenset({"@eadir", "#recycle", "__macosx", "$recycle.bin", "lost+found"})
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+MISNAMED = "with a name that is not in UTF-8 (rename it)"
 PLAIN = frozenset({".csv", ".json", ".md", ".npy", ".npz", ".txt", ".tsv", ".xml", ".zip"})
 
 
@@ -32,10 +33,13 @@ class FoundImages:
         (file, member) of every image, sorted by path; the member is empty but for archives.
     left_out : Counter[str]
         How many files of each kind are none that can be read, such as ``text``.
+    misnamed : list[str]
+        Files whose names are not in UTF-8, with escapes for those bytes, such as ``caf\\xe9.jpg``.
     """
 
     images: list[tuple[Path, str]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    misnamed: list[str] = field(default_factory=list)
 
     def sentence(self) -> str:
         """``480 images found, 3 files left out: 2 .heic, 1 .txt``."""
@@ -81,6 +85,10 @@ def find_images(data: Path) -> FoundImages:
             found.left_out[kind] += 1
         else:
             found.images.append((path, ""))
+        if kind == MISNAMED:
+            found.misnamed.append(
+                os.fsencode(path.relative_to(data)).decode("utf-8", "backslashreplace")
+            )
     if not found.images:
         for path in files:
             if zipfile.is_zipfile(path):
@@ -142,7 +150,7 @@ def _kind_of_file(path: Path) -> str:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        return "with a name that is not in UTF-8 (rename it)"
+        return MISNAMED
     return _kind(path.name, path.open) if path.is_file() else "broken link"
 
 

@@ -151,7 +151,7 @@ class Timm(Encoder):
         )
 
     def _from_hub(self, network: nn.Module) -> str:
-        from imclust.training.pretrained import in_hub_cache, reach_hub
+        from imclust.training.pretrained import fetch_from_hub, in_hub_cache, reach_hub
 
         hub = self._about.hf_hub_id or self._about.url or ""
         if not hub:
@@ -160,9 +160,16 @@ class Timm(Encoder):
                 "give a file (--weights FILE)",
             )  # fmt: skip
         try:
-            if not in_hub_cache(str(self._about.hf_hub_id)):
+            there = in_hub_cache(str(self._about.hf_hub_id))
+            if not there:
                 reach_hub()
-            network.load_state_dict(self._create(pretrained=True).state_dict())
+            source: dict[str, Any] = {}
+            if self._about.hf_hub_id and not self._about.hf_hub_filename:
+                # What is in the cache is not asked for again: that takes half a minute offline.
+                file = fetch_from_hub(self._about.hf_hub_id, cached=there)
+                source = {"file": str(file), "hf_hub_id": None, "url": ""} if file else {}
+            made = self._create(pretrained=True, pretrained_cfg_overlay=source)
+            network.load_state_dict(made.state_dict())
         except Exception as e:
             raise input_error(
                 f"weights of {self.cfg.model}",

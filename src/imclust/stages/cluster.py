@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,16 +26,19 @@ from imclust.clustering.preprocessing import concatenate_unit_rows
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
 from imclust.clustering.uncorrected import (
+    EVIDENCE,
     SUGGESTED,
     Uncorrected,
     classes_of,
     keep_files,
+    kept_names,
     make_corrected,
     of_rows,
     refuse_another,
     report_corrections,
 )
 from imclust.core.artifacts import ArtifactSpec, plain
+from imclust.core.base_records import Base
 from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
@@ -50,6 +54,7 @@ from imclust.core.records import (
     rows_where,
     write_csv,
 )
+from imclust.data.images import indexed
 from imclust.data.nuisances import nuisances
 
 STABILITY_SEEDS = 5
@@ -88,6 +93,12 @@ class Cluster:
     """Random starts."""
     priors: PriorFlags = field(default_factory=PriorFlags)
     """What is known beforehand: sizes, row order, pairs, names."""
+    grown_from: Path | None = None
+    """A `base` artefact, what clusters there were: images that it knows keep theirs, the others are
+    placed among them, and many that fit nowhere are a new cluster. Nothing is clustered anew."""
+    opened: tuple[str, ...] = ()
+    """With it: of each cluster that was opened so before, the digest of an image that founded it;
+    it keeps its number."""
     corrections: tuple[Path, ...] = ()
     """What was said of the assignment afterwards: files saved from its page. Each corrects it after
     those before; merged clusters make K smaller. They stay with the assignment in --out."""
@@ -148,9 +159,13 @@ def run(cfg: Cluster) -> None:
         roles["index"] = cfg.index
     if cfg.copies is not None:
         roles["copies"] = cfg.copies
+    if cfg.grown_from is not None:
+        config |= {"opened": list(cfg.opened)}
+        roles |= {"grown from": cfg.grown_from, "index": cfg.index}
     spec = ArtifactSpec("assignment", config, roles, modules)
+    make = partial(_cluster if cfg.grown_from is None else _grow, cfg, k)
     made = make_corrected(
-        cfg.out, spec, partial(_cluster, cfg, k), partial(_corrected, cfg), cfg.corrections,
+        cfg.out, spec, make, partial(_corrected, cfg), cfg.corrections, base=cfg.grown_from,
         without=cfg.without_corrections, force=cfg.force,
     )  # fmt: skip
     if made:
@@ -217,6 +232,39 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     facts |= {"copies_put_aside": len(copies)} if cfg.copies else {}
     facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
     return names | facts | found.facts | given.facts
+
+
+def _grow(cfg: Cluster, _: int | str, folder: Path) -> dict[str, Any]:
+    """The clusters of a base, with the images that came since among them."""
+    from imclust.clustering.growth import join_base
+
+    assert cfg.grown_from is not None
+    base = Base.load(cfg.grown_from)
+    first, spaces = _spaces(cfg.features)
+    digest = {row.id: row.digest for row, _ in indexed(cfg.index)}
+    digests = np.array([digest[i] for i in first.ids.tolist()], dtype=str)
+    known = base.rows_of(first.ids, digests)
+    if (known < 0).all():
+        do = "cluster afresh (cluster-folder: --fresh)"
+        raise input_error("images that the clusters are known of", "there", "none of them", do)
+    whole = [np.asarray(x) for x in spaces]
+    for x in whole:
+        finite("the rows of the features", x)
+    copies = _copies(cfg, first)
+    view = base.facts.get("view")
+    q, opened = join_base(
+        base.probabilities, known, digests, whole, view=view, opened=cfg.opened, copies=copies
+    )
+    rows = Assignment(first.ids, first.splits, q)
+    facts = _save(rows, concatenate_unit_rows(whole), folder)
+    facts |= _tree(whole, q, cfg.seed, facts, folder)
+    for name in EVIDENCE:
+        if (cfg.grown_from / name).is_file():
+            shutil.copyfile(cfg.grown_from / name, folder / name)
+    came = int((known < 0).sum())
+    grown = {"k": base.facts["n_clusters"], "kept": len(known) - came, "came": came}
+    grown |= {"opened": opened, "corrected": base.facts["corrected"]}
+    return facts | base.carried(facts["n_clusters"]) | {"grown": grown}
 
 
 def _workers(cfg: Cluster, rows: int) -> AbstractContextManager[None]:
@@ -295,13 +343,15 @@ def _corrected(
     priors, _ = read_priors(cfg.priors, rows.ids[fitted], facts["n_clusters"])
     pairs = (of_rows(links, fitted) for links in (priors.must_link, priors.cannot_link))
     answer = Corrected.first(rows.ids, rows.probabilities, *pairs)
-    shown = at
+    shown, before_names, found = at, facts.get("names"), facts.pop("found_names", None)
     for n, file in enumerate(files):
         refuse_another(file, files[:n], shown)
         answer = answer.after(file)
         p, said = answer.answer()
         rows, shown = replace(rows, probabilities=p), folder
         facts |= _save(rows, z, folder) | said
+    if "grown" in facts:
+        facts |= kept_names(facts, before_names, found)
     close = answer.suggestions(z)
     header = ("id", "cluster", "suggested", "sure", "because_of")
     named = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,8 +16,9 @@ from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import input_error
 from imclust.core.files import replace_text
 from imclust.core.log import progress, say
-from imclust.core.manifest import read_manifest
-from imclust.core.records import save_rows
+from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
+from imclust.core.npy import open_npy
+from imclust.core.records import Features, save_rows
 from imclust.core.reproducibility import BackendName, Precision, check_device
 from imclust.data.images import ImageRow, load_index
 from imclust.data.loader import Preprocessing, pixel_batches
@@ -26,6 +27,7 @@ from imclust.encoders import method_modules, revive_encoder
 from imclust.encoders._base import needs_content
 
 DONE = ".done.json"  # how many rows of an unfinished latents file are good
+DIGESTS = "digests.npy"  # of the files that were encoded, row by row
 KEEP_EVERY = 2.0  # seconds between such notes
 SHARDS = 1_000_000
 WINDOW = 8  # batches of texts that are sorted by length together
@@ -59,6 +61,9 @@ class Encode:
     """Part I of N, as I/N: encode this share of the rows only; `gather` joins the shares."""
     device: str = "auto"
     """`auto` takes a GPU where there is one; else `cpu`, `cuda`, `cuda:1`, ..."""
+    carry: bool = False
+    """Take over what the artefact in --out has of the very same files, by the same weights and
+    settings: only the others are encoded."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -90,7 +95,7 @@ def run(cfg: Encode) -> None:
     made = make_artifact(
         cfg.out,
         spec,
-        lambda folder: _encode(cfg, trained, folder),
+        lambda folder: _encode(cfg, trained, folder, _carried(cfg, spec)),
         force=cfg.force,
         keep_partial=True,
     )
@@ -102,7 +107,26 @@ def run(cfg: Encode) -> None:
         )
 
 
-def _encode(cfg: Encode, trained: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _carried(cfg: Encode, spec: ArtifactSpec) -> tuple[dict[str, int], np.ndarray] | None:
+    """Digest -> row, and the rows (n, d), of what the artefact in --out has already."""
+    if not cfg.carry or cfg.force or not (cfg.out / MANIFEST).is_file():
+        return None
+    doc, key = read_manifest(cfg.out), spec.key()
+    same = all(doc[name] == key[name] for name in ("kind", "schema", "config", "code"))
+    if not same or doc["inputs"]["weights"] != key["inputs"]["weights"]:
+        return None
+    if DIGESTS not in doc["files"]:
+        return None
+    digests = open_npy(artifact_file(cfg.out, DIGESTS)).tolist()
+    return {d: row for row, d in enumerate(digests) if d}, Features.load(cfg.out).x
+
+
+def _encode(
+    cfg: Encode,
+    trained: dict[str, Any],
+    folder: Path,
+    carried: tuple[dict[str, int], np.ndarray] | None = None,
+) -> dict[str, Any]:
 
     encoder = revive_encoder(trained)
     needs_content(cfg.index, encoder, trained["method"])
@@ -110,11 +134,20 @@ def _encode(cfg: Encode, trained: dict[str, Any], folder: Path) -> dict[str, Any
     if not rows:
         raise input_error(f"shard {cfg.shard}", "at least one image", "none", "use fewer shards")
     firsts, places = _distinct(rows) if cfg.dedupe else (rows, None)
+    ready: list[tuple[int, np.ndarray]] = []
+    if carried is not None:
+        known, old = carried
+        ready = [(n, old[known[r.digest]]) for n, r in enumerate(rows) if r.digest in known]
+        left = [i for i, r in enumerate(firsts) if r.digest not in known]
+        places = [(places[i] if places else [i]) for i in left]
+        firsts = [firsts[i] for i in left]
+        say(f"{len(ready)} of {len(rows)} images are encoded already")
     stream = _texts if encoder.reads == "texts" else _images
-    start, facts = stream(cfg, encoder, firsts)
+    start, facts = stream(cfg, encoder, firsts or rows[:1])
     began = time.monotonic()
-    skipped, dims = _stream_to_disk(folder, len(rows), len(firsts), places, start)
+    skipped, dims = _stream_to_disk(folder, len(rows), len(firsts), places, start, ready)
     seconds = time.monotonic() - began
+    np.save(folder / DIGESTS, np.array([r.digest for r in rows], dtype=str))
     save_rows(folder, np.array([r.id for r in rows]), np.array([r.split for r in rows]))
     return facts | {
         "rows": len(rows),
@@ -202,7 +235,12 @@ def _distinct(rows: list[ImageRow]) -> tuple[list[ImageRow], list[list[int]]]:
 
 
 def _stream_to_disk(
-    folder: Path, rows: int, total: int, places: list[list[int]] | None, start: Start
+    folder: Path,
+    rows: int,
+    total: int,
+    places: list[list[int]] | None,
+    start: Start,
+    ready: Sequence[tuple[int, np.ndarray]] = (),
 ) -> tuple[int, int]:
     """Write latents as they come, leaving a note of how far it got.
 
@@ -214,6 +252,8 @@ def _stream_to_disk(
         Latents to come.
     places : list[list[int]] | None
         Of latent i, the rows that it fills; its own number when None.
+    ready : Sequence[tuple[int, np.ndarray]]
+        Rows that need no encoding, with their numbers (d,) float32.
 
     Returns
     -------
@@ -224,19 +264,23 @@ def _stream_to_disk(
 
     note = folder / DONE
     done = json.loads(note.read_text()) if note.is_file() else None
+    if done and done.get("ready", 0) != len(ready):  # its numbers count other images
+        done = None
     at = skipped = done["at"] if done else 0
     kept = done["rows"] if done else None
     if done:
         say(f"going on after {at} of {total} images")
     blocks = start(at)
     ahead = [next(blocks)] if at < total else []
-    dims = done["dims"] if done else ahead[0].shape[1]
+    dims = done["dims"] if done else ahead[0].shape[1] if ahead else len(ready[0][1])
     written = time.monotonic()
     with (
         NpyRows(folder / "x.npy", (rows, dims), kept=kept) as file,
         progress(None, "encode", total=total, initial=at, unit="img") as bar,
     ):
-        for block in chain(ahead, blocks):
+        for row, latent in ready if done is None else ():
+            file.write(row, np.asarray(latent, np.float32)[None])
+        for block in chain(ahead, blocks if total else ()):
             if places is None:
                 file.write(at, block)
             else:
@@ -247,7 +291,9 @@ def _stream_to_disk(
             bar.update(len(block))
             if time.monotonic() - written > KEEP_EVERY:
                 kept = file.flush()
-                replace_text(note, json.dumps({"at": at, "rows": kept, "dims": dims}))
+                replace_text(
+                    note, json.dumps({"at": at, "rows": kept, "dims": dims, "ready": len(ready)})
+                )
                 written = time.monotonic()
     note.unlink(missing_ok=True)
     return skipped, dims

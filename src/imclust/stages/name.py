@@ -64,9 +64,18 @@ def _name(cfg: Name, folder: Path) -> dict[str, Any]:
         there = np.bincount(clustering.clusters, minlength=k) > 0
         seen = seen_words(logits, clustering.clusters, k, words.members)
         found = name_clusters(share, seen, words.rarity, words.words, there)
-    rows = ((c, each.name, _told(each)) for c, each in enumerate(found))
-    write_csv(folder / "names.csv", ("cluster", "name", "evidence"), rows)
-    return {"names": [each.name for each in found]}
+    kept = read_manifest(cfg.assignment).get("found_names") or [None] * k
+    rows = _with_kept([(each.name, _told(each)) for each in found], kept)
+    numbered = ((c, *row) for c, row in enumerate(rows))
+    write_csv(folder / "names.csv", ("cluster", "name", "evidence"), numbered)
+    return {"names": [name for name, _ in rows]}
+
+
+def _with_kept(found: list[tuple[str, str]], kept: list[Any]) -> list[tuple[str, str]]:
+    """Clusters that were named before keep that name, and no other gets it."""
+    taken = {pair[0] for pair in kept if pair}
+    free = [("", "") if name in taken else (name, why) for name, why in found]
+    return [(old[0], old[1]) if old else new for old, new in zip(kept, free, strict=True)]
 
 
 def _model(features: Path) -> str:

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 
 import tyro
@@ -22,6 +23,11 @@ from imclust.core.errors import input_error
 from imclust.core.files import new_folder, replaced_file
 from imclust.core.log import say
 
+NEXT = {  # target -> what to type then
+    "kaggle": "show what would be sent to Kaggle: python -m imclust push {out}",
+    "docker": "in {out}, on hidden images: DATA=IMAGES OUT=RESULTS docker compose run --rm imclust",
+    "slurm": "on hidden images, on the cluster: bash {out}/submit.sh IMAGES RESULTS",
+}
 BUILD = {"kaggle": build_kernel, "docker": build_docker, "slurm": build_slurm}
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 
@@ -72,6 +78,7 @@ def run(cfg: Package) -> None:
             say(f"{part.name}: {size / 2**20:.1f} MiB in {part}")
         if cfg.notebook.attempt:
             attempt(out, plan, cfg.notebook)
+        say(NEXT[cfg.notebook.target].format(out=quote(str(out))))
         return
     if cfg.zip:
         with TemporaryDirectory() as folder, replaced_file(target) as fresh:

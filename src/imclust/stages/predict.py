@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imclust.clustering.blocks import LARGE, sample_rows
-from imclust.clustering.clusterers._partitions import from_neighbours
-from imclust.clustering.preprocessing import Preparation, concatenate_unit_rows, prepare
+from imclust.clustering.placing import place_rows, seen_of
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import finite
 from imclust.core.errors import input_error
@@ -58,11 +55,11 @@ def _predict(cfg: Predict, folder: Path) -> dict[str, Any]:
     doc = read_manifest(cfg.assignment, Assignment.kind)
     clustering = Assignment.load(cfg.assignment).part(doc["config"].get("split", "train"))
     old, new, ids = _spaces(cfg, doc, clustering.ids)
-    p = _by_neighbours(doc, old, new, clustering.probabilities)
+    p = place_rows(doc.get("view"), old, new, clustering.probabilities)
     twins, of = _copies(cfg, ids, clustering.ids)
     p[twins] = clustering.probabilities[of]
     found = Assignment(ids, np.full(len(ids), "train"), p)
-    facts = found.save(folder, _evidence(old, clustering, new, p))
+    facts = found.save(folder, seen_of(old, clustering.clusters, new, p))
     carried = {name: doc[name] for name in ("names", "classes") if name in doc}
     return facts | carried | {"copies": len(twins)}
 
@@ -94,44 +91,6 @@ def _spaces(
     return old, new, first.ids
 
 
-def _by_neighbours(
-    doc: dict[str, Any], old: list[np.ndarray], new: list[np.ndarray], p: np.ndarray
-) -> np.ndarray:
-    """Posteriors (m, k) in the view that `auto` chose; for other heads, in all spaces as units.
-    Of more than LARGE clustered rows, so many are learned from.
-
-    What `auto` prepared is prepared again from the same rows, which gives the same numbers.
-    """
-    from imclust.clustering.classifier import learn_clusters, placed_by
-    from imclust.clustering.clusterers._base import (
-        Clustering,
-        concatenate_views,
-        predict_in_blocks,
-    )
-    from imclust.clustering.views import View
-
-    parts: tuple[int, ...] = tuple(range(len(old)))
-    how: Preparation = "unit"
-    if "view" in doc:
-        parts, how = View.named(doc["view"])
-    few = [old[i] for i in parts]
-    if many := len(p) > LARGE:
-        chosen = sample_rows(len(p), LARGE, 0)
-        few, p = [np.asarray(x[chosen]) for x in few], p[chosen]
-    made = [prepare(x, how) for x in few]
-    apply = partial(_prepared, apply=[m.apply for m in made])
-    rows = concatenate_views([m.rows for m in made])
-    placed = [new[i] for i in parts]
-    if not many:
-        return from_neighbours(placed, apply, rows, p)
-    learned = learn_clusters(rows, p.argmax(1), p.shape[1])
-    return predict_in_blocks(Clustering(p, placed_by(learned, apply)), placed)
-
-
-def _prepared(new: Any, apply: list[Any]) -> list[np.ndarray]:
-    return [each(x) for each, x in zip(apply, new, strict=True)]
-
-
 def _copies(cfg: Predict, ids: np.ndarray, before: np.ndarray) -> tuple[list[int], list[int]]:
     """Rows of the new images that are files of clustered images, byte for byte, and whose."""
     features = feature_folders(cfg.assignment)[0]
@@ -145,21 +104,3 @@ def _copies(cfg: Predict, ids: np.ndarray, before: np.ndarray) -> tuple[list[int
     digests = {row.id: row.digest for row, _ in indexed(cfg.index)}
     pairs = [(row, first[digests[i]]) for row, i in enumerate(ids.tolist()) if digests[i] in first]
     return [row for row, _ in pairs], [number for _, number in pairs]
-
-
-def _evidence(
-    old: list[np.ndarray], clustering: Assignment, new: list[np.ndarray], p: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Second choice (m,) int64 and cosine distance (m,) to the centre of the own cluster."""
-
-    from imclust.clustering.dendrogram import centre_distances
-
-    rows = np.arange(len(p))
-    c = p.argmax(1)
-    others = p.copy()
-    others[rows, c] = -1
-    k = p.shape[1]
-    distance = centre_distances(
-        concatenate_unit_rows(old), clustering.clusters, k, concatenate_unit_rows(new)
-    )
-    return others.argmax(1), distance[rows, c]

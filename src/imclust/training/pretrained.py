@@ -165,11 +165,61 @@ def fetched(
     return path
 
 
+def hub_cache() -> Path:
+    """The Hugging Face cache of this machine, whether it is there or not."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
 def in_hub_cache(repository: str) -> bool:
     """Whether the Hugging Face cache holds something of a repository, `owner/name`."""
-    from huggingface_hub.constants import HF_HUB_CACHE
+    return (hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots").is_dir()
 
-    return (Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots").is_dir()
+
+def fetch_from_hub(repository: str, *, cached: bool = False) -> Path | None:
+    """The weights file of a repository of the hub, in the cache from then on; a bar shows how it
+    comes.
+
+    Parameters
+    ----------
+    repository : str
+        `owner/name`.
+    cached : bool
+        Look into the cache alone.
+
+    Returns
+    -------
+    Path | None
+        None where it has none of this name, or the cache has not.
+
+    Raises
+    ------
+    OSError
+        The hub does not answer. What has come is kept, and gone on with.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    from imclust.core.log import progress
+
+    class Bar:
+        """What the hub's client tells of a file, as a bar of this run's."""
+
+        def __new__(cls, *args: Any, **settings: Any) -> Any:
+            known = {key: settings[key] for key in ("total", "initial") if key in settings}
+            return progress(None, "fetch", unit="B", unit_scale=True, **known)
+
+    name = "model.safetensors"
+    try:
+        file = hf_hub_download(repository, name, local_files_only=cached, tqdm_class=Bar)
+    except LocalEntryNotFoundError:
+        if not cached:
+            raise
+        return None
+    except EntryNotFoundError:
+        return None
+    return Path(file)
 
 
 def reach_hub() -> None:

@@ -316,6 +316,9 @@ def array_rows(path: Path, split: str) -> list[ImageRow]:
     ]
 
 
+LISTED = 20  # files that a sentence names
+
+
 def image_files(data: Path, least: int = 2) -> list[tuple[Path, str]]:
     """Every image below a folder or in a zip, as (file, member), by path; says what was left out.
 
@@ -334,6 +337,9 @@ def image_files(data: Path, least: int = 2) -> list[tuple[Path, str]]:
     found = find_images(data)
     if found.left_out:
         say(found.sentence())
+    if found.misnamed:
+        more = f" and {len(found.misnamed) - LISTED} more" if len(found.misnamed) > LISTED else ""
+        say(f"to be renamed, not in UTF-8: {', '.join(found.misnamed[:LISTED])}{more}")
     if len(found.images) < least:
         allowed = f"a folder or zip with at least {_images(least)}"
         raise input_error(str(data), allowed, found.sentence(), "check the path")

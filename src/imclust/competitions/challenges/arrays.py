@@ -22,6 +22,7 @@ from imclust.competitions.downloads import made_file
 from imclust.competitions.sample_submission import SampleFormat
 from imclust.core.checks import disk_space
 from imclust.core.errors import input_error
+from imclust.core.file_signatures import mismatch
 from imclust.core.npy import open_npy
 
 
@@ -86,6 +87,8 @@ def _unpack_array(archive: zipfile.ZipFile, name: str, to: Path) -> None:
 def from_npz(archive: Path, files: Path) -> Challenge:
     """`x` (n, h, w[, c]) uint8 to cluster, and `y` (n,) to score with."""
     images = files / "trainX.npy"
+    if got := mismatch(archive, "x.npz"):
+        raise input_error(str(archive), "an .npz with an array x", got, "get the file itself")
     try:
         with zipfile.ZipFile(archive) as z:
             names = [name.removesuffix(".npy") for name in z.namelist()]

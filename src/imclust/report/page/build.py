@@ -17,7 +17,7 @@ from imclust.report.page.doubts import decisions_of
 from imclust.report.page.gallery import GROUPS, galleries, shown_of
 from imclust.report.page.hints import KINDS, hints_of, suggested
 from imclust.report.page.labelled import against_labels
-from imclust.report.page.levels import levels_of
+from imclust.report.page.levels import levels_of, why_no_coarse
 from imclust.report.page.render import render
 from imclust.report.page.rows import Rows, columns, gather_rows
 from imclust.report.page.sources import Sources, run_name
@@ -83,6 +83,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "suggestions": suggested(at.assignment, rows),
         "look": hints.facts() if hints else None,
         "levels": levels.facts(rows) if levels else None,
+        "no_coarse": why_no_coarse(clustering, rows.k),
     }
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
     data |= hints.columns() if hints else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from imclust.clustering.graph_merging import names_at
+from imclust.clustering.n_clusters import COARSER
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import read_csv
 from imclust.report.page.rows import NONE, Rows, packed
@@ -73,6 +75,22 @@ def levels_of(assignment: Path, rows: Rows, names: list[str]) -> PageLevels | No
         groups["fine"] = fine
         titles["fine"] = _parts(fine, rows.clusters, names)
     return PageLevels(groups, titles) if len(groups) > 1 else None
+
+
+def why_no_coarse(doc: Mapping[str, Any], k: int) -> str:
+    """Why an assignment whose K was voted on has no coarser level; "" where it has one.
+
+    Examples
+    --------
+    >>> why_no_coarse({"levels": {"chosen": {"k": 3}}}, 3)
+    'There is no coarser level: it would have at most 0.6 of 3 clusters, which is one.'
+    """
+    levels, none = doc.get("levels"), "There is no coarser level:"
+    if not levels or 2 <= int(levels.get("coarse", {}).get("k", 0)) < k:
+        return ""
+    if int(COARSER * k) < 2:
+        return f"{none} it would have at most {COARSER} of {k} clusters, which is one."
+    return f"{none} of at most {COARSER} of {k} clusters, no number stands out."
 
 
 def _fine(assignment: Path, doc: dict[str, Any], rows: Rows) -> np.ndarray | None:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,15 @@ SCRIPTS = (
 )
 # Bokeh's own files (BSD-3-Clause), as its package ships them.
 PLOTTING = ("bokeh.min.js", "bokeh-api.min.js")
-# No address is allowed: the page can neither fetch nor send anything.
+# No address is allowed: the page can neither fetch nor send anything. Of scripts, only those run
+# whose digest stands here; `{scripts}` is where.
 POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    "script-src {scripts}; base-uri 'none'; form-action 'none'"
+)
+# Characters that are not seen and change how others are shown: controls, directions, of no width.
+UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
 
 
@@ -57,15 +63,40 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
         lstrip_blocks=True,
     )
     env.filters["shown"] = shown
+    env.filters["marked"] = marked
+    plotting, own = _plotting(), script()
     inlined = {
-        "policy": POLICY,
+        "policy": policy([*plotting, own]),
         "css": Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),
-        "plotting": [Markup(text) for text in _plotting()],
-        "script": Markup(script()),
+        "plotting": [Markup(text) for text in plotting],
+        "script": Markup(own),
         "rows": squeezed(data),
     }
     text = env.get_template("report.html.j2").render(context | inlined)
     path.write_text(text, encoding="utf-8")
+
+
+def policy(scripts: list[str]) -> str:
+    """The page's Content-Security-Policy: nothing is fetched or sent, and only these scripts run.
+
+    Examples
+    --------
+    >>> policy(["go()"]).partition("script-src ")[2].partition(";")[0]
+    "'sha256-5KYv+PUboo5h+0+YAtGRPbwv5d/QxzHslP4YGnUaxRw='"
+    """
+    digests = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+    return POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))
+
+
+def marked(name: str) -> str:
+    """A name with every character that is not seen as a mark, such as `[U+202E]`.
+
+    Examples
+    --------
+    >>> marked("photo" + chr(0x202E) + "gpj.exe")
+    'photo[U+202E]gpj.exe'
+    """
+    return UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", name)
 
 
 def script() -> str:

@@ -44,7 +44,7 @@ function details(row) {
   const label = labelOf(row);
   const lines = [
     called(row),
-    R.file && R.file[row] ? `id ${R.id[row]}` : null,
+    R.file && R.file[row] ? `id ${marked(R.id[row])}` : null,
     `${nameOf(R.cluster[row])}, confidence ${confidence(row).toFixed(2)}`,
     `next: ${nameOf(R.runner_up[row])}`,
     label === null ? null : `label ${label}`,

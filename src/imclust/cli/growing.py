@@ -1,0 +1,230 @@
+"""A folder that has been clustered is visited again: whether its clusters grow, and what to say."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imclust.cli.run_paths import RunPaths
+from imclust.clustering.uncorrected import EVIDENCE, KEPT, kept_files, leave_out
+from imclust.competitions.challenges.folder import FolderConfig
+from imclust.core.artifacts import ArtifactSpec, is_artifact, make_artifact
+from imclust.core.base_records import Base
+from imclust.core.errors import InputError, input_error
+from imclust.core.files import remove_work
+from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
+from imclust.core.records import feature_folders, read_csv
+from imclust.data.images import indexed
+from imclust.report.results import printable
+
+SHOWN = 8  # clusters that a sentence names
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the clusters of a run go on from what they were.
+
+    Parameters
+    ----------
+    base : Path
+        The `base` artefact that they grow from.
+    opened : tuple of str
+        Digests of images that founded clusters since, in the order of their numbers.
+    before : Mapping[str, int]
+        The cluster of every image at the last visit, by id.
+    """
+
+    base: Path
+    opened: tuple[str, ...]
+    before: Mapping[str, int]
+
+    def flags(self) -> tuple[str, ...]:
+        """Flags of `cluster`."""
+        opened = ("--opened", *self.opened) if self.opened else ()
+        return ("--grown-from", str(self.base), *opened)
+
+
+def base_of(at: RunPaths) -> Path:
+    """Where a run keeps what its clusters grow from."""
+    return at.folder / "base"
+
+
+def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | None:
+    """Whether the clusters of a run are kept and grow at this visit.
+
+    They do where files came, went or changed since they were made, and where they have grown
+    already. A visit that was cut short is gone on with.
+
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    data : Path
+        The folder or archive of its images.
+    as_it_is : bool
+        How they have grown until now, whatever came since.
+
+    Returns
+    -------
+    Growth | None
+        None where everything is to be clustered: at the first visit, or where it is as it was.
+    """
+    doc = _finished(at.clusters)
+    if doc is None:
+        return None
+    base, to = _finished(base_of(at)), base_of(at)
+    before = {r["id"]: int(r["cluster"]) for r in read_csv(at.clusters / "assignment.csv")}
+    if base is not None and base["config"]["of"] == doc["digest"]:
+        return Growth(to, (), before)  # was kept at a visit that ended before anything grew
+    grown = base is not None and doc["inputs"].get("grown from") == base["digest"]
+    changed = not as_it_is and (files_changed(at, data) or not _of_index(at, doc))
+    if grown and not changed:
+        return Growth(to, tuple(doc["config"]["opened"]), before)
+    if grown and "corrections" not in doc:
+        return Growth(to, tuple(doc["grown"]["opened"]), before)
+    if not changed or not _of_index(at, doc):
+        return None
+    keep_base(at, doc)
+    return Growth(to, (), before)
+
+
+def files_came(at: RunPaths, data: Path) -> bool:
+    """Whether a finished run is there and files came, went or changed since."""
+    doc = _finished(at.clusters)
+    return doc is not None and _of_index(at, doc) and files_changed(at, data)
+
+
+def files_changed(at: RunPaths, data: Path) -> bool:
+    """Whether any file of the images came, went or changed since their index was made."""
+    now = [[str(p), (s := p.stat()).st_size, s.st_mtime_ns] for p in FolderConfig(data).sources()]
+    return bool(now != read_manifest(at.index, "index")["config"]["sources"])
+
+
+def keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
+    """Keep the clusters as they are, for images to join them."""
+    names = _finished(at.names)
+    mine = at.names if names and names["inputs"]["assignment"] == doc["digest"] else None
+
+    def write(folder: Path) -> dict[str, Any]:
+        digests = {row.id: row.digest for row, _ in indexed(at.index)}
+        earlier = base_of(at) if doc["inputs"].get("grown from") else None
+        files = [*(kept_files(earlier) if earlier else ()), *kept_files(at.clusters)]
+        for n, path in enumerate(files, 1):
+            (folder / KEPT).mkdir(exist_ok=True)
+            shutil.copyfile(path, folder / KEPT / f"{n:03}.json")
+        for name in EVIDENCE:
+            if (at.clusters / name).is_file():
+                shutil.copyfile(at.clusters / name, folder / name)
+        return Base.of(at.clusters, digests, mine).save(folder)
+
+    make_artifact(
+        base_of(at), ArtifactSpec(Base.kind, {"of": doc["digest"]}, {}, (__name__,)), write
+    )
+
+
+def start_afresh(at: RunPaths, *, without_corrections: bool) -> None:
+    """Let go of what the clusters of a run grew from, where imclust wrote it.
+
+    Raises
+    ------
+    InputError
+        The run is corrected by hand, and it was not said to leave that out; or something else lies
+        there. Nothing has changed then.
+    """
+    base = base_of(at)
+    if base.exists() and not is_artifact(base):
+        do = "move it elsewhere"
+        raise input_error(str(base), "as imclust wrote it", "a folder with other files in it", do)
+    said = [*kept_files(at.clusters), *kept_files(base)]
+    if said and not without_corrections:
+        allowed = "used on a run that is not corrected by hand"
+        do = "add --without-corrections to leave them out (the files are kept), or drop --fresh"
+        raise input_error(
+            "--fresh", allowed, f"{len(said)} file{'s' * (len(said) != 1)} of corrections", do
+        )
+    if without_corrections:
+        leave_out(base, at.clusters)
+    remove_work(base, MANIFEST)
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    """The manifest in a folder; None where nothing whole is."""
+    try:
+        doc = read_manifest(folder)
+        for name in doc["files"]:
+            artifact_file(folder, name)
+    except InputError:
+        return None
+    return doc
+
+
+def _of_index(at: RunPaths, doc: Mapping[str, Any]) -> bool:
+    """Whether the index on the disk is that of the clusters."""
+    index, latents = _finished(at.index), _finished(feature_folders(at.clusters)[0])
+    return bool(
+        index
+        and latents
+        and latents["inputs"]["index"] == index["digest"]
+        and doc["inputs"]["features"] == latents["digest"]
+    )
+
+
+def told(
+    before: Mapping[str, int], after: Mapping[str, int], names: list[str], k: int
+) -> list[str]:
+    """What became of a folder's clusters since the last visit, in plain words.
+
+    Parameters
+    ----------
+    before, after : Mapping[str, int]
+        Image -> cluster.
+    names : list[str]
+        Of the clusters now, "" where one has none.
+    k : int
+        Clusters at the last visit.
+
+    Examples
+    --------
+    >>> after = {"a": 0, "c": 1, "d": 1, "e": 1}
+    >>> told({"a": 0, "b": 1, "c": 1}, after, ["", "sea"], 2)[:2]  # doctest: +NORMALIZE_WHITESPACE
+    ['the clusters are those of the last visit: 2 new pictures, 1 gone, 2 where they were',
+     'placed among them: 2 in cluster 1 (sea)']
+    """
+    came, went = [i for i in after if i not in before], [i for i in before if i not in after]
+    moved = [i for i in after if i in before and after[i] != before[i]]
+    stay = len(after) - len(came) - len(moved)
+    parts = [f"{len(came)} new picture{'s' * (len(came) != 1)}"] if came else ["no new pictures"]
+    parts += [f"{len(went)} gone"] if went else []
+    lines = [
+        f"the clusters are those of the last visit: {', '.join(parts)}, {stay} where they were"
+    ]
+    new = list(range(k, len(names)))
+    placed = [after[i] for i in came if after[i] < k]
+    if placed:
+        lines.append(f"placed among them: {_counted(placed, names)}")
+    for c in new:
+        n = sum(v == c for v in after.values())
+        name = f" ({names[c]})" if names[c] else ""
+        lines.append(
+            f"new cluster {c}{name}: {n} picture{'s' * (n != 1)}, too unlike all that was there; "
+            "merge it on the page if you do not want it"
+        )
+    if moved:
+        n = len(moved)
+        lines.append(
+            f"{n} picture{'s' * (n != 1)} of an earlier visit changed place, because of what came "
+            f"or went: {_counted([after[i] for i in moved], names)}: "
+            f"{', '.join(map(printable, sorted(moved)[:SHOWN]))}"
+        )
+    return [*lines, "to cluster all pictures afresh, add --fresh"]
+
+
+def _counted(clusters: list[int], names: list[str]) -> str:
+    """`3 in cluster 0 (sea), 1 in cluster 2`."""
+    found = sorted({c: clusters.count(c) for c in clusters}.items(), key=lambda f: (-f[1], f[0]))
+    parts = [f"{n} in cluster {c}{f' ({names[c]})' if names[c] else ''}" for c, n in found[:SHOWN]]
+    more = len(found) - SHOWN
+    return ", ".join(parts) + (f" and {more} more clusters" if more > 0 else "")
