@@ -31,6 +31,7 @@ from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
+from imclust.core.ray_workers import check_ray
 from imclust.core.tables import refuse_edited_tables
 from imclust.data.find_images import image_suffixes
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
@@ -73,10 +74,15 @@ class ClusterFolder:
     """Of the data set, in data/raw and data/runs; after the folder unless given."""
     workspace: Path = Path()
     """Where data/ goes; it must lie outside of the images."""
+    ray: str | None = None
+    """Have a Ray cluster encode: `auto` (that of this machine),
+    `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
         valid_seed(self.seed)
+        if self.ray is not None:
+            check_ray(self.ray)
 
 
 def run(cfg: ClusterFolder) -> None:
@@ -131,6 +137,7 @@ def cluster_folder(
     effort: EffortLevel = "normal",
     name: str | None = None,
     workspace: str | Path = ".",
+    ray: str | None = None,
 ) -> FolderResult:
     """Cluster the images of a folder, as `python -m imclust cluster-folder` does.
 
@@ -158,6 +165,8 @@ def cluster_folder(
         Of the data set.
     workspace : str | Path, optional
         The folder that data/ goes to.
+    ray : str | None, optional
+        Address of a Ray cluster that encodes: `auto`, `ray://host:port` or `local:N`.
 
     Returns
     -------
@@ -188,6 +197,7 @@ def cluster_folder(
             effort,
             name,
             Path(workspace).expanduser(),
+            ray,
         )
     )
 
@@ -206,7 +216,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
     titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
     if cfg.new is None:
         refuse_edited_tables(at.folder, TABLES)
-        took = run_steps(_steps(cfg, at, data), titles, _about(data), plain_words)
+        took = run_steps(_steps(cfg, at, data), titles, _about(data), plain_words, cfg.ray)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
@@ -219,7 +229,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         steps = _with_new(cfg, at, data, known, further, raw, folder)
         titles += ["new index", "new latents", "new clusters"]
         images = _about(further) if known else _about(data)
-        took = run_steps(steps, titles, images, plain_words)
+        took = run_steps(steps, titles, images, plain_words, cfg.ray)
         assignment, index = folder / "clusters", raw / "index"
     names = at.names if (at.names / MANIFEST).is_file() else None
     clustering = FolderAssignment.load(assignment, index, names)

@@ -25,20 +25,22 @@ RETRIES = 5  # of a task whose worker or node is lost
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
 
 
-def check_ray(address: str) -> None:
+def check_ray(address: str, what: str = "--ray") -> None:
     """Refuse an address that is none, and any where there is no Ray.
 
     Parameters
     ----------
     address : str
         `auto`, `ray://host:port` or `local:N`.
+    what : str, optional
+        The setting, as its user knows it.
     """
     if not re.fullmatch(r"auto|ray://[^/:]+:\d+|local:[1-9]\d{0,3}", address):
         allowed = "auto, ray://host:port or local:N with N workers"
-        raise input_error("--ray", allowed, repr(address), "write it so")
+        raise input_error(what, allowed, repr(address), "write it so")
     if importlib.util.find_spec("ray") is None:
-        do = "pip install 'imclust[ray]', or leave --ray out"
-        raise input_error("--ray", "used where Ray is installed", "no Ray here", do)
+        do = f"pip install 'imclust[ray]', or leave {what} out"
+        raise input_error(what, "used where Ray is installed", "no Ray here", do)
 
 
 @contextmanager

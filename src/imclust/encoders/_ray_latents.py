@@ -1,5 +1,5 @@
-"""Latents by the workers of a Ray cluster: parts of the rows, each an artefact of its own on storage
-that all nodes share, then joined to the bytes that one process writes."""
+"""Latents by the workers of a Ray cluster: parts of the rows, each an artefact of its own on
+storage that all nodes share, then joined to the bytes that one process writes."""
 
 from __future__ import annotations
 
