@@ -181,10 +181,12 @@ def _check_nodes(files: Sequence[Path]) -> None:
         name = f"the node {node['NodeManagerAddress']}"
         try:
             versions, sizes = ray.get(look.remote(list(wanted)))
-        except ray.exceptions.RayError as e:
+        except ray.exceptions.RayTaskError as e:
             got = str(e).strip().splitlines()[-1]
             do = "install the same imclust on every node"
             raise input_error(name, "able to import imclust", got, do) from None
+        except ray.exceptions.RayError:  # it has gone meanwhile: others do the work
+            continue
         if versions != mine:
             allowed = f"of Python {mine[0]} and imclust {mine[1]} as here"
             got = f"Python {versions[0]} and imclust {versions[1]}"
