@@ -72,7 +72,9 @@ def hierarchical_kmeans(
     for number in range(1, PASSES + 1):
         fixed = points
 
-        def sums(cell: int, points: np.ndarray = fixed) -> tuple[np.ndarray, ...]:
+        def sums(
+            cell: int, points: np.ndarray = fixed
+        ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
             rivals = np.concatenate([owned[c] for c in near[cell]])
             return rivals, *_sums(of(members[cell]), points[rivals])
 
