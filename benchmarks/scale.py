@@ -13,6 +13,10 @@ sample; `minibatch` scikit-learn's with twenty starts. The inertia of each is ta
 in float64. `neighbours` are the 15 nearest of every row, and their recall against exact ones of
 1000 rows. Needs `pip install faiss-cpu` for two of its steps.
 
+`kmeans local:2` is `kmeans` by two workers of Ray (`pip install 'imclust[ray]'`), `encode` the
+bundled network on as many made pictures of 64 px; the table says whether their bytes are those of
+the step without workers, which must stand before it. CPU seconds and MiB are those of the driver.
+
 Prints one table, writes JSON. MiB are those that the process holds itself; pages of mapped files,
 which the system takes back when it wants to, are not among them. Linux only.
 """
@@ -36,7 +40,7 @@ import numpy as np
 
 STEPS = (
     "kmeans", "kmeans alone", "auto", "place", "reduce", "faiss", "faiss sample", "minibatch",
-    "neighbours",
+    "neighbours", "kmeans local:1", "kmeans local:2", "encode", "encode local:1", "encode local:2",
 )  # fmt: skip
 RUNS, STARTS = 5, 20
 NEAR = 15
@@ -66,6 +70,21 @@ def make_rows(folder: Path, rows: int, dims: int, groups: int, *, half: bool) ->
     make_artifact(folder / "z", ArtifactSpec("features", {"rows": rows}, {}, ()), write)
     about = {"content": "texts", "n_clusters": groups}
     make_artifact(folder / "index", ArtifactSpec("index", {}, {}, ()), lambda _: about)
+
+
+def make_pictures(folder: Path, rows: int) -> None:
+    """Pictures of noise of several grains, their index, and the bundled network."""
+    rng = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    coarse = rng.integers(0, 256, (rows, 8, 8, 3), np.uint8)
+    np.save(folder / "pictures/trainX.npy", coarse.repeat(8, 1).repeat(8, 2))
+    source = ("arrays", "--data-dir", str(folder / "pictures"))
+    index = ("--index", str(folder / "raw/index"))
+    for words in (
+        ("download", "--out", str(folder / "raw"), *source),
+        ("train", *index, "--out", str(folder / "w"), "timm"),
+    ):
+        subprocess.run([sys.executable, "-m", "imclust", *words], check=True, stdout=sys.stderr)
 
 
 class Memory:
@@ -138,8 +157,14 @@ def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
     divide = 1
     memory = Memory()
     began, cpu = time.perf_counter(), time.process_time()
-    if step in ("kmeans", "auto"):
-        doc = stage("cluster", *at, "--n-clusters", str(k), "--out", str(folder / step), step)
+    name, _, workers = step.partition(" local:")
+    out, ray = folder / step.replace(":", ""), ["--ray", f"local:{workers}"] if workers else []
+    if name == "encode":
+        doc = stage("encode", "--index", str(folder / "raw/index"), "--weights",
+                    str(folder / "w"), "--out", str(out), *ray, "--ray-rows", "128")  # fmt: skip
+        more = {"images_per_second": doc["images_per_second"]}
+    elif name in ("kmeans", "auto"):
+        doc = stage("cluster", *at, "--n-clusters", str(k), *ray, "--out", str(out), name)
         more = {name: doc[name] for name in ("inertia", "passes", "head", "view") if name in doc}
     elif step == "place":
         stage("predict", "--assignment", str(folder / "kmeans"), *at,
@@ -165,6 +190,9 @@ def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
 
         found = nearest_neighbors(x, np.asarray(x, np.float32), NEAR, same=True)[0]
     seconds, used = time.perf_counter() - began, time.process_time() - cpu
+    if workers:
+        file = "x.npy" if name == "encode" else "probabilities.npy"
+        more["equal"] = (out / file).read_bytes() == (folder / name / file).read_bytes()
     more |= {"seconds": seconds / divide, "cpu": used / divide, "mib": memory.close()}
     if step.startswith("faiss") or step == "minibatch":
         more["inertia"] = inertia_of(x, points)
@@ -212,7 +240,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--dims", type=int, default=256)
     parser.add_argument("--k", type=int, default=20)
-    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=STEPS)
+    parser.add_argument("--steps", nargs="+", default=list(STEPS[:9]), choices=STEPS)
     parser.add_argument("--half", action="store_true", help="float16 on the disk")
     parser.add_argument("--scratch", type=Path, default=None, help="where rows are written")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.json"))
@@ -222,24 +250,28 @@ def main() -> None:
         print(json.dumps(one_step(cfg.one, cfg.scratch, cfg.k)))
         return
     doc: dict[str, Any] = {"machine": machine(), "argv": sys.argv[1:], "table": []}
-    print(f"{'rows':>10} {'step':13}{'s':>8}{'CPU s':>8}{'MiB':>8}{'load':>6}  inertia, recall")
+    print(f"{'rows':>10} {'step':15}{'s':>8}{'CPU s':>8}{'MiB':>8}{'load':>6}  inertia, recall")
     for rows in cfg.rows:
         with TemporaryDirectory(dir=cfg.scratch) as scratch:
             make_rows(Path(scratch), rows, cfg.dims, cfg.k, half=cfg.half)
+            if any(step.startswith("encode") for step in cfg.steps):
+                make_pictures(Path(scratch), rows)
             for step in cfg.steps:
                 words = [sys.executable, __file__, "--one", step, "--scratch", scratch]
                 done = subprocess.run(
                     [*words, "--k", str(cfg.k)], stdout=subprocess.PIPE, text=True
                 )
                 if done.returncode:
-                    print(f"{rows:>10} {step:13} failed")
+                    print(f"{rows:>10} {step:15} failed")
                     continue
                 row = {"rows": rows, "step": step, **json.loads(done.stdout.splitlines()[-1])}
                 row["load"] = os.getloadavg()[0]
                 doc["table"].append(row)
                 said = row.get("inertia", row.get("recall", ""))
                 said = f"{said:.6g}" if said else ""
-                print(f"{rows:>10} {step:13}{row['seconds']:>8.1f}{row['cpu']:>8.1f}"
+                said += f"  bytes equal: {row['equal']}" if "equal" in row else ""
+                said += f"  {row['images_per_second']}/s" if "images_per_second" in row else ""
+                print(f"{rows:>10} {step:15}{row['seconds']:>8.1f}{row['cpu']:>8.1f}"
                       f"{row['mib']:>8.0f}{row['load']:>6.1f}  {said}", flush=True)  # fmt: skip
     doc["slopes"] = slopes(doc["table"])
     print("slope of CPU seconds from 100 000 rows on:", doc["slopes"])

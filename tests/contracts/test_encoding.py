@@ -7,7 +7,7 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.core.records import Features
-from imclust.encoders import ENCODERS
+from imclust.encoders import ENCODERS, _latents
 from imclust.stages import download, encode, train
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
@@ -70,8 +70,8 @@ def test_batch_workers_and_kills_change_nothing(entry, index, tmp_path, monkeypa
         other, _ = encoded("c", **settings)
         np.testing.assert_allclose(other.x, whole.x, rtol=2e-3, atol=1e-4)
 
-    monkeypatch.setattr(encode, "KEEP_EVERY", 0.0)
-    batches = encode.pixel_batches
+    monkeypatch.setattr(_latents, "KEEP_EVERY", 0.0)
+    batches = _latents.pixel_batches
     kills = iter([2, 1])
 
     def dying(rows, *args):
@@ -81,7 +81,7 @@ def test_batch_workers_and_kills_change_nothing(entry, index, tmp_path, monkeypa
                 raise KeyboardInterrupt
             yield block
 
-    monkeypatch.setattr(encode, "pixel_batches", dying)
+    monkeypatch.setattr(_latents, "pixel_batches", dying)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             encoded("d", batch=4)

@@ -11,7 +11,7 @@ from helpers import two_kinds
 from imclust.__main__ import parse
 from imclust.core.errors import InputError
 from imclust.core.records import Features
-from imclust.stages import encode as stage
+from imclust.encoders import _latents as stage
 
 
 def call(*words):

@@ -168,7 +168,7 @@ def test_storage_that_workers_do_not_see_is_one_sentence(features, monkeypatch):
     looked = ray_workers._looked
     monkeypatch.setattr(ray_workers, "_looked", lambda paths: (looked([])[0], dict.fromkeys(paths)))
     with (
-        pytest.raises(InputError, match="put the features on storage that all nodes share"),
+        pytest.raises(InputError, match="put it on storage that all nodes share"),
         ray_workers.ray_workers("local:1", [features / "z/x.npy"]),
     ):
         pass

@@ -35,6 +35,7 @@ from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, read_manifest
+from imclust.core.ray_workers import check_ray
 from imclust.core.records import named, read_csv
 from imclust.core.tables import refuse_edited_tables
 from imclust.data.find_images import image_suffixes
@@ -86,6 +87,9 @@ class ClusterFolder:
     """Of the data set, in data/raw and data/runs; after the folder unless given."""
     workspace: Path = Path()
     """Where data/ goes; it must lie outside of the images."""
+    ray: str | None = None
+    """Have a Ray cluster encode: `auto` (that of this machine),
+    `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
@@ -93,6 +97,8 @@ class ClusterFolder:
         if self.watch and self.new is not None:
             do = "watch the folder itself"
             raise input_error("--watch", "used without --new", f"--new {self.new}", do)
+        if self.ray is not None:
+            check_ray(self.ray)
 
 
 def run(cfg: ClusterFolder) -> None:
@@ -161,6 +167,7 @@ def cluster_folder(
     effort: EffortLevel = "normal",
     name: str | None = None,
     workspace: str | Path = ".",
+    ray: str | None = None,
 ) -> FolderResult:
     """Cluster the images of a folder, as `python -m imclust cluster-folder` does.
 
@@ -193,6 +200,8 @@ def cluster_folder(
         Of the data set.
     workspace : str | Path, optional
         The folder that data/ goes to.
+    ray : str | None, optional
+        Address of a Ray cluster that encodes: `auto`, `ray://host:port` or `local:N`.
 
     Returns
     -------
@@ -225,6 +234,7 @@ def cluster_folder(
             effort=effort,
             name=name,
             workspace=Path(workspace).expanduser(),
+            ray=ray,
         )
     )
 
@@ -252,7 +262,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
             cfg = _corrected_first(cfg, at, data)
             growth = growth_of(at, data)
     if cfg.new is None:
-        took = run_steps(_steps(cfg, at, data, growth), titles, _about(data), plain_words)
+        took = run_steps(_steps(cfg, at, data, growth), titles, _about(data), plain_words, cfg.ray)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
@@ -266,7 +276,7 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         steps = chain(old, _new_steps(at, further, raw, folder))
         titles += ["new index", "new latents", "new clusters"]
         images = _about(further) if known else _about(data)
-        took = run_steps(steps, titles, images, plain_words)
+        took = run_steps(steps, titles, images, plain_words, cfg.ray)
         assignment, index = folder / "clusters", raw / "index"
     names = at.names if (at.names / MANIFEST).is_file() else None
     clustering = FolderAssignment.load(assignment, index, names)

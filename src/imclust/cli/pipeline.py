@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from imclust.cli.run_paths import RunPaths
 from imclust.core.checks import cluster_count, enough_distinct_rows
 from imclust.core.errors import input_error
 from imclust.core.manifest import MANIFEST, read_manifest
+from imclust.core.ray_workers import one_cluster
 from imclust.core.records import feature_folders
 
 LAYERED = ("--pool", "mean_std", "--layers", "4")  # several layers for `auto` to choose from
@@ -76,6 +78,23 @@ class Step:
     title: str
     commands: tuple[Command, ...]
 
+    def by_ray(self, address: str | None) -> Step:
+        """The step with the flag `--ray` for those of its stages that know it; itself for None.
+
+        Examples
+        --------
+        >>> Step("latents", (("encode", "--out", "z"),)).by_ray("auto").commands
+        (('encode', '--ray', 'auto', '--out', 'z'),)
+        """
+        if address is None:
+            return self
+        return Step(self.title, tuple(
+            (words[0], "--ray", address, *words[1:])
+            if words[0] == "encode" or (words[0] == "cluster" and "kmeans" in words)
+            else words
+            for words in self.commands
+        ))  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -107,6 +126,7 @@ def run_steps(
     titles: Iterable[str],
     images: int,
     words: Callable[[str], str] = str,
+    ray: str | None = None,
 ) -> dict[str, float]:
     """Do the steps, shown as one run.
 
@@ -120,6 +140,8 @@ def run_steps(
         About how many there are.
     words : callable
         Puts what the stages say into other words; "" leaves it out.
+    ray : str, optional
+        Address of a Ray cluster that works for the stages that know how.
 
     Returns
     -------
@@ -127,8 +149,10 @@ def run_steps(
         Title -> seconds that the step took, 0 if it was up to date.
     """
     parts = [Part(title, expected_seconds(title, images), BARS.get(title, "")) for title in titles]
-    with Display(parts, words) as display:
+    cluster = nullcontext() if ray is None else one_cluster()
+    with cluster, Display(parts, words) as display:
         for step in steps:
+            step = step.by_ray(ray)
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)
                 for command in step.commands:

@@ -30,6 +30,7 @@ from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
+from imclust.core.ray_workers import check_ray
 
 SHOWN = 40  # clusters whose sizes are told one by one
 ROWS = 3000  # images that are expected of a challenge, before its index is there
@@ -66,10 +67,15 @@ class Run:
     """Of the data set, in data/raw, data/runs and submissions; after the challenge unless given."""
     workspace: Path = Path()
     """Where data/ and submissions/ go."""
+    ray: str | None = None
+    """Have a Ray cluster encode, and do the passes of `kmeans`: `auto` (that of this machine),
+    `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
         valid_seed(self.seed)
+        if self.ray is not None:
+            check_ray(self.ray)
 
 
 def run(cfg: Run) -> None:
@@ -91,7 +97,7 @@ def run(cfg: Run) -> None:
         for command in step.commands:
             parse_stage(command)
     titles = [step.title for step in planned]
-    took = run_steps(_steps(cfg, entry.name, at), titles, ROWS)
+    took = run_steps(_steps(cfg, entry.name, at), titles, ROWS, ray=cfg.ray)
     doc = read_manifest(at.clusters)
     say("")
     say(f"K = {doc['n_clusters']}, sizes {sizes_sentence(doc['sizes'])}")

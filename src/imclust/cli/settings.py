@@ -15,6 +15,7 @@ from imclust.clustering.clusterers import CLUSTERERS
 from imclust.competitions.challenges import CHALLENGES
 from imclust.core.checks import seconds, valid_seed
 from imclust.core.errors import InputError, input_error
+from imclust.core.ray_workers import check_ray
 from imclust.core.registry import Registry
 from imclust.encoders import ENCODERS
 
@@ -74,6 +75,9 @@ class Baseline:
     """Name of the data set; after the challenge and its data unless given."""
     workspace: Path = Path()
     """Where data/ and submissions/ go."""
+    ray: str | None = None
+    """Have a Ray cluster encode, and do the passes of `kmeans`: `auto` (that of this machine),
+    `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
     set_aside_corrupt: bool = False
     """Go on without images that cannot be read; their rows get the largest cluster."""
     challenge_flags: str = ""
@@ -98,6 +102,8 @@ class Baseline:
             raise self.wrong("k", "at least 2, or auto", self.k, "choose another number")
         if self.seed is not None:
             valid_seed(self.seed)
+        if self.ray is not None:
+            check_ray(self.ray, "RAY (--ray)")
         for name in ("run", "name"):
             value = getattr(self, name)
             if value is not None and (value in {"", ".", ".."} or set(value) & set("/\\\0\n")):

@@ -51,7 +51,8 @@ PATHS = {
 }
 EITHER = "--known"  # a file, or the labels themselves
 MANY = {"--features", "--corrections", "--tuned"}  # flags of several values
-DROPPED = {"--log": 1, "--scores": 1, "--force": 0}  # flag -> its values; they decide no byte
+# Flag -> its values; they decide no byte.
+DROPPED = {"--log": 1, "--scores": 1, "--force": 0, "--ray": 1, "--ray-rows": 1, "--gpu-share": 1}
 
 
 @dataclass(frozen=True)

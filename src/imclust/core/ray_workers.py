@@ -6,9 +6,11 @@ import importlib.util
 import os
 import platform
 import re
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -20,63 +22,118 @@ from imclust.core.shards import MappedRows, Shard, run_by
 STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
 AHEAD = 2  # tasks a CPU that wait or run at once
 RETRIES = 5  # of a task whose worker or node is lost
+_kept: ContextVar[bool] = ContextVar("kept", default=False)
 
 
-def check_ray(address: str) -> None:
+def check_ray(address: str, what: str = "--ray") -> None:
     """Refuse an address that is none, and any where there is no Ray.
 
     Parameters
     ----------
     address : str
         `auto`, `ray://host:port` or `local:N`.
+    what : str, optional
+        The setting, as its user knows it.
     """
     if not re.fullmatch(r"auto|ray://[^/:]+:\d+|local:[1-9]\d{0,3}", address):
         allowed = "auto, ray://host:port or local:N with N workers"
-        raise input_error("--ray", allowed, repr(address), "write it so")
+        raise input_error(what, allowed, repr(address), "write it so")
     if importlib.util.find_spec("ray") is None:
-        do = "pip install 'imclust[ray]', or leave --ray out"
-        raise input_error("--ray", "used where Ray is installed", "no Ray here", do)
+        do = f"pip install 'imclust[ray]', or leave {what} out"
+        raise input_error(what, "used where Ray is installed", "no Ray here", do)
 
 
 @contextmanager
-def ray_workers(address: str, files: Sequence[Path]) -> Iterator[None]:
-    """Inside the block, work over shards is done by the workers of a cluster.
+def ray_cluster(address: str, files: Sequence[Path]) -> Iterator[int]:
+    """Inside the block, this process is the driver of a cluster that can do the work.
 
     Parameters
     ----------
     address : str
         `auto`: the cluster of this machine; `ray://host:port`: another; `local:N`: N workers on
-        this machine, for as long as the block lasts.
+        this machine, for as long as the block lasts, or that of `one_cluster` around it.
     files : sequence of Path
-        That workers read their shards from: every node must see them.
+        That workers read or write beside: every node must see them.
+
+    Yields
+    ------
+    int
+        CPUs of the cluster.
 
     Raises
     ------
     InputError
         There is no such cluster, or a node has another Python or imclust, or does not see a file.
+
+    Examples
+    --------
+    >>> with ray_cluster("local:1", []) as cpus:  # doctest: +SKIP
+    ...     cpus
+    1
     """
     check_ray(address)
+    import ray
+
+    if not ray.is_initialized():
+        _connect(address)
+    try:
+        _check_nodes(files)
+        yield int(ray.cluster_resources().get("CPU", 1))
+    finally:
+        if not _kept.get():
+            ray.shutdown()
+
+
+@contextmanager
+def one_cluster() -> Iterator[None]:
+    """Inside the block, what the first `ray_cluster` starts or joins serves the others, too.
+
+    Examples
+    --------
+    >>> with one_cluster():
+    ...     pass
+    """
+    before = _kept.set(True)
+    try:
+        yield
+    finally:
+        _kept.reset(before)
+        ray = sys.modules.get("ray")
+        if ray is not None and ray.is_initialized():
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address.startswith("local:"):
             here = {"num_cpus": int(address[6:]), "object_store_memory": STORE}
-            ray.init(include_dashboard=False, **here, **quiet)
+            joined = ray.init(address="local", include_dashboard=False, **here, **quiet)
         else:
-            ray.init(address=address, **quiet)
+            joined = ray.init(address=address, **quiet)
     except (ConnectionError, OSError, ValueError, RuntimeError) as e:
         do = "start one with `ray start --head`, or use --ray local:2"
         got = str(e).splitlines()[0] if str(e) else type(e).__name__
         raise input_error(f"the Ray cluster {address}", "running, of this Ray", got, do) from None
-    try:
-        _check_nodes(files)
-        cpus = int(ray.cluster_resources().get("CPU", 1))
-        say(f"Ray: {cpus} CPUs on {sum(n['Alive'] for n in ray.nodes())} nodes")
-        with run_by(_Runner(cpus)):
-            yield
-    finally:
-        ray.shutdown()
+    nodes = [n for n in ray.nodes() if n["Alive"]]
+    board = getattr(joined, "dashboard_url", None)
+    seen = f"; its dashboard: http://{board}" if board else ""
+    say(f"Ray: {int(ray.cluster_resources().get('CPU', 1))} CPUs on {len(nodes)} nodes{seen}")
+
+
+@contextmanager
+def ray_workers(address: str, files: Sequence[Path]) -> Iterator[None]:
+    """Inside the block, work over shards is done by the workers of a cluster; see `ray_cluster`.
+
+    Examples
+    --------
+    >>> with ray_workers("local:2", [Path("z/x.npy")]):  # doctest: +SKIP
+    ...     list(over_shards(x, np.sum))
+    """
+    with ray_cluster(address, files) as cpus, run_by(_Runner(cpus)):
+        yield
 
 
 class _Runner:
@@ -124,10 +181,12 @@ def _check_nodes(files: Sequence[Path]) -> None:
         name = f"the node {node['NodeManagerAddress']}"
         try:
             versions, sizes = ray.get(look.remote(list(wanted)))
-        except ray.exceptions.RayError as e:
+        except ray.exceptions.RayTaskError as e:
             got = str(e).strip().splitlines()[-1]
             do = "install the same imclust on every node"
             raise input_error(name, "able to import imclust", got, do) from None
+        except ray.exceptions.RayError:  # it has gone meanwhile: others do the work
+            continue
         if versions != mine:
             allowed = f"of Python {mine[0]} and imclust {mine[1]} as here"
             got = f"Python {versions[0]} and imclust {versions[1]}"
@@ -135,7 +194,7 @@ def _check_nodes(files: Sequence[Path]) -> None:
         for path, size in wanted.items():
             if sizes[path] != size:
                 got = "nothing there" if sizes[path] is None else f"{sizes[path]} bytes"
-                do = "put the features on storage that all nodes share"
+                do = "put it on storage that all nodes share"
                 raise input_error(f"{path} on {name[4:]}", f"the {size} bytes here", got, do)
 
 

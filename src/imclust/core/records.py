@@ -199,7 +199,11 @@ class Assignment:
         return cls(ids, splits, p)
 
     def save(
-        self, folder: Path, evidence: tuple[np.ndarray, np.ndarray] | None = None
+        self,
+        folder: Path,
+        evidence: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        parquet: bool = False,
     ) -> dict[str, Any]:
         """Write arrays and a readable table; returns the facts for the manifest.
 
@@ -208,6 +212,8 @@ class Assignment:
         evidence : tuple[np.ndarray, np.ndarray] | None, optional
             (n,) int second choice and (n,) distance to the own centre, for two further columns,
             `runner_up` and `distance`.
+        parquet : bool, optional
+            Whether the table is written as assignment.parquet/part-00000.parquet, ..., too.
         """
 
         save_rows(folder, self.ids, self.splits)
@@ -221,6 +227,12 @@ class Assignment:
             header += ("runner_up", "distance")
             columns += [evidence[0], (f"{d:.4f}" for d in evidence[1])]
         write_csv(folder / "assignment.csv", header, zip(*columns, strict=True))
+        if parquet:
+            from imclust.core.parquet import write_shards
+
+            shown_too = evidence or ()
+            numbers = [self.ids, self.splits, clusters.astype(np.int32), confidence, *shown_too]
+            write_shards(folder / "assignment.parquet", dict(zip(header, numbers, strict=True)))
         sizes = np.bincount(clusters, minlength=self.probabilities.shape[1])
         return {"rows": len(self.ids), "n_clusters": len(sizes), "sizes": sizes.tolist()}
 

@@ -44,6 +44,7 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
 from imclust.core.manifest import facts_of, read_manifest
+from imclust.core.parquet import check_parquet
 from imclust.core.ray_workers import check_ray, ray_workers
 from imclust.core.records import (
     Assignment,
@@ -107,6 +108,8 @@ class Cluster:
     ray: str | None = None
     """Have the passes of `kmeans` over more than 50 000 rows done by Ray: `auto` (the cluster of
     this machine), `ray://host:port`, or `local:N` workers. The assignment is the same bytes."""
+    parquet: bool = False
+    """Also assignment.parquet/: the table in files of a million rows (extra `parquet`)."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -116,6 +119,8 @@ class Cluster:
         if self.n_clusters is not None and self.n_clusters_from is not None:
             do = "leave one out"
             raise input_error("--n-clusters and --n-clusters-from", "one of them", "both", do)
+        if self.parquet:
+            check_parquet()
         in_range("cluster", "unclustered", self.unclustered, 0.0, 0.9)
         if self.level != "chosen" and isinstance(self.n_clusters, int):
             do = "leave one of the two out"
@@ -146,11 +151,15 @@ def run(cfg: Cluster) -> None:
         if entry.name != "kmeans":
             do = "leave --ray out, or cluster by kmeans"
             raise input_error("--ray", "used with kmeans", entry.name, do)
+        if cfg.clusterer.levels != 1:
+            raise input_error("--ray", "used with kmeans --levels 1", "--levels 2", "leave it out")
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
     if cfg.level != "chosen":
         config["level"] = cfg.level
+    if cfg.parquet:
+        config["parquet"] = True
     if cfg.unclustered:
         config["unclustered"] = cfg.unclustered
     modules = (__name__, entry.method.__module__)
@@ -218,7 +227,7 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     p[copies] = p[best]
     rows = Assignment(*(rows_where(a, keep) for a in (first.ids, first.splits, p)))
     z = concatenate_unit_rows([_rows(x, keep) for x in spaces])
-    facts = _save(rows, z, folder)
+    facts = _save(rows, z, folder, parquet=cfg.parquet)
     facts |= _tree(fitted, given.probabilities, cfg.seed, facts, folder)
     if cfg.unclustered:
         facts |= _unclustered(cfg.unclustered, rows, [x[keep] for x in spaces], folder)
@@ -349,7 +358,8 @@ def _corrected(
         answer = answer.after(file)
         p, said = answer.answer()
         rows, shown = replace(rows, probabilities=p), folder
-        facts |= _save(rows, z, folder) | said
+        last = n == len(files) - 1
+        facts |= _save(rows, z, folder, parquet=cfg.parquet and last) | said
     if "grown" in facts:
         facts |= kept_names(facts, before_names, found)
     close = answer.suggestions(z)
@@ -386,12 +396,14 @@ def _count(
     return vote.k, {"k_words": words, "k_clear": vote.clear, "levels": vote.levels}
 
 
-def _save(rows: Assignment, z: np.ndarray, folder: Path) -> dict[str, Any]:
+def _save(
+    rows: Assignment, z: np.ndarray, folder: Path, *, parquet: bool = False
+) -> dict[str, Any]:
     """The assignment, with what is told of every image."""
     from imclust.clustering.dendrogram import per_image
 
     seen = per_image(rows.probabilities, z)
-    return rows.save(folder, (seen.runner_up, seen.distance))
+    return rows.save(folder, (seen.runner_up, seen.distance), parquet=parquet)
 
 
 def _tree(

@@ -28,6 +28,7 @@ from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.parquet import check_parquet, write_shards
 from imclust.core.records import Assignment, read_csv, rows_of_ids
 from imclust.data.images import load_index
 
@@ -58,6 +59,8 @@ class Submit:
     """Write it even if the challenge forbids the pretrained weights that the run used."""
     log: Path = LOG
     """The ledger that the files are entered into."""
+    parquet: bool = False
+    """Also submission.parquet/: columns id and label in files of a million rows."""
     scores: Path | None = None
     """The `scores` artefact of this assignment, for the ledger only: nothing is chosen by it."""
     force: bool = False
@@ -75,17 +78,20 @@ def run(cfg: Submit) -> None:
     if cfg.challenge is not None or cfg.n_clusters is not None:
         do = "leave them out, or add --check FILE"
         raise input_error("--challenge and --n-clusters", "used with --check", "no --check", do)
+    if cfg.parquet:
+        check_parquet()
     known = None if cfg.known is None else read_known(cfg.known)
     config = {
         "header": cfg.header,
         "known": known,
         "allow_rule_violation": cfg.allow_rule_violation,
-    }
+    } | ({"parquet": True} if cfg.parquet else {})
     roles = {"assignment": cfg.assignment, "index": cfg.index}
     if known is None and published(cfg.index):
         roles["published"] = cfg.index.parent / "published"
     spec = ArtifactSpec("submission", config, roles, (__name__,))
-    job = _Job(cfg.assignment, cfg.index, cfg.header, known, cfg.allow_rule_violation)
+    broken = cfg.allow_rule_violation
+    job = _Job(cfg.assignment, cfg.index, cfg.header, known, broken, cfg.parquet)
     make_artifact(cfg.out, spec, job.write, force=cfg.force)
     for path in sorted(cfg.out.glob("*.csv")):
         say(f"submission: {path}")
@@ -125,6 +131,7 @@ class _Job:
     header: str | None
     known: list[str] | dict[str, str] | None
     allow_rule_violation: bool
+    parquet: bool
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the files; returns the facts for the manifest."""
@@ -156,6 +163,10 @@ class _Job:
         for file, numbers in files.items():
             texts = _outlying(self.assignment, sample, [names[n] for n in numbers.tolist()])
             _write_and_check(folder / file, sample, texts, names, challenge["challenge"])
+        if self.parquet:
+            texts = _outlying(self.assignment, sample, [names[n] for n in labels.tolist()])
+            table = {"id": list(sample.ids), "label": texts}
+            write_shards(folder / "submission.parquet", table)
         return facts | {
             "rows": len(labels),
             "set_aside": aside,

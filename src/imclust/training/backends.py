@@ -261,6 +261,35 @@ def pick_backend(
     return TorchBackend(codes, device, precision), {}
 
 
+def named_backend(
+    codes: Codes, name: str, precision: str, batch: int, device: str, size: int
+) -> Backend:
+    """The backend that `pick_backend` found elsewhere, without looking for it again.
+
+    Parameters
+    ----------
+    codes : Codes
+        What is to be computed.
+    name, precision : str
+        Of the backend found.
+    batch : int
+        Images at a time.
+    device : str
+        Torch's name.
+    size : int
+        Side of the input in pixels.
+
+    Examples
+    --------
+    >>> codes = Codes(lambda network, x: x.mean((2, 3)), nn.Identity(), Preprocessing(8), False)
+    >>> named_backend(codes, "torch", "float32", 4, "cpu", 8).name
+    'torch'
+    """
+    if name == "openvino":
+        return OpenVinoBackend(OpenVinoBackend.convert(codes, size, batch), batch, precision)
+    return TorchBackend(codes, device, "float32" if precision == "float32" else "auto")
+
+
 def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
     """The smallest cosine between rows of a and b (n, d); rows of zeros count as equal to zeros.
 

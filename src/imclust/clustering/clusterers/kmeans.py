@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from imclust.clustering.clusterers._base import (
     centre_probabilities,
     through,
 )
+from imclust.clustering.hierarchical_kmeans import hierarchical_kmeans
 from imclust.clustering.preprocessing import Preparation, prepare
 from imclust.core.checks import in_range
 
@@ -30,6 +32,10 @@ class KMeansConfig:
     prepare: Preparation = "raw"
     """Rows as they are, of unit length (spherical k-means but for the length of its centres),
     64 principal directions of those (pca; power: of their signed square roots), or whitened."""
+
+    levels: Literal[1, 2] = 1
+    """2, for K of some thousands: coarse cells first, which are cut on their own, then passes in
+    which rows are compared with the centres of neighbouring cells only."""
 
     def __post_init__(self) -> None:
         in_range("kmeans", "restarts", self.restarts, 1, 100_000)
@@ -47,7 +53,7 @@ def kmeans(z: np.ndarray, n_clusters: int, cfg: KMeansConfig, seed: int) -> Clus
     >>> np.bincount(kmeans(z.astype(np.float32), 3, KMeansConfig(), seed=0).labels)
     array([20, 20, 20])
     """
-    if len(z) > LARGE:
+    if len(z) > LARGE or cfg.levels == 2:
         return _of_many(z, n_clusters, cfg, seed)
     from sklearn.cluster import KMeans
 
@@ -61,7 +67,10 @@ def _of_many(z: np.ndarray, k: int, cfg: KMeansConfig, seed: int) -> Clustering:
     """The preparation is learned from LARGE rows, the centres from all."""
     few = np.asarray(z[sample_rows(len(z), LARGE, seed)])
     apply = prepare(few, cfg.prepare).apply
-    centres = kmeans_in_blocks(z, k, cfg.restarts, seed, apply)
+    if cfg.levels == 2:
+        centres = hierarchical_kmeans(z, k, seed, apply)
+    else:
+        centres = kmeans_in_blocks(z, k, cfg.restarts, seed, apply)
     variance = centres.inertia / len(z)
     predict = partial(_at_centres, centres=centres, variance=variance, apply=apply)
     facts = {"inertia": round(centres.inertia, 4), "passes": centres.passes}

@@ -1,0 +1,225 @@
+"""Faults of a Ray cluster in the middle of an encoding: are the bytes those of one process?
+
+    python benchmarks/ray_faults.py [--times 20] [--faults worker node driver ...]
+
+Two nodes on this machine, one CPU each, encode made pictures in many shards; when some are done,
+
+- `worker`: a worker is killed;        - `node`: the second node is taken away;
+- `driver`: the command is killed, and given again;
+- `store`: the object store is filled with more than it holds;
+- `shard`: the file of a finished shard is removed;
+- `image`: a picture is overwritten (the command must end with a sentence), then put back;
+- `late`: there is one node, and the second comes now.
+
+Prints one line a time, then for each fault how often the bytes were equal; writes JSON. Needs
+`pip install 'imclust[ray]'`. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+FAULTS = ("worker", "node", "driver", "store", "shard", "image", "late")
+IMAGES, SIDE, SHARD = 600, 32, 4
+BEGUN = 15  # shards that are done when the fault comes
+STORE = 256 << 20
+WAIT = 180.0  # seconds for the first shards
+
+
+def imclust(*words: str) -> list[str]:
+    """A command line."""
+    return [sys.executable, "-m", "imclust", *words]
+
+
+def prepare() -> bytes:
+    """Pictures, index, weights, and the latents of one process in this folder; their bytes."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    Path("files").mkdir()
+    for i in range(IMAGES):
+        pixels = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        Image.fromarray(pixels).save(f"files/{i:04}.png")
+    index = ("--index", "raw/index")
+    for words in (
+        ("download", "--out", "raw", "folder", "--data-dir", "files"),
+        ("train", *index, "--out", "w", "pixels"),
+        ("encode", *index, "--weights", "w", "--batch", str(SHARD), "--out", "one"),
+    ):
+        subprocess.run(imclust(*words), check=True, stdout=subprocess.DEVNULL)
+    return Path("one/x.npy").read_bytes()
+
+
+class Nodes:
+    """Two nodes on this machine."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._size = {"num_cpus": 1, "object_store_memory": STORE}
+        self.cluster = Cluster(initialize_head=True, head_node_args=self._size)
+        self.second: Any = None
+        self.add()
+
+    def add(self) -> None:
+        """The second node, unless it is there."""
+        if self.second is None:
+            self.second = self.cluster.add_node(**self._size)
+
+    def remove(self) -> None:
+        """Take the second node away without a word."""
+        if self.second is not None:
+            self.cluster.remove_node(self.second, allow_graceful=False)
+            self.second = None
+
+    def kill_worker(self) -> bool:
+        """Kill one that is at work; whether there was one."""
+        raylets = {info.process.pid for node in self.cluster.list_all_nodes()
+                   for info in node.all_processes["raylet"]}  # fmt: skip
+        for pid in working(raylets):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        return False
+
+
+def working(parents: set[int]) -> Iterator[int]:
+    """Children of these processes that do a task."""
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            name = (folder / "cmdline").read_bytes()
+        except (OSError, IndexError, ValueError):
+            continue
+        if folder.name.isdigit() and parent in parents and name.startswith(b"ray::_placed"):
+            yield int(folder.name)
+
+
+def begin(out: str, address: str) -> subprocess.Popen[str]:
+    """The command, without waiting for it."""
+    words = ("encode", "--index", "raw/index", "--weights", "w", "--batch", str(SHARD))
+    ray = ("--ray", "auto", "--ray-rows", str(SHARD), "--out", out)
+    env = {**os.environ, "RAY_ADDRESS": address}
+    return subprocess.Popen(
+        imclust(*words, *ray), env=env, text=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finished(out: str) -> list[Path]:
+    """The shards that are done."""
+    return sorted(Path(f".{out}.partial/shards").glob("0*/manifest.json"))
+
+
+def wait_for_shards(out: str, run: subprocess.Popen[str]) -> int:
+    """Until BEGUN are done; how many are."""
+    until = time.monotonic() + WAIT
+    while run.poll() is None and time.monotonic() < until:
+        if (n := len(finished(out))) >= BEGUN:
+            return n
+        time.sleep(0.02)
+    return 0
+
+
+def once(fault: str, number: int, nodes: Nodes, want: bytes) -> dict[str, Any]:
+    """One run with a fault; what came of it."""
+    out = f"{fault}{number}"
+    nodes.remove() if fault == "late" else nodes.add()
+    picture = sorted(Path("files").iterdir())[IMAGES // 2]
+    kept = picture.read_bytes()
+    began, address = time.perf_counter(), nodes.cluster.address
+    run = begin(out, address)
+    hit: Any = wait_for_shards(out, run)
+    again = False
+    if hit and fault == "worker":
+        hit = nodes.kill_worker()
+    elif hit and fault == "node":
+        nodes.remove()
+    elif hit and fault == "late":
+        nodes.add()
+    elif hit and fault == "driver":
+        run.kill()
+        again = True
+    elif hit and fault == "store":
+        held = fill(address)
+        hit = len(held)
+    elif hit and fault == "shard":
+        (finished(out)[0].parent / "x.npy").unlink()
+    elif hit and fault == "image":
+        picture.write_bytes(kept[: len(kept) // 2])
+        again = True
+    said = run.communicate()[1]
+    sentence = "must be the image that was indexed" in said
+    if again:
+        picture.write_bytes(kept)
+        run = begin(out, address)
+        said = run.communicate()[1]
+    ended = run.returncode == 0
+    doc = json.loads(Path(out, "manifest.json").read_text())["ray"] if ended else {}
+    equal = ended and Path(out, "x.npy").read_bytes() == want
+    row = {"fault": fault, "hit": bool(hit), "equal": equal, "seconds": time.perf_counter() - began}
+    row |= {"sentence": sentence} if fault == "image" else {}
+    row |= {"said": said.strip()[-300:]} if not ended else {}
+    shutil.rmtree(out, ignore_errors=True)
+    return row | doc
+
+
+def fill(address: str) -> list[Any]:
+    """Put more into the object store than it holds; what must be held on to."""
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    each = np.ones(STORE // 5, np.uint8)
+    return [ray.put(each) for _ in range(7)]
+
+
+def main() -> None:
+    """Run, print, write."""
+    what, _, usage = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--times", type=int, default=20, help="runs with each fault")
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ray_faults.json"))
+    cfg = parser.parse_args()
+    cfg.out = cfg.out.absolute()
+    cfg.out.parent.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    with TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        want = prepare()
+        nodes = Nodes()
+        try:
+            for number in range(cfg.times):
+                for fault in cfg.faults:
+                    rows.append(once(fault, number, nodes, want))
+                    print(rows[-1], flush=True)
+                    cfg.out.write_text(json.dumps({"argv": sys.argv[1:], "table": rows}, indent=1))
+        finally:
+            nodes.cluster.shutdown()
+            os.chdir("/")
+    print(f"{'fault':10}{'times':>6}{'hit':>6}{'equal':>6}{'retries':>8}{'s':>7}")
+    for fault in cfg.faults:
+        of = [r for r in rows if r["fault"] == fault]
+        hit, equal = (sum(r[name] for r in of) for name in ("hit", "equal"))
+        retries = sum(r.get("retries", 0) for r in of)
+        seconds = sum(r["seconds"] for r in of) / len(of)
+        print(f"{fault:10}{len(of):>6}{hit:>6}{equal:>6}{retries:>8}{seconds:>7.1f}")
+
+
+if __name__ == "__main__":
+    main()

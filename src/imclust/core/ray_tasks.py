@@ -1,0 +1,179 @@
+"""Tasks on a Ray cluster that leave their results on the disk: done again when their worker is
+lost, and counted for whoever watches."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from imclust.core.errors import InputError, input_error
+from imclust.core.ray_workers import AHEAD, RETRIES
+
+LOOK = 1.0  # seconds between two looks at who is done
+
+
+@dataclass
+class Tally:
+    """How far a distributed run is.
+
+    Parameters
+    ----------
+    tasks : int
+        In all.
+    done, retries, images : int
+        Tasks that are done; that were begun again; images of those that were worked on now.
+    kept : int
+        Tasks that an earlier run had done.
+    last_kept : bool
+        Whether the last one was.
+    nodes : Counter
+        Node -> tasks that it did.
+    """
+
+    tasks: int
+    done: int = 0
+    retries: int = 0
+    images: int = 0
+    kept: int = 0
+    last_kept: bool = False
+    nodes: Counter[str] = field(default_factory=Counter)
+    began: float = field(default_factory=time.monotonic)
+
+    def line(self) -> str:
+        """One line to watch.
+
+        Examples
+        --------
+        >>> Tally(12, done=3, images=0).line()
+        'shards 3/12, 0 images/s a node on 1 node, retries 0'
+        """
+        nodes = max(1, len(self.nodes))
+        pace = self.images / max(time.monotonic() - self.began, 1e-9) / nodes
+        many = "node" if nodes == 1 else "nodes"
+        return (
+            f"shards {self.done}/{self.tasks}, {pace:.0f} images/s a node on {nodes} {many}, "
+            f"retries {self.retries}"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """For a manifest."""
+        names = "tasks", "kept", "retries"
+        return {name: getattr(self, name) for name in names} | {"nodes": len(self.nodes)}
+
+
+def run_tasks(
+    work: Callable[[Any], bool],
+    items: Sequence[Any],
+    seen: Callable[[Tally, Any], None],
+    *,
+    gpus: float = 0.0,
+    what: str = "shard",
+) -> Tally:
+    """Do `work(item)` for every item on the workers of the cluster that this process drives.
+
+    Parameters
+    ----------
+    work : Callable
+        A function of a module, which can be called again for the same item after its worker was
+        killed half way; tells whether there was something to do.
+    items : Sequence
+        What can be pickled.
+    seen : Callable
+        Is told of every item that is done, and may count its images.
+    gpus : float, optional
+        Share of a GPU for each task.
+    what : str, optional
+        An item's name.
+
+    Raises
+    ------
+    InputError
+        That of an item; or an item's worker was lost more than RETRIES times; or no node has a GPU
+        where a share of one is asked for.
+
+    Examples
+    --------
+    >>> run_tasks(bool, [(1, 2), (3,)], lambda tally, item: None).done  # doctest: +SKIP
+    2
+    """
+    import ray
+
+    _check_gpus(gpus)
+    options = {"max_retries": 0, "scheduling_strategy": "SPREAD", "num_cpus": 1, "num_gpus": gpus}
+    task = ray.remote(**options)(_placed)
+    tally, lost = Tally(len(items)), Counter[int]()
+    waiting, running = deque(range(len(items))), dict[Any, int]()
+    try:
+        while waiting or running:
+            room = AHEAD * int(ray.cluster_resources().get("CPU", 1))  # nodes come and go
+            while waiting and len(running) < max(1, room):
+                number = waiting.popleft()
+                running[task.remote(work, items[number])] = number
+            done, _ = ray.wait(list(running), timeout=LOOK)
+            for ref in done:
+                number = running.pop(ref)
+                try:
+                    node, worked = ray.get(ref)
+                except ray.exceptions.RayTaskError as e:
+                    raise _cause(e) from None
+                except ray.exceptions.RayError as e:
+                    lost[number] += 1
+                    tally.retries += 1
+                    if lost[number] > RETRIES:
+                        got = f"{lost[number]} lost, the last by {type(e).__name__}"
+                        do = "look at the memory of the nodes, then repeat the command"
+                        name = f"the workers of {what} {number}"
+                        raise input_error(name, "alive to its end", got, do) from None
+                    waiting.appendleft(number)
+                    continue
+                tally.done += 1
+                tally.last_kept = not worked
+                tally.kept += not worked
+                tally.nodes[node] += 1
+                seen(tally, items[number])
+    finally:
+        for ref in running:
+            ray.cancel(ref, force=False)
+    return tally
+
+
+def call_on_worker(work: Callable[..., Any], *more: Any, gpus: float = 0.0) -> Any:
+    """`work(*more)` on one of the workers of the cluster that this process drives.
+
+    Examples
+    --------
+    >>> call_on_worker(sum, [1, 2])  # doctest: +SKIP
+    3
+    """
+    import ray
+
+    _check_gpus(gpus)
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(work)
+    try:
+        return ray.get(task.remote(*more))
+    except ray.exceptions.RayTaskError as e:
+        raise _cause(e) from None
+
+
+def _check_gpus(gpus: float) -> None:
+    import ray
+
+    if gpus and not ray.cluster_resources().get("GPU"):
+        got, do = "none in the cluster", "leave --gpu-share out"
+        raise input_error("--gpu-share", "used where nodes have a GPU", got, do)
+
+
+def _placed(work: Callable[[Any], bool], item: Any) -> tuple[str, bool]:
+    """On a worker: its node, and what came of it."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id(), work(item)
+
+
+def _cause(e: Any) -> BaseException:
+    """What a task raised, without the traceback of another machine where it is a sentence."""
+    cause = getattr(e, "cause", None)
+    return cause if isinstance(cause, InputError) else e
