@@ -11,7 +11,7 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main, parse
-from imclust.cli.pipeline import Step
+from imclust.cli.steps import Step
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.ray_tasks import Tally

@@ -17,7 +17,6 @@ from imclust.cli.pipeline import (
     HOMEWORK,
     LAYERED,
     Predictor,
-    Step,
     check_count,
     cluster_steps,
     encode_command,
@@ -25,11 +24,11 @@ from imclust.cli.pipeline import (
     index_step,
     pixel_step,
     result_steps,
-    run_steps,
     train_command,
 )
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.cli.settings import Baseline
+from imclust.cli.steps import Step, run_steps
 from imclust.competitions.challenges._base import by_pairs, has_validation, home_of
 from imclust.competitions.ledger import LOG
 from imclust.competitions.ledger_rows import file_accuracies

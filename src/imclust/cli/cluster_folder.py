@@ -18,16 +18,15 @@ from imclust.cli.growing import Growth, files_came, growth_of, start_afresh, tol
 from imclust.cli.pipeline import (
     LAYERED,
     Predictor,
-    Step,
     best_steps,
     check_count,
     index_step,
     predict_steps,
-    run_steps,
 )
 from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.cli.steps import Step, run_steps
 from imclust.cli.watching import watch
 from imclust.clustering.effort import EffortLevel
 from imclust.clustering.uncorrected import read_all

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from imclust.cli.pipeline import (
-    Command,
-    Predictor,
-    Step,
-    embedding,
-    encode_command,
-    train_command,
-)
+from imclust.cli.pipeline import Predictor, embedding, encode_command, train_command
 from imclust.cli.run_paths import RunPaths
+from imclust.cli.steps import Command, Step
 from imclust.core.files import replaced_file
 from imclust.core.manifest import MANIFEST, read_manifest
 from imclust.core.records import names_by_id, read_csv, write_csv

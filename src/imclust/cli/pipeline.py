@@ -7,93 +7,19 @@ to date is skipped, a killed run goes on, and each artefact can be made again al
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imclust.cli.parser import run_stage
-from imclust.cli.progress_display import Display, Part
 from imclust.cli.run_paths import RunPaths
+from imclust.cli.steps import Command, Step
 from imclust.core.checks import cluster_count, enough_distinct_rows
 from imclust.core.errors import input_error
-from imclust.core.manifest import MANIFEST, read_manifest
-from imclust.core.ray_workers import one_cluster
+from imclust.core.manifest import read_manifest
 from imclust.core.records import feature_folders
 
 LAYERED = ("--pool", "mean_std", "--layers", "4")  # several layers for `auto` to choose from
-# Seconds on 2 cores, as a + b * images: a first guess, corrected by the pace that is measured.
-COST = {
-    "index": (0.3, 0.001),
-    "plan": (20.0, 0.0),
-    "start": (30.0, 0.02),
-    "encoder": (3.2, 0.0),
-    "training": (30.0, 0.02),
-    "latents": (0.3, 0.019),
-    "pixels": (0.1, 0.001),
-    "spaces": (6.0, 0.008),
-    "things to look at": (0.4, 0.007),
-    "pairs": (5.0, 0.08),
-    "tuning": (30.0, 0.3),
-    "clusters": (4.0, 0.03),
-    "map": (0.1, 0.003),
-    "names": (0.1, 0.0003),
-    "fine-tuning": (20.0, 0.1),
-    "validation": (5.0, 0.004),
-    "scores": (0.1, 0.0005),
-    "submission": (0.2, 0.0),
-    "report": (0.6, 0.0025),
-    "new index": (1.0, 0.002),
-    "new latents": (6.0, 0.01),
-    "new clusters": (3.0, 0.001),
-}
-MOST_FITTED = 2000  # images from which on the step `clusters` takes hardly longer
-BARS = {
-    "index": "inspect",
-    "encoder": "train",
-    "training": "train",
-    "start": "train",
-    "latents": "encode",
-    "map": "t-SNE",
-    "pairs": "match",
-    "tuning": "train",
-    "things to look at": "look",
-}
 HOMEWORK = "homework"
-Command = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Stages that the user sees as one.
-
-    Parameters
-    ----------
-    title : str
-        What the user reads, of `COST`.
-    commands : tuple of tuple of str
-        Words of each stage's command.
-    """
-
-    title: str
-    commands: tuple[Command, ...]
-
-    def by_ray(self, address: str | None) -> Step:
-        """The step with the flag `--ray` for those of its stages that know it; itself for None.
-
-        Examples
-        --------
-        >>> Step("latents", (("encode", "--out", "z"),)).by_ray("auto").commands
-        (('encode', '--ray', 'auto', '--out', 'z'),)
-        """
-        if address is None:
-            return self
-        return Step(self.title, tuple(
-            (words[0], "--ray", address, *words[1:])
-            if words[0] == "encode" or (words[0] == "cluster" and "kmeans" in words)
-            else words
-            for words in self.commands
-        ))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,66 +45,6 @@ class Predictor:
     count: Command = ()
     flags: Command = ()
     method_flags: Command = ()
-
-
-def run_steps(
-    steps: Iterable[Step],
-    titles: Iterable[str],
-    images: int,
-    words: Callable[[str], str] = str,
-    ray: str | None = None,
-) -> dict[str, float]:
-    """Do the steps, shown as one run.
-
-    Parameters
-    ----------
-    steps : iterable of Step
-        In order; each may be made when those before it are done.
-    titles : iterable of str
-        Of all of them, to show from the beginning; one that turns out later is added.
-    images : int
-        About how many there are.
-    words : callable
-        Puts what the stages say into other words; "" leaves it out.
-    ray : str, optional
-        Address of a Ray cluster that works for the stages that know how.
-
-    Returns
-    -------
-    dict of str to float
-        Title -> seconds that the step took, 0 if it was up to date.
-    """
-    parts = [Part(title, expected_seconds(title, images), BARS.get(title, "")) for title in titles]
-    cluster = nullcontext() if ray is None else one_cluster()
-    with cluster, Display(parts, words) as display:
-        for step in steps:
-            step = step.by_ray(ray)
-            with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
-                before = _written(step)
-                for command in step.commands:
-                    run_stage(command)
-                if _written(step) == before:
-                    nothing()
-    return {part.title: part.took * (part.state == "done") for part in parts}
-
-
-def expected_seconds(title: str, images: int) -> float:
-    """What a step is expected to take here, before anything was measured.
-
-    Examples
-    --------
-    >>> expected_seconds("index", 1000)
-    1.3
-    """
-    fixed, each = COST[title]
-    return fixed + each * (min(images, MOST_FITTED) if title == "clusters" else images)
-
-
-def _written(step: Step) -> list[tuple[str, int]]:
-    """When the step's artefacts were made, those of stages that write several included."""
-    outs = [Path(words[words.index("--out") + 1]) for words in step.commands]
-    found = [path for out in outs for path in (out / MANIFEST, *out.glob(f"*/{MANIFEST}"))]
-    return [(str(path), path.stat().st_mtime_ns) for path in found if path.is_file()]
 
 
 def index_step(to: Path, source: Iterable[str], flags: Iterable[str], title: str = "index") -> Step:

@@ -14,15 +14,14 @@ from imclust.cli.parser import config_flags, parse_stage
 from imclust.cli.pipeline import (
     LAYERED,
     Predictor,
-    Step,
     best_steps,
     check_count,
     index_step,
     result_steps,
-    run_steps,
 )
 from imclust.cli.progress_display import format_duration
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.cli.steps import Step, run_steps
 from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, home_of
