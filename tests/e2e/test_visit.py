@@ -87,6 +87,7 @@ def place(tmp_path_factory):
         patch.chdir(at)
         patch.setitem(sys.modules, "pillow_heif", None)
         patch.delitem(Image.OPEN, "HEIF", raising=False)
+        patch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
         for cached in (find_images._register_heif, find_images.image_suffixes):
             cached.cache_clear()
         yield at, make_folder(at / "mixed")

@@ -67,3 +67,10 @@ def test_names_are_shortened_and_dollars_are_no_formulas():
     assert shown("a" * 22) == "a" * 22
     assert shown("a" * 23) == "a" * 21 + "…"
     assert shown("$x$") == r"\$x\$"
+
+
+def test_of_more_than_two_columns_the_first_are_drawn(tmp_path, rng):
+    points, groups = rng.standard_normal((40, 5)), np.arange(40) % 3
+    for name, x in (("flat", points[:, :2]), ("deep", points)):
+        scatter(Sheet(tmp_path, 5), name, [Panel(x, groups, ["a", "b", "c"], behind=x)], "PCA")
+    assert (tmp_path / "flat.png").read_bytes() == (tmp_path / "deep.png").read_bytes()

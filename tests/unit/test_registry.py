@@ -39,7 +39,7 @@ def test_a_method_is_configured_by_the_names_of_its_fields():
     entry, config = CLUSTERERS.configured("kmeans", {"restarts": 7})
     assert (entry.name, config) == ("kmeans", entry.config(restarts=7))
     with pytest.raises(
-        InputError, match=r"options of kmeans must be of restarts, prepare; got a, b"
+        InputError, match=r"options of kmeans must be of restarts, prepare, levels; got a, b"
     ):
         CLUSTERERS.configured("kmeans", {"b": 1, "a": 2})
 

@@ -36,7 +36,7 @@ NESTED = {"download", "finetune"}  # these write several artefacts below --out
 # Flags of these stages and their methods that name a file or folder (a test holds this to them).
 PATHS = {
     *("--index", "--weights", "--init-weights", "--features", "--assignment", "--published"),
-    *("--pairs", "--names-from", "--tuned", "--local-weights", "--file"),
+    *("--pairs", "--names-from", "--tuned", "--local-weights", "--file", "--grown-from"),
     *(
         "--n-clusters-from",
         "--data-dir",

@@ -110,7 +110,7 @@ class Panel:
     Parameters
     ----------
     points : np.ndarray
-        (n, 2).
+        (n, 2), or of more columns, of which the first two are drawn.
     groups : np.ndarray
         (n,) int, the group of each.
     names : list[str]
@@ -118,7 +118,7 @@ class Panel:
     title : str
         Above it.
     behind : np.ndarray, optional
-        Further points (m, 2), grey.
+        Further points (m, 2 or more), grey.
     """
 
     points: np.ndarray
@@ -162,22 +162,23 @@ def _points(ax: Axes, panel: Panel, width: float) -> None:
     """Points in a random order, so that no group lies on top of another, and the numbers."""
     from matplotlib.patheffects import withStroke
 
+    points = panel.points[:, :2]
     if panel.behind is not None:
-        x, y = panel.behind.T
+        x, y = panel.behind[:, :2].T
         ax.scatter(x, y, s=3, color="#d8d8d8", linewidths=0, rasterized=True)
-    size = float(np.clip(9000 / max(1, len(panel.points)), 1.0, 12)) * width / 6
+    size = float(np.clip(9000 / max(1, len(points)), 1.0, 12)) * width / 6
     looks = [look_of(g) for g in range(len(panel.names))]
-    shuffled = np.random.default_rng(0).permutation(len(panel.points))
+    shuffled = np.random.default_rng(0).permutation(len(points))
     for marker in dict.fromkeys(marker for _, marker in looks):  # a call of `scatter` has one
         rows = [i for i in shuffled if looks[panel.groups[i]][1] == marker]
-        x, y = panel.points[rows].T
+        x, y = points[rows].T
         ax.scatter(
             x, y, s=size, c=[looks[g][0] for g in panel.groups[rows]], marker=marker,
-            linewidths=0, alpha=0.85, rasterized=len(panel.points) > AS_PIXELS,
+            linewidths=0, alpha=0.85, rasterized=len(points) > AS_PIXELS,
         )  # fmt: skip
     halo = [withStroke(linewidth=2.2, foreground="white")]
     for g in np.unique(panel.groups):
-        x, y = _middle(panel.points[panel.groups == g])
+        x, y = _middle(points[panel.groups == g])
         ax.text(
             x, y, str(g), ha="center", va="center",
             fontsize=8, fontweight="bold", path_effects=halo,
