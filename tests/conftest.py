@@ -18,6 +18,9 @@ for name in (*KEYS, *NOISE):  # nobody's own keys come into a test
 # Left out of `bash run_tests.sh --fast`, with everything in e2e: whole runs, training of
 # networks, services. What is left takes a minute.
 SLOW = {
+    *("test_metric_learning", "test_local_features", "test_growth", "test_watching"),
+    *("test_encoder_choice", "test_parquet", "test_ray_encode", "test_hierarchical_kmeans"),
+    *("test_pair_pictures", "test_containers", "test_docstrings", "test_names"),
     *("test_aicrowd_cli", "test_arena", "test_auto", "test_backends", "test_code_digest"),
     *("test_drive_client", "test_encode", "test_encoding", "test_encoders", "test_estimators"),
     *("test_figures", "test_finetune", "test_fit", "test_kaggle_client", "test_local_aggregation"),
