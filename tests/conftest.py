@@ -1,6 +1,7 @@
 """Fixtures that many tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,17 @@ def imclust(tmp_path):
         return imclust_in(cwd, *args, **env)
 
     return call
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, to look at pages with."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        it = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield it
+        it.close()

@@ -1,7 +1,6 @@
 """A small run with names that are hard on a page, its report, and a browser to look at it with."""
 
 import io
-import shutil
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,6 @@ from imclust.data.images import ImageRow, save_index
 from imclust.report.page.build import write_page
 from imclust.report.page.sources import Sources
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Names that must be shown as text and do nothing.
 CLASSES = ("<script>alert(1)", "\"quoted' & 🐱")
 LONG = "l" * 300

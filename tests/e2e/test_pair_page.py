@@ -9,7 +9,7 @@ from helpers import refused
 from imclust.__main__ import main
 from imclust.core.manifest import file_digest, read_manifest
 from imclust.core.records import Assignment, read_csv
-from pages import CHROMIUM, opened
+from pages import opened
 from textures import make_individuals
 
 LINK = "link --pairs p --features z --index raw/index --out a --threshold 0.9"
@@ -38,18 +38,6 @@ def top(tmp_path_factory):
             REPORT,
         )
         yield folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        it = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield it
-        it.close()
 
 
 def where(folder="a"):

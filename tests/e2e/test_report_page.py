@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imclust.core.records import Assignment, read_csv, write_csv
-from pages import CHROMIUM, CLASSES, LONG, hard_names, made_up, make_run, opened, stage
+from pages import CLASSES, LONG, hard_names, made_up, make_run, opened, stage
 
 pytestmark = pytest.mark.slow
 
@@ -21,18 +21,6 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def file(run):
     return run / "report" / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        it = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield it
-        it.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from imclust.data.loader import Preprocessing
 from imclust.training.backends import Codes, TorchBackend
 from imclust.training.plan import Objective
 
+BLOCK = 64  # images at a time where no gradient is taken
 Encode = Callable[[nn.Module, Tensor], Tensor]
 Block = list[nn.Parameter]
 
@@ -217,6 +218,18 @@ def outputs(
         out = np.concatenate(list(backend.stream(blocks)))
     network.train(was)
     return out
+
+
+def image_outputs(
+    network: nn.Module,
+    forward: Callable[[Tensor], Tensor],
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    device: str,
+) -> np.ndarray:
+    """`outputs` (n, d) float32 of images (n, s, s, 3) uint8 in memory, BLOCK at a time."""
+    blocks = (images[a : a + BLOCK] for a in range(0, len(images), BLOCK))
+    return outputs(network, lambda _, x: forward(x), blocks, preprocessing, device)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

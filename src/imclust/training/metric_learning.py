@@ -12,6 +12,7 @@ import numpy as np
 
 from imclust.core.log import read_jsonl, say, write_jsonl
 from imclust.training.arcface import ArcFaceLoss, SubcentreHead, retrieval
+from imclust.training.unfreezing import FINISHED, remove_resume_points
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from imclust.training.classifier import Classifier
     from imclust.training.plan import TrainConfig
 
-FINISHED, BEST = "finished.safetensors", "best.safetensors"
+BEST = "best.safetensors"
 LOOKS = "looks.jsonl"  # step, epoch, and the mean average precision of unseen identities
-BLOCK = 64  # images at a time where no gradient is taken
 
 
 class Enough(Exception):
@@ -213,16 +213,11 @@ class MetricLearning:
         return head
 
     def _codes(self, images: np.ndarray) -> np.ndarray:
-        from imclust.training.classifier import outputs
+        from imclust.training.classifier import image_outputs
 
-        blocks = (images[a : a + BLOCK] for a in range(0, len(images), BLOCK))
         codes = self.classifier.codes
-        return outputs(
-            self.classifier, lambda _, x: codes(x), blocks, self.preprocessing, self.device
-        )
+        return image_outputs(self.classifier, codes, images, self.preprocessing, self.device)
 
     def clear(self) -> None:
         """Remove what served to resume."""
-        (self.folder / FINISHED).unlink()
-        for left in self.folder.glob("step-*"):  # by a kill between two lines of `run`
-            shutil.rmtree(left)
+        remove_resume_points(self.folder)

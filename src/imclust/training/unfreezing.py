@@ -26,7 +26,6 @@ LEAST_CLUSTERS = 0.6  # of K, in effective clusters: less is a collapse
 LEAST_OF_START = 0.9  # of the assignment's own number, where that is less than LEAST_CLUSTERS
 FINISHED, GOOD, LOG = "finished.safetensors", "good.safetensors", "steps.jsonl"
 COLUMNS = ("part", "step", "epoch", "lr", "loss")  # of LOG
-BLOCK = 64  # images at a time where no gradient is taken
 
 
 class Collapse(Exception):
@@ -232,20 +231,22 @@ class Unfreezing:
         return softmax(self._outputs(self.classifier, self.lesson.images))
 
     def _outputs(self, forward: Callable[..., Any], images: np.ndarray) -> np.ndarray:
-        from imclust.training.classifier import outputs
+        from imclust.training.classifier import image_outputs
 
-        blocks = (images[a : a + BLOCK] for a in range(0, len(images), BLOCK))
-        return outputs(
-            self.classifier, lambda _, x: forward(x), blocks, self.preprocessing, self.device
-        )
+        return image_outputs(self.classifier, forward, images, self.preprocessing, self.device)
 
     def clear(self, log: list[dict[str, Any]]) -> None:
         """Leave the step log alone of all that served to resume."""
         # The header of FINISHED sorted its keys; a run without a kill never read it.
         write_jsonl(self.folder / LOG, [{c: r[c] for c in COLUMNS} for r in log])
-        (self.folder / FINISHED).unlink()
-        for left in self.folder.glob("step-*"):  # by a kill between two lines of `run`
-            shutil.rmtree(left)
+        remove_resume_points(self.folder)
+
+
+def remove_resume_points(folder: Path) -> None:
+    """Take away what only served to go on with a learning of several steps that is done now."""
+    (folder / FINISHED).unlink()
+    for left in folder.glob("step-*"):  # by a kill between two lines of `run`
+        shutil.rmtree(left)
 
 
 def _append(log: list[dict[str, Any]], records: list[dict[str, Any]], name: str) -> None:
