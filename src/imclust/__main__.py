@@ -19,8 +19,8 @@ def main(argv: list[str] | None = None) -> int:
 
     0 done, 1 an unexpected error, 2 refused, 3 disk, 4 no right to it, 5 a limit, 6 the file was
     rejected, 7 the service or the network failed, 8 what came is not what was asked for, 9 it is
-    not known whether it was sent, 130 interrupted. With IMCLUST_DEBUG=1 an unexpected error shows
-    its traceback instead of where it was written to.
+    not known whether it was sent, 130 interrupted, 141 nobody reads what it prints. With
+    IMCLUST_DEBUG=1 an unexpected error shows its traceback instead of where it was written to.
     """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in {"-h", "--help"}:
@@ -48,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(argv[0], "interrupted; the same command goes on where it stopped.", 130)
     except MemoryError:
         return _fail(argv[0], "out of memory; take a smaller set or another machine.", 3)
+    except BrokenPipeError:  # `... --help | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as e:
         return _fail(argv[0], _disk_sentence(e), 3)
     except Exception as e:

@@ -1,4 +1,5 @@
 import errno
+import json
 import subprocess
 import sys
 
@@ -10,33 +11,38 @@ from imclust.__main__ import COMMANDS, RUN_COMMANDS, STAGES, _disk_sentence, mai
 HEAVY = {"torch", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
 
 
-@pytest.mark.parametrize("stage", ["", *STAGES, *COMMANDS, *RUN_COMMANDS])
-def test_help_explains_itself_without_loading_anything_heavy(stage):
+OWN_PLACE = {"challenges", "encoders", "upload", "push", "leaderboard", *COMMANDS, *RUN_COMMANDS}
+
+
+@pytest.fixture(scope="module")
+def help_texts():
+    """What each `--help` prints, and which heavy libraries all of them loaded: one new process."""
     code = (
-        "import sys\nfrom imclust.__main__ import main\n"
-        f"try: main([*{stage.split()!r}, '--help'])\n"
-        "except SystemExit as e: assert not e.code\n"
-        f"print('loaded:', sorted({HEAVY!r} & set(sys.modules)))"
+        "import contextlib, io, json, sys\n"
+        "from imclust.__main__ import main\n"
+        "texts = {}\n"
+        f"for words in {['', *STAGES, *COMMANDS, *RUN_COMMANDS]!r}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as said:\n"
+        "        try: main([*words.split(), '--help'])\n"
+        "        except SystemExit as e: assert not e.code\n"
+        "    texts[words] = said.getvalue()\n"
+        f"print(json.dumps([texts, sorted({HEAVY!r} & set(sys.modules))]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "loaded: []" in done.stdout
-    assert "usage: python -m imclust" in done.stdout
-    if stage and stage not in {
-        "challenges",
-        "encoders",
-        "upload",
-        "push",
-        "leaderboard",
-        *COMMANDS,
-        *RUN_COMMANDS,
-    }:  # no artefact is theirs
-        assert "--out" in done.stdout
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("stage", ["", *STAGES, *COMMANDS, *RUN_COMMANDS])
+def test_help_explains_itself(help_texts, stage):
+    text = help_texts[0][stage]
+    assert "usage: python -m imclust" in text
+    assert not stage or stage in OWN_PLACE or "--out" in text
+
+
+def test_help_loads_nothing_heavy(help_texts):
+    assert help_texts[1] == []
 
 
 @pytest.fixture
@@ -67,6 +73,16 @@ def test_interrupt_is_said_and_has_its_own_status(monkeypatch, capsys):
     monkeypatch.setattr("imclust.__main__.parse", stop)
     assert main(["train"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_seen_enough_ends_it_silently():
+    words = [sys.executable, "-m", "imclust", "cluster", "--help"]
+    with subprocess.Popen(
+        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as it:
+        it.stdout.close()
+        assert it.stderr.read() == b""
+    assert it.returncode == 141
 
 
 @pytest.mark.parametrize(
