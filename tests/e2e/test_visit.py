@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from imclust.__main__ import main
+from imclust.competitions.handover.run import described
+from imclust.competitions.replay_plan import plan_of
 from imclust.core.manifest import file_digest
 from imclust.data import find_images
 
@@ -83,6 +85,7 @@ def make_folder(at):
 def place(tmp_path_factory):
     """A workspace with the folder; HEIC cannot be read there, whatever is installed."""
     at = tmp_path_factory.mktemp("visit")
+    Image.init()  # what it registers later would go when the patch is taken back
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(at)
         patch.setitem(sys.modules, "pillow_heif", None)
@@ -149,6 +152,8 @@ def test_the_visits(place, one_thread):
     corrected = clusters(at)
     assert {f for f in first if corrected[f] != first[f]} == {"bark00.png", "bark01.png"}
 
+    still_open = file_digest(at / RUN / "clusters" / "assignment.csv")
+
     # New pictures: four of a kind that is there, nine of one that is not, and one has gone.
     for i, image in enumerate(pictures("moss", 71)[67:]):
         image.save(at / "mixed" / f"later{i}.png")
@@ -174,6 +179,25 @@ def test_the_visits(place, one_thread):
     assert "no new pictures, 130 where they were" in out
     assert "everything was up to date" in out
 
+    # Saved from a page that was opened before all that: its new cluster is the next one now.
+    said = {"format": "imclust-corrections-1", "assignment": still_open, "names": {"5": "knots"}}
+    said["move"] = {"bark02.png": 4, "bark03.png": 5, "night.png": 0}
+    (at / "late.json").write_text(json.dumps(said))
+    out = visit("--corrections", "late.json")
+    assert "what it says of 1 image now gone" in out
+    late = clusters(at)
+    assert {f: c for f, c in late.items() if grown[f] != c} == {"bark02.png": 4, "bark03.png": 6}
+    assert {row["name"] for row in rows(at) if row["cluster"] == "6"} == {"knots"}
+    assert "everything was up to date" in visit()
+
+    # What they grew from is taken as it is where the run is made again elsewhere.
+    index = at / "data/raw/folder-mixed/index"
+    words = ("--assignment", at / RUN / "clusters", "--index", index, "--out", at / "answer")
+    visit(*words, command=("submit",))
+    plan = plan_of(at / "answer")
+    assert str(at / RUN / "base") in plan.user
+    assert described(plan)["data"] == ["001.json", "base", "mixed"]
+
     # Corrected once more, upon what grew: nothing of before is lost.
     said = {
         "format": "imclust-corrections-1",
@@ -184,7 +208,7 @@ def test_the_visits(place, one_thread):
     (at / "more.json").write_text(json.dumps(said))
     visit("--corrections", "more.json")
     merged = clusters(at)
-    assert max(merged.values()) == 4
+    assert max(merged.values()) == 5
     names = {row["file"]: row["name"] for row in rows(at)}
     assert (names["coral0.png"], names["moss00.png"]) == ("coral", "moss")
     assert merged["bark00.png"] == merged["bark05.png"]
@@ -201,7 +225,7 @@ def test_the_visits(place, one_thread):
     assert clusters(at) == grown
     out = visit("--fresh", "--without-corrections")
     assert "all pictures were clustered afresh" in out
-    assert len(list((at / RUN / "corrections-left-out").iterdir())) == 2
+    assert len(list((at / RUN / "corrections-left-out").iterdir())) == 3
     assert max(clusters(at).values()) == 3
     assert "everything was up to date" in visit()
 

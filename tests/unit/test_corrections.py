@@ -1,6 +1,7 @@
 """A user's corrections of an assignment: the file, and what it makes of the assignment."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from imclust.clustering.apply_corrections import (
     merged_numbers,
     nearer_to_moved,
 )
-from imclust.clustering.corrections import FORMAT, read_corrections
+from imclust.clustering.corrections import FORMAT, Corrections, read_corrections
 from imclust.clustering.neighbor_graph import joint_graph
 from imclust.clustering.preprocessing import prepare
 from imclust.clustering.size_constraints import softmax
@@ -308,3 +309,14 @@ def test_what_is_left_when_all_of_a_kind_was_moved_is_not_told_to_follow(rng):
         others = np.setdiff1d(np.arange(24), rows)
         may = nearer_to_moved(others, own, to, (rows, np.full(len(rows), 2)), z)
         assert others[may].tolist() == np.setdiff1d(one, rows).tolist()
+
+
+def test_said_before_images_came_and_went_new_clusters_follow_without_a_gap():
+    said = Corrections(
+        *(Path("c"), "0" * 64, {0: "sea", 3: "gone", 4: "kept"}, ((0, 1),)),
+        *({"a": 3, "b": 4, "c": 1}, (("a", "b"), ("b", "c")), ()),
+    )
+    grown, gone = said.grown(["b", "c", "d"], 3, 5, "1" * 64)
+    assert (grown.move, grown.names, gone) == ({"b": 5, "c": 1}, {0: "sea", 5: "kept"}, 1)
+    assert (grown.must_link, grown.merge) == ((("b", "c"),), ((0, 1),))
+    grown.check(["b", "c", "d"], 5)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imclust.cli.run_paths import RunPaths
-from imclust.clustering.uncorrected import EVIDENCE, KEPT, kept_files, leave_out
+from imclust.clustering.uncorrected import EVIDENCE, KEPT, TABLE, kept_files, leave_out
 from imclust.competitions.challenges.folder import FolderConfig
 from imclust.core.artifacts import ArtifactSpec, is_artifact, make_artifact
 from imclust.core.base_records import Base
@@ -35,16 +35,20 @@ class Growth:
         Digests of images that founded clusters since, in the order of their numbers.
     before : Mapping[str, int]
         The cluster of every image at the last visit, by id.
+    earlier : tuple of str
+        sha256:K of each table since the base; pages of those visits may still be open.
     """
 
     base: Path
     opened: tuple[str, ...]
     before: Mapping[str, int]
+    earlier: tuple[str, ...]
 
     def flags(self) -> tuple[str, ...]:
         """Flags of `cluster`."""
         opened = ("--opened", *self.opened) if self.opened else ()
-        return ("--grown-from", str(self.base), *opened)
+        earlier = ("--earlier", *self.earlier) if self.earlier else ()
+        return ("--grown-from", str(self.base), *opened, *earlier)
 
 
 def base_of(at: RunPaths) -> Path:
@@ -76,19 +80,22 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
     if doc is None:
         return None
     base, to = _finished(base_of(at)), base_of(at)
+    table = f"{doc['files'][TABLE][1]}:{doc['n_clusters']}"
     before = {r["id"]: int(r["cluster"]) for r in read_csv(at.clusters / "assignment.csv")}
     if base is not None and base["config"]["of"] == doc["digest"]:
-        return Growth(to, (), before)  # was kept at a visit that ended before anything grew
+        return Growth(to, (), before, (table,))  # kept at a visit that ended before anything grew
     grown = base is not None and doc["inputs"].get("grown from") == base["digest"]
     changed = not as_it_is and (files_changed(at, data) or not _of_index(at, doc))
     if grown and not changed:
-        return Growth(to, tuple(doc["config"]["opened"]), before)
+        was = doc["config"]
+        return Growth(to, tuple(was["opened"]), before, tuple(was.get("earlier", ())))
     if grown and "corrections" not in doc:
-        return Growth(to, tuple(doc["grown"]["opened"]), before)
+        earlier = (*doc["config"].get("earlier", ()), table)
+        return Growth(to, tuple(doc["grown"]["opened"]), before, earlier)
     if not changed or not _of_index(at, doc):
         return None
     keep_base(at, doc)
-    return Growth(to, (), before)
+    return Growth(to, (), before, (table,))
 
 
 def files_came(at: RunPaths, data: Path) -> bool:

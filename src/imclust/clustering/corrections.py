@@ -6,7 +6,7 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -78,6 +78,47 @@ class Corrections:
             and set(other.cannot_link) <= set(self.cannot_link)
             and all(any(set(group) <= mine for mine in merged) for group in other.merge)
         )
+
+    def grown(
+        self, ids: Iterable[str], k: int, now: int, assignment: str
+    ) -> tuple[Corrections, int]:
+        """The same of an assignment that kept these clusters and has more images.
+
+        Parameters
+        ----------
+        ids : iterable of str
+            Its images.
+        k, now : int
+            Clusters then and now: numbers from `k` on, which are new ones, follow upon those.
+        assignment : str
+            Digest of its table.
+
+        Returns
+        -------
+        corrections : Corrections
+        gone : int
+            Images that it speaks of and that are not there: what is said of them is left out.
+
+        Examples
+        --------
+        >>> old = Corrections(Path("c.json"), "0" * 64, {2: "new"}, (), {"a": 2, "b": 0}, (), ())
+        >>> new, gone = old.grown(["a", "c"], 2, 3, "1" * 64)
+        >>> new.names, new.move, gone
+        ({3: 'new'}, {'a': 3}, 1)
+        """
+        there = set(ids)
+        pairs = (self.must_link, self.cannot_link)
+        named = {*self.move, *(i for links in pairs for pair in links for i in pair)}
+        must, cannot = (tuple(p for p in links if there >= set(p)) for links in pairs)
+        moved = {i: c + (now - k) * (c >= k) for i, c in self.move.items() if i in there}
+        # Without its images a new cluster is none, and those after it close up.
+        new = sorted({c for c in moved.values() if c >= now})
+        to = {c: now + place for place, c in enumerate(new)}
+        names = {c + (now - k) * (c >= k): name for c, name in self.names.items()}
+        names = {to.get(c, c): name for c, name in names.items() if c < now or c in to}
+        move = {i: to.get(c, c) for i, c in moved.items()}
+        of = replace(self, assignment=assignment, names=names, move=move)
+        return replace(of, must_link=must, cannot_link=cannot), len(named - there)
 
     def refused(self, what: str, allowed: str, got: str) -> InputError:
         """The refusal of something in this file."""

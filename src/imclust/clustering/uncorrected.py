@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -303,6 +303,29 @@ def refuse_another(file: Corrections, earlier: list[Corrections], shown: Path) -
             "the corrections again from the page of this one"
         )
     raise input_error(f"the corrections {file.path}", allowed, got, do)
+
+
+def of_grown(
+    file: Corrections, earlier: tuple[str, ...], shown: Path, ids: Sequence[str], k: int
+) -> Corrections:
+    """A file saved before images came or went, as if it were of the clusters that grew from those.
+
+    Parameters
+    ----------
+    file : Corrections
+        Returned as it is where it is of none of the earlier tables.
+    earlier : tuple of str
+        sha256:K of each.
+    shown : Path
+        The grown assignment, of images `ids` and with `k` clusters.
+    """
+    counts = dict(text.rsplit(":", 1) for text in earlier)
+    if file.assignment not in counts:
+        return file
+    grown, gone = file.grown(ids, int(counts[file.assignment]), k, file_digest(shown / TABLE))
+    if gone:
+        say(f"left out of {file.path}: what it says of {gone} image{'s' * (gone != 1)} now gone")
+    return grown
 
 
 def classes_of(facts: dict[str, Any]) -> dict[str, Any]:

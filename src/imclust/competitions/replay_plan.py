@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imclust.core.base_records import Base
 from imclust.core.errors import InputError, input_error
 from imclust.core.manifest import MANIFEST, read_manifest
 
@@ -194,7 +195,9 @@ def _visit(folder: Path, docs: dict[Path, dict[str, Any]]) -> None:
     origin = _origin(folder, doc)
     named = [origin.resolve(word) for _, word, is_path in _parsed(doc) if is_path]
     for path in [*before, *(p for p in named if (p / MANIFEST).is_file())]:
-        _visit(path, docs)
+        # What clusters grew from is of images that may be gone, so it is taken as it is.
+        if read_manifest(path)["kind"] != Base.kind:
+            _visit(path, docs)
     docs[folder] = doc
 
 

@@ -33,6 +33,7 @@ from imclust.clustering.uncorrected import (
     keep_files,
     kept_names,
     make_corrected,
+    of_grown,
     of_rows,
     refuse_another,
     report_corrections,
@@ -100,6 +101,8 @@ class Cluster:
     opened: tuple[str, ...] = ()
     """With it: of each cluster that was opened so before, the digest of an image that founded it;
     it keeps its number."""
+    earlier: tuple[str, ...] = ()
+    """With it: sha256:K of each table that its clusters had since, whose corrections count too."""
     corrections: tuple[Path, ...] = ()
     """What was said of the assignment afterwards: files saved from its page. Each corrects it after
     those before; merged clusters make K smaller. They stay with the assignment in --out."""
@@ -169,7 +172,7 @@ def run(cfg: Cluster) -> None:
     if cfg.copies is not None:
         roles["copies"] = cfg.copies
     if cfg.grown_from is not None:
-        config |= {"opened": list(cfg.opened)}
+        config |= {"opened": list(cfg.opened), "earlier": list(cfg.earlier)}
         roles |= {"grown from": cfg.grown_from, "index": cfg.index}
     spec = ArtifactSpec("assignment", config, roles, modules)
     make = partial(_cluster if cfg.grown_from is None else _grow, cfg, k)
@@ -354,6 +357,7 @@ def _corrected(
     answer = Corrected.first(rows.ids, rows.probabilities, *pairs)
     shown, before_names, found = at, facts.get("names"), facts.pop("found_names", None)
     for n, file in enumerate(files):
+        file = of_grown(file, cfg.earlier, shown, rows.ids.tolist(), facts["n_clusters"])
         refuse_another(file, files[:n], shown)
         answer = answer.after(file)
         p, said = answer.answer()

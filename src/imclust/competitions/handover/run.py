@@ -199,7 +199,8 @@ def _before(
         found.add(numbers[name])
         for output in plan.steps[numbers[name]].outputs:
             inputs = plan.docs[output]["inputs_at"].values()
-            todo += [os.path.normpath(os.path.join(output, there)) for there in inputs]
+            named = (os.path.normpath(os.path.join(output, there)) for there in inputs)
+            todo += [name for name in named if name in numbers]  # others are the user's
         words = (w.partition("/")[2] for w in plan.steps[numbers[name]].argv)
         todo += [w for w in words if w in numbers]
     return found
