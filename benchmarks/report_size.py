@@ -1,12 +1,15 @@
 """How large and how slow report.html becomes: random crops of photographs, clusters at random.
 
 python benchmarks/report_size.py --images 1000 10000 100000
+
+Frames a second while the map is dragged are counted in Chromium, where that is installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -69,6 +72,50 @@ def artefacts(top: Path, n: int, k: int) -> Sources:
     return Sources(top / "clusters", top / "index", embedding=top / "xy", labels=named)
 
 
+DRAG = """async ([x, y]) => {
+  let target = document.elementFromPoint(x, y);
+  while (target.shadowRoot) {
+    const inner = target.shadowRoot.elementFromPoint(x, y);
+    if (!inner || inner === target) break;
+    target = inner;
+  }
+  const began = performance.now();
+  for (let i = 1; i <= 60; i++) {
+    const at = { clientX: x + 3 * i, clientY: y + 2 * i, pointerId: 1, buttons: 1 };
+    const how = { bubbles: true, composed: true, isPrimary: true, pointerType: "mouse" };
+    target.dispatchEvent(new PointerEvent("pointermove", { ...at, ...how }));
+    await new Promise(requestAnimationFrame);
+  }
+  return 60000 / (performance.now() - began);
+}"""
+
+
+def frames(page: Path) -> float | None:
+    """Frames a second of 60 movements, each drawn before the next; None without Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        return None
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1280, "height": 900})
+        shown.goto(page.resolve().as_uri())
+        shown.wait_for_selector("html[data-ready]", timeout=600_000)
+        plot = shown.locator("#map-plot")
+        plot.scroll_into_view_if_needed()
+        plot.locator("canvas").first.wait_for(timeout=600_000)
+        shown.wait_for_timeout(2000)
+        box = plot.bounding_box()
+        assert box is not None
+        at = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+        shown.mouse.move(*at)
+        shown.mouse.down()
+        found = shown.evaluate(DRAG, at)
+        browser.close()
+    return float(found)
+
+
 def main() -> None:
     """A line a size."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,7 +123,7 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=50)
     parser.add_argument("--keep", type=Path, help="folder in which the pages stay")
     args = parser.parse_args()
-    print("images  seconds  MB  peak MiB")
+    print("images  seconds  MB  peak MiB  frames a second")
     for n in args.images:
         with tempfile.TemporaryDirectory() as folder:
             at = artefacts(Path(folder), n, args.clusters)
@@ -85,7 +132,10 @@ def main() -> None:
             write_page(at, Path(folder), page)
             took = time.perf_counter() - began
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(f"{n:>6}  {took:7.1f}  {page.stat().st_size / 1e6:.1f}  {peak}", flush=True)
+            seen = frames(page)
+            pace = "-" if seen is None else f"{seen:.0f}"
+            size = page.stat().st_size / 1e6
+            print(f"{n:>6}  {took:7.1f}  {size:.1f}  {peak}  {pace}", flush=True)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def run_line(line, monkeypatch):
 
 def test_the_first_command_as_it_stands(place):
     """By the script itself, on its own images; the learning is made short."""
-    env = environment(WORKSPACE=str(place), ENCODER_FLAGS="--epochs 1")
+    env = environment(WORKSPACE=str(place), ENCODER_FLAGS="--epochs 1 --batch 64")
     done = subprocess.run(
         ["bash", ROOT / "run_baseline.sh"], cwd=place, env=env, capture_output=True, text=True
     )

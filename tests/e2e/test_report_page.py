@@ -99,7 +99,8 @@ def test_every_image_is_a_point_that_shows_itself_and_leads_to_its_cluster(page,
     assert int(focused) == cluster[name]
 
 
-def test_a_lasso_selects_what_it_goes_around(page):
+def go_around_all(page):
+    """With the lasso."""
     page.get_by_role("button", name="Lasso").click()
     xs, ys = zip(*points(page), strict=True)
     box = page.locator("#map-plot").bounding_box()
@@ -110,7 +111,62 @@ def test_a_lasso_selects_what_it_goes_around(page):
     for corner in [*corners[1:], corners[0]]:
         page.mouse.move(*corner, steps=4)
     page.mouse.up()
-    page.wait_for_function("document.getElementById('status').textContent.startsWith('120')")
+
+
+def test_a_lasso_selects_what_it_goes_around(page):
+    go_around_all(page)
+    page.locator("#status", has_text="120").wait_for()
+
+
+COLOURS_OF_DOTS = """() => {
+  const dots = document.querySelector(".dots");
+  const pixels = dots.getContext("2d").getImageData(0, 0, dots.width, dots.height).data;
+  const found = new Map();
+  for (let i = 0; i < pixels.length; i += 4) {
+    if (!pixels[i + 3]) continue;
+    const name = pixels.slice(i, i + 4).join();
+    found.set(name, (found.get(name) || 0) + 1);
+  }
+  return Object.fromEntries(found);
+}"""
+
+
+def test_the_points_of_a_large_map_are_pixels_that_move_with_the_hand(
+    browser, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("imclust.report.page.build.DOTS", 50)
+    file = made_up(tmp_path, np.arange(60) % 3, ["a text"] * 60)
+    with opened(browser, file) as (page, _):
+        found = points(page)
+        colours = page.evaluate(COLOURS_OF_DOTS)
+        assert len(colours) == 3
+        assert all(name.endswith(",255") for name in colours)
+        assert sum(colours.values()) > 60 * 7  # of 9 pixels each, some under others
+        page.mouse.click(*found[0])  # the dot is where Bokeh has the point
+        first = page.evaluate("document.activeElement.dataset.cluster")
+        assert first in {"0", "1", "2"}
+        found = points(page)
+        page.mouse.move(*found[0])
+        page.mouse.down()
+        page.mouse.move(found[0][0] + 60, found[0][1] + 30, steps=3)
+        page.mouse.up()
+        page.mouse.move(5, 5)
+        page.wait_for_timeout(300)
+        moved = points(page)
+        assert np.allclose(np.subtract(moved, found), (60, 30), atol=1)
+        page.mouse.click(*moved[0])
+        assert page.evaluate("document.activeElement.dataset.cluster") == first
+        page.select_option("#map-cluster", "1")
+        for _ in range(50):  # until it is drawn anew
+            page.wait_for_timeout(100)
+            alphas = {name.rpartition(",")[2] for name in page.evaluate(COLOURS_OF_DOTS)}
+            if len(alphas) == 2:
+                break
+        assert alphas == {"255", "15"}
+        page.select_option("#map-cluster", "")
+        page.get_by_role("button", name="Whole map").click()
+        go_around_all(page)
+        page.locator("#status", has_text="60").wait_for()
 
 
 def test_the_map_changes_colours_and_keeps_to_one_cluster(page):

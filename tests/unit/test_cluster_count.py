@@ -22,6 +22,12 @@ from imclust.report.curves import k_evidence
 from imclust.report.figures import Sheet
 
 
+@pytest.fixture
+def rng():
+    """One seed: a vote takes a second; `benchmarks/small_folders.py` counts over many."""
+    return np.random.default_rng(0)
+
+
 def groups(rng, k, n=400, dims=12, apart=4.0, shares=None):
     y = np.arange(n) % k if shares is None else rng.choice(k, n, p=shares)
     centres = apart * rng.standard_normal((k, dims))

@@ -33,6 +33,7 @@ from imclust.report.page.tables import (
 
 LARGE = 112  # pixels of the images that stand for clusters, where those of the map are smaller
 LARGE_BUDGET = 8_000_000
+DOTS = 20_000  # images of a map whose points are too many for marks of their own shapes
 
 
 def write_page(at: Sources, pictures: Path, path: Path) -> None:
@@ -65,6 +66,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     small, large = _thumbnails(rows, chosen, index["content"])
     facts = {
         "n": len(rows.ids),
+        "dots": len(rows.ids) > DOTS,
         "names": names,
         "classes": rows.classes,
         "texts": index["content"] == "texts",

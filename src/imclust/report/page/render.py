@@ -15,7 +15,18 @@ from imclust.report.page.tables import shown
 
 HERE = Path(__file__).parent
 SCRIPTS = (
-    *("data", "images", "tables", "charts", "map", "corrections", "pairs", "sections", "find"),
+    *(
+        "data",
+        "images",
+        "tables",
+        "charts",
+        "dots",
+        "map",
+        "corrections",
+        "pairs",
+        "sections",
+        "find",
+    ),
     "main",
 )
 # Bokeh's own files (BSD-3-Clause), as its package ships them.

@@ -87,6 +87,10 @@ function paintMap() {
   data.colour = Array.from(map.order, colour);
   data.shape = Array.from(map.order, shape);
   data.alpha = Float32Array.from(map.order, (row) => (wanted === null || R.cluster[row] === wanted ? 0.85 : 0.06));
+  if (F.dots) {
+    paintDots(data.colour, data.alpha);
+    data.shape = data.shape.fill(null); // Bokeh draws none of these
+  }
   map.source.data = data;
   legend();
 }
@@ -153,17 +157,20 @@ async function drawMap() {
     select(rows.filter((row) => map.cluster === "" || R.cluster[row] === Number(map.cluster)), true);
   });
   map.view = await put(chart, $("map-plot"));
-  mapTools(chart, pan, lasso);
+  if (F.dots) putDots(chart);
+  points.visible = !F.dots;
+  mapTools(chart, pan, lasso, points);
   mapPointer(gridOf());
   ringSelected();
 }
 
-function mapTools(chart, pan, lasso) {
+function mapTools(chart, pan, lasso, points) {
   const whole = [chart.x_range, chart.y_range].map((r) => ({ start: r.start, end: r.end }));
   for (const button of all("[data-tool]")) {
     button.addEventListener("click", () => {
       pan.active = button.dataset.tool === "pan";
       lasso.active = !pan.active;
+      points.visible = lasso.active || !F.dots;
       for (const other of all("[data-tool]")) other.setAttribute("aria-pressed", String(other === button));
     });
   }
