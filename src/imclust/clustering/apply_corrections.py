@@ -244,6 +244,17 @@ def followed(
     tuple[np.ndarray, np.ndarray]
         A copy of q in which rows whose largest entry another cluster has now are changed, and the
         numbers of these, without the moved ones.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 30)
+    >>> x = (9 * y[:, None] + rng.standard_normal((60, 4))).astype(np.float32)
+    >>> q = np.full((60, 2), 0.5)
+    >>> moved = np.arange(8)  # of the first group, to cluster 1
+    >>> p, _ = followed(q, moved, np.ones(8, int), x)
+    >>> bool(p[8:30, 1].mean() > p[30:, 1].mean())
+    True
     """
 
     graph = joint_graph([prepare(z, "pca").rows])

@@ -139,7 +139,13 @@ def _bond(bond: Bond | None, ids: np.ndarray) -> tuple[float, str, str]:
 
 
 def read_doubts(assignment: Path) -> list[DoubtRow]:
-    """What decided the clusters of an assignment; nothing of one that is not of pairs."""
+    """What decided the clusters of an assignment; nothing of one that is not of pairs.
+
+    Examples
+    --------
+    >>> read_doubts(Path("/nowhere"))
+    []
+    """
     path = assignment / DOUBTS
     return [
         DoubtRow(
@@ -152,7 +158,13 @@ def read_doubts(assignment: Path) -> list[DoubtRow]:
 
 
 def read_questions(assignment: Path) -> list[QuestionRow]:
-    """What to ask of an assignment; nothing of one that is not of pairs."""
+    """What to ask of an assignment; nothing of one that is not of pairs.
+
+    Examples
+    --------
+    >>> read_questions(Path("/nowhere"))
+    []
+    """
     path = assignment / QUESTIONS
     return [
         QuestionRow(

@@ -97,7 +97,15 @@ def evidence(
 
 def purity(graph: csr_array, labels: np.ndarray) -> tuple[float, float, float, float, float]:
     """Weight of a graph (n, n) inside clusters (n,): its share; the mean and the least over
-    clusters; adjusted for chance; and what is beyond chance."""
+    clusters; adjusted for chance; and what is beyond chance.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> graph = csr_array(np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0.0]]))
+    >>> purity(graph, np.array([0, 0, 1, 1]))
+    (1.0, 1.0, 1.0, 1.0, 0.5)
+    """
     coo = graph.tocoo()
     i, j = coo.coords
     k = int(labels.max()) + 1

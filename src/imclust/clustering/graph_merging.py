@@ -59,6 +59,13 @@ def merge_by_graph(
     -------
     ndarray of shape (n,), int64
         In [0, k).
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> graph = csr_array(np.array([[0, 2, 0], [2, 0, 1], [0, 1, 0.0]]))
+    >>> merge_by_graph(np.array([0, 1, 2]), graph, 2).tolist()
+    [0, 0, 1]
     """
     at = np.unique(labels, return_inverse=True)[1]
     m = int(at.max()) + 1
@@ -89,6 +96,14 @@ def cluster_tree(spaces: list[np.ndarray], labels: np.ndarray, k: int, seed: int
         Clusters, with or without rows.
     seed : int
         Of the sample that the graph is made of, where rows are many.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 30)
+    >>> x = (9 * y[:, None] + rng.standard_normal((60, 4))).astype(np.float32)
+    >>> cluster_tree([x], y, 2, 0).merges.shape
+    (1, 4)
     """
     shaped("labels", labels, "n")
     if k < 2:
@@ -102,13 +117,27 @@ def cluster_tree(spaces: list[np.ndarray], labels: np.ndarray, k: int, seed: int
 
 
 def graph_rows(labels: np.ndarray, seed: int) -> np.ndarray:
-    """The rows of which a graph is made: at most FITTED at random, and one of every cluster."""
+    """The rows of which a graph is made: at most FITTED at random, and one of every cluster.
+
+    Examples
+    --------
+    >>> graph_rows(np.array([0, 0, 1]), 0).tolist()
+    [0, 1, 2]
+    """
     first = np.unique(labels, return_index=True)[1]
     return np.union1d(np.random.default_rng(seed).permutation(len(labels))[:FITTED], first)
 
 
 def tree_of(labels: np.ndarray, graph: csr_array, k: int) -> ClusterTree:
-    """The tree over k clusters of which each row of a graph (n, n) has one: labels (n,) int."""
+    """The tree over k clusters of which each row of a graph (n, n) has one: labels (n,) int.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> graph = csr_array(np.array([[0, 2, 0], [2, 0, 1], [0, 1, 0.0]]))
+    >>> tree_of(np.array([0, 1, 2]), graph, 3).merges[:, :2].tolist()
+    [[0.0, 1.0], [2.0, 3.0]]
+    """
     between = _links(labels, graph, k)
     volume = between.sum(1)
     expected = np.outer(volume, volume) / max(float(volume.sum()), 1e-30)

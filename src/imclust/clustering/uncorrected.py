@@ -42,12 +42,23 @@ def read_all(paths: tuple[Path, ...]) -> tuple[list[Corrections], list[str]]:
     ------
     InputError
         One cannot be read.
+
+    Examples
+    --------
+    >>> read_all(())
+    ([], [])
     """
     return [read_corrections(path) for path in paths], [file_digest(path) for path in paths]
 
 
 def kept_files(out: Path) -> list[Path]:
-    """The files of corrections that the assignment in `out` was made with, in order."""
+    """The files of corrections that the assignment in `out` was made with, in order.
+
+    Examples
+    --------
+    >>> kept_files(Path("/nowhere"))
+    []
+    """
     return sorted((out / KEPT).glob("*.json")) if (out / MANIFEST).is_file() else []
 
 
@@ -61,6 +72,11 @@ def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
     ------
     InputError
         One cannot be read, or would leave out what an earlier one says.
+
+    Examples
+    --------
+    >>> all_files(Path("/nowhere"), ())
+    ()
     """
     kept, said = kept_files(out), {path: read_corrections(path) for path in given}
     known = {file_digest(path) for path in kept}
@@ -82,7 +98,13 @@ def all_files(out: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
 
 def belong_to_base(out: Path, base: Path | None) -> bool:
     """Whether what the assignment in `out` was corrected with is part of a `base` already, from
-    which it is to be grown."""
+    which it is to be grown.
+
+    Examples
+    --------
+    >>> belong_to_base(Path("/nowhere"), None)
+    False
+    """
     if base is None or not (out / MANIFEST).is_file():
         return False
     return bool(read_manifest(out)["inputs"].get("grown from") != read_manifest(base)["digest"])
@@ -270,7 +292,13 @@ def naming_corrections(paths: list[Path]) -> Iterator[None]:
 
 
 def split_corrections(words: list[str]) -> tuple[list[str], list[str]]:
-    """The files of corrections that a command names, and its other words."""
+    """The files of corrections that a command names, and its other words.
+
+    Examples
+    --------
+    >>> split_corrections(["cluster", "--corrections", "a.json", "--seed", "1", "kmeans"])
+    (['a.json'], ['cluster', '--seed', '1', 'kmeans'])
+    """
     files, rest, inside = list[str](), list[str](), False
     methods = {entry.name for entry in CLUSTERERS}
     for word in words:
@@ -282,7 +310,13 @@ def split_corrections(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def of_rows(pairs: Pairs, rows: np.ndarray) -> Pairs:
-    """Pairs of places in `rows` (m,) int as pairs of row numbers."""
+    """Pairs of places in `rows` (m,) int as pairs of row numbers.
+
+    Examples
+    --------
+    >>> of_rows(((0, 1),), np.array([4, 7]))
+    ((4, 7),)
+    """
     return tuple((int(rows[a]), int(rows[b])) for a, b in pairs)
 
 
@@ -318,6 +352,13 @@ def of_grown(
         sha256:K of each.
     shown : Path
         The grown assignment, of images `ids` and with `k` clusters.
+
+    Examples
+    --------
+    >>> from imclust.clustering.corrections import Corrections
+    >>> file = Corrections(Path("c.json"), "0" * 64, {}, (), {}, (), ())
+    >>> of_grown(file, (), Path("clusters"), ["a"], 2) is file  # of no earlier table
+    True
     """
     counts = dict(text.rsplit(":", 1) for text in earlier)
     if file.assignment not in counts:
@@ -329,7 +370,13 @@ def of_grown(
 
 
 def classes_of(facts: dict[str, Any]) -> dict[str, Any]:
-    """The names that labels gave the clusters, of merged ones that of the lowest number."""
+    """The names that labels gave the clusters, of merged ones that of the lowest number.
+
+    Examples
+    --------
+    >>> classes_of({"classes": ["cat", "dog"], "n_clusters": 1, "corrections": {"was": [0, 0]}})
+    {'classes': ['cat']}
+    """
     if "classes" not in facts:
         return {}
     was = facts["corrections"]["was"]
@@ -387,7 +434,14 @@ def report_corrections(facts: dict[str, Any]) -> None:
 
 
 def in_words(said: dict[str, Any]) -> str:
-    """What corrections did to an assignment: `12 moved; clusters 1, 2 merged`."""
+    """What corrections did to an assignment: `12 moved; clusters 1, 2 merged`.
+
+    Examples
+    --------
+    >>> said = {"moved": 2, "pinned": 0, "new": 0, "must_link": 0, "cannot_link": 0}
+    >>> in_words(said | {"merged": [[0, 3]], "names": {}})
+    '2 moved; clusters 0, 3 merged'
+    """
     parts = [f"{said['moved']} moved"] * bool(said["moved"])
     parts += [f"{said['pinned']} pinned"] * bool(said["pinned"])
     parts += [f"new clusters: {said['new']}"] * bool(said["new"])

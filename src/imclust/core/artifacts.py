@@ -121,6 +121,17 @@ def make_artifact(
     InputError
         An input is missing or damaged, `out` is something that imclust did not make, or another
         process is at work on the same artefact.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> def write(folder):
+    ...     (folder / "x.txt").write_text("1")
+    ...     return {"rows": 1}
+    >>> spec = ArtifactSpec("numbers", {"seed": 0}, {}, ("imclust.core.checks",))
+    >>> with TemporaryDirectory() as place:
+    ...     make_artifact(Path(place) / "numbers", spec, write)
+    True
     """
     refuse_to_replace(out, spec.kind)
     key = spec.key()
@@ -175,6 +186,18 @@ def refuse_to_replace(out: Path, kind: str) -> None:
     ------
     InputError
         It is something else: a file, a device, a link, a folder of somebody's files.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     refuse_to_replace(Path(place), "features")  # empty: allowed
+    ...     _ = (Path(place) / "mine.jpg").write_text("a photograph")
+    ...     try:
+    ...         refuse_to_replace(Path(place), "features")
+    ...     except ValueError as e:
+    ...         print(str(e).partition("; ")[2].partition(";")[0])
+    got a folder that holds mine.jpg and no manifest of imclust's
     """
     found = _not_ours(out, kind)
     if found:
@@ -183,7 +206,13 @@ def refuse_to_replace(out: Path, kind: str) -> None:
 
 
 def is_artifact(folder: Path) -> bool:
-    """Whether imclust made a folder, and no file lies beside those that its manifest lists."""
+    """Whether imclust made a folder, and no file lies beside those that its manifest lists.
+
+    Examples
+    --------
+    >>> is_artifact(Path("/nowhere"))
+    False
+    """
     doc = parse_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
     return doc is not None and not _not_ours(folder, doc.get("kind", ""))
 
@@ -212,6 +241,12 @@ def recorded_command(argv: Sequence[str]) -> Iterator[None]:
     """Inside the block, manifests name this command, a stage and its flags, as their maker.
 
     A command that runs several stages gives each its own, so that each can be made again alone.
+
+    Examples
+    --------
+    >>> with recorded_command(["encode", "--out", "z"]):
+    ...     current_command()
+    ['encode', '--out', 'z']
     """
     before = _command.set(list(argv))
     try:
@@ -221,7 +256,13 @@ def recorded_command(argv: Sequence[str]) -> Iterator[None]:
 
 
 def current_command() -> list[str]:
-    """The command that manifests name just now; empty through Python."""
+    """The command that manifests name just now; empty through Python.
+
+    Examples
+    --------
+    >>> current_command()
+    []
+    """
     return list(_command.get() or [])
 
 
@@ -229,6 +270,11 @@ def is_current(out: Path, key: Mapping[str, Any]) -> bool:
     """Whether `out` was made by this very spec and still holds the bytes that were written.
 
     What is damaged is said, and counts as not there.
+
+    Examples
+    --------
+    >>> is_current(Path("/nowhere"), {"kind": "features"})
+    False
     """
     if not (out / MANIFEST).is_file():
         return False

@@ -210,7 +210,12 @@ def enough_distinct_rows(n_clusters: int, n_distinct: int, of: str = "rows") -> 
 
 
 def disk_space(folder: Path, needed: int) -> None:
-    """Refuse before writing what cannot fit. `needed`: bytes; `folder` need not exist yet."""
+    """Refuse before writing what cannot fit. `needed`: bytes; `folder` need not exist yet.
+
+    Examples
+    --------
+    >>> disk_space(Path("."), 1)
+    """
     there = folder
     while not there.exists():
         there = there.parent

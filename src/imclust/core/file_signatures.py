@@ -69,6 +69,15 @@ def mismatch(path: Path, name: str) -> str:
         The file.
     name : str
         The name whose suffix says what it should be.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     path = Path(place) / "x.npy"
+    ...     _ = path.write_text("<!DOCTYPE html><html>404</html>")
+    ...     mismatch(path, "x.npy").split(" (")[0]
+    'a web page'
     """
     with path.open("rb") as f:
         head = f.read(512)

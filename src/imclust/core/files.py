@@ -16,7 +16,16 @@ LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what file manag
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file in one step: a reader sees the old text or the new one."""
+    """Write a file in one step: a reader sees the old text or the new one.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     replace_text(Path(place) / "a.txt", "new")
+    ...     (Path(place) / "a.txt").read_text()
+    'new'
+    """
     with replaced_file(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
 
@@ -71,6 +80,15 @@ def new_folder(to: Path) -> Iterator[Path]:
     ------
     InputError
         Somebody's files lie where work in progress goes.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     with new_folder(Path(place) / "to") as work:
+    ...         _ = (work / "a.txt").write_text("a")
+    ...     files_below(Path(place))
+    ['to/a.txt']
     """
     work = to.with_name(f".{to.name}.partial")
     remove_work(work)
@@ -101,6 +119,10 @@ def remove_work(folder: Path, *marks: str) -> None:
     ------
     InputError
         The folder has files in it and none of the marks: it is somebody else's.
+
+    Examples
+    --------
+    >>> remove_work(Path("/nowhere"))  # nothing is there, nothing is done
     """
     if not os.path.lexists(folder):
         return
@@ -120,6 +142,16 @@ def files_below(folder: Path) -> list[str]:
     """Every file and link below a folder, by its path there with forward slashes, sorted.
 
     What file managers leave behind does not count.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     (Path(place) / "a").mkdir()
+    ...     for name in ("a/b.txt", "c.txt", ".DS_Store"):
+    ...         _ = (Path(place) / name).write_text("x")
+    ...     files_below(Path(place))
+    ['a/b.txt', 'c.txt']
     """
     found = (p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
     return sorted(p.relative_to(folder).as_posix() for p in found if p.name not in LITTER)

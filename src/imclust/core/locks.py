@@ -14,7 +14,15 @@ from imclust.core.errors import InputError
 
 @contextmanager
 def wait_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` for this process, after whoever holds it now."""
+    """Hold the lock file `path` for this process, after whoever holds it now.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place, wait_lock(Path(place) / "lock"):
+    ...     print("alone")
+    alone
+    """
     from filelock import FileLock
 
     with FileLock(path):
@@ -38,6 +46,14 @@ def try_lock(path: Path, what: str, do: str) -> Iterator[None]:
     ------
     InputError
         Another process holds it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     with try_lock(Path(place) / "lock", "the run must be done", "wait for it"):
+    ...         print("alone")
+    alone
     """
     from filelock import FileLock, Timeout  # 20 ms that no `--help` needs
 
@@ -65,6 +81,12 @@ def temporary_lock(folder: Path, what: str, do: str) -> Iterator[None]:
         Absolute; need not exist.
     what, do : str
         As for `try_lock`.
+
+    Examples
+    --------
+    >>> with temporary_lock(Path("/photos"), "the photos must be sorted", "wait for it"):
+    ...     print("alone")
+    alone
     """
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     with try_lock(Path(tempfile.gettempdir(), f"imclust-{name}.lock"), what, do):

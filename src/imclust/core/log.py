@@ -15,7 +15,13 @@ _lines: ContextVar[Callable[[str], None] | None] = ContextVar("lines", default=N
 
 
 def say(text: str) -> None:
-    """One line to the user, at once; inside `shown_by`, to whoever shows the run as a whole."""
+    """One line to the user, at once; inside `shown_by`, to whoever shows the run as a whole.
+
+    Examples
+    --------
+    >>> say("120 images")
+    120 images
+    """
     hear = _lines.get()
     if hear is None:
         print(text, flush=True)
@@ -28,6 +34,11 @@ def progress(items: Iterable[Any] | None, what: str, **settings: Any) -> Any:
 
     Inside `shown_by`, a bar of whoever shows the run as a whole. `settings` go to tqdm (`total`,
     `initial`, `unit`).
+
+    Examples
+    --------
+    >>> sum(progress(range(4), "add"))
+    6
     """
     from tqdm import tqdm
 
@@ -40,7 +51,16 @@ def progress(items: Iterable[Any] | None, what: str, **settings: Any) -> Any:
 @contextmanager
 def shown_by(make: Callable[..., Any] | None, hear: Callable[[str], None] | None) -> Iterator[None]:
     """Inside the block, `progress(items, what, ...)` is `make(items, what, ...)`, a tqdm, and
-    `say(text)` is `hear(text)`; None for either: as without the block."""
+    `say(text)` is `hear(text)`; None for either: as without the block.
+
+    Examples
+    --------
+    >>> lines = []
+    >>> with shown_by(None, lines.append):
+    ...     say("120 images")
+    >>> lines
+    ['120 images']
+    """
     bars, lines = _bars.set(make), _lines.set(hear)
     try:
         yield
@@ -69,10 +89,29 @@ def silent() -> Iterator[None]:
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """One JSON object a line."""
+    """One JSON object a line.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     write_jsonl(Path(place) / "a.jsonl", [{"step": 1}, {"step": 2}])
+    ...     read_jsonl(Path(place) / "a.jsonl")
+    [{'step': 1}, {'step': 2}]
+    """
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The records that `write_jsonl` wrote."""
+    """The records that `write_jsonl` wrote.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     path = Path(place) / "a.jsonl"
+    ...     write_jsonl(path, [{"loss": 0.5}])
+    ...     read_jsonl(path)
+    [{'loss': 0.5}]
+    """
     return [json.loads(line) for line in path.read_text().splitlines()]

@@ -172,7 +172,13 @@ def lineage(*folders: Path) -> dict[Path, dict[str, Any]]:
 
 
 def facts_of(doc: Mapping[str, Any]) -> dict[str, Any]:
-    """What the stage itself had to say in a manifest: all but what `make_artifact` adds."""
+    """What the stage itself had to say in a manifest: all but what `make_artifact` adds.
+
+    Examples
+    --------
+    >>> facts_of({"kind": "features", "rows": 4})
+    {'rows': 4}
+    """
     return {name: value for name, value in doc.items() if name not in COMMON}
 
 
@@ -189,7 +195,17 @@ def sums_digest(sums: Mapping[str, Any]) -> str:
 
 
 def parse_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is none."""
+    """The JSON object in a file; None where there is none.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     path = Path(place) / "a.json"
+    ...     _ = path.write_text('{"k": 3}')
+    ...     parse_json(path)
+    {'k': 3}
+    """
     try:
         doc = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):

@@ -20,6 +20,10 @@ def check_parquet(what: str = "--parquet") -> None:
     ----------
     what : str, optional
         The setting, as its user knows it.
+
+    Examples
+    --------
+    >>> check_parquet()  # doctest: +SKIP
     """
     if importlib.util.find_spec("pyarrow") is None:
         do = "pip install 'imclust[parquet]', or leave it out"

@@ -246,6 +246,11 @@ def cluster_names(doc: Mapping[str, Any], k: int) -> list[str]:
     """What to call the k clusters of an assignment with this manifest, where they are shown.
 
     That is what corrections or anchors called them, else `cluster 0`, `cluster 1`, ...
+
+    Examples
+    --------
+    >>> cluster_names({"names": ["sea", ""]}, 2)
+    ['sea', 'cluster 1']
     """
     given = next((g for g in (doc.get("names"), doc.get("classes")) if g and len(g) == k), [""] * k)
     return [name or f"cluster {c}" for c, name in enumerate(given)]
@@ -268,7 +273,17 @@ def named(doc: Mapping[str, Any], folder: Path | None) -> list[str]:
 
 
 def write_csv(path: Path, header: tuple[str, ...], rows: Any) -> None:
-    """A CSV table with `\\n` line ends, as leaderboards expect it."""
+    """A CSV table with `\\n` line ends, as leaderboards expect it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     path = Path(place) / "a.csv"
+    ...     write_csv(path, ("id", "cluster"), [("a", 0), ("b", 1)])
+    ...     read_csv(path)
+    [{'id': 'a', 'cluster': '0'}, {'id': 'b', 'cluster': '1'}]
+    """
     with path.open("w", newline="", encoding="utf-8") as f:
         w = csv.writer(f, lineterminator="\n")
         quoted = csv.writer(f, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -278,7 +293,17 @@ def write_csv(path: Path, header: tuple[str, ...], rows: Any) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """A CSV table as a list of rows by column name; a byte-order mark is dropped."""
+    """A CSV table as a list of rows by column name; a byte-order mark is dropped.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     path = Path(place) / "a.csv"
+    ...     _ = path.write_text("id,label\\na,0\\n")
+    ...     read_csv(path)
+    [{'id': 'a', 'label': '0'}]
+    """
     with path.open(newline="", encoding="utf-8-sig") as f:
         return list(csv.DictReader(f))
 

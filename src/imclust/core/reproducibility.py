@@ -33,6 +33,11 @@ def environment() -> dict[str, Any]:
 
     The device is looked up every time: a process may record its first artefact before torch is
     loaded, and only torch knows of a GPU.
+
+    Examples
+    --------
+    >>> sorted(environment())[:3]
+    ['cpus', 'device', 'git']
     """
     return {
         "versions": dict(_versions()),
@@ -91,6 +96,10 @@ def check_device(wish: str) -> None:
     ------
     InputError
         It is another name.
+
+    Examples
+    --------
+    >>> check_device("cpu")
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", wish):
         allowed = "one of auto, cpu, cuda, cuda:0, cuda:1, ..."
@@ -134,13 +143,25 @@ def pick_device(wish: str = "auto") -> str:
 
 
 def threads() -> int:
-    """How many a library may start: OMP_NUM_THREADS, else one a core."""
+    """How many a library may start: OMP_NUM_THREADS, else one a core.
+
+    Examples
+    --------
+    >>> threads() >= 1
+    True
+    """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(first) if first.isdigit() and int(first) else os.cpu_count() or 1
 
 
 def has_fast_bf16(device: str) -> bool:
-    """Whether bfloat16 is native: Ampere and later GPUs, CPUs with AVX512-BF16 or AMX."""
+    """Whether bfloat16 is native: Ampere and later GPUs, CPUs with AVX512-BF16 or AMX.
+
+    Examples
+    --------
+    >>> has_fast_bf16("cpu") in (True, False)
+    True
+    """
     import torch
 
     if device.startswith("cuda"):
@@ -150,7 +171,18 @@ def has_fast_bf16(device: str) -> bool:
 
 @contextmanager
 def isolated_seed(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Torch's generators seeded inside the block and as before outside of it."""
+    """Torch's generators seeded inside the block and as before outside of it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with isolated_seed(0):
+    ...     a = torch.rand(1)
+    >>> with isolated_seed(0):
+    ...     b = torch.rand(1)
+    >>> bool(a == b)
+    True
+    """
     import torch
 
     devices = [torch.device(device)] if device.startswith("cuda") else []
@@ -179,6 +211,13 @@ def step_generator(*parts: int) -> torch.Generator:
     """A generator that depends on its arguments only (say seed and epoch), not on history.
 
     Stateless streams are what lets a resumed training take the very steps of an unbroken one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> a, b = (torch.rand(1, generator=step_generator(0, step)) for step in (1, 2))
+    >>> bool(a == b)
+    False
     """
     import hashlib
 

@@ -97,6 +97,11 @@ def suited(images: Tensor) -> Augmentation:
     ----------
     images : Tensor
         (n, s, s, 3) uint8.
+
+    Examples
+    --------
+    >>> suited(torch.zeros(4, 8, 8, 3, dtype=torch.uint8)) == FIGURES
+    True
     """
     edge = torch.cat([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], 1).float()
     usual = edge.median(1, keepdim=True).values

@@ -56,7 +56,14 @@ def eight_bits(image: Image.Image) -> tuple[Image.Image, str] | None:
 
 
 def depth_sentence(image: Image.Image) -> str:
-    """What to say of an image of more than eight bits; empty for others."""
+    """What to say of an image of more than eight bits; empty for others.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> depth_sentence(Image.new("RGB", (4, 4)))
+    ''
+    """
     found = eight_bits(image)
     return "" if found is None else f"of more than 8 bits: {found[1]} becomes 0 to 255"
 

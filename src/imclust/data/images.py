@@ -280,6 +280,11 @@ def refuse_large(image: Image.Image, max_pixels: int = MOST_PIXELS) -> None:
     ------
     ValueError
         It has more.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> refuse_large(Image.new("RGB", (40, 40)))
     """
     most = max(max_pixels, MOST_JPEG_PIXELS) if image.format == "JPEG" else max_pixels
     pixels = image.width * image.height
@@ -324,7 +329,13 @@ def inspect(rows: Iterable[ImageRow], total: int, max_pixels: int = MOST_PIXELS)
 
 
 def smallest(width: int, height: int) -> int:
-    """The reduction for a look at whether an image can be read at all."""
+    """The reduction for a look at whether an image can be read at all.
+
+    Examples
+    --------
+    >>> smallest(640, 480), smallest(32, 32)
+    (8, 1)
+    """
     return 8 if min(width, height) >= 64 else 1
 
 

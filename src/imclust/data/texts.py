@@ -25,6 +25,15 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     ------
     InputError
         It is a web page, binary, empty, or quotes and commas do not add up.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     path = Path(place) / "texts.csv"
+    ...     _ = path.write_text('id,text\\na,"one, two"\\n')
+    ...     read_table(path)
+    (['id', 'text'], [['a', 'one, two']])
     """
     # A document may be longer than csv's limit of 131072 characters a field.
     limit = csv.field_size_limit(sys.maxsize)

@@ -57,7 +57,16 @@ def umap_ward(
 
 
 def layout_labels(rows: np.ndarray, k: int, last: str, seed: int) -> np.ndarray:
-    """Clusters (n,) of an embedding (n, d) by Ward's tree or by k-means."""
+    """Clusters (n,) of an embedding (n, d) by Ward's tree or by k-means.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 30)
+    >>> x = (9 * y[:, None] + rng.standard_normal((60, 4))).astype(np.float32)
+    >>> sorted(np.bincount(layout_labels(x, 2, "ward", 0)).tolist())
+    [30, 30]
+    """
     from sklearn.cluster import AgglomerativeClustering, KMeans
 
     if last == "ward":
