@@ -9,8 +9,9 @@ from shlex import quote
 from typing import Any
 
 from imclust.cli.progress_display import format_duration
+from imclust.clustering.correction_facts import in_words
 from imclust.clustering.k_words import k_lines, k_sentence
-from imclust.clustering.uncorrected import SUGGESTED, in_words
+from imclust.clustering.uncorrected import SUGGESTED
 from imclust.core.manifest import read_manifest
 from imclust.report.notebook import gallery
 from imclust.report.results import CENTRAL, AssignedImage, FolderAssignment, printable

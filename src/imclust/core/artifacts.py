@@ -192,12 +192,6 @@ def refuse_to_replace(out: Path, kind: str) -> None:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as place:
     ...     refuse_to_replace(Path(place), "features")  # empty: allowed
-    ...     _ = (Path(place) / "mine.jpg").write_text("a photograph")
-    ...     try:
-    ...         refuse_to_replace(Path(place), "features")
-    ...     except ValueError as e:
-    ...         print(str(e).partition("; ")[2].partition(";")[0])
-    got a folder that holds mine.jpg and no manifest of imclust's
     """
     found = _not_ours(out, kind)
     if found:

@@ -20,6 +20,7 @@ from imclust.clustering.clusterers._base import (
     looks_at_nuisances,
     run_head,
 )
+from imclust.clustering.correction_facts import classes_of, kept_names, report_corrections
 from imclust.clustering.corrections import Corrections
 from imclust.clustering.levels import Level
 from imclust.clustering.preprocessing import concatenate_unit_rows
@@ -29,14 +30,11 @@ from imclust.clustering.uncorrected import (
     EVIDENCE,
     SUGGESTED,
     Uncorrected,
-    classes_of,
     keep_files,
-    kept_names,
     make_corrected,
     of_grown,
     of_rows,
     refuse_another,
-    report_corrections,
 )
 from imclust.core.artifacts import ArtifactSpec, plain
 from imclust.core.base_records import Base

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from imclust.clustering.correction_facts import report_corrections
 from imclust.clustering.corrections import Corrections
 from imclust.clustering.doubt_tables import write_doubts
 from imclust.clustering.linked_groups import (
@@ -24,13 +25,7 @@ from imclust.clustering.pair_answers import Answered
 from imclust.clustering.pair_clustering import Linkage
 from imclust.clustering.pair_thresholds import METHODS
 from imclust.clustering.pairwise_constraints import Pairs
-from imclust.clustering.uncorrected import (
-    Uncorrected,
-    keep_files,
-    make_corrected,
-    refuse_another,
-    report_corrections,
-)
+from imclust.clustering.uncorrected import Uncorrected, keep_files, make_corrected, refuse_another
 from imclust.competitions.submission_check import published
 from imclust.core.artifacts import ArtifactSpec
 from imclust.core.checks import in_range, valid_seed

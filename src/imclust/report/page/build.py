@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imclust.clustering.uncorrected import in_words
+from imclust.clustering.correction_facts import in_words
 from imclust.core.manifest import lineage, read_manifest
 from imclust.core.records import cluster_names, found_names, named
 from imclust.data.images import indexed
