@@ -28,7 +28,7 @@ def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
         )
 
 
-def shaped(name: str, a: np.ndarray, dims: str, **sizes: int) -> dict[str, int]:
+def shaped(name: str, a: Any, dims: str, **sizes: int) -> dict[str, int]:
     """`shaped("x", x, "n d", n=len(ids))` -> {"n": ..., "d": ...}; refuses another rank or size.
 
     Examples
