@@ -70,7 +70,7 @@ def _look(cfg: LookStage, folder: Path) -> dict[str, Any]:
         seen = _measured(rows, thumbs)
         z = _directions(features.x)
         near, distance = nearest_neighbors(z, z, min(NEIGHBOURS, len(z) - 1), same=True)
-        like = _likenesses(rows, thumbs, _candidates(thumbs, z, near))
+        like = _likenesses(rows, thumbs, _candidates(thumbs, features.x, near))
     best = _best_of_groups(rows, seen, like)
     likest = _likest(like)
     findings = []
@@ -128,18 +128,21 @@ def _measured(rows: list[ImageRow], thumbs: np.ndarray) -> np.ndarray:
     return seen
 
 
-def _candidates(thumbs: np.ndarray, z: np.ndarray, near: np.ndarray) -> np.ndarray:
+def _candidates(thumbs: np.ndarray, x: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Pairs that may be copies (pairs, 3): a, b and the turn of b; by their codes, or as they lie
-    by their features. In order of a, b."""
-    looked_at = near[:, :LOOKED_AT]
+    by their features, all of them: along the main directions far more are alike. In order of a,
+    b."""
+    n, looked_at = len(x), near[:, :LOOKED_AT]
+    mean = np.asarray(x[sample_rows(n, MANY, 0)], np.float32).mean(0)
     found = []
-    for a in range(0, len(z), BLOCK):
+    for a in range(0, n, BLOCK):
         mine = looked_at[a : a + BLOCK]
-        cosine = np.einsum("ij,ikj->ik", z[a : a + BLOCK], z[mine])
+        one = unit_rows(x[a : a + BLOCK] - mean)
+        others = (unit_rows(x[of] - mean) for of in mine.T)
+        cosine = np.stack([np.einsum("ij,ij->i", one, other) for other in others], axis=1)
         row, column = np.nonzero(cosine > ALIKE)
         found.append(np.stack([row + a, mine[row, column], np.zeros_like(row)], axis=1))
     alike, coded = np.concatenate(found), similar_codes(thumbs)
-    n = len(z)
 
     def mark(pairs: np.ndarray) -> np.ndarray:
         return pairs[:, 0] * n + pairs[:, 1]
