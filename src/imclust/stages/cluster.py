@@ -43,7 +43,7 @@ from imclust.clustering.uncorrected import (
 )
 from imclust.core.artifacts import ArtifactSpec, plain
 from imclust.core.base_records import Base
-from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
+from imclust.core.checks import count_that_fits, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
@@ -209,6 +209,8 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
     mine[copies] = False
+    if isinstance(wanted, int):
+        count_that_fits(wanted, int(mine.sum()), len(mine))
     with ExitStack() as kept:
         fitted = [kept_rows(x, mine, folder, kept) for x in spaces]
         return _fitted(cfg, wanted, folder, first, spaces, fitted, mine, (copies, best))
@@ -231,7 +233,7 @@ def _fitted(
     for x in fitted:
         finite("the rows of the features", x)
     chosen, voted = _count(fitted, wanted, cfg.seed, folder)
-    cluster_count(chosen, int(mine.sum()))
+    count_that_fits(chosen, int(mine.sum()), len(mine))
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
     even = cfg.priors.proportions == "uniform"
     with _workers(cfg, len(fitted[0])):
@@ -314,12 +316,7 @@ def _copies(cfg: Cluster, first: Features) -> tuple[list[int], list[int]]:
     """Rows to fit that are copies of others, and whose."""
     if cfg.copies is None:
         return [], []
-    where = {i: row for row, i in enumerate(first.ids.tolist())}
-    fit = first.splits == cfg.split
-    pairs = [(where[i], where[of]) for i, of in Look.load(cfg.copies).copy_of.items()
-             if i in where and of in where]  # fmt: skip
-    pairs = [(row, of) for row, of in pairs if fit[row] and fit[of]]
-    return [row for row, _ in pairs], [of for _, of in pairs]
+    return Look.load(cfg.copies).copies_among(first.ids, first.splits == cfg.split)
 
 
 def _levels(
