@@ -201,7 +201,7 @@ def hold(out, ready):
         time.sleep(60)
         return {}
 
-    make_artifact(out, order(), write_text("x"))
+    make_artifact(out, order(), write)
 
 
 def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path):
