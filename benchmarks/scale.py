@@ -225,7 +225,7 @@ def slopes(rows: list[dict[str, Any]]) -> dict[str, float]:
     found = {}
     for step in STEPS:
         of = [(r["rows"], r["cpu"]) for r in rows if r["step"] == step and r["rows"] >= 100_000]
-        if len(of) > 1:
+        if len({n for n, _ in of}) > 1:
             n, s = np.log10(np.array(of)).T
             found[step] = round(float(np.polyfit(n, s, 1)[0]), 2)
     return found

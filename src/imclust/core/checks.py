@@ -265,8 +265,8 @@ def enough_memory(what: str, needed: int, do: str) -> None:
     """
     free = free_memory()
     if free is not None and needed > free:
-        got = f"{needed / 2**30:.1f} GiB of them"
-        raise input_error(what, f"held in the {free / 2**30:.1f} GiB that are free", got, do)
+        allowed = f"no larger than the {free / 2**30:.1f} GiB of memory that are free"
+        raise input_error(what, allowed, f"{needed / 2**30:.1f} GiB", do)
 
 
 def free_memory() -> int | None:
