@@ -1,7 +1,7 @@
 """Time and memory of clustering against the number of rows, beside faiss and scikit-learn.
 
     python benchmarks/scale.py [--rows 1000 10000 100000 1000000] [--dims 256] [--k 20]
-        [--steps kmeans auto place faiss] [--half] [--scratch FOLDER]
+        [--steps kmeans auto place faiss] [--seeds 5] [--half] [--scratch FOLDER]
 
 Rows of made groups are written to a folder, float32 or with --half float16. Each step is a process
 of its own: `kmeans` and `auto` are the stage `cluster` as a user runs it, artefact, tables and
@@ -16,6 +16,10 @@ in float64. `neighbours` are the 15 nearest of every row, and their recall again
 `kmeans local:2` is `kmeans` by two workers of Ray (`pip install 'imclust[ray]'`), `encode` the
 bundled network on as many made pictures of 64 px; the table says whether their bytes are those of
 the step without workers, which must stand before it. CPU seconds and MiB are those of the driver.
+
+With --seeds every step is done from so many seeds, each with rows of its own, every second time in
+the other order; then medians are told, and the inertia of each step over that of `kmeans alone` on
+the same rows.
 
 Prints one table, writes JSON. MiB are those that the process holds itself; pages of mapped files,
 which the system takes back when it wants to, are not among them. Linux only.
@@ -32,6 +36,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,13 +51,15 @@ RUNS, STARTS = 5, 20
 NEAR = 15
 
 
-def make_rows(folder: Path, rows: int, dims: int, groups: int, *, half: bool) -> None:
+def make_rows(
+    folder: Path, rows: int, dims: int, groups: int, *, half: bool, seed: int = 0
+) -> None:
     """`features` of made groups in 32 directions with noise in all, and an `index` to go by."""
     from imclust.core.artifacts import ArtifactSpec, make_artifact
     from imclust.core.npy import NpyRows
     from imclust.core.records import save_rows
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     centres = rng.standard_normal((groups, 32)).astype(np.float32)
     lift = rng.standard_normal((32, dims)).astype(np.float32) / 6
 
@@ -125,7 +132,7 @@ def inertia_of(x: np.ndarray, points: np.ndarray) -> float:
     return sum_of_squares(x, centres) + one_pass(x, centres).score
 
 
-def faiss_runs(x: np.ndarray, k: int, *, sample: bool) -> tuple[Callable[[], Any], int]:
+def faiss_runs(x: np.ndarray, k: int, seed: int, *, sample: bool) -> tuple[Callable[[], Any], int]:
     """What to time, and by how many its time is divided."""
     import faiss
 
@@ -134,14 +141,14 @@ def faiss_runs(x: np.ndarray, k: int, *, sample: bool) -> tuple[Callable[[], Any
 
     def all_rows() -> np.ndarray:
         found = []
-        for seed in range(1, RUNS + 1):
-            solver = faiss.Kmeans(x.shape[1], k, niter=25, seed=seed, max_points_per_centroid=2**30)
+        for run in range(RUNS * seed + 1, RUNS * (seed + 1) + 1):
+            solver = faiss.Kmeans(x.shape[1], k, niter=25, seed=run, max_points_per_centroid=2**30)
             solver.train(x)
-            found.append((inertia_of(x, solver.centroids), seed, solver.centroids))
+            found.append((inertia_of(x, solver.centroids), run, solver.centroids))
         return min(found)[2]
 
     def few_rows() -> np.ndarray:
-        solver = faiss.Kmeans(x.shape[1], k, niter=25, nredo=STARTS, seed=1)
+        solver = faiss.Kmeans(x.shape[1], k, niter=25, nredo=STARTS, seed=seed + 1)
         solver.train(x)
         solver.index.search(x, 1)
         return solver.centroids
@@ -149,7 +156,7 @@ def faiss_runs(x: np.ndarray, k: int, *, sample: bool) -> tuple[Callable[[], Any
     return (few_rows, 1) if sample else (all_rows, RUNS)
 
 
-def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
+def one_step(step: str, folder: Path, k: int, seed: int) -> dict[str, Any]:
     """Run one step in this process; its numbers."""
     x = np.load(folder / "z/x.npy", mmap_mode="r", allow_pickle=False)
     at = ["--index", str(folder / "index"), "--features", str(folder / "z")]
@@ -164,7 +171,8 @@ def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
                     str(folder / "w"), "--out", str(out), *ray, "--ray-rows", "128")  # fmt: skip
         more = {"images_per_second": doc["images_per_second"]}
     elif name in ("kmeans", "auto"):
-        doc = stage("cluster", *at, "--n-clusters", str(k), *ray, "--out", str(out), name)
+        doc = stage("cluster", *at, "--n-clusters", str(k), "--seed", str(seed), *ray,
+                    "--out", str(out), name)  # fmt: skip
         more = {name: doc[name] for name in ("inertia", "passes", "head", "view") if name in doc}
     elif step == "place":
         stage("predict", "--assignment", str(folder / "kmeans"), *at,
@@ -174,15 +182,15 @@ def one_step(step: str, folder: Path, k: int) -> dict[str, Any]:
     elif step == "kmeans alone":
         from imclust.clustering.block_kmeans import kmeans_in_blocks
 
-        found = kmeans_in_blocks(x, k, STARTS, 0)
+        found = kmeans_in_blocks(x, k, STARTS, seed)
         more = {"inertia": found.inertia, "passes": found.passes}
     elif step.startswith("faiss"):
-        run, divide = faiss_runs(x, k, sample=step != "faiss")
+        run, divide = faiss_runs(x, k, seed, sample=step != "faiss")
         points = run()
     elif step == "minibatch":
         from sklearn.cluster import MiniBatchKMeans
 
-        solver = MiniBatchKMeans(k, n_init=STARTS, batch_size=2048, random_state=0).fit(x)
+        solver = MiniBatchKMeans(k, n_init=STARTS, batch_size=2048, random_state=seed).fit(x)
         solver.predict(x)
         points = solver.cluster_centers_
     else:
@@ -217,9 +225,26 @@ def slopes(rows: list[dict[str, Any]]) -> dict[str, float]:
     found = {}
     for step in STEPS:
         of = [(r["rows"], r["cpu"]) for r in rows if r["step"] == step and r["rows"] >= 100_000]
-        if len(of) > 1:
+        if len({n for n, _ in of}) > 1:
             n, s = np.log10(np.array(of)).T
             found[step] = round(float(np.polyfit(n, s, 1)[0]), 2)
+    return found
+
+
+def medians(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each step from several seeds: median seconds, and of inertias over those of the centres of
+    the same seed the median, the least and the most."""
+    found = []
+    mine = {(r["rows"], r["seed"]): r["inertia"] for r in rows if r["step"] == "kmeans alone"}
+    for n, step in sorted({(r["rows"], r["step"]) for r in rows}):
+        of = [r for r in rows if (r["rows"], r["step"]) == (n, step)]
+        row: dict[str, Any] = {"rows": n, "step": step, "seeds": len(of)}
+        row |= {name: float(np.median([r[name] for r in of])) for name in ("seconds", "cpu", "mib")}
+        ratios = [r["inertia"] / mine[n, r["seed"]] for r in of
+                  if "inertia" in r and (n, r["seed"]) in mine]  # fmt: skip
+        if ratios:
+            row["ratio"] = [float(f(ratios)) for f in (np.median, np.min, np.max)]
+        found.append(row)
     return found
 
 
@@ -240,6 +265,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--dims", type=int, default=256)
     parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--steps", nargs="+", default=list(STEPS[:9]), choices=STEPS)
     parser.add_argument("--half", action="store_true", help="float16 on the disk")
     parser.add_argument("--scratch", type=Path, default=None, help="where rows are written")
@@ -247,25 +274,24 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     cfg = parser.parse_args()
     if cfg.one:
-        print(json.dumps(one_step(cfg.one, cfg.scratch, cfg.k)))
+        print(json.dumps(one_step(cfg.one, cfg.scratch, cfg.k, cfg.seed)))
         return
     doc: dict[str, Any] = {"machine": machine(), "argv": sys.argv[1:], "table": []}
     print(f"{'rows':>10} {'step':15}{'s':>8}{'CPU s':>8}{'MiB':>8}{'load':>6}  inertia, recall")
-    for rows in cfg.rows:
+    for rows, seed in product(cfg.rows, range(cfg.seeds)):
         with TemporaryDirectory(dir=cfg.scratch) as scratch:
-            make_rows(Path(scratch), rows, cfg.dims, cfg.k, half=cfg.half)
+            make_rows(Path(scratch), rows, cfg.dims, cfg.k, half=cfg.half, seed=seed)
             if any(step.startswith("encode") for step in cfg.steps):
                 make_pictures(Path(scratch), rows)
-            for step in cfg.steps:
+            for step in cfg.steps[:: -1 if seed % 2 else 1]:
                 words = [sys.executable, __file__, "--one", step, "--scratch", scratch]
-                done = subprocess.run(
-                    [*words, "--k", str(cfg.k)], stdout=subprocess.PIPE, text=True
-                )
+                words += ["--k", str(cfg.k), "--seed", str(seed)]
+                done = subprocess.run(words, stdout=subprocess.PIPE, text=True)
                 if done.returncode:
                     print(f"{rows:>10} {step:15} failed")
                     continue
                 row = {"rows": rows, "step": step, **json.loads(done.stdout.splitlines()[-1])}
-                row["load"] = os.getloadavg()[0]
+                row |= {"load": os.getloadavg()[0], "seed": seed}
                 doc["table"].append(row)
                 said = row.get("inertia", row.get("recall", ""))
                 said = f"{said:.6g}" if said else ""
@@ -273,6 +299,12 @@ def main() -> None:
                 said += f"  {row['images_per_second']}/s" if "images_per_second" in row else ""
                 print(f"{rows:>10} {step:15}{row['seconds']:>8.1f}{row['cpu']:>8.1f}"
                       f"{row['mib']:>8.0f}{row['load']:>6.1f}  {said}", flush=True)  # fmt: skip
+    if cfg.seeds > 1:
+        doc["medians"] = medians(doc["table"])
+        for row in doc["medians"]:
+            ratio = "".join(f"{v:>9.5f}" for v in row.get("ratio", ()))
+            print(f"{row['rows']:>10} {row['step']:15}{row['seconds']:>8.1f}{row['cpu']:>8.1f}"
+                  f"{row['mib']:>8.0f}{ratio}  median of {row['seeds']}")  # fmt: skip
     doc["slopes"] = slopes(doc["table"])
     print("slope of CPU seconds from 100 000 rows on:", doc["slopes"])
     cfg.out.parent.mkdir(parents=True, exist_ok=True)

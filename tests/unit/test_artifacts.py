@@ -156,6 +156,14 @@ def test_failure_leaves_the_old_artefact_and_no_half_one(tmp_path):
     assert not list(tmp_path.rglob("half.txt"))
 
 
+def test_work_that_was_killed_before_its_note_was_there_is_begun_anew(tmp_path):
+    partial = tmp_path / ".a.partial"
+    partial.mkdir()
+    (partial / f".{artifacts.KEY}.new").write_text('{"half')
+    make_artifact(tmp_path / "a", order(), write_text("x"))
+    assert not partial.exists()
+
+
 def test_kept_partial_work_is_found_by_the_same_order_only(tmp_path):
     out = tmp_path / "a"
     with pytest.raises(RuntimeError, match="broken"):

@@ -62,6 +62,18 @@ def test_times_are_spelled(seconds, text):
 def test_counts_are_spelled():
     assert Count("encode", 30, 120, 15, "img").text() == "encode 30/120 img, 25%, 15 img/s"
     assert Count("fetch", 30, 0, 15, "B").text() == "fetch 30 B"
+    assert Count("encode", 30, 120, 0, "img", "shards 1/4").text().endswith("25%, shards 1/4")
+
+
+def test_what_a_bar_is_told_beside_its_count_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    with Display([Part("one", 5.0, "encode")]) as shown, shown.step("one"):
+        bar = progress(None, "encode", total=4, mininterval=0, unit="img")
+        bar.set_postfix_str("shards 1/2, retries 0", refresh=False)
+        bar.update(2)
+        time.sleep(0.2)
+    assert "2/4 img, 50%" in (out := capsys.readouterr().out)
+    assert "img/s, shards 1/2, retries 0; about" in out
 
 
 def test_off_a_terminal_it_is_lines(capsys, monkeypatch):

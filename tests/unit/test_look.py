@@ -1,8 +1,10 @@
 """What is to be looked at: copies, spoilt pictures, neighbours, the line of all images."""
 
 import io
-from itertools import combinations
+from collections import Counter
+from itertools import combinations, permutations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
@@ -13,13 +15,14 @@ from imclust.clustering.neighbors import nearest_neighbors
 from imclust.clustering.similarity_line import similarity_line
 from imclust.core.look_records import Look
 from imclust.core.records import Assignment
+from imclust.data import copies
 from imclust.data.copies import (
     BANDS,
     CLOSE,
     LIKE,
     is_copy,
     likeness,
-    perceptual_code,
+    perceptual_codes,
     similar_codes,
     thumbnail,
     turned,
@@ -81,19 +84,65 @@ def test_codes_find_turned_and_mirrored_pictures():
     pictures = [scene(s) for s in range(12)]
     pictures += [pictures[n].transpose(turn) for n, turn in enumerate(TURNS.values())]
     thumbs = np.stack([thumb(p) for p in pictures])
-    pairs = similar_codes(thumbs)
+    pairs = {(a, b): way for a, b, way in similar_codes(thumbs).tolist()}
     for copy, of in ((12, 0), (13, 1), (14, 2)):
         a, b = (of, copy) if (of, copy) in pairs else (copy, of)
         turned_b = list(turned(thumbs[b]))[pairs[a, b]]
         assert likeness(thumbs[a], turned_b) > 0.9
-    naive = set()
-    codes = [[perceptual_code(t) for t in turned(each)] for each in thumbs]
-    for a, b in combinations(range(len(thumbs)), 2):
-        for x, y in [(codes[a][0], c) for c in codes[b]] + [(codes[b][0], c) for c in codes[a]]:
-            bands = any(x >> 16 * i & 0xFFFF == y >> 16 * i & 0xFFFF for i in range(BANDS))
-            if bands and (x ^ y).bit_count() <= CLOSE:
-                naive.add((a, b))
-    assert {tuple(sorted(pair)) for pair in pairs} == naive
+
+
+def naive_code(grey):
+    """The same 64 bits by OpenCV's cosine transform of one picture."""
+    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(small.astype(np.float64))[:8, :8].ravel()
+    return int.from_bytes(np.packbits(low > np.median(low[1:])).tobytes(), "big")
+
+
+def naive_pairs(codes, most):
+    """(a, b) -> least bits in which the code of a and one of b's differ, of those that share a band
+    which `most` entries share at most, or else two such bands."""
+
+    def bands(code):
+        return [(i, code >> 16 * i & 0xFFFF) for i in range(BANDS)]
+
+    def keys(code):
+        return bands(code) + list(combinations(bands(code), 2))
+
+    count = Counter(key for ways in codes for code in ways for key in keys(code))
+    found = {}
+    for a, b in permutations(range(len(codes)), 2):
+        for way, code in enumerate(codes[b]):
+            if way == 0 and a > b:
+                continue
+            shared = set(keys(codes[a][0])) & set(keys(code))
+            differ = (codes[a][0] ^ code).bit_count()
+            if differ <= CLOSE and any(count[key] <= most for key in shared):
+                found[a, b] = min(differ, found.get((a, b), 64))
+    return found
+
+
+def test_codes_of_turned_pictures_are_those_of_the_turned_pixels(rng):
+    thumbs = rng.integers(0, 256, (20, 64, 64), np.uint8)
+    naive = [[naive_code(t) for t in turned(each)] for each in thumbs]
+    assert perceptual_codes(thumbs).tolist() == naive
+
+
+@pytest.mark.parametrize("most", [1000, 12, 4])
+def test_pairs_of_codes_are_those_of_every_code_with_every_other(rng, monkeypatch, most):
+    """Few codes, some bits of which are others in each picture: bands that many share."""
+    monkeypatch.setattr(copies, "MOST_ALIKE", most)
+    monkeypatch.setattr(copies, "PORTION", 7)
+    kinds = rng.integers(0, 2**63, (4, 8), dtype=np.uint64)[rng.integers(0, 4, 40)]
+    noise = np.uint64(1) << rng.integers(0, 64, (2, 40, 8), dtype=np.uint64)
+    codes = kinds ^ noise[0] ^ noise[1]
+    monkeypatch.setattr(copies, "perceptual_codes", lambda thumbs: codes)
+    pairs = similar_codes(np.empty((40, 1, 1), np.uint8))
+    want = naive_pairs(codes.tolist(), most)
+    assert set(map(tuple, pairs[:, :2].tolist())) == set(want)
+    assert [int(codes[a, 0] ^ codes[b, way]).bit_count() for a, b, way in pairs.tolist()] == [
+        want[a, b] for a, b in map(tuple, pairs[:, :2].tolist())
+    ]
+    assert len(want) > 20
 
 
 def test_small_pictures_must_agree_more():

@@ -199,7 +199,7 @@ def test_what_is_told_of_every_image_is_told_in_pieces(rng, monkeypatch, sharp):
     x, y = groups(900)
     p = np.eye(4)[y] if sharp else 0.6 * np.eye(4)[y] + 0.4 * rng.dirichlet(np.ones(4), 900)
     whole = dendrogram.per_image(p, x)
-    monkeypatch.setattr(dendrogram, "LARGE", 250)
+    monkeypatch.setattr(dendrogram, "BLOCK", 250)
     pieces = dendrogram.per_image(p, x)
     for name in ("confidence", "runner_up", "runner_up_probability", "distance"):
         np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-9)

@@ -15,6 +15,7 @@ from imclust.cli.steps import Step
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.ray_tasks import Tally
+from imclust.core.records import read_csv
 from imclust.data.images import load_index
 from imclust.stages.encode import Encode
 
@@ -134,3 +135,32 @@ def test_workers_write_the_bytes_of_one_process_and_go_on_after_a_stop(place, ca
     assert not (place / "r/shards").exists()
     assert main([*ENCODE.split(), "r"]) == 0  # up to date without Ray, too
     assert json.loads((place / "r/manifest.json").read_text()) == doc
+
+
+def artefacts(top):
+    """Name -> bytes of every file of every artefact, but manifests and pages, which tell times and
+    places; of the candidates without their seconds."""
+    found = {}
+    for manifest in top.rglob("manifest.json"):
+        for path in manifest.parent.iterdir():
+            if path.is_file() and path.suffix not in {".html", ".ipynb", ".json"}:
+                data = path.read_bytes()
+                if path.name == "candidates.csv":
+                    data = [{**row, "seconds": ""} for row in read_csv(path)]
+                found[str(path.relative_to(top))] = data
+    return found
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_whole_run_makes_the_artefacts_of_one_process(images, tmp_path, capsys):
+    words = ["cluster-folder", str(images / "files"), "--n-clusters", "2", "--effort", "quick"]
+    assert main([*words, "--workspace", str(tmp_path / "one")]) == 0
+    capsys.readouterr()
+    assert main([*words, "--workspace", str(tmp_path / "ray"), "--ray", "local:2"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("shards 1/1, ") == 2  # of both spaces
+    one, ray = artefacts(tmp_path / "one"), artefacts(tmp_path / "ray")
+    assert len(one) > 30
+    assert sorted(one) == sorted(ray)
+    assert [name for name in one if one[name] != ray[name]] == []

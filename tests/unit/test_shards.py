@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from imclust.__main__ import main
 from imclust.clustering import block_kmeans
 from imclust.clustering.block_kmeans import Centres, one_pass
 from imclust.clustering.metrics import hungarian_accuracy
-from imclust.core import shards
+from imclust.core import ray_workers, shards
 from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.npy import NpyRows, open_npy
+from imclust.core.ray_workers import one_cluster, ray_cluster
 from imclust.core.records import Assignment, read_csv, save_rows
 from imclust.core.shards import MappedRows, over_shards, run_by
 
@@ -119,6 +122,54 @@ def test_the_stage_clusters_many_rows_of_half_precision(features):
         == 0
     )
     assert open_npy(features / "half/x.npy").dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    ("k", "more", "said"),
+    [
+        (MANY + 1, "", "the number of clusters K must be from 2 to the number of images (52000)"),
+        (MANY - 1, " --levels 2", "the probabilities of 52000 images and 51999 clusters must be"),
+        (5, " --levels 3", "--levels"),
+    ],
+)
+def test_a_count_that_cannot_be_is_one_sentence_before_any_work(features, capsys, k, more, said):
+    def works(*_):
+        raise AssertionError("work began")
+
+    line = f"cluster --features z --index none --n-clusters {k} --out a kmeans{more}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imclust.stages.cluster.run_head", works)
+        patch.setattr("imclust.stages.cluster.finite", works)
+        patch.setattr("imclust.core.checks.free_memory", lambda: 16 << 30)
+        assert main(line.split()) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.strip().count("\n") == 0
+    assert not (features / "a").exists()
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_a_cluster_that_cannot_do_the_work_is_one_sentence(features, monkeypatch, capsys):
+    with one_cluster():
+        out = ["--ray", "local:1", "kmeans", "--restarts", "2"]
+        line = ["cluster", "--features", "z", "--index", "none", "--n-clusters", "5", "--out"]
+        monkeypatch.setattr(ray_workers, "__version__", "0.0.1")
+        assert main([*line, "a", *out]) == 2
+        err = capsys.readouterr().err
+        assert "must be of Python" in err
+        assert "and imclust 0.0.1 as here; got Python" in err
+        monkeypatch.undo()
+        monkeypatch.chdir(features)
+        # A file that this process sees and no other: one of its own descriptors.
+        here = os.open("z/x.npy", os.O_RDONLY)
+        os.dup2(here, 1234)
+        unseen = Path("/proc/self/fd/1234")
+        said = "nothing there; put it on storage that all nodes"
+        with pytest.raises(InputError, match=said), ray_cluster("local:1", [unseen]):
+            pass
+        os.close(here)
+        os.close(1234)
+    assert not (features / "a").exists()
 
 
 @pytest.mark.skipif(not RAY, reason="Ray is an extra")

@@ -1,18 +1,22 @@
 """Several spaces clustered together: joined by id, each counting the same."""
 
 import json
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
 from imclust.__main__ import main
-from imclust.clustering.clusterers import CLUSTERERS
-from imclust.clustering.clusterers._base import clusterer_input, unit_rows
+from imclust.clustering.clusterers import CLUSTERERS, _base, kmeans
+from imclust.clustering.clusterers._base import clusterer_input
 from imclust.clustering.metrics import hungarian_accuracy
+from imclust.clustering.preprocessing import JoinedRows, unit_rows
+from imclust.core import npy
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Assignment, Features
+from imclust.core.shards import MappedRows
 
 JOINT = ("kmeans", "co-kmeans")
 
@@ -182,3 +186,42 @@ def test_one_space_is_clustered_as_it_is(spaces, tmp_path):
         Assignment.load(tmp_path / "c").part("train").probabilities,
         entry.method(x, 4, entry.config(), 0).probabilities.astype(np.float32),
     )
+
+
+def test_joined_rows_are_the_spaces_side_by_side(rng):
+    spaces = [rng.normal(size=(50, d)).astype(np.float32) for d in (3, 8)]
+    want = np.hstack([x / np.linalg.norm(x, axis=1, keepdims=True) for x in spaces]) * 0.5
+    rows = JoinedRows(spaces, 0.5)
+    chosen = rng.permutation(50)[:7]
+    np.testing.assert_allclose(np.asarray(rows), want, rtol=1e-6)
+    np.testing.assert_array_equal(rows[chosen], np.asarray(rows)[chosen])
+    np.testing.assert_array_equal(np.asarray(rows[9:30]), np.asarray(rows)[9:30])
+    assert np.asarray(rows, np.float64).dtype == np.float64
+    assert len(rows) == 50
+
+
+def test_rows_that_do_not_lie_side_by_side_are_copied_to_the_disk(rng, monkeypatch, tmp_path):
+    monkeypatch.setattr(npy, "HELD", 100)
+    monkeypatch.setattr(npy, "BLOCK", 5)
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    apart, beside = rng.random(40) < 0.5, np.arange(40) > 20
+    with ExitStack() as kept:
+        copy = npy.kept_rows(x, apart, tmp_path, kept)
+        assert isinstance(copy, np.memmap)
+        assert MappedRows.of(copy) is None  # nobody else can open it
+        np.testing.assert_array_equal(copy, x[apart])
+        assert np.shares_memory(npy.kept_rows(x, beside, tmp_path, kept), x)
+    assert not list(tmp_path.iterdir())
+
+
+def test_kmeans_of_several_spaces_in_blocks_is_that_of_them_joined(monkeypatch):
+    views, y = two_views(n=600)
+    monkeypatch.setattr(_base, "LARGE", 100)
+    monkeypatch.setattr(kmeans, "LARGE", 100)
+    entry = CLUSTERERS["kmeans"]
+    z = clusterer_input(entry.method, views)
+    assert isinstance(z, JoinedRows)
+    found = entry.method(z, 4, entry.config(), 0)
+    assert hungarian_accuracy(y, found.labels) > 0.95
+    again = entry.method(np.asarray(z), 4, entry.config(), 0)
+    np.testing.assert_array_equal(found.probabilities, again.probabilities)

@@ -51,13 +51,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Count:
-    """How far a progress bar is. rate: a second, 0 before it is known. total: 0 if unknown."""
+    """How far a progress bar is. rate: a second, 0 before it is known. total: 0 if unknown. note:
+    what whoever drives the bar adds, such as shards, nodes and retries."""
 
     what: str
     n: float
     total: float
     rate: float
     unit: str
+    note: str = ""
 
     @property
     def left(self) -> float | None:
@@ -66,10 +68,11 @@ class Count:
 
     def text(self) -> str:
         """`encode 210/3000 img, 7 %, 250 img/s`."""
+        note = f", {self.note}" if self.note else ""
         if not self.total:
-            return f"{self.what} {self.n:.0f} {self.unit}"
+            return f"{self.what} {self.n:.0f} {self.unit}{note}"
         done = f"{self.what} {self.n:.0f}/{self.total:.0f} {self.unit}, {self.n / self.total:.0%}"
-        return done + (f", {self.rate:.3g} {self.unit}/s" if self.rate else "")
+        return done + (f", {self.rate:.3g} {self.unit}/s" if self.rate else "") + note
 
 
 def pace(parts: list[Part]) -> float:
@@ -225,7 +228,8 @@ class Display:
                 rate = at["rate"] or 0.0
                 if not rate and at["elapsed"]:
                     rate = (at["n"] - at["initial"]) / at["elapsed"]
-                display._at(Count(what, float(at["n"]), total, float(rate), unit))
+                note = at["postfix"] or ""
+                display._at(Count(what, float(at["n"]), total, float(rate), unit, note))
                 return True
 
         return Bar(items, desc=what, disable=False, file=io.StringIO(), **settings)

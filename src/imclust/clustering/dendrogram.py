@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imclust.clustering.blocks import LARGE
+from imclust.clustering.blocks import BLOCK
+from imclust.clustering.preprocessing import JoinedRows
 from imclust.core.checks import shaped
 
 CERTAIN = 1 - 1e-3  # a posterior above this says nothing about second choices
@@ -65,7 +66,10 @@ def _soft(d: np.ndarray, c: np.ndarray, mean: float) -> np.ndarray:
 
 
 def centre_distances(
-    z: np.ndarray, c: np.ndarray, k: int, new: np.ndarray | None = None
+    z: np.ndarray | JoinedRows,
+    c: np.ndarray,
+    k: int,
+    new: np.ndarray | JoinedRows | None = None,
 ) -> np.ndarray:
     """(n, k) float64 in [0, 2]: cosine distance of z (n, d) to the centres of clusters c (n,) int.
 
@@ -92,7 +96,7 @@ class _Centres:
     empty: np.ndarray
 
     @classmethod
-    def of(cls, z: np.ndarray, c: np.ndarray, k: int) -> _Centres:
+    def of(cls, z: np.ndarray | JoinedRows, c: np.ndarray, k: int) -> _Centres:
         """Of images z (n, d) of clusters c (n,)."""
         points = np.zeros((k, z.shape[1]))
         for at in _pieces(len(z)):
@@ -107,8 +111,8 @@ class _Centres:
 
 
 def _pieces(n: int) -> list[slice]:
-    """Up to LARGE rows each: what is made on the way is never as long as all of them."""
-    return [slice(a, min(a + LARGE, n)) for a in range(0, max(n, 1), LARGE)]
+    """BLOCK rows each: what is made on the way is never as long as all of them."""
+    return [slice(a, min(a + BLOCK, n)) for a in range(0, max(n, 1), BLOCK)]
 
 
 def _unit(z: np.ndarray) -> np.ndarray:
@@ -140,7 +144,7 @@ class Evidence:
     distance: np.ndarray
 
 
-def per_image(probabilities: np.ndarray, z: np.ndarray) -> Evidence:
+def per_image(probabilities: np.ndarray, z: np.ndarray | JoinedRows) -> Evidence:
     """Confidence, second choice and distance of every image.
 
     Probabilities all but one-hot have no second choice to tell; those of `softened` are used then.

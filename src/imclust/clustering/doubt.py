@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from imclust.clustering.neighbors import nearest_neighbors
 from imclust.clustering.preprocessing import prepare
 from imclust.core.checks import in_range
+from imclust.core.records import write_csv
 
 NEAR = 10  # neighbours whose distance says how far off a row is
 REFERENCE = 10_000  # rows that distances are taken to, at most
@@ -77,3 +81,23 @@ def without_doubtful(labels: np.ndarray, doubt: np.ndarray, rate: float) -> np.n
     out = np.asarray(labels).copy()
     out[np.argsort(-doubt, kind="stable")[: round(rate * len(out))]] = NOWHERE
     return out
+
+
+def write_unclustered(
+    folder: Path, ids: np.ndarray, labels: np.ndarray, doubt: np.ndarray, rate: float
+) -> dict[str, Any]:
+    """unclustered.csv: the cluster of every row, NOWHERE for those of the most doubt; for a
+    manifest how many these are.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> rows = np.array(["a", "b"]), np.array([0, 1]), np.array([0.1, 0.7])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_unclustered(Path(folder), *rows, rate=0.5)
+    {'unclustered': 1}
+    """
+    clusters = without_doubtful(labels, doubt, rate)
+    table = zip(ids, clusters, (f"{d:.4f}" for d in doubt), strict=True)
+    write_csv(folder / "unclustered.csv", ("id", "cluster", "doubt"), table)
+    return {"unclustered": int((clusters < 0).sum())}

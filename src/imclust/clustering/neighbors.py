@@ -6,6 +6,8 @@ import numpy as np
 
 from imclust.clustering.blocks import LARGE
 
+HELD = 10 << 20  # distances
+
 
 def nearest_neighbors(
     queries: np.ndarray, rows: np.ndarray, k: int, *, same: bool = False, chunk: int = 1024
@@ -24,7 +26,7 @@ def nearest_neighbors(
         Queries and rows are the same array; a row is not its own neighbour. Above LARGE rows they
         are then sought in cells, see `imclust.clustering.neighbor_cells`.
     chunk : int, optional
-        Queries at a time; memory is chunk x n.
+        Queries at a time, of many rows fewer: what is held is at most HELD distances.
 
     Returns
     -------
@@ -44,11 +46,14 @@ def nearest_neighbors(
 
         return neighbors_in_cells(rows, k)
     square = np.einsum("ij,ij->i", rows, rows)
+    chunk = max(1, min(chunk, HELD // max(1, len(rows))))
     index = np.empty((len(queries), k), np.int64)
     distance = np.empty((len(queries), k), np.float32)
     for a in range(0, len(queries), chunk):
         q = np.asarray(queries[a : a + chunk], np.float32)
-        d = square - 2 * (q @ rows.T)
+        d = q @ rows.T
+        d *= -2
+        d += square
         if same:
             d[np.arange(len(q)), np.arange(a, a + len(q))] = np.inf
         part = np.sort(np.argpartition(d, k - 1, axis=1)[:, :k], axis=1)

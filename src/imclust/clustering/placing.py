@@ -12,7 +12,7 @@ from imclust.clustering.classifier import learn_clusters, placed_by
 from imclust.clustering.clusterers._base import Clustering, concatenate_views, predict_in_blocks
 from imclust.clustering.clusterers._partitions import from_neighbours
 from imclust.clustering.dendrogram import centre_distances
-from imclust.clustering.preprocessing import Preparation, concatenate_unit_rows, prepare
+from imclust.clustering.preprocessing import Preparation, joined_unit_rows, prepare
 from imclust.clustering.views import View
 
 
@@ -94,5 +94,5 @@ def seen_of(
     others = p.copy()
     others[rows, c] = -1
     k = p.shape[1]
-    distance = centre_distances(concatenate_unit_rows(old), clusters, k, concatenate_unit_rows(new))
+    distance = centre_distances(joined_unit_rows(old), clusters, k, joined_unit_rows(new))
     return others.argmax(1), distance[rows, c]

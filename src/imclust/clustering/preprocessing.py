@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 Preparation = Literal["raw", "unit", "pca", "power", "white"]
+BLOCK = 2048  # rows at a time: what is made on the way is never as long as all of them
 DIMS = 64  # directions that pca, power and white keep
 # Directions of less than this share of the largest spread are rounding; whitening would blow
 # them up to the size of the signal.
@@ -41,21 +42,74 @@ def unit_rows(z: np.ndarray) -> np.ndarray:
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
 
-    z = np.asarray(z, np.float32)
-    norm = np.linalg.norm(z, axis=1, keepdims=True)
-    return z / np.where(norm == 0, np.float32(1), norm)
+    out = np.empty(np.shape(z), np.float32)
+    for a in range(0, len(out), BLOCK):
+        rows = np.asarray(z[a : a + BLOCK], np.float32)
+        norm = np.linalg.norm(rows, axis=1, keepdims=True)
+        np.divide(rows, np.where(norm == 0, np.float32(1), norm), out=out[a : a + BLOCK])
+    return out
+
+
+class JoinedRows:
+    """Spaces side by side with unit rows in each, computed of those rows that are asked for.
+
+    Parameters
+    ----------
+    spaces : list of np.ndarray
+        (n, d_v) each, row i of the same image; memory-mapped or not.
+    scale : float, optional
+        Length that rows are brought to in each.
+
+    Examples
+    --------
+    >>> rows = JoinedRows([np.ones((5, 1)), np.ones((5, 4))])
+    >>> rows.shape, np.asarray(rows[1:3]).shape, rows[np.array([4])].shape
+    ((5, 5), (2, 5), (1, 5))
+    """
+
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, spaces: list[np.ndarray], scale: float = 1.0) -> None:
+        self._spaces, self._scale = spaces, np.float32(scale)
+        self.shape = len(spaces[0]), sum(s.shape[1] for s in spaces)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: Any) -> Any:
+        """A slice is joined rows again; rows by their numbers (m,) are computed: (m, d) float32."""
+        some = JoinedRows([s[which] for s in self._spaces], float(self._scale))
+        return some if isinstance(which, slice) else np.asarray(some)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        joined = np.hstack([unit_rows(s) for s in self._spaces])
+        joined *= self._scale
+        return joined if dtype is None else joined.astype(dtype, copy=False)
+
+
+def joined_unit_rows(spaces: list[np.ndarray]) -> np.ndarray | JoinedRows:
+    """Spaces (n, d_v) side by side with unit rows in each; a single one as it is.
+
+    For whoever goes through them in blocks: they are never all made.
+
+    Examples
+    --------
+    >>> joined_unit_rows([np.ones((2, 1)), np.ones((2, 4))]).shape
+    (2, 5)
+    """
+    return spaces[0] if len(spaces) == 1 else JoinedRows(spaces)
 
 
 def concatenate_unit_rows(spaces: list[np.ndarray]) -> np.ndarray:
-    """Spaces (n, d_v) side by side with unit rows in each; a single one as it is.
+    """The same in memory.
 
     Examples
     --------
     >>> concatenate_unit_rows([np.ones((2, 1)), np.ones((2, 4))]).shape
     (2, 5)
     """
-
-    return spaces[0] if len(spaces) == 1 else np.hstack([unit_rows(s) for s in spaces])
+    return spaces[0] if len(spaces) == 1 else np.asarray(JoinedRows(spaces))
 
 
 def power_rows(z: np.ndarray) -> np.ndarray:
@@ -68,8 +122,11 @@ def power_rows(z: np.ndarray) -> np.ndarray:
     [[1.0, 0.0]]
     """
 
-    z = np.asarray(z, np.float32)
-    return unit_rows(np.sign(z) * np.sqrt(np.abs(z)))
+    out = np.empty(np.shape(z), np.float32)
+    for a in range(0, len(out), BLOCK):
+        rows = np.asarray(z[a : a + BLOCK], np.float32)
+        out[a : a + BLOCK] = unit_rows(np.sign(rows) * np.sqrt(np.abs(rows)))
+    return out
 
 
 def prepare(z: np.ndarray, how: Preparation, dims: int = DIMS) -> Prepared:
@@ -155,7 +212,10 @@ def _float32(z: np.ndarray) -> np.ndarray:
 def _project(
     z: np.ndarray, first: Callable[[np.ndarray], np.ndarray], mean: np.ndarray, axes: np.ndarray
 ) -> np.ndarray:
-    return unit_rows((first(z) - mean) @ axes)
+    out = np.empty((len(z), axes.shape[1]), np.float32)
+    for a in range(0, len(out), BLOCK):
+        out[a : a + BLOCK] = unit_rows((first(z[a : a + BLOCK]) - mean) @ axes)
+    return out
 
 
 def principal(x: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,6 +14,8 @@ import numpy as np
 
 from imclust.core.errors import input_error
 
+A_PROBABILITY, A_PAIR = 20, 40  # bytes that are held of each, and of each pair of clusters
+
 
 def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
     """Refuse a setting outside [lo, hi]; NaN is outside of everything.
@@ -28,7 +30,7 @@ def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
         )
 
 
-def shaped(name: str, a: np.ndarray, dims: str, **sizes: int) -> dict[str, int]:
+def shaped(name: str, a: Any, dims: str, **sizes: int) -> dict[str, int]:
     """`shaped("x", x, "n d", n=len(ids))` -> {"n": ..., "d": ...}; refuses another rank or size.
 
     Examples
@@ -76,6 +78,20 @@ def cluster_count(
     if not 2 <= n_clusters <= n_rows:
         allowed = f"from 2 to the number of {of} ({n_rows})"
         raise input_error("the number of clusters K", allowed, n_clusters, do)
+
+
+def count_that_fits(n_clusters: int, n_fitted: int, n_rows: int) -> None:
+    """Refuse a K that the fitted images are too few for, or all images' probabilities too much.
+
+    Examples
+    --------
+    >>> count_that_fits(3, 10, 12)
+    """
+    cluster_count(n_clusters, n_fitted)
+    needed = A_PROBABILITY * n_rows * n_clusters + A_PAIR * n_clusters**2
+    what = f"the probabilities of {n_rows} images and {n_clusters} clusters"
+    do = "take fewer clusters, or hierarchical_kmeans in Python, which gives the centres alone"
+    enough_memory(what, needed, do)
 
 
 def valid_seed(seed: Any) -> None:
@@ -229,6 +245,54 @@ def disk_space(folder: Path, needed: int) -> None:
         )
         e.status = 3  # as when the disk fills up under way
         raise e
+
+
+def enough_memory(what: str, needed: int, do: str) -> None:
+    """Refuse what will need more memory than there is just now; where that cannot be told, nothing.
+
+    Parameters
+    ----------
+    what : str
+        That would take it.
+    needed : int
+        Bytes.
+    do : str
+        Advice.
+
+    Raises
+    ------
+    InputError
+        There is less.
+
+    Examples
+    --------
+    >>> enough_memory("one row", 8, "take fewer")
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        allowed = f"no larger than the {free / 2**30:.1f} GiB of memory that are free"
+        raise input_error(what, allowed, f"{needed / 2**30:.1f} GiB", do)
+
+
+def free_memory() -> int | None:
+    """Bytes that programs may still take, those of this process's own limit where it is less.
+
+    Examples
+    --------
+    >>> free_memory() is None or free_memory() > 0
+    True
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
+    except (OSError, StopIteration):
+        return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        most, used = ((group / f"memory.{n}").read_text() for n in ("max", "current"))
+        return min(free, int(most) - int(used))
+    except (OSError, ValueError):  # no such limit
+        return free
 
 
 def seconds(text: str) -> float:

@@ -53,13 +53,18 @@ def replaced_file(path: Path) -> Iterator[Path]:
     ...     Path(folder, "a.txt").read_text()
     'new'
     """
-    fresh = path.with_name(f".{path.name}.new")
+    fresh = _fresh(path)
     try:
         yield fresh
         os.replace(fresh, path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def _fresh(path: Path) -> Path:
+    """Where `replaced_file` writes what shall be at a path."""
+    return path.with_name(f".{path.name}.new")
 
 
 @contextmanager
@@ -113,7 +118,8 @@ def remove_work(folder: Path, *marks: str) -> None:
     folder : Path
         It may be absent.
     *marks : str
-        Names of further files, beside `MARK`, that only imclust writes.
+        Names of further files, beside `MARK`, that only imclust writes; one of which it had only
+        begun counts, too.
 
     Raises
     ------
@@ -126,7 +132,8 @@ def remove_work(folder: Path, *marks: str) -> None:
     """
     if not os.path.lexists(folder):
         return
-    ours = any((folder / mark).is_file() for mark in (MARK, *marks))
+    names = [name for mark in (MARK, *marks) for name in (mark, _fresh(Path(mark)).name)]
+    ours = any((folder / name).is_file() for name in names)
     if folder.is_symlink() or not folder.is_dir() or not (ours or is_empty(folder)):
         do = "move it away"
         raise input_error(str(folder), "free for work in progress", "somebody's files", do)

@@ -62,6 +62,15 @@ class Look:
         """Id of every copy, exact or near, -> id of the best picture of its group."""
         return {f.id: f.of for f in self.findings if f.of}
 
+    def copies_among(self, ids: np.ndarray, among: np.ndarray) -> tuple[list[int], list[int]]:
+        """Rows of other `ids` (n,) that are copies, and those of the best of their groups, where
+        both are `among` (n,) bool."""
+        where = {i: row for row, i in enumerate(ids.tolist())}
+        pairs = [(where[i], where[of]) for i, of in self.copy_of.items()
+                 if i in where and of in where]  # fmt: skip
+        pairs = [(row, of) for row, of in pairs if among[row] and among[of]]
+        return [row for row, _ in pairs], [of for _, of in pairs]
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write it; returns the facts for the manifest."""
         np.save(folder / "ids.npy", self.ids.astype(str), allow_pickle=False)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from imclust.core.checks import disk_space
 from imclust.core.errors import InputError, input_error
 from imclust.core.file_signatures import NPY, describe_content
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+HELD = 64 << 20  # bytes of rows that are copied in memory
+BLOCK = 2048  # rows that are copied at once
 
 
 def open_npy(path: Path) -> np.ndarray:
@@ -147,3 +156,73 @@ class NpyRows:
         os.close(self._file)
         if kind is None and self._rows != self.shape[0]:
             raise InputError(f"{self._rows} of {self.shape[0]} rows were written.")
+
+
+@contextmanager
+def scratch_array(folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[np.ndarray]:
+    """An array on the disk for as long as the block lasts: the system, not the process, holds it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file lies; it has no name, and is gone when the process is.
+    shape : tuple of int
+        Of the array, zeros.
+    dtype : numpy dtype
+        Of its numbers.
+
+    Raises
+    ------
+    InputError
+        There is no room.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with scratch_array(Path(tempfile.gettempdir()), (2, 3), np.uint8) as x:
+    ...     x[1] = 7
+    ...     int(x.sum())
+    21
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    disk_space(folder, size)
+    with TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        yield np.memmap(file, dtype, "r+", shape=shape)
+
+
+def kept_rows(x: np.ndarray, keep: np.ndarray, folder: Path, stack: ExitStack) -> np.ndarray:
+    """Some rows of an array, of which only few are held in memory.
+
+    Parameters
+    ----------
+    x : np.ndarray
+        (n, d), memory-mapped or not.
+    keep : np.ndarray
+        (n,) bool, the rows.
+    folder : Path
+        Where many rows that do not lie side by side are copied to, in a file without a name.
+    stack : ExitStack
+        Until which they are needed.
+
+    Returns
+    -------
+    np.ndarray
+        (m, d): a copy in memory of HELD bytes at most; or else a view, or that copy on the disk.
+
+    Examples
+    --------
+    >>> x = np.arange(6).reshape(3, 2)
+    >>> with ExitStack() as stack:
+    ...     kept_rows(x, np.array([True, False, True]), Path(), stack).tolist()
+    [[0, 1], [4, 5]]
+    """
+    rows = np.flatnonzero(keep)
+    if len(rows) * x.shape[1] * x.dtype.itemsize <= HELD:
+        return np.asarray(x[rows])
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return x[rows[0] : rows[-1] + 1]
+    copy = stack.enter_context(scratch_array(folder, (len(rows), x.shape[1]), x.dtype))
+    for a in range(0, len(rows), BLOCK):
+        copy[a : a + BLOCK] = x[rows[a : a + BLOCK]]
+    return copy

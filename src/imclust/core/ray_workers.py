@@ -120,7 +120,8 @@ def _connect(address: str) -> None:
     nodes = [n for n in ray.nodes() if n["Alive"]]
     board = getattr(joined, "dashboard_url", None)
     seen = f"; its dashboard: http://{board}" if board else ""
-    say(f"Ray: {int(ray.cluster_resources().get('CPU', 1))} CPUs on {len(nodes)} nodes{seen}")
+    cpus, many = int(ray.cluster_resources().get("CPU", 1)), "node" if len(nodes) == 1 else "nodes"
+    say(f"Ray: {cpus} CPUs on {len(nodes)} {many}{seen}")
 
 
 @contextmanager

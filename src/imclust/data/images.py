@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from imclust.data.find_images import image_suffixes
 if TYPE_CHECKING:
     from PIL import Image
 
+Item = TypeVar("Item")
+T = TypeVar("T")
 READERS = 4
 JPEG_END = b"\xff\xd9"
 BIG = 40_000_000  # pixels: 120 MB decoded
@@ -37,7 +39,7 @@ MOST_BYTES = 1 << 29  # of a stored file
 _big = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRow:
     """One image of a challenge.
 
@@ -322,7 +324,7 @@ def inspect(rows: Iterable[ImageRow], total: int, max_pixels: int = MOST_PIXELS)
             return replace(row, problem="no permission to read it")
         return replace(row, width=width, height=height, digest=digest)
 
-    found = list(progress(_in_threads(look, rows), "inspect", total=total, unit="img"))
+    found = list(progress(in_threads(look, rows), "inspect", total=total, unit="img"))
     for said, count in sorted(Counter(depths).items()):
         say(f"{count} images are {said}")
     return found
@@ -339,8 +341,14 @@ def smallest(width: int, height: int) -> int:
     return 8 if min(width, height) >= 64 else 1
 
 
-def _in_threads(do: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """Like `map`, on a few threads, in order, never far ahead of the consumer."""
+def in_threads(do: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:
+    """Like `map`, on a few threads, in order, never far ahead of the consumer.
+
+    Examples
+    --------
+    >>> list(in_threads(str, [1, 2]))
+    ['1', '2']
+    """
     source = iter(items)
     with ThreadPoolExecutor(READERS) as pool:
         while block := list(islice(source, 256)):

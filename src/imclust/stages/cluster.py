@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,18 @@ from imclust.clustering.blocks import LARGE, sample_rows
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import (
     Clustering,
-    clusterer_input,
     looks_at_nuisances,
+    predict_rows,
     run_head,
 )
 from imclust.clustering.correction_facts import classes_of, kept_names, report_corrections
 from imclust.clustering.corrections import Corrections
 from imclust.clustering.levels import Level
-from imclust.clustering.preprocessing import concatenate_unit_rows
+from imclust.clustering.preprocessing import (
+    JoinedRows,
+    concatenate_unit_rows,
+    joined_unit_rows,
+)
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
 from imclust.clustering.uncorrected import (
@@ -38,11 +42,12 @@ from imclust.clustering.uncorrected import (
 )
 from imclust.core.artifacts import ArtifactSpec, plain
 from imclust.core.base_records import Base
-from imclust.core.checks import cluster_count, finite, given_count, in_range, valid_seed
+from imclust.core.checks import count_that_fits, finite, given_count, in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
 from imclust.core.manifest import facts_of, read_manifest
+from imclust.core.npy import kept_rows
 from imclust.core.parquet import check_parquet
 from imclust.core.ray_workers import check_ray, ray_workers
 from imclust.core.records import (
@@ -201,16 +206,35 @@ def _spaces(features: tuple[Path, ...]) -> tuple[Features, list[np.ndarray]]:
 
 def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
 
-    entry = CLUSTERERS.for_config(cfg.clusterer)
     first, spaces = _spaces(cfg.features)
     copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
     mine[copies] = False
-    fitted = [_rows(x, mine) for x in spaces]
+    if isinstance(wanted, int):
+        count_that_fits(wanted, int(mine.sum()), len(mine))
+    with ExitStack() as kept:
+        fitted = [kept_rows(x, mine, folder, kept) for x in spaces]
+        return _fitted(cfg, wanted, folder, first, spaces, fitted, mine, (copies, best))
+
+
+def _fitted(
+    cfg: Cluster,
+    wanted: int | str,
+    folder: Path,
+    first: Features,
+    spaces: list[np.ndarray],
+    fitted: list[np.ndarray],
+    mine: np.ndarray,
+    aside: tuple[list[int], list[int]],
+) -> dict[str, Any]:
+    """Cluster the fitted rows, of the spaces where `mine` (n,) is true; place the others, those
+    aside with what they are copies of."""
+    entry = CLUSTERERS.for_config(cfg.clusterer)
+    copies, best = aside
     for x in fitted:
         finite("the rows of the features", x)
     chosen, voted = _count(fitted, wanted, cfg.seed, folder)
-    cluster_count(chosen, int(mine.sum()))
+    count_that_fits(chosen, int(mine.sum()), len(mine))
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
     even = cfg.priors.proportions == "uniform"
     with _workers(cfg, len(fitted[0])):
@@ -218,20 +242,25 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     found, voted = _levels(cfg, found, fitted, first.ids[mine], voted, folder)
     k = int(found.probabilities.shape[1])
     priors, names = read_priors(cfg.priors, first.ids[mine], k)
-    given = apply_priors(found.probabilities, priors, concatenate_unit_rows(fitted))
+    ordered = None if cfg.priors.row_order == "ignore" else concatenate_unit_rows(fitted)
+    given = apply_priors(found.probabilities, priors, ordered)
     keep = first.splits == cfg.split if cfg.split != "train" else np.ones_like(mine)
     p = np.empty((len(mine), k), np.float32)
     p[mine] = given.probabilities
     if (keep & ~mine).any():
-        placed = [np.asarray(x[~mine]) for x in spaces]
-        p[~mine] = given.predict(found.predict(clusterer_input(entry.method, placed)))
+        p[~mine] = given.predict(predict_rows(entry.method, found, spaces, np.flatnonzero(~mine)))
     p[copies] = p[best]
     rows = Assignment(*(rows_where(a, keep) for a in (first.ids, first.splits, p)))
-    z = concatenate_unit_rows([_rows(x, keep) for x in spaces])
-    facts = _save(rows, z, folder, parquet=cfg.parquet)
+    with ExitStack() as kept:
+        z = joined_unit_rows([kept_rows(x, keep, folder, kept) for x in spaces])
+        facts = _save(rows, z, folder, parquet=cfg.parquet)
     facts |= _tree(fitted, given.probabilities, cfg.seed, facts, folder)
     if cfg.unclustered:
-        facts |= _unclustered(cfg.unclustered, rows, [x[keep] for x in spaces], folder)
+        from imclust.clustering.doubt import doubts, write_unclustered
+
+        labels = rows.clusters
+        doubt = doubts(labels, [x[keep] for x in spaces])
+        facts |= write_unclustered(folder, rows.ids, labels, doubt, cfg.unclustered)
     candidates = found.facts.pop("candidates", [])
     if candidates:
         ranked = sorted(candidates, key=lambda row: -row["score"])
@@ -266,7 +295,7 @@ def _grow(cfg: Cluster, _: int | str, folder: Path) -> dict[str, Any]:
         base.probabilities, known, digests, whole, view=view, opened=cfg.opened, copies=copies
     )
     rows = Assignment(first.ids, first.splits, q)
-    facts = _save(rows, concatenate_unit_rows(whole), folder)
+    facts = _save(rows, joined_unit_rows(whole), folder)
     facts |= _tree(whole, q, cfg.seed, facts, folder)
     for name in EVIDENCE:
         if (cfg.grown_from / name).is_file():
@@ -284,21 +313,11 @@ def _workers(cfg: Cluster, rows: int) -> AbstractContextManager[None]:
     return ray_workers(cfg.ray, [path / "x.npy" for path in cfg.features])
 
 
-def _rows(x: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Rows of x (n, d) where keep (n,) is true: in memory, or of many those on the disk."""
-    return rows_where(x, keep) if len(x) > LARGE else np.asarray(x[keep])
-
-
 def _copies(cfg: Cluster, first: Features) -> tuple[list[int], list[int]]:
     """Rows to fit that are copies of others, and whose."""
     if cfg.copies is None:
         return [], []
-    where = {i: row for row, i in enumerate(first.ids.tolist())}
-    fit = first.splits == cfg.split
-    pairs = [(where[i], where[of]) for i, of in Look.load(cfg.copies).copy_of.items()
-             if i in where and of in where]  # fmt: skip
-    pairs = [(row, of) for row, of in pairs if fit[row] and fit[of]]
-    return [row for row, _ in pairs], [of for _, of in pairs]
+    return Look.load(cfg.copies).copies_among(first.ids, first.splits == cfg.split)
 
 
 def _levels(
@@ -322,20 +341,6 @@ def _levels(
     )
     made = {name: {**voted["levels"][name], "k": int(nested[name].max()) + 1} for name in names}
     return found, voted | {"levels": made, "level": cfg.level if cfg.level in names else "chosen"}
-
-
-def _unclustered(
-    rate: float, rows: Assignment, spaces: list[np.ndarray], folder: Path
-) -> dict[str, Any]:
-    """unclustered.csv: the cluster of every row, -1 for those of the most doubt."""
-    from imclust.clustering.doubt import doubts, without_doubtful
-
-    labels = rows.probabilities.argmax(1)
-    doubt = doubts(labels, spaces)
-    clusters = without_doubtful(labels, doubt, rate)
-    table = zip(rows.ids, clusters, (f"{d:.4f}" for d in doubt), strict=True)
-    write_csv(folder / "unclustered.csv", ("id", "cluster", "doubt"), table)
-    return {"unclustered": int((clusters < 0).sum())}
 
 
 def _corrected(
@@ -399,7 +404,7 @@ def _count(
 
 
 def _save(
-    rows: Assignment, z: np.ndarray, folder: Path, *, parquet: bool = False
+    rows: Assignment, z: np.ndarray | JoinedRows, folder: Path, *, parquet: bool = False
 ) -> dict[str, Any]:
     """The assignment, with what is told of every image."""
     from imclust.clustering.dendrogram import per_image

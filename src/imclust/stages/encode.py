@@ -26,6 +26,7 @@ from imclust.encoders._ray_latents import PARTS, encode_by_ray
 
 DIGESTS = "digests.npy"  # of the files that were encoded, row by row
 SHARDS = 1_000_000
+SHARES, LEAST = 64, 256  # shards that are to be shared out by Ray, and images of each, at least
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Encode:
     """Have shards encoded by the workers of a Ray cluster: `auto` (that of this machine),
     `ray://host:port`, or `local:N` workers here. The latents are the same bytes."""
     ray_rows: int = 4096
-    """With --ray: images a shard, about. A finished one is not encoded again."""
+    """With --ray: images a shard, about; fewer, but 256 at least, where that makes less than 64
+    shards. A finished one is not encoded again."""
     gpu_share: float = 0.0
     """With --ray: share of a GPU that a worker takes, such as 0.5; 0 encodes on CPUs."""
     device: str = "auto"
@@ -158,7 +160,8 @@ def _encode(
         raise input_error(f"shard {cfg.shard}", "at least one image", "none", "use fewer shards")
     began = time.monotonic()
     if cfg.ray is not None:
-        each, gpus, modules = cfg.ray_rows, cfg.gpu_share, (__name__, *method_modules(trained))
+        each = min(cfg.ray_rows, max(LEAST, -(-len(rows) // SHARES)))
+        gpus, modules = cfg.gpu_share, (__name__, *method_modules(trained))
         how = cfg.settings()
         dims, engine, tally = encode_by_ray(
             how, trained, modules, rows, folder, address=cfg.ray, each=each, gpus=gpus

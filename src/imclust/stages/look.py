@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from imclust.clustering.blocks import each_block, sample_rows
 from imclust.clustering.neighbors import nearest_neighbors
-from imclust.clustering.preprocessing import unit_rows
+from imclust.clustering.preprocessing import principal, unit_rows
 from imclust.clustering.similarity_line import similarity_line
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.log import progress, say
 from imclust.core.look_records import Finding, Look
 from imclust.core.manifest import read_manifest
+from imclust.core.npy import scratch_array
 from imclust.core.records import Features
+from imclust.data import copies
 from imclust.data.copies import is_copy, likeness, similar_codes, thumbnail, turned
-from imclust.data.images import ImageRow, decode, load_index, unchanged_bytes
+from imclust.data.images import ImageRow, decode, in_threads, load_index, unchanged_bytes
 from imclust.data.loader import Preprocessing, pixels
 from imclust.data.quality import SIDE, Quality, faults, quality_of, scaled
 
@@ -27,6 +30,9 @@ LOOKED_AT = 5  # of these, how many may be copies
 ALIKE = 0.6  # cosine similarity of centred features, above which pictures are compared
 MANY = 5000  # images of which neighbours are sought in
 DIRECTIONS = 128  # numbers, not in all
+BLOCK = 1024  # images whose neighbours are held at once
+THUMBNAIL = copies.SIDE, copies.SIDE
+DETAIL = Quality._fields.index("detail")
 FAR = 6.0  # an outlier's distance to its neighbours, in deviations (MAD) above the median
 ROOT = 0.6745  # a normal distribution's median absolute deviation
 
@@ -59,64 +65,96 @@ def run(cfg: LookStage) -> None:
 def _look(cfg: LookStage, folder: Path) -> dict[str, Any]:
     features = Features.load(cfg.features)
     by_id = {row.id: row for row in load_index(cfg.index)}
-    rows = [by_id[i] for i in features.ids.tolist()]
-    thumbs, seen = _measured(rows)
-    z = np.asarray(features.x, np.float32)
-    z = unit_rows(_fewer(z - z.mean(0)))
-    k = min(NEIGHBOURS, len(z) - 1)
-    near, distance = nearest_neighbors(z, z, k, same=True)
-    pairs = similar_codes(thumbs)
-    for a, b in zip(np.repeat(np.arange(len(z)), min(LOOKED_AT, k)).tolist(),
-                    near[:, :LOOKED_AT].ravel().tolist(), strict=True):  # fmt: skip
-        if z[a] @ z[b] > ALIKE and (b, a) not in pairs:
-            pairs.setdefault((a, b), 0)
-    like = _likenesses(rows, thumbs, pairs)
+    rows = [by_id.pop(i) for i in features.ids.tolist()]
+    with scratch_array(folder, (len(rows), *THUMBNAIL), np.uint8) as thumbs:
+        seen = _measured(rows, thumbs)
+        z = _directions(features.x)
+        near, distance = nearest_neighbors(z, z, min(NEIGHBOURS, len(z) - 1), same=True)
+        like = _likenesses(rows, thumbs, _candidates(thumbs, features.x, near))
     best = _best_of_groups(rows, seen, like)
+    likest = _likest(like)
     findings = []
     strange = set(_outliers(distance).tolist())
     for number, row in enumerate(rows):
         if (of := best.get(number, number)) != number:
             exact = row.digest == rows[of].digest
-            value = 1.0 if exact else _likest(like, number)
+            value = 1.0 if exact else likest[number]
             what = "exact copy" if exact else "near copy"
             findings.append(Finding(row.id, what, value, rows[of].id))
-        findings += [Finding(row.id, what, value, "") for what, value in faults(seen[number])]
+        quality = Quality(*seen[number].tolist())
+        findings += [Finding(row.id, what, value, "") for what, value in faults(quality)]
         if number in strange:
             findings.append(Finding(row.id, "outlier", float(distance[number].mean()), ""))
     return Look(features.ids, findings, near, similarity_line(z, near)).save(folder)
 
 
-def _fewer(z: np.ndarray) -> np.ndarray:
-    """Of many rows (n, d), their main directions: neighbours cost n x n x d."""
-    if len(z) <= MANY or z.shape[1] <= DIRECTIONS:
-        return z
-    from sklearn.decomposition import PCA
+def _directions(x: np.ndarray) -> np.ndarray:
+    """Centred rows (n, d) as units, read in blocks: of many the main directions only, those of a
+    sample, because neighbours cost n x n x d."""
+    n = len(x)
+    few = np.asarray(x[sample_rows(n, MANY, 0)], np.float32)
+    if n <= MANY or x.shape[1] <= DIRECTIONS:
+        mean, axes = few.mean(0), None
+    else:
+        mean, axes, _ = principal(few, DIRECTIONS)
 
-    pca = PCA(DIRECTIONS, svd_solver="randomized", random_state=0)
-    return np.asarray(pca.fit_transform(z), np.float32)
+    def unit(block: np.ndarray) -> np.ndarray:
+        return unit_rows(block - mean if axes is None else (block - mean) @ axes)
+
+    z = np.empty((n, x.shape[1] if axes is None else axes.shape[1]), np.float32)
+    for place, found in each_block(x, unit):
+        z[place] = found
+    return z
 
 
-def _measured(rows: list[ImageRow]) -> tuple[np.ndarray, list[Quality]]:
-    """Thumbnails (n, s, s) uint8 and measures of the images."""
-    thumbs, seen = [], []
+def _measured(rows: list[ImageRow], thumbs: np.ndarray) -> np.ndarray:
+    """Measures (n, 7) float64 of the images, whose thumbnails (n, SIDE, SIDE) are filled in."""
 
     def reduction(width: int, height: int) -> int:
         return next((by for by in (8, 4, 2) if max(width, height) >= by * SIDE), 1)
 
-    for row in progress(rows, "look", total=len(rows), unit="img"):
+    def measure(row: ImageRow) -> tuple[Quality, np.ndarray]:
         if row.source.endswith(".npy"):
             rgb = pixels(row, Preprocessing(SIDE))
         else:
             rgb = decode(unchanged_bytes(row), reduction)
-        measures = quality_of(rgb)
         shape = max(row.width, row.height) / max(1, min(row.width, row.height))
-        seen.append(measures._replace(shape=shape))
-        thumbs.append(thumbnail(scaled(rgb)))
-    return np.stack(thumbs), seen
+        return quality_of(rgb)._replace(shape=shape), thumbnail(scaled(rgb))
+
+    seen = np.empty((len(rows), len(Quality._fields)))
+    found = progress(in_threads(measure, rows), "look", total=len(rows), unit="img")
+    for number, (quality, small) in enumerate(found):
+        seen[number], thumbs[number] = quality, small
+    return seen
+
+
+def _candidates(thumbs: np.ndarray, x: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Pairs that may be copies (pairs, 3): a, b and the turn of b; by their codes, or as they lie
+    by their features, all of them: along the main directions far more are alike. In order of a,
+    b."""
+    n, looked_at = len(x), near[:, :LOOKED_AT]
+    mean = np.asarray(x[sample_rows(n, MANY, 0)], np.float32).mean(0)
+    found = []
+    for a in range(0, n, BLOCK):
+        mine = looked_at[a : a + BLOCK]
+        one = unit_rows(x[a : a + BLOCK] - mean)
+        others = (unit_rows(x[of] - mean) for of in mine.T)
+        cosine = np.stack([np.einsum("ij,ij->i", one, other) for other in others], axis=1)
+        row, column = np.nonzero(cosine > ALIKE)
+        found.append(np.stack([row + a, mine[row, column], np.zeros_like(row)], axis=1))
+    alike, coded = np.concatenate(found), similar_codes(thumbs)
+
+    def mark(pairs: np.ndarray) -> np.ndarray:
+        return pairs[:, 0] * n + pairs[:, 1]
+
+    known = np.concatenate([mark(coded), mark(coded[:, [1, 0]])])
+    mutual = np.isin(mark(alike), mark(alike[:, [1, 0]])) & (alike[:, 0] > alike[:, 1])
+    every = np.concatenate([coded, alike[~np.isin(mark(alike), known) & ~mutual]])
+    return every[np.argsort(mark(every), kind="stable")]
 
 
 def _likenesses(
-    rows: list[ImageRow], thumbs: np.ndarray, pairs: dict[tuple[int, int], int]
+    rows: list[ImageRow], thumbs: np.ndarray, pairs: np.ndarray
 ) -> dict[tuple[int, int], float]:
     """Of the pairs that are copies, how like they are."""
     first: dict[str, int] = {}
@@ -124,18 +162,24 @@ def _likenesses(
     for number, row in enumerate(rows):
         if row.digest and first.setdefault(row.digest, number) != number:
             found[first[row.digest], number] = 1.0
-    for (a, b), way in sorted(pairs.items()):
+
+    def compare(pair: np.ndarray) -> float:
+        a, b, way = pair.tolist()
         if rows[a].digest and rows[a].digest == rows[b].digest:
-            continue
-        like = likeness(thumbs[a], list(turned(thumbs[b]))[way])
+            return -1.0
+        like = likeness(np.asarray(thumbs[a]), list(turned(np.asarray(thumbs[b])))[way])
         side = max(min(row.width, row.height) for row in (rows[a], rows[b]))
-        if is_copy(like, side):
+        return like if is_copy(like, side) else -1.0
+
+    compared = progress(in_threads(compare, pairs), "copies", total=len(pairs), unit="pair")
+    for (a, b, _), like in zip(pairs.tolist(), compared, strict=True):
+        if like > 0:
             found[a, b] = like
     return found
 
 
 def _best_of_groups(
-    rows: list[ImageRow], seen: list[Quality], like: dict[tuple[int, int], float]
+    rows: list[ImageRow], seen: np.ndarray, like: dict[tuple[int, int], float]
 ) -> dict[int, int]:
     """Every picture that has copies -> the best of its group: most pixels, then most detail."""
     from scipy.sparse import coo_matrix
@@ -151,13 +195,18 @@ def _best_of_groups(
         members[int(group[number])].append(number)
 
     def worth(number: int) -> tuple[int, float, int]:
-        return rows[number].width * rows[number].height, seen[number].detail, -number
+        return rows[number].width * rows[number].height, float(seen[number, DETAIL]), -number
 
     return {n: max(mine, key=worth) for mine in members.values() for n in mine}
 
 
-def _likest(like: dict[tuple[int, int], float], number: int) -> float:
-    return max(value for pair, value in like.items() if number in pair)
+def _likest(like: dict[tuple[int, int], float]) -> dict[int, float]:
+    """Picture -> how like its likest copy is."""
+    found: dict[int, float] = {}
+    for pair, value in like.items():
+        for number in pair:
+            found[number] = max(value, found.get(number, value))
+    return found
 
 
 def _outliers(distance: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imclust.clustering.blocks import sample_rows
 from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters, seen_words
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.log import say
@@ -22,6 +23,8 @@ from imclust.core.records import (
     write_csv,
 )
 from imclust.encoders.class_head import class_logits, imagenet_words
+
+MOST = 20_000  # images that names are told from
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,23 @@ def run(cfg: Name) -> None:
 def _name(cfg: Name, folder: Path) -> dict[str, Any]:
     clustering, features = Assignment.load(cfg.assignment), Features.load(cfg.features)
     k = clustering.probabilities.shape[1]
-    x = np.asarray(features.x[rows_of_ids(features.ids, clustering.ids)])
-    logits = class_logits(_model(cfg.features), parts_of(cfg.features, x)[0])
+    rows = sample_rows(len(clustering.ids), MOST, 0)  # of more, names are what these say
+    at = rows_of_ids(features.ids, clustering.ids[rows])
+    space, clusters = parts_of(cfg.features, features.x)[0], clustering.clusters[rows]
+    logits = class_logits(_model(cfg.features), np.asarray(space[at]))
     if logits is None:
         found = [NamedCluster("", ())] * k
     else:
         words = imagenet_words()
-        share = class_shares(logits, clustering.clusters, k) @ words.members
-        there = np.bincount(clustering.clusters, minlength=k) > 0
-        seen = seen_words(logits, clustering.clusters, k, words.members)
+        share = class_shares(logits, clusters, k) @ words.members
+        there = np.bincount(clusters, minlength=k) > 0
+        seen = seen_words(logits, clusters, k, words.members)
         found = name_clusters(share, seen, words.rarity, words.words, there)
     kept = read_manifest(cfg.assignment).get("found_names") or [None] * k
-    rows = _with_kept([(each.name, _told(each)) for each in found], kept)
-    numbered = ((c, *row) for c, row in enumerate(rows))
+    named_now = _with_kept([(each.name, _told(each)) for each in found], kept)
+    numbered = ((c, *row) for c, row in enumerate(named_now))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence"), numbered)
-    return {"names": [name for name, _ in rows]}
+    return {"names": [name for name, _ in named_now]}
 
 
 def _with_kept(found: list[tuple[str, str]], kept: list[Any]) -> list[tuple[str, str]]:

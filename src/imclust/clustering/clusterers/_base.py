@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from imclust.clustering.blocks import LARGE
-from imclust.clustering.preprocessing import Preparation, Prepared, prepare, unit_rows
+from imclust.clustering.preprocessing import JoinedRows, Preparation, Prepared, prepare
 from imclust.core.checks import distinct_rows, enough_distinct_rows
 from imclust.core.log import progress
 
@@ -29,6 +29,13 @@ def several_spaces(method: M) -> M:
     All others are given one array, see `clusterer_input`.
     """
     method.several_spaces = True  # type: ignore[attr-defined]
+    return method
+
+
+def reads_blocks(method: M) -> M:
+    """Decorator of a clusterer that goes through more than LARGE rows in blocks: of several spaces
+    it is given `JoinedRows`, which compute them."""
+    method.reads_blocks = True  # type: ignore[attr-defined]
     return method
 
 
@@ -59,7 +66,10 @@ def clusterer_input(method: Callable[..., Any], spaces: list[np.ndarray]) -> Row
         return spaces[0]
     if getattr(method, "several_spaces", False):
         return spaces
-    return np.hstack([unit_rows(s) for s in spaces]) / np.float32(len(spaces) ** 0.5)
+    joined = JoinedRows(spaces, len(spaces) ** -0.5)
+    if getattr(method, "reads_blocks", False) and len(joined) > LARGE:
+        return cast("np.ndarray", joined)
+    return np.asarray(joined)
 
 
 @dataclass(frozen=True)
@@ -195,7 +205,7 @@ def on_sample(bound: int) -> Callable[[M], M]:
     return wrap
 
 
-def predict_in_blocks(found: Clustering, z: Rows, block: int = 16384) -> np.ndarray:
+def predict_in_blocks(found: Clustering, z: Rows, block: int = 4096) -> np.ndarray:
     """`found.place` of many rows (n, d), so many at a time: (n, k) float32."""
 
     n, out = len(as_views(z)[0]), np.empty((0, 0), np.float32)
@@ -207,6 +217,17 @@ def predict_in_blocks(found: Clustering, z: Rows, block: int = 16384) -> np.ndar
             out = np.empty((n, p.shape[1]), p.dtype)
         out[a : a + block] = p
     return out
+
+
+def predict_rows(
+    method: Any, found: Clustering, spaces: list[np.ndarray], rows: np.ndarray, block: int = 4096
+) -> np.ndarray:
+    """`found.predict` of rows (m,) int of spaces (n, d_v), so many at a time: (m, k)."""
+    parts = []
+    for a in range(0, len(rows), block):
+        some = [np.asarray(x[rows[a : a + block]]) for x in spaces]
+        parts.append(found.predict(clusterer_input(method, some)))
+    return np.concatenate(parts)
 
 
 def run_head(

@@ -15,6 +15,7 @@ from imclust.clustering.clusterers._base import (
     Clustering,
     centre_clustering,
     centre_probabilities,
+    reads_blocks,
     through,
 )
 from imclust.clustering.hierarchical_kmeans import hierarchical_kmeans
@@ -42,6 +43,7 @@ class KMeansConfig:
 
 
 @CLUSTERERS.register("kmeans", KMeansConfig, paper="Lloyd 1982; Arthur and Vassilvitskii 2007")
+@reads_blocks
 def kmeans(z: np.ndarray, n_clusters: int, cfg: KMeansConfig, seed: int) -> Clustering:
     """z (n, d) float -> probabilities (n, k) of equal Gaussians at the k centres.
 
