@@ -22,11 +22,12 @@ import numpy as np
 
 from colour_jitter import images_of
 from imclust.cli.baseline import FREE
-from imclust.clustering.evidence import distances, purity, silhouettes
+from imclust.clustering.evidence import cosine_distances, distances, purity, silhouettes
 from imclust.clustering.heads import HEADS
 from imclust.clustering.learnability import learned_by_cluster
 from imclust.clustering.metrics import ari, pairwise_ari
 from imclust.clustering.selection import collapse
+from imclust.clustering.selector import scaled
 from imclust.clustering.unequal_spaces import SCOUTS
 from imclust.clustering.views import View
 from imclust.core.log import progress
@@ -80,9 +81,11 @@ def features(images: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
 
 
 def numbers(
-    runs: list[np.ndarray], own: np.ndarray, judges: list[View], kinds: list[str]
+    runs: list[np.ndarray], own: np.ndarray, judges: list[View], kinds: list[str], joined: View
 ) -> dict[str, np.ndarray]:
-    """Label-free numbers (c,) of every candidate; `elsewhere` leaves its own kind out."""
+    """Label-free numbers (c,) of every candidate; `elsewhere` leaves its own kind out, `joined`
+    is told where all spaces lie side by side, and `clarity` is the sum of both such numbers, each
+    of mean 0 and spread 1: what `auto` judges its last candidates by."""
     alike = pairwise_ari(runs)
     same = own[:, None] == own
     np.fill_diagonal(same, False)
@@ -94,6 +97,9 @@ def numbers(
     for what, table in (("learnability", learned), ("modularity", dense), ("silhouette", apart)):
         found[what] = table.mean(0)
         found[f"{what}, elsewhere"] = (table * other).sum(0) / other.sum(0)
+    found["modularity, joined"] = np.array([purity(joined.graph, c)[4] for c in runs])
+    found["silhouette, joined"] = silhouettes(cosine_distances(joined.rows), runs)[:, 0]
+    found["clarity"] = sum(scaled(found[f"{n}, joined"]) for n in ("modularity", "silhouette"))
     return found
 
 
@@ -113,7 +119,7 @@ def task(
                 own.append(kind)
                 where.append(view.name)
     right = np.array([ari(y, c) for c in runs])
-    told = numbers(runs, np.array(own), judges, kinds)
+    told = numbers(runs, np.array(own), judges, kinds, joined[1])
     chosen = {name: float(right[values.argmax()]) for name, values in told.items()}
     fixed = {"best, by labels": float(right.max()), "mean candidate": float(right.mean())}
     names = np.array(where)

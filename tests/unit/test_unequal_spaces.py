@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import silhouette_score
 
 from imclust import cluster_latents
 from imclust.clustering.auto_search import CandidateSearch
 from imclust.clustering.effort import effort_of
 from imclust.clustering.evidence import purity
 from imclust.clustering.metrics import ari
+from imclust.clustering.neighbor_graph import joint_graph
 from imclust.clustering.preprocessing import power_and_white, prepare
-from imclust.clustering.unequal_spaces import UnequalSearch
+from imclust.clustering.unequal_spaces import CLARITY, UnequalSearch
 from imclust.clustering.views import View
 
 N, K = 150, 3
@@ -40,7 +42,7 @@ def test_what_several_spaces_show_wins_over_what_each_other_space_shows_alone(sh
     np.testing.assert_array_equal(found.predict(spaces).argmax(1), found.labels)
 
 
-def test_candidates_are_judged_in_every_space(shown):
+def test_views_are_judged_in_every_space_and_candidates_where_all_are_joined(shown):
     spaces, y = shown
     search = UnequalSearch(spaces, K, effort_of("quick"), 0)
     able = search.run({}, retrain=False)
@@ -50,7 +52,15 @@ def test_candidates_are_judged_in_every_space(shown):
     want = np.mean([purity(View.of([s], (0,), "power", 0).graph, y)[4] for s in spaces])
     assert right == pytest.approx(want)
     assert right > wrong + 0.1
-    assert able[int(search.stand.argmax())].numbers["modularity, all spaces"] == search.stand.max()
+    runs = [c.whole for c in able]
+    table = np.array([[c.numbers[name] for name in CLARITY] for c in able])
+    joined = np.hstack([prepare(s, "white").rows for s in spaces]) / len(spaces) ** 0.5
+    dense = purity(joint_graph([prepare(s, "white").rows for s in spaces]), runs[0])[4]
+    apart = silhouette_score(joined, runs[0], metric="cosine")
+    np.testing.assert_allclose(table[0], [dense, apart], atol=1e-4)
+    naive = ((table - table.mean(0)) / table.std(0)).sum(1)
+    np.testing.assert_allclose(search.stand, naive, atol=1e-6)
+    assert (search.clarity([y]) > search.clarity([noise]) + 0.02).all()
 
 
 def test_one_space_is_clustered_as_ever(shown):

@@ -2,9 +2,11 @@
 
 Each space has nuisances of its own, which clusterings follow there. What the images themselves
 hold shows in most spaces at once: its clusters are dense in the neighbour graphs of all of them.
-So every candidate, wherever it was made, is judged by one number, the modularity of its clusters
-(Newman 2006) in the graph of each space alone, averaged over the spaces. Nothing is fitted;
-`benchmarks/spaces.py` compares it with other label-free numbers on tasks of known classes.
+So the views to go into are chosen by the modularity of clusters (Newman 2006) in the graph of each
+space alone, averaged over the spaces. The candidates made there, on many more rows, differ less:
+they are judged where all spaces lie side by side, whitened, so that no direction of a space counts
+more than another, by modularity and by silhouette (Rousseeuw 1987), each counting the same.
+Nothing is fitted; `benchmarks/spaces.py` compares such numbers on tasks of known classes.
 """
 
 from __future__ import annotations
@@ -12,15 +14,17 @@ from __future__ import annotations
 import numpy as np
 
 from imclust.clustering.auto_search import FINALISTS, JOINED, CandidateSearch
-from imclust.clustering.evidence import purity
+from imclust.clustering.evidence import cosine_distances, purity, silhouettes
 from imclust.clustering.heads import HEADS
 from imclust.clustering.preprocessing import Preparation, Prepared, power_and_white
 from imclust.clustering.selection import Candidate, collapse, reject_nuisance_copies
+from imclust.clustering.selector import scaled
 from imclust.clustering.views import View
 from imclust.core.log import progress
 
-LOOKED_AT = 1000  # rows that spaces are looked at, and candidates judged, on; more for a large K
+LOOKED_AT = 1000  # rows that spaces are looked at on; more for a large K
 EACH = 40  # of them for each cluster
+CLARITY = ("modularity, joined", "silhouette, joined")  # what candidates are judged by
 SCOUTS = ("kmeans", "spectral", "layout ward", "graph merge")
 
 
@@ -66,10 +70,29 @@ class UnequalSearch(CandidateSearch):
     def run(self, nuisances: dict[str, np.ndarray], *, retrain: bool) -> list[Candidate]:
         """All candidates that were not thrown out; see `CandidateSearch.run`."""
         able = super().run(nuisances, retrain=retrain)
-        self.stand = self.density([c.whole[self.looked_at] for c in able if c.whole is not None])
-        for c, density in zip(able, self.stand, strict=True):
-            c.numbers["modularity, all spaces"] = float(density)
+        found = self.clarity([c.whole for c in able if c.whole is not None])
+        for c, numbers in zip(able, found, strict=True):
+            c.numbers |= dict(zip(CLARITY, map(float, numbers), strict=True))
+        self.stand = np.sum([scaled(column) for column in found.T], axis=0)
         return able
+
+    def clarity(self, labellings: list[np.ndarray]) -> np.ndarray:
+        """How dense clusters are and how far apart with all spaces side by side, whitened: their
+        modularity in the joint graph, and their mean silhouette by cosine distances, of the
+        rows compared; (labellings, 2) float64 in [-1, 1].
+
+        Parameters
+        ----------
+        labellings : list of ndarray of shape (n,), int
+            Of all rows.
+        """
+        every = tuple(range(len(self._spaces)))
+        view = next((v for v in self.views if (v.parts, v.how) == (every, "white")), None)
+        view = view or View.of(self._spaces, every, "white", self._seed)
+        rows = self.compared
+        few = [np.unique(c[rows], return_inverse=True)[1] for c in labellings]
+        apart = silhouettes(cosine_distances(view.rows[rows]), few)[:, 0]
+        return np.column_stack([[purity(view.graph, c)[4] for c in labellings], apart])
 
     def density(self, labellings: list[np.ndarray]) -> np.ndarray:
         """Modularity in each space's graph, mean over spaces, (labellings,) float64 in [-0.5, 1].
