@@ -14,6 +14,9 @@ import sklearn.mixture  # noqa: F401
 
 import imclust.__main__
 import imclust.api  # noqa: F401
+from imclust.core.code_digest import SOURCE, code_digest
 from imclust.training.pretrained import vision
 
 vision("timm")
+for path in SOURCE.rglob("*.py"):  # what each command would read of our own code
+    code_digest(".".join(("imclust", *path.relative_to(SOURCE).with_suffix("").parts)))

@@ -13,6 +13,8 @@ PACKAGE = SOURCE.name
 # The face of the package and its version say what there is, not how anything is computed.
 LEFT_OUT = frozenset({PACKAGE, f"{PACKAGE}._version"})
 
+DATA = (".json", ".csv", ".npz", ".txt")
+
 
 def code_digest(*modules: str) -> str:
     """Digest of all code that the modules reach by their imports.
@@ -74,11 +76,13 @@ def import_closure(*modules: str) -> set[str]:
 def _facts(module: str) -> tuple[str, tuple[str, ...]]:
     """Digest of a module's code and data, and the modules of imclust that it imports."""
     path = _path(module)
-    tree = ast.parse(path.read_bytes())
+    source = path.read_bytes()
+    tree = ast.parse(source)
     _drop_docstrings(tree)
     digest = hashlib.sha256(ast.dump(tree, annotate_fields=False).encode())
-    for file in _data_files(tree, path.parent):
-        digest.update(file.read_bytes())
+    if any(ending.encode() in source for ending in DATA):
+        for file in _data_files(tree, path.parent):
+            digest.update(file.read_bytes())
     return digest.hexdigest(), tuple(sorted(set(_imports(tree)) - LEFT_OUT))
 
 
@@ -87,7 +91,7 @@ def _data_files(tree: ast.Module, folder: Path) -> list[Path]:
     texts = {
         n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
     }
-    names = (text for text in texts if text.endswith((".json", ".csv", ".npz", ".txt")))
+    names = (text for text in texts if text.endswith(DATA))
     return sorted(p for p in (folder / n for n in names if "/" not in n) if p.is_file())
 
 
@@ -102,10 +106,21 @@ def _is_module(name: str) -> bool:
 
 
 def _drop_docstrings(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
+    for node in (tree, *_statements(tree)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             # A string behind a field documents that field.
             node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
+
+
+def _statements(node: ast.AST, *, for_types: bool = True) -> Iterator[ast.AST]:
+    """All statements below a node, with what holds some, such as the parts of a `try`; their
+    expressions, which are most of a tree, are not gone into."""
+    only_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    names = ("body", "orelse", "finalbody", "handlers", "cases")
+    for name in names if for_types or not only_types else ("orelse",):
+        for below in getattr(node, name, ()):
+            yield below
+            yield from _statements(below, for_types=for_types)
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -118,12 +133,8 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _imports(tree: ast.AST) -> Iterator[str]:
     """Modules of imclust that a tree imports, outside of `if TYPE_CHECKING`."""
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            waiting += node.orelse
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+    for node in _statements(tree, for_types=False):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
             module = node.module or PACKAGE
             yield from _with_parents(module)
             for alias in node.names:
@@ -133,8 +144,6 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             for alias in node.names:
                 if alias.name.split(".")[0] == PACKAGE:
                     yield from _with_parents(alias.name)
-        else:
-            waiting += ast.iter_child_nodes(node)
 
 
 def _with_parents(module: str) -> Iterator[str]:
