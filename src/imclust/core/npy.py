@@ -187,7 +187,10 @@ def scratch_array(folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Ite
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     disk_space(folder, size)
     with TemporaryFile(dir=folder) as file:
-        os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        if hasattr(os, "posix_fallocate"):  # else a disk that fills up is only met under way
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        else:
+            file.truncate(max(size, 1))
         yield np.memmap(file, dtype, "r+", shape=shape)
 
 
