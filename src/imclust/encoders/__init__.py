@@ -10,7 +10,13 @@ ENCODERS: Registry[EncoderType] = Registry("encoder", "imclust.encoders")
 
 
 def revive_encoder(config: dict[str, Any]) -> Encoder:
-    """The encoder of a `weights` manifest's config, upon the one that it refines if it does."""
+    """The encoder of a `weights` manifest's config, upon the one that it refines if it does.
+
+    Examples
+    --------
+    >>> type(revive_encoder({"method": "pixels"})).__name__
+    'Pixels'
+    """
     entry, settings = ENCODERS.revive(config)
     if "base" in config:
         return entry.method(settings, revive_encoder(config["base"]))
@@ -18,7 +24,13 @@ def revive_encoder(config: dict[str, Any]) -> Encoder:
 
 
 def method_modules(config: dict[str, Any]) -> tuple[str, ...]:
-    """Full names of the modules that define such an encoder and those that it refines."""
+    """Full names of the modules that define such an encoder and those that it refines.
+
+    Examples
+    --------
+    >>> method_modules({"method": "pixels"})
+    ('imclust.encoders.pixels',)
+    """
     entry, _ = ENCODERS.revive(config)
     mine = (entry.method.__module__,)
     return mine + (method_modules(config["base"]) if "base" in config else ())
@@ -31,6 +43,11 @@ def lacking_weights(name: str) -> str:
     ----------
     name : str
         Of the encoder, which is taken with its default settings.
+
+    Examples
+    --------
+    >>> lacking_weights("pixels")
+    ''
     """
     entry = ENCODERS[name]
     refines = getattr(entry.method, "refines", False)

@@ -59,7 +59,13 @@ def write_cluster_folders(folder: Path, clustering: FolderAssignment, *, copy: b
 
 
 def kind_of_folders(folder: Path) -> Literal["links", "copies", ""]:
-    """What an earlier answer put there, so that it can be made anew of this one."""
+    """What an earlier answer put there, so that it can be made anew of this one.
+
+    Examples
+    --------
+    >>> kind_of_folders(Path("/nowhere"))
+    ''
+    """
     made = _record(folder).get("made")
     if not isinstance(made, dict):
         return ""

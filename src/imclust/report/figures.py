@@ -93,13 +93,25 @@ def _pyplot() -> Any:
 
 
 def shown(name: str) -> str:
-    """A name as it fits beside a picture; dollars are dollars, no formulas."""
+    """A name as it fits beside a picture; dollars are dollars, no formulas.
+
+    Examples
+    --------
+    >>> shown("5 $")
+    '5 \\\\$'
+    """
     short = name if len(name) <= LONG else name[: LONG - 1] + "…"
     return short.replace("$", r"\$")
 
 
 def look_of(group: int) -> tuple[str, str]:
-    """Colour and marker of a group: colours repeat with another marker."""
+    """Colour and marker of a group: colours repeat with another marker.
+
+    Examples
+    --------
+    >>> look_of(0)[1]
+    'o'
+    """
     return PALETTE[group % len(PALETTE)], MARKERS[group // len(PALETTE) % len(MARKERS)]
 
 
@@ -256,7 +268,16 @@ def _row(axes: np.ndarray, images: np.ndarray, name: str, *, turned: bool = Fals
 
 
 def sizes_of(sheet: Sheet, names: list[str], sizes: list[int]) -> None:
-    """How many images each cluster has, as bars with numbers, as `sizes`."""
+    """How many images each cluster has, as bars with numbers, as `sizes`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     sizes_of(Sheet(Path(place), 7), ["sea", "sun"], [3, 5])
+    ...     sorted(p.name for p in Path(place).iterdir())
+    ['sizes.png']
+    """
 
     k = len(names)
     with sheet.figure("sizes", 0.5 + 0.2 * k) as (_, axes):
@@ -293,7 +314,17 @@ def reconstructions(
 
 
 def dendrogram(sheet: Sheet, tree: np.ndarray, names: list[str]) -> None:
-    """The tree over clusters of a `ClusterTree`, one name a cluster, as `tree`."""
+    """The tree over clusters of a `ClusterTree`, one name a cluster, as `tree`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> merges = np.array([[0, 1, 0.2, 2], [2, 3, 0.7, 3]])
+    >>> with TemporaryDirectory() as place:
+    ...     dendrogram(Sheet(Path(place), 7), merges, ["sea", "sun", "snow"])
+    ...     sorted(p.name for p in Path(place).iterdir())
+    ['tree.png']
+    """
     from scipy.cluster import hierarchy
 
     with sheet.figure("tree", 0.24 * len(names) + 1.0) as (_, axes):

@@ -42,7 +42,13 @@ def gallery(clustering: FolderAssignment, caption: str) -> str:
 
 
 def table(sizes: Sequence[int], caption: str) -> str:
-    """Clusters and their sizes as HTML, for answers about vectors, whose images nobody knows."""
+    """Clusters and their sizes as HTML, for answers about vectors, whose images nobody knows.
+
+    Examples
+    --------
+    >>> table([3, 5], "8 rows").startswith("<p>8 rows</p>")
+    True
+    """
     rows = "".join(
         f"<tr><td>{c}</td><td>{size}</td></tr>" for c, size in enumerate(sizes[:CLUSTERS])
     )
@@ -52,7 +58,13 @@ def table(sizes: Sequence[int], caption: str) -> str:
 
 
 def spread(members: list[int], most: int) -> list[int]:
-    """At most so many of a ranking, evenly from its first to its last."""
+    """At most so many of a ranking, evenly from its first to its last.
+
+    Examples
+    --------
+    >>> spread([0, 1, 2, 3, 4, 5, 6], 3)
+    [0, 3, 6]
+    """
     few = min(most, len(members))
     if few < 2:
         return members[:few]
@@ -76,7 +88,13 @@ def _picture(image: ImageRow, file: str) -> str:
 
 
 def data_uri(rgb: np.ndarray) -> str:
-    """An image (h, w, 3) uint8 as a JPEG inside of an address."""
+    """An image (h, w, 3) uint8 as a JPEG inside of an address.
+
+    Examples
+    --------
+    >>> data_uri(np.zeros((2, 2, 3), np.uint8))[:23]
+    'data:image/jpeg;base64,'
+    """
     import cv2
 
     found, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

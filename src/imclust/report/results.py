@@ -168,5 +168,11 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name for a terminal: line ends and control characters as escapes."""
+    """A file's name for a terminal: line ends and control characters as escapes.
+
+    Examples
+    --------
+    >>> printable("a" + chr(10) + "b.jpg")
+    'a\\\\nb.jpg'
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -22,6 +22,11 @@ def vision(name: str) -> Any:
 
     Such a torchvision fails at its import, because its compiled operators cannot be loaded and two
     of them are wanted by name. Declaring their schemas first is enough: nothing here calls them.
+
+    Examples
+    --------
+    >>> vision("timm").__name__
+    'timm'
     """
     try:
         importlib.import_module("torchvision")
@@ -95,6 +100,14 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> 
     ------
     InputError
         Keys or shapes are not the network's.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = torch.nn.Linear(2, 1)
+    >>> load_state(network, {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, "these numbers")
+    >>> network.weight.tolist()
+    [[1.0, 1.0]]
     """
     want = {k: tuple(v.shape) for k, v in network.state_dict().items()}
     have = {k: tuple(v.shape) for k, v in state.items()}
@@ -166,14 +179,26 @@ def fetched(
 
 
 def hub_cache() -> Path:
-    """The Hugging Face cache of this machine, whether it is there or not."""
+    """The Hugging Face cache of this machine, whether it is there or not.
+
+    Examples
+    --------
+    >>> hub_cache().name
+    'hub'
+    """
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def in_hub_cache(repository: str) -> bool:
-    """Whether the Hugging Face cache holds something of a repository, `owner/name`."""
+    """Whether the Hugging Face cache holds something of a repository, `owner/name`.
+
+    Examples
+    --------
+    >>> in_hub_cache("nobody/nothing")
+    False
+    """
     return (hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots").is_dir()
 
 

@@ -14,7 +14,17 @@ from imclust.training.pretrained import load_state
 
 
 def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
-    """A network's state as safetensors, with JSON facts in its header; written in one step."""
+    """A network's state as safetensors, with JSON facts in its header; written in one step.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import torch
+    >>> with TemporaryDirectory() as place:
+    ...     save_weights(Path(place) / "w.safetensors", torch.nn.Linear(2, 1), {"epochs": 3})
+    ...     load_weights(Path(place) / "w.safetensors", torch.nn.Linear(2, 1))
+    {'epochs': 3}
+    """
     from safetensors.torch import save
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
@@ -29,6 +39,17 @@ def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
     ------
     InputError
         Missing, not safetensors, or of another network.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import torch
+    >>> with TemporaryDirectory() as place:
+    ...     path, network = Path(place) / "w.safetensors", torch.nn.Linear(2, 1)
+    ...     save_weights(path, torch.nn.Linear(2, 1), {})
+    ...     facts = load_weights(path, network)
+    >>> facts
+    {}
     """
     from safetensors import SafetensorError, safe_open
 

@@ -110,7 +110,13 @@ def _unread(index: Path) -> list[tuple[str, str]]:
 
 
 def data_name(folder: Path, index: dict[str, Any]) -> str:
-    """What the images are called: the folder around their `index`, or the challenge."""
+    """What the images are called: the folder around their `index`, or the challenge.
+
+    Examples
+    --------
+    >>> data_name(Path("raw/photos/index"), {"challenge": "folder"})
+    'photos'
+    """
     here = folder.resolve()
     return here.parent.name if here.name == "index" else str(index["challenge"])
 
