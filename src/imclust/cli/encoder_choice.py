@@ -52,7 +52,15 @@ STRONG = (
 
 
 def strong_paths(at: RunPaths) -> tuple[RunPaths, ...]:
-    """Where the latents of each strong network of a run lie."""
+    """Where the latents of each strong network of a run lie.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> len(strong_paths(at)) == len(STRONG)
+    True
+    """
     return tuple(
         RunPaths(at.top, at.name, at.run, "timm", at.seed, network.words()) for network in STRONG
     )

@@ -52,7 +52,14 @@ class Growth:
 
 
 def base_of(at: RunPaths) -> Path:
-    """Where a run keeps what its clusters grow from."""
+    """Where a run keeps what its clusters grow from.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> base_of(at).as_posix()
+    'w/data/runs/photos/auto-seed0/base'
+    """
     return at.folder / "base"
 
 
@@ -75,6 +82,11 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
     -------
     Growth | None
         None where everything is to be clustered: at the first visit, or where it is as it was.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> growth_of(at, Path("photos"))  # nothing was clustered yet
     """
     doc = _finished(at.clusters)
     if doc is None:
@@ -99,7 +111,14 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
 
 
 def files_came(at: RunPaths, data: Path) -> bool:
-    """Whether a finished run is there and files came, went or changed since."""
+    """Whether a finished run is there and files came, went or changed since.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> files_came(at, Path("photos"))
+    False
+    """
     doc = _finished(at.clusters)
     return doc is not None and _of_index(at, doc) and files_changed(at, data)
 

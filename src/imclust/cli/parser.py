@@ -216,12 +216,23 @@ def _near(word: str, known: Sequence[str]) -> str:
 
 @lru_cache(maxsize=64)
 def parse_stage(argv: tuple[str, ...]) -> tuple[Callable[[Any], Any], Any]:
-    """`parse`, once for each command: whoever runs many stages checks all their words first."""
+    """`parse`, once for each command: whoever runs many stages checks all their words first.
+
+    Examples
+    --------
+    >>> parse_stage(("leaderboard", "--challenge", "hw9"))[1].challenge
+    'hw9'
+    """
     return parse(argv)
 
 
 def run_stage(argv: tuple[str, ...]) -> None:
-    """Run one stage in this process as its command would; manifests name that command."""
+    """Run one stage in this process as its command would; manifests name that command.
+
+    Examples
+    --------
+    >>> run_stage(("challenges",))  # doctest: +SKIP
+    """
     from imclust.core.artifacts import recorded_command
 
     run, config = parse_stage(argv)
@@ -233,6 +244,12 @@ def config_flags(config: Any) -> list[str]:
     """The flags that make a method's config, those left at their defaults aside.
 
     Fields are texts, numbers, paths, truth values, or tuples of these.
+
+    Examples
+    --------
+    >>> from imclust.encoders.pixels import PixelsConfig
+    >>> config_flags(PixelsConfig(size=16))
+    ['--size', '16']
     """
     found: list[str] = []
     for each in fields(config):

@@ -58,17 +58,34 @@ def index_step(to: Path, source: Iterable[str], flags: Iterable[str], title: str
         The challenge and its flags.
     flags : iterable of str
         Of `download`.
+
+    Examples
+    --------
+    >>> index_step(Path("raw"), ["digits"], []).commands
+    (('download', '--out', 'raw', 'digits'),)
     """
     return Step(title, (("download", "--out", str(to), *flags, *source),))
 
 
 def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *more: str) -> Command:
-    """Words of `train`; `more` are its own flags, `flags` the encoder's."""
+    """Words of `train`; `more` are its own flags, `flags` the encoder's.
+
+    Examples
+    --------
+    >>> train_command(Path("raw/index"), Path("w"), "pixels", ["--size", "16"])
+    ('train', '--index', 'raw/index', '--out', 'w', 'pixels', '--size', '16')
+    """
     return ("train", "--index", str(index), "--out", str(out), *more, method, *flags)
 
 
 def encode_command(index: Path, weights: Path, out: Path, *more: str) -> Command:
-    """Words of `encode`; `more` are further flags."""
+    """Words of `encode`; `more` are further flags.
+
+    Examples
+    --------
+    >>> encode_command(Path("raw/index"), Path("w"), Path("z"))
+    ('encode', '--index', 'raw/index', '--weights', 'w', '--out', 'z')
+    """
     places = ("--index", str(index), "--weights", str(weights), "--out", str(out))
     return ("encode", *places, *more)
 
@@ -111,7 +128,14 @@ def encode_steps(
 
 
 def pixel_step(at: RunPaths) -> Step:
-    """Plain pixels as a second space: nothing to learn, and fast."""
+    """Plain pixels as a second space: nothing to learn, and fast.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> [command[0] for command in pixel_step(at).commands]
+    ['train', 'encode']
+    """
     home = at.runs / "pixels"
     train = train_command(at.index, home / "weights", "pixels", ())
     return Step("pixels", (train, encode_command(at.index, home / "weights", home / "latents")))
@@ -168,7 +192,14 @@ def cluster_steps(
 
 
 def embedding(at: RunPaths, how: Predictor, split: str = "train") -> Path:
-    """The two-dimensional space to draw, which the homework's predictor clusters, too."""
+    """The two-dimensional space to draw, which the homework's predictor clusters, too.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> embedding(at, Predictor("auto")).name
+    'map'
+    """
     prefix = "" if split == "train" else f"{split}-"
     return at.reduced / f"{prefix}{'tsne' if how.name == HOMEWORK else 'map'}"
 

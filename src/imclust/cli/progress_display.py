@@ -77,7 +77,13 @@ class Count:
 
 def pace(parts: list[Part]) -> float:
     """Seconds that this machine takes for each that was expected, drawn to 1 while little was
-    measured."""
+    measured.
+
+    Examples
+    --------
+    >>> pace([])
+    1.0
+    """
     over = [p for p in parts if p.state == "done"]
     return (TRUST + sum(p.took for p in over)) / (TRUST + sum(p.expected for p in over))
 
@@ -96,6 +102,11 @@ def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) 
         Seconds since that one began.
     count : Count | None, optional
         Where its bar is.
+
+    Examples
+    --------
+    >>> seconds_left([], 0.0)
+    0.0
     """
     left = pace(parts) * sum(p.expected for p in parts if p.state == "waiting")
     for part in parts:
@@ -107,7 +118,13 @@ def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) 
 
 
 def format_duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `1 h 05 min`."""
+    """`42 s`, `3 min 20 s`, `1 h 05 min`.
+
+    Examples
+    --------
+    >>> format_duration(42), format_duration(200), format_duration(3900)
+    ('42 s', '3 min 20 s', '1 h 05 min')
+    """
     s = round(seconds)
     if s < 60:
         return f"{s} s"
@@ -268,6 +285,12 @@ class Display:
 
 
 def say_plainly(text: str) -> None:
-    """A line to the user, whoever listens to `say`."""
+    """A line to the user, whoever listens to `say`.
+
+    Examples
+    --------
+    >>> say_plainly("120 images")
+    120 images
+    """
     with shown_by(None, None):
         say(text)

@@ -129,7 +129,13 @@ def folder_name(text: str) -> str:
 
 
 def short_digest(*words: str) -> str:
-    """Eight hexadecimal digits that tell word lists apart."""
+    """Eight hexadecimal digits that tell word lists apart.
+
+    Examples
+    --------
+    >>> len(short_digest("--epochs", "3"))
+    8
+    """
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:8]
 
 
@@ -219,6 +225,12 @@ def check_writable(top: Path) -> None:
     ------
     InputError
         It is a file, or the right to write there is missing.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     check_writable(Path(place))
     """
     for place in (top / "data", top / "submissions"):
         there = next(p for p in (place, *place.absolute().parents) if p.exists())

@@ -37,6 +37,17 @@ def unzip(archive: Path, folder: Path) -> bool:
         Of kind corrupt.
     InputError
         No room on the disk, or another process is at it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     with zipfile.ZipFile(Path(place) / "a.zip", "w") as z:
+    ...         z.writestr("b.txt", "c")
+    ...     unzip(Path(place) / "a.zip", Path(place) / "a")
+    ...     (Path(place) / "a" / "b.txt").read_text()
+    True
+    'c'
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.parent / f".{folder.name}.lock"

@@ -259,7 +259,13 @@ def gains(rows: list[Row]) -> dict[Key, float]:
 
 
 def as_text(value: float | None) -> str:
-    """A number for the table; "" for None, and for what is no number to compare."""
+    """A number for the table; "" for None, and for what is no number to compare.
+
+    Examples
+    --------
+    >>> as_text(0.5), as_text(None)
+    ('0.5', '')
+    """
     return "" if value is None or not math.isfinite(value) else str(value)
 
 

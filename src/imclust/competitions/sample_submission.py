@@ -128,7 +128,13 @@ class Sample:
 
 
 def natural(values: Iterable[str]) -> tuple[str, ...]:
-    """Sorted: as numbers where all are numbers, else as texts."""
+    """Sorted: as numbers where all are numbers, else as texts.
+
+    Examples
+    --------
+    >>> natural(["10", "9"])
+    ('9', '10')
+    """
     texts = sorted(values)
     numbers = as_numbers(texts)
     return tuple(sorted(texts, key=float)) if numbers else tuple(texts)
@@ -316,7 +322,12 @@ def opened(path: Path) -> tuple[bytes, str, int, str]:
 
 
 def unique_ids(path: Path, ids: Sequence[str]) -> None:
-    """Refuse ids of a sample that are there twice."""
+    """Refuse ids of a sample that are there twice.
+
+    Examples
+    --------
+    >>> unique_ids(Path("sample.csv"), ["a", "b"])
+    """
     repeated = [i for i, n in Counter(ids).items() if n > 1]
     if repeated:
         got, do = f"{repeated[0]!r} more than once", "download it again"
@@ -332,7 +343,13 @@ def _encoding(data: bytes) -> str:
 
 
 def delimiter_of(text: str) -> str:
-    """What stands most often between the names of the first line."""
+    """What stands most often between the names of the first line.
+
+    Examples
+    --------
+    >>> delimiter_of("id;label")
+    ';'
+    """
     line = re.sub(r'"[^"]*"', "", re.split(r"[\r\n]", text, maxsplit=1)[0])
     return max(DELIMITERS, key=line.count)
 
@@ -358,7 +375,13 @@ def _places(path: Path, columns: tuple[str, ...], wanted: str | None) -> tuple[i
 def cell_spans(
     data: bytes, start: int, delimiter: bytes
 ) -> Iterator[tuple[list[tuple[int, int]], int]]:
-    """Every row as the spans of its cells, and where the next one begins."""
+    """Every row as the spans of its cells, and where the next one begins.
+
+    Examples
+    --------
+    >>> next(iter(cell_spans(b"a,1", 0, b",")))[0]
+    [(0, 1), (2, 3)]
+    """
     d = re.escape(delimiter)
     cell = re.compile(
         rb'("(?:[^"]|"")*+"|[^' + d + rb"\r\n]*)(" + d + rb"|\r\n|\r|\n|\Z)", re.DOTALL
@@ -372,7 +395,13 @@ def cell_spans(
 
 
 def cell_text(data: bytes, a: int, b: int, encoding: str) -> tuple[int, int, str]:
-    """What a cell says, without quotes and the spaces around, and where that stands."""
+    """What a cell says, without quotes and the spaces around, and where that stands.
+
+    Examples
+    --------
+    >>> cell_text(b" a ", 0, 3, "utf-8")
+    (1, 2, 'a')
+    """
     raw = data[a:b]
     if len(raw) > 1 and raw[:1] == raw[-1:] == b'"':
         return a + 1, b - 1, raw[1:-1].replace(b'""', b'"').decode(encoding)
@@ -389,12 +418,24 @@ def _cell(text: str, delimiter: str) -> str:
 
 
 def split(line: str, delimiter: str) -> list[str]:
-    """The cells of one line."""
+    """The cells of one line.
+
+    Examples
+    --------
+    >>> split('a,"b, c"', ",")
+    ['a', 'b, c']
+    """
     return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
 
 
 def no_table(head: bytes) -> str:
-    """What a file is instead of a table, by its first bytes; "" if it may be one."""
+    """What a file is instead of a table, by its first bytes; "" if it may be one.
+
+    Examples
+    --------
+    >>> no_table(b"<!DOCTYPE html>"), no_table(b"id,label")
+    ('a web page', '')
+    """
     text = head.removeprefix(BOM).lstrip()
     if not text:
         return "an empty file"

@@ -107,7 +107,13 @@ def names_of(
 
 
 def index_of(challenge: str | None, index: Path | None) -> Path:
-    """The index that is meant: itself, or by the name of the data set."""
+    """The index that is meant: itself, or by the name of the data set.
+
+    Examples
+    --------
+    >>> index_of(None, Path("raw/index")).as_posix()
+    'raw/index'
+    """
     if index is not None:
         return index
     if challenge is None:
@@ -140,7 +146,14 @@ def checked_file(
 
 
 def contents(found: SubmissionCheck) -> str:
-    """How many rows a file has, and of which label, for the user."""
+    """How many rows a file has, and of which label, for the user.
+
+    Examples
+    --------
+    >>> from collections import Counter
+    >>> contents(SubmissionCheck(rows=3, counts=Counter({"0": 2, "1": 1})))
+    '3 rows, labels: 2 of 0, 1 of 1'
+    """
     shown = natural(found.counts)[:SHOWN]
     counts = ", ".join(f"{found.counts[label]} of {label}" for label in shown)
     more = ", ..." * (len(found.counts) > SHOWN)
@@ -155,7 +168,13 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def rejected(path: Path, name: str, problems: list[str]) -> ServiceError:
-    """The refusal of a file with these problems."""
+    """The refusal of a file with these problems.
+
+    Examples
+    --------
+    >>> str(rejected(Path("a.csv"), "the board", ["no header"]))
+    'a.csv must fit the board; got (1) no header; correct it and check again.'
+    """
     shown = "; ".join(f"({i}) {p}" for i, p in enumerate(problems[:LISTED], 1))
     more = f"; and {len(problems) - LISTED} more" * (len(problems) > LISTED)
     return ServiceError(

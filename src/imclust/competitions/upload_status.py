@@ -11,7 +11,13 @@ STATE = {"pending": "sent", "scored": "scored", "failed": "failed"}
 
 
 def now() -> str:
-    """The time as the ledger has it: UTC, to the millisecond."""
+    """The time as the ledger has it: UTC, to the millisecond.
+
+    Examples
+    --------
+    >>> now().endswith("Z")
+    True
+    """
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
