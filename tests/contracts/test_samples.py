@@ -72,6 +72,7 @@ def test_of_several_one_is_asked_for(data, tmp_path):
         CHALLENGES["folder"].config(data_dir=data, sample=data / "none.csv").sources()
 
 
+@pytest.mark.slow
 def test_without_a_header_no_row_is_lost(data, tmp_path, monkeypatch):
     path = sample(data / "sample_submission.csv", header="")
     assert [r.id for r in opened(data, tmp_path).rows] == IDS

@@ -168,6 +168,7 @@ SIZES = [(1, 1), (1, 500), (20_000, 30)]
 CASES = [(k, s) for k in ("JPEG", "PNG") for s in SIZES] + [("JPEG", (20_000, 20_000))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "size"), CASES, ids=str)
 def test_images_from_one_to_twenty_thousand_pixels_a_side(tmp_path, kind, size):
     path = tmp_path / f"a.{kind.lower()}"

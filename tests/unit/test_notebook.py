@@ -49,6 +49,7 @@ def answer(folder, clusters, k, names=None, size=(640, 480)):
     return FolderAssignment(rows, images, [], names or [""] * k)
 
 
+@pytest.mark.slow
 def test_pictures_of_every_cluster_inside_and_names_escaped(tmp_path):
     found = answer(tmp_path, [i % 3 for i in range(30)], 3, ["", "<i>cats", ""])
     text = gallery(found, "K = 3 & more")

@@ -203,6 +203,7 @@ def test_rows_that_tie_are_kept_apart():
     assert sorted(q.argmax(1)) == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "many"), [(2, 1500), (3, 400)])
 def test_many_pairs_are_kept_too(rng, k, many):
     """True groups allow them all; a search over 400 rows is not exact, but it keeps every pair."""

@@ -293,6 +293,7 @@ def test_ids_are_compared_like_the_naive_way(tmp_path):
         assert (f"it has {len(ids)} rows" in said) == (len(ids) != 30)
 
 
+@pytest.mark.slow
 def test_a_huge_line_and_many_rows_take_little_time_and_room(tmp_path):
     path = tmp_path / "long.csv"
     sample = read(tmp_path, GOOD)

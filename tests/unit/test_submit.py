@@ -297,6 +297,7 @@ def test_pairs_agree_with_the_naive_way(tmp_path, k):
     assert labels(tmp_path / "s/submission.csv") == want
 
 
+@pytest.mark.slow
 def test_groups_are_found_by_pairs_and_noise_is_not(tmp_path):
     """The whole way: groups give right pairs; noise gives pairs no better than chance."""
     scores = {}

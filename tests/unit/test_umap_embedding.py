@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from imclust.clustering.preprocessing import unit_rows
 from imclust.clustering.umap_embedding import fuzzy_graph, umap_embedding
@@ -44,6 +45,7 @@ def test_neighbours_at_distance_zero_and_far_ones_make_a_graph(rng):
     assert graph.data.max() <= 1
 
 
+@pytest.mark.slow
 def test_groups_stay_together_copies_fall_on_one_point_and_the_seed_decides(rng):
     centres = 6 * rng.standard_normal((3, 8))
     y = np.repeat(np.arange(3), 30)
