@@ -23,6 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     IMCLUST_DEBUG=1 an unexpected error shows its traceback instead of where it was written to.
     """
     argv = sys.argv[1:] if argv is None else argv
+    for name in ("stdout", "stderr"):  # closed by whoever started it
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     if not argv or argv[0] in {"-h", "--help"}:
         print("usage: python -m imclust <command> [options]   (each has its own --help)\n")
         for title, table in (

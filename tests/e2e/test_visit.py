@@ -166,6 +166,9 @@ def test_the_visits(place, one_thread):
     assert f"placed among them: 4 in cluster {home['moss']} (moss)" in out
     assert "new cluster 5: 9 pictures, too unlike all that was there" in out
     assert "add --fresh" in out
+    assert "corrected by hand before that: 2 moved" in out
+    # What clusters grew from cannot be taken back alone, which is said.
+    assert main([*COMMAND, "--without-corrections"]) == 2
     assert len(grown) == 130
     assert {f: c for f, c in grown.items() if f in corrected} == {
         f: c for f, c in corrected.items() if f != "night.png"
@@ -185,6 +188,8 @@ def test_the_visits(place, one_thread):
     (at / "late.json").write_text(json.dumps(said))
     out = visit("--corrections", "late.json")
     assert "what it says of 1 image now gone" in out
+    assert "changed place" not in out
+    assert "too unlike" not in out
     late = clusters(at)
     assert {f: c for f, c in late.items() if grown[f] != c} == {"bark02.png": 4, "bark03.png": 6}
     assert {row["name"] for row in rows(at) if row["cluster"] == "6"} == {"knots"}
@@ -195,8 +200,13 @@ def test_the_visits(place, one_thread):
     words = ("--assignment", at / RUN / "clusters", "--index", index, "--out", at / "answer")
     visit(*words, command=("submit",))
     plan = plan_of(at / "answer")
-    assert str(at / RUN / "base") in plan.user
-    assert described(plan)["data"] == ["001.json", "base", "mixed"]
+    assert [(plan.base / name).resolve() for name in plan.given] == [(at / RUN / "base").resolve()]
+    assert described(plan)["data"] == ["001.json", "mixed"]
+    # A page older than corrections that are kept speaks of numbers that are no more.
+    said["move"] = {"bark04.png": 4}
+    (at / "older.json").write_text(json.dumps(said))
+    assert main([*COMMAND, "--corrections", "older.json"]) == 2
+    assert clusters(at) == late
 
     # Corrected once more, upon what grew: nothing of before is lost.
     said = {
@@ -209,6 +219,8 @@ def test_the_visits(place, one_thread):
     visit("--corrections", "more.json")
     merged = clusters(at)
     assert max(merged.values()) == 5
+    assert main([*COMMAND, "--corrections", "older.json"]) == 2
+    assert clusters(at) == merged
     names = {row["file"]: row["name"] for row in rows(at)}
     assert (names["coral0.png"], names["moss00.png"]) == ("coral", "moss")
     assert merged["bark00.png"] == merged["bark05.png"]

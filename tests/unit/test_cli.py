@@ -85,6 +85,13 @@ def test_a_reader_who_has_seen_enough_ends_it_silently():
     assert it.returncode == 141
 
 
+def test_closed_streams_are_no_error(here, monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert main(["--version"]) == 0
+    assert main(["clutser"]) == 2
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [(errno.ENOSPC, "full"), (errno.EROFS, "choose another folder"), (errno.EIO, "got:")],

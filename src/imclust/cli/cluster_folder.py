@@ -14,7 +14,14 @@ from typing import Literal
 import tyro
 
 from imclust.cli.encoder_choice import EncoderWord, check_strong, strong_paths
-from imclust.cli.growing import Growth, files_came, growth_of, start_afresh, told
+from imclust.cli.growing import (
+    Growth,
+    files_came,
+    growth_of,
+    refuse_without,
+    start_afresh,
+    told,
+)
 from imclust.cli.pipeline import (
     LAYERED,
     Predictor,
@@ -258,6 +265,8 @@ def carried_out(cfg: ClusterFolder) -> FolderResult:
         if cfg.fresh:
             start_afresh(at, without_corrections=cfg.without_corrections)
         else:
+            if cfg.without_corrections:
+                refuse_without(at, growth_of(at, data, as_it_is=True))
             cfg = _corrected_first(cfg, at, data)
             growth = growth_of(at, data)
     if cfg.new is None:
@@ -304,8 +313,8 @@ def _told(
     cfg: ClusterFolder, at: RunPaths, growth: Growth | None, visited: bool, took: dict[str, float]
 ) -> list[str]:
     """Which of the two happened at this visit: clusters grew, or all was clustered."""
-    if cfg.new is not None:
-        return []
+    if cfg.new is not None or (growth is not None and (cfg.corrections or cfg.without_corrections)):
+        return []  # what the user's own corrections did is told elsewhere
     if growth is None:
         afresh = visited and took.get("clusters", 0) > 0 and not cfg.corrections
         return ["all pictures were clustered afresh: numbers and names are new"] if afresh else []

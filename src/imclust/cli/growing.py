@@ -110,6 +110,29 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
     return Growth(to, (), before, (table,))
 
 
+def refuse_without(at: RunPaths, growth: Growth | None) -> None:
+    """Refuse to leave out corrections that clusters have grown from: they cannot be taken back one
+    by one.
+
+    Raises
+    ------
+    InputError
+        There are such, and none that came after them.
+    """
+    doc = _finished(at.clusters)
+    if growth is None or doc is None or not kept_files(growth.base):
+        return
+    if (
+        "corrections" in doc
+        and doc["inputs"].get("grown from") == read_manifest(growth.base)["digest"]
+    ):
+        return
+    allowed = "used before pictures came and joined the corrected clusters"
+    got = "corrections from before that"
+    do = "add --fresh to cluster all pictures afresh without them (the files are kept)"
+    raise input_error("--without-corrections", allowed, got, do)
+
+
 def files_came(at: RunPaths, data: Path) -> bool:
     """Whether a finished run is there and files came, went or changed since.
 

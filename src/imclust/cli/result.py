@@ -141,8 +141,13 @@ class FolderResult:
 
     def _corrected(self) -> list[str]:
         doc = read_manifest(self.clusters)
-        if "corrections" not in doc or doc["config"]["method"] == "predict":
+        if doc["config"]["method"] == "predict":
             return []
+        if "corrections" not in doc:
+            before = doc.get("grown", {}).get("corrected")
+            return (
+                [f"corrected by hand before that: {in_words(before)}; this stays"] if before else []
+            )
         lines = [
             f"corrected by hand: {in_words(doc['corrections'])}; this stays with the run "
             "(--without-corrections leaves it out)"

@@ -31,6 +31,7 @@ def replay(
     *,
     user: str = "",
     fetched_from: Path | None = None,
+    given: tuple[str, ...] = (),
 ) -> None:
     """Run steps in the folder `work`; what is up to date there is skipped by the stages.
 
@@ -46,6 +47,8 @@ def replay(
         What `${USER}` stands for.
     fetched_from : Path | None, optional
         A plan's base, whose fetched files are copied instead of fetched again.
+    given : tuple[str, ...], optional
+        Artefacts below that, which are copied as they are.
 
     Raises
     ------
@@ -53,6 +56,10 @@ def replay(
         A step failed; it has said why.
     """
     began, first_time = time.monotonic(), 0.0
+    for name in given:
+        if fetched_from is not None and not (work / name).exists():
+            with new_folder(work / name) as fresh:
+                shutil.copytree(fetched_from / name, fresh, dirs_exist_ok=True)
     total = sum(step.seconds for step in steps)
     for number, step in enumerate(steps, 1):
         if fetched_from is not None and step.argv[0] == "download":

@@ -104,6 +104,9 @@ class ReplayPlan:
         Artefact's folder below `base` -> its manifest.
     user : tuple[str, ...]
         Absolute paths of what the user brought.
+    given : tuple[str, ...]
+        Artefacts below `base` that are taken as they are: what clusters grew from is of images
+        that may be gone.
     """
 
     base: Path
@@ -111,6 +114,7 @@ class ReplayPlan:
     steps: tuple[Step, ...]
     docs: Mapping[str, dict[str, Any]]
     user: tuple[str, ...]
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,22 +175,25 @@ def plan_of(submission: Path) -> ReplayPlan:
     there = Path(os.path.abspath(submission))
     read_manifest(there, "submission")
     docs: dict[Path, dict[str, Any]] = {}
-    _visit(there, docs)
-    base = Path(os.path.commonpath([_real_out(p, d) for p, d in docs.items()]))
+    given: dict[Path, None] = {}
+    _visit(there, docs, given)
+    base = Path(os.path.commonpath([*(_real_out(p, d) for p, d in docs.items()), *given]))
     if base in docs:
         base = base.parent
     steps: dict[tuple[Path, tuple[str, ...]], list[Path]] = {}
     for path, doc in docs.items():
         steps.setdefault((_real_out(path, doc), tuple(doc["argv"])), []).append(path)
     user: list[str] = []
-    made = [_step(out, paths, docs, base, user) for (out, _), paths in steps.items()]
+    made = [
+        _step(out, paths, docs, (*docs, *given), base, user) for (out, _), paths in steps.items()
+    ]
     below = {path.relative_to(base).as_posix(): doc for path, doc in docs.items()}
-    return ReplayPlan(
-        base, there.relative_to(base).as_posix(), tuple(made), below, tuple(dict.fromkeys(user))
-    )
+    mine = there.relative_to(base).as_posix()
+    as_they_are = tuple(path.relative_to(base).as_posix() for path in given)
+    return ReplayPlan(base, mine, tuple(made), below, tuple(dict.fromkeys(user)), as_they_are)
 
 
-def _visit(folder: Path, docs: dict[Path, dict[str, Any]]) -> None:
+def _visit(folder: Path, docs: dict[Path, dict[str, Any]], given: dict[Path, None]) -> None:
     """`lineage`, and the artefacts that a command names without being made from them."""
     if folder in docs:
         return
@@ -195,9 +202,10 @@ def _visit(folder: Path, docs: dict[Path, dict[str, Any]]) -> None:
     origin = _origin(folder, doc)
     named = [origin.resolve(word) for _, word, is_path in _parsed(doc) if is_path]
     for path in [*before, *(p for p in named if (p / MANIFEST).is_file())]:
-        # What clusters grew from is of images that may be gone, so it is taken as it is.
-        if read_manifest(path)["kind"] != Base.kind:
-            _visit(path, docs)
+        if read_manifest(path)["kind"] == Base.kind:
+            given[path] = None
+        else:
+            _visit(path, docs, given)
     docs[folder] = doc
 
 
@@ -240,7 +248,12 @@ def _parsed(doc: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _step(
-    out: Path, paths: list[Path], docs: dict[Path, dict[str, Any]], base: Path, user: list[str]
+    out: Path,
+    paths: list[Path],
+    docs: dict[Path, dict[str, Any]],
+    artefacts: Iterable[Path],
+    base: Path,
+    user: list[str],
 ) -> Step:
     doc = docs[paths[0]]
     origin = _origin(paths[0], doc)
@@ -256,7 +269,7 @@ def _step(
             words.append(f"{WORK}/{out.relative_to(base).as_posix()}")
         elif is_path or (flag == EITHER and origin.resolve(word).is_file()):
             # Corrections lie in the assignment that they made: made again, they come first.
-            made = () if flag == "--corrections" else docs
+            made = () if flag == "--corrections" else artefacts
             words.append(_portable(origin.resolve(word), made, base, user))
         else:
             words.append(word)

@@ -360,7 +360,8 @@ def _corrected(
     answer = Corrected.first(rows.ids, rows.probabilities, *pairs)
     shown, before_names, found = at, facts.get("names"), facts.pop("found_names", None)
     for n, file in enumerate(files):
-        file = of_grown(file, cfg.earlier, shown, rows.ids.tolist(), facts["n_clusters"])
+        if n == 0:  # a later one speaks of what an earlier one has changed
+            file = of_grown(file, cfg.earlier, shown, rows.ids.tolist(), facts["n_clusters"])
         refuse_another(file, files[:n], shown)
         answer = answer.after(file)
         p, said = answer.answer()

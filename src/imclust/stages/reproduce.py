@@ -64,7 +64,7 @@ def run(cfg: Reproduce) -> None:
     _claim(work, plan)
     total = sum(step.seconds for step in plan.steps)
     say(f"{len(plan.steps)} stages, {total:.0f} s the first time, into {work}")
-    replay(plan.steps, work, say, fetched_from=plan.base)
+    replay(plan.steps, work, say, fetched_from=plan.base, given=plan.given)
     old, new = plan.base / plan.submission, work / plan.submission
     found = differing_files(old, new)
     if not found:

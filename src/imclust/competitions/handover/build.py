@@ -22,7 +22,13 @@ from imclust.competitions.ledger import Row
 from imclust.competitions.replay_plan import USER, WORK, ReplayPlan
 from imclust.core.errors import input_error
 from imclust.core.files import MARK, files_below, replaced_file
-from imclust.core.manifest import file_digest, file_sums, sums_digest, write_manifest
+from imclust.core.manifest import (
+    file_digest,
+    file_sums,
+    read_manifest,
+    sums_digest,
+    write_manifest,
+)
 
 SOURCE = Path(__file__).parents[2]
 CHECKOUT = SOURCE.parents[1]
@@ -100,6 +106,12 @@ def _copy_models(models: Path, plan: ReplayPlan, steps: dict[str, Any]) -> None:
         doc["argv"] = [w.replace(USER, "${RAW_DATA_DIR}") for w in words[name]]
         if name in steps["weights"]:
             _copy_artefact(source, to, doc, plan)
+        write_manifest(to, doc)
+    for name in plan.given:
+        source, to = plan.base / name, models / name
+        to.mkdir(parents=True, exist_ok=True)
+        doc = _scrubbed(read_manifest(source), plan)
+        _copy_artefact(source, to, doc, plan)
         write_manifest(to, doc)
 
 
