@@ -170,10 +170,13 @@ def test_the_points_of_a_large_map_are_pixels_that_move_with_the_hand(
 
 
 def test_the_map_changes_colours_and_keeps_to_one_cluster(page):
+    page.locator("[data-zoom=in]").click()
+    zoomed = points(page)
     before = page.locator("#map-plot").screenshot()
     page.select_option("#map-colour", "confidence")
     page.wait_for_timeout(400)
     assert page.locator("#map-plot").screenshot() != before
+    assert np.allclose(points(page), zoomed)
     page.select_option("#map-colour", "label")
     assert CLASSES[0] in page.locator("#map-legend").inner_text()
     page.select_option("#map-colour", "cluster")

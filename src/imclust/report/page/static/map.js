@@ -176,6 +176,7 @@ function mapTools(chart, pan, lasso, points) {
   }
   const scale = (range, by) => {
     const [middle, half] = [(range.start + range.end) / 2, ((range.end - range.start) / 2) * by];
+    range.have_updated_interactively = true; // else new colours would show the whole map again
     range.setv({ start: middle - half, end: middle + half });
   };
   for (const button of all("[data-zoom]")) {
