@@ -3,6 +3,14 @@
 A pass is one product of matrices a block. Sums and counts are kept in float64 and added in the
 order of the blocks, and these of shards in theirs, so that the centres are the same bytes whatever
 the number of threads and of machines.
+
+Examples
+--------
+>>> side = 9 * np.repeat([0, 1], 40)[:, None]
+>>> x = (side + np.random.default_rng(0).standard_normal((80, 3))).astype(np.float32)
+>>> centres = Centres(np.array([[0.0, 0, 0], [9, 9, 9]]), x.mean(0, dtype=np.float64))
+>>> [sums.counts.tolist() for sums in (one_pass(x, centres), shard_sums(x[:50], centres))]
+[[40, 40], [40, 10]]
 """
 
 from __future__ import annotations
@@ -196,16 +204,7 @@ def kmeans_in_blocks(
 def start_on_sample(
     rows: np.ndarray, k: int, restarts: int, seed: int, apply: Apply | None = None
 ) -> Centres:
-    """The best of some starts on a sample of the rows (n, d), and the sample's mean as origin.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * y[:, None] + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> start_on_sample(x, 2, 1, 0).points.shape
-    (2, 4)
-    """
+    """The best of some starts on a sample of the rows (n, d), and the sample's mean as origin."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
@@ -283,16 +282,7 @@ def one_pass(
     *,
     far: bool = False,
 ) -> BlockSums:
-    """The sums of all rows (n, d), added shard by shard in their order; arguments as above.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> x = (rng.standard_normal((80, 3)) + 9 * (np.arange(80)[:, None] >= 40)).astype(np.float32)
-    >>> centres = Centres(np.array([[0.0, 0, 0], [9, 9, 9]]), x.mean(0, dtype=np.float64))
-    >>> one_pass(x, centres).counts.tolist()
-    [40, 40]
-    """
+    """The sums of all rows (n, d), added shard by shard in their order; arguments as above."""
     bar = progress(None, what, total=len(rows), unit="row", leave=False) if what else None
     found = nothing_yet(centres)
     for place, part in over_shards(rows, shard_sums, centres, apply, far):
@@ -307,16 +297,7 @@ def one_pass(
 def shard_sums(
     rows: np.ndarray, centres: Centres, apply: Apply | None = None, far: bool = False
 ) -> BlockSums:
-    """The sums of a shard (m, d), added block by block in their order.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> x = (rng.standard_normal((80, 3)) + 9 * (np.arange(80)[:, None] >= 40)).astype(np.float32)
-    >>> centres = Centres(np.array([[0.0, 0, 0], [9, 9, 9]]), x.mean(0, dtype=np.float64))
-    >>> shard_sums(x[:50], centres).counts.tolist()
-    [40, 10]
-    """
+    """The sums of a shard (m, d), added block by block in their order."""
 
     def work(block: np.ndarray) -> BlockSums:
         return block_sums(block if apply is None else apply(block), centres, far=far)
@@ -328,32 +309,14 @@ def shard_sums(
 
 
 def nothing_yet(centres: Centres) -> BlockSums:
-    """The sums of no rows.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> x = (rng.standard_normal((80, 3)) + 9 * (np.arange(80)[:, None] >= 40)).astype(np.float32)
-    >>> centres = Centres(np.array([[0.0, 0, 0], [9, 9, 9]]), x.mean(0, dtype=np.float64))
-    >>> nothing_yet(centres).counts.tolist()
-    [0, 0]
-    """
+    """The sums of no rows."""
     k, d = centres.points.shape
     far = np.empty((0, d), np.float32), np.empty(0, np.float32)
     return BlockSums(np.zeros((k, d)), np.zeros(k, np.int64), 0.0, *far)
 
 
 def sum_of_squares(rows: np.ndarray, centres: Centres, apply: Apply | None = None) -> float:
-    """Sum of the squared distances of all rows (n, d) to the origin.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> x = (rng.standard_normal((80, 3)) + 9 * (np.arange(80)[:, None] >= 40)).astype(np.float32)
-    >>> centres = Centres(np.array([[0.0, 0, 0], [9, 9, 9]]), x.mean(0, dtype=np.float64))
-    >>> bool(sum_of_squares(x, centres) > 0)
-    True
-    """
+    """Sum of the squared distances of all rows (n, d) to the origin."""
 
     def work(block: np.ndarray) -> float:
         ready = block if apply is None else apply(block)

@@ -2,6 +2,16 @@
 
 Half of them favour even clusters (k-means, Ward, SCAN), half take sizes as they come (average
 linkage, HDBSCAN, mixtures with free weights, communities, merges on the graph).
+
+Examples
+--------
+>>> from imclust.clustering.views import View
+>>> side = 9 * np.repeat([-1, 1], 30)[:, None]
+>>> x = (side + np.random.default_rng(0).standard_normal((60, 4))).astype(np.float32)
+>>> view = View.of([x], (0,), "power", 0)
+>>> heads = (kmeans, diffusion, spectral, layout_ward, graph_merge)
+>>> {tuple(np.bincount(head(view, 2, 0)).tolist()) for head in heads}
+{(30, 30)}
 """
 
 from __future__ import annotations
@@ -38,50 +48,17 @@ def kmeans_labels(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndar
 
 
 def kmeans(view: View, k: int, seed: int) -> np.ndarray:
-    """k-means on the rows.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(kmeans(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """k-means on the rows."""
     return kmeans_labels(view.rows, k, seed, 2)
 
 
 def diffusion(view: View, k: int, seed: int) -> np.ndarray:
-    """k-means on rows drawn towards their neighbours.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(diffusion(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """k-means on rows drawn towards their neighbours."""
     return kmeans_labels(smooth_features(view.graph, view.rows), k, seed, 2)
 
 
 def spectral(view: View, k: int, seed: int) -> np.ndarray:
-    """Spectral clusters of the graph (Ng, Jordan and Weiss 2001).
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(spectral(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """Spectral clusters of the graph (Ng, Jordan and Weiss 2001)."""
     vectors = view.eigenvectors(k)
     if vectors.shape[1] < k:  # as many clusters as rows
         return layout_ward(view, k, seed)
@@ -89,50 +66,17 @@ def spectral(view: View, k: int, seed: int) -> np.ndarray:
 
 
 def layout_kmeans(view: View, k: int, seed: int) -> np.ndarray:
-    """k-means in the layout.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(layout_kmeans(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """k-means in the layout."""
     return kmeans_labels(view.layout, k, seed, 5)
 
 
 def layout_ward(view: View, k: int, seed: int) -> np.ndarray:
-    """Ward's tree (1963) in the layout, as Lowe et al. 2024 have it.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(layout_ward(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """Ward's tree (1963) in the layout, as Lowe et al. 2024 have it."""
     return view.ward.cut(k)
 
 
 def layout_average(view: View, k: int, seed: int) -> np.ndarray:
-    """Average linkage (Sokal and Michener 1958) in the layout.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(layout_average(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """Average linkage (Sokal and Michener 1958) in the layout."""
     return view.average.cut(k)
 
 
@@ -142,18 +86,7 @@ def layout_average_large(view: View, k: int, seed: int) -> np.ndarray:
 
 
 def layout_mixture(view: View, k: int, seed: int) -> np.ndarray:
-    """Gaussians of free weight and shape in the layout (Dempster, Laird and Rubin 1977).
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(layout_mixture(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """Gaussians of free weight and shape in the layout (Dempster, Laird and Rubin 1977)."""
     return _mixture(view.layout, k, seed, "full")
 
 
@@ -219,18 +152,7 @@ def split_to_k(labels: np.ndarray, rows: np.ndarray, k: int, seed: int) -> np.nd
 
 
 def graph_merge(view: View, k: int, seed: int) -> np.ndarray:
-    """Many small clusters of the layout, merged by how strongly the graph joins them.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 30)
-    >>> x = (9 * (2 * y[:, None] - 1) + rng.standard_normal((60, 4))).astype(np.float32)
-    >>> from imclust.clustering.views import View
-    >>> view = View.of([x], (0,), "power", 0)
-    >>> sorted(np.bincount(graph_merge(view, 2, 0)).tolist())
-    [30, 30]
-    """
+    """Many small clusters of the layout, merged by how strongly the graph joins them."""
     parts = min(max(PARTS * k, 40), len(view.layout) // 3)
     if parts <= k:
         return layout_ward(view, k, seed)
