@@ -157,7 +157,7 @@ def flops(encoder: Any, network: torch.nn.Module, device: str) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     side = encoder.preprocessing.size
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:  # it follows gradients
         encoder.encode(network.to(device), torch.zeros(1, 3, side, side, device=device))
     return float(counter.get_total_flops())
 
