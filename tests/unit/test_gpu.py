@@ -74,12 +74,12 @@ def test_memory_that_lacks_cuts_the_batch(raw, monkeypatch):
     codes = Codes(
         lambda net, x: net(x).relu().amax((2, 3)), wide, Preprocessing(size=128), flip=False
     )
-    engine = TorchBackend(codes, "cuda", "float32")
+    engine = TorchBackend(codes, "cuda")
     images = two_kinds(64, size=128)[0]
     z = np.concatenate(list(engine.stream([images])))
     del hog
     torch.cuda.empty_cache()
     assert engine.most is not None
     assert engine.most < 64
-    few = np.concatenate(list(TorchBackend(codes, "cuda", "float32").stream([images[:4]])))
+    few = np.concatenate(list(TorchBackend(codes, "cuda").stream([images[:4]])))
     np.testing.assert_allclose(z[:4], few, rtol=1e-3, atol=1e-4)

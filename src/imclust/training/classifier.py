@@ -213,7 +213,7 @@ def outputs(
     Computed in float32 and evaluation mode; the network's mode is kept.
     """
     was = network.training
-    backend = TorchBackend(Codes(forward, network, preprocessing, False), device, "float32")
+    backend = TorchBackend(Codes(forward, network, preprocessing, False), device)
     with deterministic():
         out = np.concatenate(list(backend.stream(blocks)))
     network.train(was)
