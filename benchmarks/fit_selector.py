@@ -1,7 +1,7 @@
 """Fits `selector.json` on pools of candidates, and says how it does on sources left out.
 
     python benchmarks/task_pools.py SETS POOLS [--tasks 96]
-    python benchmarks/fit_selector.py POOLS [--write]
+    python benchmarks/fit_selector.py POOLS ... [--write choice count]
 
 The choice is a regression with weights of one sign (Lawson and Hanson 1974) of the standing of each
 candidate's ARI within its task on the label-free numbers of `imclust.clustering.selector`; the
@@ -49,10 +49,11 @@ class Case:
         return (self.ari - self.ari.mean()) / (self.ari.std() + LEAST)
 
 
-def read(pools: Path) -> list[Case]:
-    """All pools of a folder."""
+def read(folders: list[Path]) -> list[Case]:
+    """All pools of some folders; of two of the same task, that of the first."""
+    paths = {p.name: p for pools in reversed(folders) for p in pools.glob("*.npz")}
     cases = []
-    for path in sorted(pools.glob("*.npz")):
+    for _, path in sorted(paths.items()):
         if not path.stat().st_size:
             continue
         with np.load(path, allow_pickle=False) as z:
@@ -71,7 +72,7 @@ def read(pools: Path) -> list[Case]:
 
 
 def _over_k(z: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The K of a pool, the criteria (ks, 3) and the ARI (ks,), means over the clusterings at K."""
+    """The K of a pool, the criteria (ks, c) and the ARI (ks,), means over the clusterings at K."""
     ks = np.unique(z["sks"])
     at = [EVIDENCE.index(MEASURED[name]) for name in COUNTED]
     curves = np.array([z["sE"][z["sks"] == k][:, at].mean(0) for k in ks])
@@ -79,7 +80,7 @@ def _over_k(z: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def fit_count(cases: list[Case]) -> np.ndarray:
-    """Weights (9,) of the criteria for K, none below zero."""
+    """Weights (3 c,) of the criteria for K, none below zero."""
     from scipy.optimize import nnls
 
     rows, targets = [], []
@@ -230,25 +231,31 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("pools", type=Path, help="folder that task_pools.py wrote")
-    parser.add_argument("--write", action="store_true", help=f"write {OUT.name}")
+    parser.add_argument("pools", type=Path, nargs="+", help="folders that task_pools.py wrote")
+    parser.add_argument(
+        "--write", nargs="+", choices=["choice", "count"], default=[], help=f"into {OUT.name}"
+    )
     cfg = parser.parse_args(argv)
     cases = read(cfg.pools)
     show(left_out(cases), cases)
-    if cfg.write:
+    doc = json.loads(OUT.read_text(encoding="utf-8"))
+    fitted_on = {"tasks": len(cases), "sources": sorted({c.source for c in cases})}
+    if "choice" in cfg.write:
         weights = fit_choice(cases, NAMES)
         fit_estimate.weights = weights  # type: ignore[attr-defined]
-        doc = {
-            "fitted on": {"tasks": len(cases), "sources": sorted({c.source for c in cases})},
-            "choice": {"names": list(NAMES), "weights": [round(float(w), 5) for w in weights]},
-            "count": [round(float(w), 5) for w in fit_count(cases)],
-            **{
-                w: [round(float(v), 5) for v in fit_estimate(cases, w)] for w in ("accuracy", "ari")
-            },
-        }
-        OUT.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
-        print(f"written to {OUT}: {doc['choice']}")
+        doc["choice"] = {"names": list(NAMES), "weights": _rounded(weights)}
+        doc |= {what: _rounded(fit_estimate(cases, what)) for what in ("accuracy", "ari")}
+    if "count" in cfg.write:
+        doc["count"] = _rounded(fit_count(cases))
+    for part in cfg.write:
+        doc["fitted on"][part] = fitted_on
+        print(f"{part} written to {OUT}: {doc[part]}")
+    OUT.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _rounded(weights: np.ndarray) -> list[float]:
+    return [round(float(w), 5) for w in weights]
 
 
 if __name__ == "__main__":

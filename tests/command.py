@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from functools import cache
+from itertools import chain
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
@@ -40,19 +41,46 @@ def imclust_in(folder, *args, **env):
             timeout=SECONDS,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
-    server = _server()
     with tempfile.TemporaryDirectory() as outputs:
         files = [Path(outputs, name) for name in ("out", "err")]
-        child = server.Process(
-            target=_command, args=(str(folder), arguments, environment(**env), files)
-        )
-        child.start()
+        child = _forked(folder, arguments, env, files)
         child.join(SECONDS)
         if child.exitcode is None:
             child.kill()
             raise subprocess.TimeoutExpired(["imclust", *arguments], SECONDS)
         out, err = (file.read_text(encoding="utf-8") for file in files)
         return child.exitcode, out, err
+
+
+class Started:
+    """`python -m imclust <args>` at work in a folder; `lines` come as it prints them."""
+
+    def __init__(self, folder, *args, **env):
+        with tempfile.TemporaryDirectory() as outputs:
+            os.mkfifo(Path(outputs, "out"))
+            files = [Path(outputs, "out")] * 2
+            self.child = _forked(folder, list(map(str, args)), env, files)
+            printed = open(files[0], encoding="utf-8")  # noqa: SIM115  (until it ends)
+            self.lines = chain([printed.readline()], printed)  # by then it has opened both
+
+    def kill(self):
+        """As `kill -9`; returns its status."""
+        self.child.kill()
+        return self.finish()[0]
+
+    def finish(self):
+        """Status, and what was printed since."""
+        printed = "".join(self.lines)
+        self.child.join(SECONDS)
+        return self.child.exitcode, printed
+
+
+def _forked(folder, arguments, env, files):
+    child = _server().Process(
+        target=_command, args=(str(folder), arguments, environment(**env), files)
+    )
+    child.start()
+    return child
 
 
 @cache

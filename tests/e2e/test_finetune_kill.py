@@ -2,11 +2,10 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 
-from helpers import environment, make_arrays
+from command import Started
+from helpers import make_arrays
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.records import write_csv
 
@@ -30,34 +29,23 @@ def test_kills_end_in_the_same_bytes(imclust, tmp_path):
 
     make_artifact(tmp_path / "given", ArtifactSpec("published", {}, {}, ()), write)
     command = [
-        *(sys.executable, "-m", "imclust", "finetune", "--index", "raw/index", "--weights", "w"),
+        *("finetune", "--index", "raw/index", "--weights", "w"),
         *("--published", "given", "--stages", "0", "1", "all", "--epochs", "12", "--device", "cpu"),
     ]
 
     def start(out):
-        return subprocess.Popen(
-            [*command, "--out", out],
-            cwd=tmp_path,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        return Started(tmp_path, *command, "--out", out)
 
-    def finish(process):
-        printed, _ = process.communicate(timeout=120)
-        assert process.returncode == 0
-        return printed
-
-    finish(start("whole"))
+    assert start("whole").finish()[0] == 0
     rng = random.Random(0)
     for step in STEPS:
         process = start("killed")
-        assert any(step in line for line in process.stdout)
+        assert any(step in line for line in process.lines)
         time.sleep(rng.uniform(0, 0.1))
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        assert process.returncode == -signal.SIGKILL
-    assert STEPS[0] not in finish(start("killed"))
+        assert process.kill() == -signal.SIGKILL
+    status, printed = start("killed").finish()
+    assert status == 0
+    assert STEPS[0] not in printed
     want, got = results(tmp_path / "whole"), results(tmp_path / "killed")
     assert len(want) == 7
     assert want.keys() == got.keys()

@@ -2,10 +2,8 @@
 
 import random
 import signal
-import subprocess
-import sys
 
-from helpers import environment
+from command import Started
 from textures import make_individuals
 
 GROUPS = ("ants", "bees")
@@ -28,36 +26,27 @@ def test_kills_end_in_the_same_bytes(imclust, tmp_path):
     ):
         assert imclust(*line.split())[0] == 0
     command = [
-        *(sys.executable, "-m", "imclust", "pairs", "--features", "z", "--index", "raw/index"),
+        *("pairs", "--features", "z", "--index", "raw/index"),
         *("--threads", "1", "--side", "96", "--keypoints", "60"),
     ]
 
     def start(out):
-        return subprocess.Popen(
-            [*command, "--out", out],
-            cwd=tmp_path,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        return Started(tmp_path, *command, "--out", out)
 
-    whole, _ = start("whole").communicate(timeout=120)
+    whole = "".join(start("whole").lines)
     want = results(tmp_path / "whole")
     assert len(want) == 7
     rng = random.Random(0)
     for group in GROUPS:
         process = start("killed")
-        assert any(f"group {group}:" in line for line in process.stdout)
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        assert process.returncode == -signal.SIGKILL
+        assert any(f"group {group}:" in line for line in process.lines)
+        assert process.kill() == -signal.SIGKILL
         # However far it got, the machine may have lost the last of what it wrote.
         for part in tmp_path.glob(".killed.partial/*.part"):
             kept = part.read_bytes()
             part.write_bytes(kept[: rng.randrange(len(kept) + 1)])
-    process = start("killed")
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    status, printed = start("killed").finish()
+    assert status == 0
     # What was through before the kill is not done again; nothing that resumes is left behind.
     assert matched(whole) == list(GROUPS)
     assert matched(printed) == [GROUPS[-1]]

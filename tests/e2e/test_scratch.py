@@ -1,13 +1,12 @@
 """RECIPE=scratch-best by the shell script: planned, killed, gone on with, answered in time."""
 
 import json
-import os
-import signal
 import subprocess
 import time
 
 import pytest
 
+from command import Started
 from helpers import ROOT, environment, make_arrays
 
 HOME = "data/runs/arrays-tiny/scratch-best-24s-seed0"  # what it learned
@@ -27,14 +26,15 @@ def start(workspace, data, **more):
 
 def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     data = make_arrays(tmp_path / "tiny")
-    process = start(tmp_path, data)
+    settings = {"RECIPE": "scratch-best", "BUDGET": "24s", "CHALLENGE": "arrays"}
+    places = {"DATA_DIR": str(data), "WORKSPACE": str(tmp_path)}
+    process = Started(tmp_path, "baseline", **settings, **places)
     resume = tmp_path / HOME / ".simclr.partial" / "resume.pt"
     waited = time.monotonic()
     while not resume.is_file() and time.monotonic() - waited < 120:
-        assert process.poll() is None, process.stdout.read()
+        assert process.child.exitcode is None, process.finish()
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert resume.is_file()
     process = start(tmp_path, data)
     printed, _ = process.communicate(timeout=300)

@@ -123,7 +123,7 @@ def test_the_regression_reads_curves_trends_and_bends():
     counted = np.zeros((5, len(COUNTED)))
     counted[2] = 1
     rows = k_design(counted, ks)
-    assert rows.shape == (5, 9)
+    assert rows.shape == (5, 12)
     assert (rows[2] == rows.max(0)).all()
     np.testing.assert_allclose(rows[:, 0], (counted[:, 0] - 0.2) / 0.4)
 

@@ -25,10 +25,11 @@ GRID = (
     2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 50, 64, 80, 100, 128, 160, 200,
 )  # fmt: skip
 SCOUTED = 10  # clusters that views are chosen by, where there are several spaces
-COUNTED = ("silhouette", "modularity", "learnability")
+COUNTED = ("silhouette", "modularity", "learnability", "separation")
 CRITERIA = (*COUNTED, "agreement")
 MEASURED = {
-    "silhouette": "silhouette rows", "modularity": "modularity", "learnability": "learned macro"
+    "silhouette": "silhouette rows", "modularity": "modularity", "learnability": "learned macro",
+    "separation": "silhouette own",
 }  # fmt: skip
 CLEAR = 0.03  # modularity beyond that of rows without groups, below which there is no structure
 COARSER, FINER = 0.6, 1.7  # times K: where the coarse level ends and the fine one begins
@@ -44,8 +45,9 @@ class KVote:
         The K whose clusterings stand highest.
     table : list of dict
         A row for every K that was tried: `k`; `silhouette` in [-1, 1] (cosine, of the rows),
-        `modularity` in [-0.5, 1], `learnability` in [0, 1] (macro-averaged); `agreement`, the mean
-        adjusted Rand index of all clusterings into K; and the `vote`, in standard deviations.
+        `modularity` in [-0.5, 1], `learnability` in [0, 1] (macro-averaged); `separation` in
+        [-1, 1], the silhouette of the layout; `agreement`, the mean adjusted Rand index of all
+        clusterings into K; and the `vote`, in standard deviations.
     favourites : dict
         Of each criterion alone, by name.
     clear : bool
@@ -68,7 +70,7 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     """The number of clusters whose clusterings are expected to agree best with the truth.
 
     At most `SAMPLE` random rows are taken. In every view Ward's tree, average linkage and k-means
-    cut the layout at every K of a grid; the means over these of three criteria, each as measured,
+    cut the layout at every K of a grid; the means over these of four criteria, each as measured,
     less its trend in log K, and against its neighbours on the grid, go into a regression that was
     fitted on tasks of known classes (`benchmarks/fit_selector.py`).
 
@@ -178,7 +180,7 @@ def curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndar
 
 
 def k_design(counted: np.ndarray, ks: np.ndarray) -> np.ndarray:
-    """Rows (len(ks), 9) of the regression from the curves (len(ks), 3) of COUNTED.
+    """Rows (len(ks), 3 c) of the regression from the curves (len(ks), c) of COUNTED.
 
     Examples
     --------
