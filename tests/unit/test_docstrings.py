@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import re
+import shutil
 
 import pytest
 
@@ -11,6 +12,7 @@ import imclust
 from helpers import ROOT
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.reducers import REDUCERS
+from sample_run import make_sample_run
 
 SRC = ROOT / "src" / "imclust"
 MODULES = sorted(SRC.rglob("*.py"))
@@ -77,7 +79,14 @@ def test_every_registered_method_has_an_example(registry):
     assert lacking == []
 
 
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    return make_sample_run(tmp_path_factory.mktemp("sample"))
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if ">>>" in p.read_text()], ids=name)
-def test_examples_in_modules_run(path):
+def test_examples_in_modules_run(path, sample, tmp_path, monkeypatch):
+    shutil.copytree(sample, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
     module = ".".join(["imclust", *path.relative_to(SRC).with_suffix("").parts])
     assert doctest.testmod(importlib.import_module(module.removesuffix(".__init__"))).failed == 0

@@ -123,7 +123,7 @@ def run(cfg: ClusterFolder) -> None:
 
 
 def _visit(cfg: ClusterFolder) -> None:
-    for line in carried_out(cfg).summary():
+    for line in _carried_out(cfg).summary():
         say(line)
 
 
@@ -224,7 +224,7 @@ def cluster_folder(
     >>> result = cluster_folder("my/photos", n_clusters=4)  # doctest: +SKIP
     >>> result.sizes, result.report  # doctest: +SKIP
     """
-    return carried_out(
+    return _carried_out(
         ClusterFolder(
             Path(folder),
             n_clusters,
@@ -245,7 +245,7 @@ def cluster_folder(
     )
 
 
-def carried_out(cfg: ClusterFolder) -> FolderResult:
+def _carried_out(cfg: ClusterFolder) -> FolderResult:
     """Do all that is not done yet."""
     began = time.monotonic()
     data = cfg.folder.expanduser().resolve()

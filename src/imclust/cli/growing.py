@@ -97,7 +97,7 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
     if base is not None and base["config"]["of"] == doc["digest"]:
         return Growth(to, (), before, (table,))  # kept at a visit that ended before anything grew
     grown = base is not None and doc["inputs"].get("grown from") == base["digest"]
-    changed = not as_it_is and (files_changed(at, data) or not _of_index(at, doc))
+    changed = not as_it_is and (_files_changed(at, data) or not _of_index(at, doc))
     if grown and not changed:
         was = doc["config"]
         return Growth(to, tuple(was["opened"]), before, tuple(was.get("earlier", ())))
@@ -106,7 +106,7 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
         return Growth(to, tuple(doc["grown"]["opened"]), before, earlier)
     if not changed or not _of_index(at, doc):
         return None
-    keep_base(at, doc)
+    _keep_base(at, doc)
     return Growth(to, (), before, (table,))
 
 
@@ -143,16 +143,16 @@ def files_came(at: RunPaths, data: Path) -> bool:
     False
     """
     doc = _finished(at.clusters)
-    return doc is not None and _of_index(at, doc) and files_changed(at, data)
+    return doc is not None and _of_index(at, doc) and _files_changed(at, data)
 
 
-def files_changed(at: RunPaths, data: Path) -> bool:
+def _files_changed(at: RunPaths, data: Path) -> bool:
     """Whether any file of the images came, went or changed since their index was made."""
     now = [[str(p), (s := p.stat()).st_size, s.st_mtime_ns] for p in FolderConfig(data).sources()]
     return bool(now != read_manifest(at.index, "index")["config"]["sources"])
 
 
-def keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
+def _keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
     """Keep the clusters as they are, for images to join them."""
     names = _finished(at.names)
     mine = at.names if names and names["inputs"]["assignment"] == doc["digest"] else None

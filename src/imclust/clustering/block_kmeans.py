@@ -185,7 +185,7 @@ def kmeans_in_blocks(
     >>> kmeans_in_blocks(rows, 3, restarts=2, seed=0).points.shape
     (3, 3)
     """
-    centres = start_on_sample(rows, k, restarts, seed, apply)
+    centres = _start_on_sample(rows, k, restarts, seed, apply)
     total = sum_of_squares(rows, centres, apply)
     before = np.inf
     for number in range(1, PASSES + 1):
@@ -201,7 +201,7 @@ def kmeans_in_blocks(
     return Centres(centres.points, centres.origin, inertia, number)
 
 
-def start_on_sample(
+def _start_on_sample(
     rows: np.ndarray, k: int, restarts: int, seed: int, apply: Apply | None = None
 ) -> Centres:
     """The best of some starts on a sample of the rows (n, d), and the sample's mean as origin."""

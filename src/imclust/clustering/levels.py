@@ -35,7 +35,7 @@ class Nested:
     parent: np.ndarray
 
 
-def coarser(labels: np.ndarray, view: View, k: int) -> Nested:
+def _coarser(labels: np.ndarray, view: View, k: int) -> Nested:
     """k clusters of which each is a union of those given: the ones that the graph joins most.
 
     Parameters
@@ -53,7 +53,7 @@ def coarser(labels: np.ndarray, view: View, k: int) -> Nested:
     return Nested(merged, merged[first])
 
 
-def finer(labels: np.ndarray, view: View, k: int, seed: int) -> Nested:
+def _finer(labels: np.ndarray, view: View, k: int, seed: int) -> Nested:
     """k clusters of which each lies in one of those given: these in small parts, merged again as
     the graph joins them, within each only.
 
@@ -91,7 +91,7 @@ def merged_columns(p: np.ndarray, parent: np.ndarray) -> np.ndarray:
     return out
 
 
-def merged_predict(
+def _merged_predict(
     new: Any, predict: Callable[[Any], np.ndarray], parent: np.ndarray
 ) -> np.ndarray:
     """`predict` of rows, of the unions."""
@@ -138,14 +138,14 @@ def at_level(
     view = View.of(few, tuple(range(len(few))), "power", seed)
     answer = found
     if (count := counts.get("coarse", 0)) and count < k:
-        made = coarser(labels[rows], view, count)
+        made = _coarser(labels[rows], view, count)
         nested["coarse"] = made.parent[labels]
         if level == "coarse":
             p = merged_columns(found.probabilities, made.parent)
-            predict = partial(merged_predict, predict=found.predict, parent=made.parent)
+            predict = partial(_merged_predict, predict=found.predict, parent=made.parent)
             answer = replace(found, probabilities=p, predict=predict)
     if (count := counts.get("fine", 0)) > k:
-        made = finer(labels[rows], view, count, seed)
+        made = _finer(labels[rows], view, count, seed)
         apply = partial(_prepared, apply=view.apply)
         split = by_neighbours(made.labels, len(made.parent), view.spaces, apply, **found.facts)
         if len(rows) < n:

@@ -108,7 +108,7 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
         got = "rows all alike"
         raise input_error("images to tell K from", "different", got, "check the encoder")
     views = choose_views(taken, min(SCOUTED, _most_clusters(len(rows))), seed)
-    curves = curves_of(views, ks, seed)
+    curves = _curves_of(views, ks, seed)
     counted = np.column_stack([curves[name] for name in COUNTED])
     vote = k_design(counted, ks) @ np.array(model()["count"])
     best = int(vote.argmax())
@@ -161,7 +161,7 @@ def cuts(view: View, k: int, seed: int) -> list[np.ndarray]:
     ]
 
 
-def curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def _curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Each criterion as a curve (len(ks),) over K: means over views and heads."""
     made, own = [], []
     for k in progress(ks.tolist(), "vote on K", leave=False):

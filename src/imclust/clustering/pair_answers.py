@@ -238,7 +238,7 @@ class Answered:
                 linked[group], held[group] = (rows, again), (*held[group], *pairs[0])
         named = [(tuple(np.flatnonzero(clusters == c).tolist()), name)
                  for c, name in said.names.items()]  # fmt: skip
-        told = {k: n + self.told.get(k, 0) for k, n in tell(said, clusters, self.ids).items()}
+        told = {k: n + self.told.get(k, 0) for k, n in _tell(said, clusters, self.ids).items()}
         return replace(self, linked=linked, rounds=rounds, named=(*self.named, *named), told=told)
 
     def _by_group(
@@ -300,7 +300,7 @@ def _without(
     return tuple(kept)
 
 
-def tell(said: Corrections, clusters: np.ndarray, ids: np.ndarray) -> dict[str, int]:
+def _tell(said: Corrections, clusters: np.ndarray, ids: np.ndarray) -> dict[str, int]:
     """How much a file of corrections says: moved, pinned, new, must_link, cannot_link."""
     where = dict(zip(ids.tolist(), clusters.tolist(), strict=True))
     stay = sum(where[i] == c for i, c in said.move.items())

@@ -189,7 +189,7 @@ def _join(gain: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:
     return labels, joined
 
 
-def leiden_clusters(p: np.ndarray, resolution: float, seed: int = 0) -> np.ndarray:
+def _leiden_clusters(p: np.ndarray, resolution: float, seed: int = 0) -> np.ndarray:
     """Leiden communities (n,) int64 of the pairs by their probabilities; may break cannot-link."""
     from scipy.sparse import csr_array
 
@@ -240,4 +240,4 @@ def clusters_at(p: np.ndarray, how: Linkage, seed: int = 0) -> Callable[[float],
     if how == "hdbscan":
         density = DensityTree(p)
         return lambda t: alone(density.clusters(t))
-    return lambda t: leiden_clusters(p, 2 * t / (1 - t), seed)
+    return lambda t: _leiden_clusters(p, 2 * t / (1 - t), seed)

@@ -129,7 +129,7 @@ def _mean(values: np.ndarray, otherwise: float) -> float:
     return float(known.mean()) if len(known) else otherwise
 
 
-def columns_of(pool: Pool) -> np.ndarray:
+def _columns_of(pool: Pool) -> np.ndarray:
     """(c, len(COLUMNS)): the numbers and the agreements of each candidate."""
     return np.hstack([pool.table, agreements(pool)])
 
@@ -145,7 +145,7 @@ def looks_even(pool: Pool) -> float:
 def design(pool: Pool, names: tuple[str, ...]) -> np.ndarray:
     """Rows (c, 2 p) of the regression: the named columns, standardised within the question, once as
     far as sizes look even and once as far as they do not."""
-    raw = columns_of(pool)
+    raw = _columns_of(pool)
     for name, least in MISSED.items():
         at = COLUMNS.index(name)
         raw[:, at] = -np.log(1 + least - np.clip(raw[:, at], 0, 1))
@@ -156,7 +156,7 @@ def design(pool: Pool, names: tuple[str, ...]) -> np.ndarray:
 
 def told(pool: Pool) -> np.ndarray:
     """Rows (c, p) that accuracy and adjusted Rand index are estimated from."""
-    raw = columns_of(pool)[:, [COLUMNS.index(name) for name in TOLD]]
+    raw = _columns_of(pool)[:, [COLUMNS.index(name) for name in TOLD]]
     about = [1.0, np.log(pool.k / 6), np.log(pool.n / pool.k / 60)]
     return np.hstack([raw, raw**2, np.tile(about, (len(raw), 1))])
 
@@ -188,7 +188,7 @@ def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
         return np.zeros(1)
     fitted = model()["choice"]
     found = design(pool, tuple(fitted["names"])) @ np.array(fitted["weights"])
-    return with_evenness(found, pool) if even else scaled(found)
+    return _with_evenness(found, pool) if even else scaled(found)
 
 
 def scaled(stand: np.ndarray) -> np.ndarray:
@@ -202,7 +202,7 @@ def scaled(stand: np.ndarray) -> np.ndarray:
     return (stand - stand.mean()) / max(float(stand.std()), 1e-9)
 
 
-def with_evenness(stand: np.ndarray, pool: Pool) -> np.ndarray:
+def _with_evenness(stand: np.ndarray, pool: Pool) -> np.ndarray:
     """Standings (c,) where clusters are known to be of one size."""
     evenness = pool.table[:, [NAMES.index("evenness")]]
     found = scaled(stand) + KNOWN_EVEN * standardised(evenness)[:, 0]
@@ -226,7 +226,7 @@ def best_of(pool: Pool, stand: np.ndarray) -> int:
     return int(largest[stand[largest].argmax()])
 
 
-def estimates(pool: Pool, what: str) -> np.ndarray:
+def _estimates(pool: Pool, what: str) -> np.ndarray:
     """Expected `accuracy` or `ari` of each candidate (c,), in [0, 1]."""
     return np.clip(told(pool) @ np.array(model()[what]), 0, 1)
 
@@ -254,12 +254,12 @@ def choose(
     if stand is None:
         stand = standings(pool, even=even)
     else:
-        stand = with_evenness(stand, pool) if even else scaled(stand)
+        stand = _with_evenness(stand, pool) if even else scaled(stand)
     at = best_of(pool, stand)
     stand[at] = stand.max() + 1e-3
     for c, s in zip(candidates, stand, strict=True):
         c.score = 0.5 + 0.5 * erf(float(s) / 2**0.5)
     best = candidates[at]
     assert best.whole is not None
-    accuracy, ari = (float(estimates(pool, what)[at]) for what in ("accuracy", "ari"))
+    accuracy, ari = (float(_estimates(pool, what)[at]) for what in ("accuracy", "ari"))
     return Choice(best.whole, best.name, best.view, best.score, accuracy, ari)

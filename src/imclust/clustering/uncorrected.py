@@ -130,7 +130,7 @@ def leave_out(at: Path, out: Path | None = None) -> None:
         say(f"corrections left out: they are kept in {out.with_name(LEFT_OUT)}")
 
 
-def refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
+def _refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
     """Refuse to apply what was said of an assignment to that of other settings, before any work."""
     doc, key = read_manifest(out), spec.key()
     was, now = ({**d, "corrections": None} for d in (doc["config"], key["config"]))
@@ -182,13 +182,13 @@ def make_corrected(
     paths = given if alone else all_files(out, given)
     if paths:
         if not alone and paths[0] in kept_files(out):
-            refuse_other_settings(out, spec)
+            _refuse_other_settings(out, spec)
         files, digests = read_all(paths)
         whole = replace(spec, config={**spec.config, "corrections": digests})
         write = partial(corrected, files, Uncorrected(spec, make, out))
     if without:
         leave_out(out)
-    with naming_corrections([out / KEPT / _file_name(n) for n in range(len(paths))]):
+    with _naming_corrections([out / KEPT / _file_name(n) for n in range(len(paths))]):
         return make_artifact(out, whole, write, force=force)
 
 
@@ -279,7 +279,7 @@ def _was_there(path: Path, key: dict[str, Any], table: str) -> bool:
 
 
 @contextmanager
-def naming_corrections(paths: list[Path]) -> Iterator[None]:
+def _naming_corrections(paths: list[Path]) -> Iterator[None]:
     """Inside the block, a manifest's command names these files, which lie with the assignment."""
     words = current_command()
     if words[:1] not in (["cluster"], ["link"]):

@@ -100,7 +100,7 @@ def _unpack(archive: Path, staging: Path) -> dict[str, str]:
     digests = {}
     try:
         with zipfile.ZipFile(archive) as z:
-            members = checked(archive, z)
+            members = _checked(archive, z)
             total = sum(m.file_size for m in members)
             disk_space(staging, total)
             bar = progress(
@@ -126,7 +126,7 @@ def _unpack(archive: Path, staging: Path) -> dict[str, str]:
     return digests
 
 
-def checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+def _checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files of an archive that is safe to unpack.
 
     Raises

@@ -111,7 +111,7 @@ def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
         Wrong-content or corrupt. An older file at `to` stays as it was.
     """
     try:
-        verify(staged, to.name, expected)
+        _verify(staged, to.name, expected)
     except InputError:
         os.replace(staged, to.with_name(f".{to.name}.rejected"))
         raise
@@ -140,7 +140,7 @@ def _free_name(path: Path) -> Path:
     return kept
 
 
-def verify(path: Path, name: str, expected: Expected) -> None:
+def _verify(path: Path, name: str, expected: Expected) -> None:
     """Refuse a file that is not what its name and `expected` say.
 
     Raises
@@ -172,7 +172,7 @@ def is_right(to: Path, expected: Expected) -> bool:
     known = record(to.parent).get(to.name)
     if known is None or to.stat().st_size != known["size"]:
         try:
-            verify(to, to.name, expected)
+            _verify(to, to.name, expected)
         except InputError as e:
             say(f"{to.name} is there but is not the file ({e}) and is fetched")
             return False

@@ -48,7 +48,7 @@ def rows_of(submission: Path, log: Path, scores: Path | None = None) -> list[Row
         challenge=index["challenge"],
         run=submission.resolve().name,
         submission=place_of(submission, log),
-        config=config_digest(made) if made else "",
+        config=_config_digest(made) if made else "",
         encoder=method_words(weights) if weights else "",
         head=method_words(assignment),
         k=str(assignment["n_clusters"]),
@@ -162,7 +162,7 @@ def place_of(submission: Path, log: Path) -> str:
     return str(there)
 
 
-def config_digest(made: dict[Path, dict[str, Any]]) -> str:
+def _config_digest(made: dict[Path, dict[str, Any]]) -> str:
     """Digest of the settings of a whole lineage, whatever the times and places of its files."""
     configs = [
         [doc["kind"], {k: v for k, v in doc["config"].items() if k not in HERE_ONLY}]

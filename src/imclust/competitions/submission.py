@@ -83,7 +83,7 @@ def check_submission(path: Path, sample: Sample, vocabulary: Sequence[str]) -> S
         return found
     if b"\r" in head and b"\n" not in head and sample.line_end != b"\r":
         found.problems.append(r"its lines end in \r alone, which many programs read as one line")
-    allowed = frozenset(allowed_cells(sample, vocabulary))
+    allowed = frozenset(_allowed_cells(sample, vocabulary))
     if sample.form == "lines":
         _look_at_lines(path, sample, allowed, found)
     elif sample.form == "members":
@@ -156,7 +156,7 @@ def _tell_labels(found: SubmissionCheck, allowed: frozenset[str], wrong: Tally) 
         found.problems.append(f"every row has the label {_short(next(iter(found.counts)))}")
 
 
-def allowed_cells(sample: Sample, vocabulary: Sequence[str]) -> list[str]:
+def _allowed_cells(sample: Sample, vocabulary: Sequence[str]) -> list[str]:
     """What may stand in a cell, quotes and spaces aside; nothing for anything.
 
     Parameters

@@ -30,7 +30,7 @@ def send(mine: UploadFile, client: ChallengeClient, log: Path, *, force: bool) -
         Of kind `unknown-state` when it may have been sent; of others when it was not.
     """
     board = board_of(client)
-    doubtful, settled = earlier(log, board, mine.sha256)
+    doubtful, settled = _earlier(log, board, mine.sha256)
     if doubtful and not force:
         return _looked_up(doubtful, mine, client, log)
     if settled and not force:
@@ -72,7 +72,7 @@ def board_of(client: ChallengeClient) -> str:
     return f"{client.service}:{client.slug}"
 
 
-def earlier(log: Path, board: str, sha256: str) -> tuple[Row | None, Row | None]:
+def _earlier(log: Path, board: str, sha256: str) -> tuple[Row | None, Row | None]:
     """The last time that these bytes were sent: with a doubtful outcome, and with a known one.
 
     A doubt is None where something is known since.

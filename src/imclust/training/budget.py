@@ -41,10 +41,10 @@ def steps_per_second(
     work = TrainingStep(plan, torch.from_numpy(images), preprocessing, 0, device)
     state = work.start(network.train(), objective)
     with deterministic():
-        return 1 / statistics.median(timed_steps(state, work)[2:])
+        return 1 / statistics.median(_timed_steps(state, work)[2:])
 
 
-def timed_steps(state: State, work: TrainingStep) -> list[float]:
+def _timed_steps(state: State, work: TrainingStep) -> list[float]:
     """Seconds of each of the first steps."""
     taken = []
     all_rows = batches(len(work.images), work.plan.batch, work.seed, 0)
@@ -71,7 +71,7 @@ def steps_within_budget(
         start = time.monotonic()
         state.objective.begin_epoch(trial, epoch, lambda: sweep(trial))
         begun.append(time.monotonic() - start)
-    taken = timed_steps(state, work)
+    taken = _timed_steps(state, work)
     each = statistics.median(taken[2:])
     left = SPARED * seconds - 2 * begun[0] - begun[1] - sum(taken)
     steps = max(1, min(work.most, int(left / (each + begun[1] / work.per_epoch))))

@@ -43,7 +43,7 @@ def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
     Two clusters unless the user says otherwise, as in the homework.
     """
     if cfg.data_dir.is_file():
-        return from_npz(cfg.data_dir, files)
+        return _from_npz(cfg.data_dir, files)
     return from_folder(cfg.data_dir.resolve(), files, cfg)
 
 
@@ -84,7 +84,7 @@ def _unpack_array(archive: zipfile.ZipFile, name: str, to: Path) -> None:
         shutil.copyfileobj(source, f, 1 << 20)
 
 
-def from_npz(archive: Path, files: Path) -> Challenge:
+def _from_npz(archive: Path, files: Path) -> Challenge:
     """`x` (n, h, w[, c]) uint8 to cluster, and `y` (n,) to score with."""
     images = files / "trainX.npy"
     if got := mismatch(archive, "x.npz"):

@@ -44,7 +44,7 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
         return Challenge(rows, least=least)
     sample, name = there.sample, there.path.name
     if sample.form == "lines":
-        in_row_order(names, name, said=cfg.ids_in_row_order)
+        _in_row_order(names, name, said=cfg.ids_in_row_order)
         rows = [image_row(i, f) for i, f in zip(names, found, strict=True)]
         return Challenge(rows, sample=there.path, sample_format=there.form, least=least)
     if cfg.ids_in_row_order and len(sample.ids) == len(found):
@@ -60,7 +60,7 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
     )
 
 
-def in_row_order(names: Sequence[str], sample: str, *, said: bool) -> None:
+def _in_row_order(names: Sequence[str], sample: str, *, said: bool) -> None:
     """Say which line of a sample without ids speaks of which image.
 
     Parameters

@@ -100,7 +100,7 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
     InputError
         The hidden images cannot be treated so, or a package has no wheel for the target.
     """
-    slug = slug_of(plan, cfg)
+    slug = _slug_of(plan, cfg)
     names = {part: f"{slug}-{part}" for part in ("model", *(["wheels"] if cfg.wheels else []))}
     build_model(folder / "model", plan, rows, cfg)
     packages = packages_of(plan, cfg.without)
@@ -113,7 +113,7 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
         packages=packages, competition=cfg.competition,
     )  # fmt: skip
     _write_kernel(folder / "kernel", slug, text, names, cfg)
-    licences = "; ".join(f"{name}: {text}" for name, text in licences_of(plan).items())
+    licences = "; ".join(f"{name}: {text}" for name, text in _licences_of(plan).items())
     for part, name in names.items():
         about = f", weights of {licences}" if part == "model" and licences else ""
         doc = {
@@ -144,7 +144,7 @@ def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettin
     InputError
         The hidden images cannot be treated so.
     """
-    licences = licences_of(plan)
+    licences = _licences_of(plan)
     closed = {name: text for name, text in licences.items() if text not in FREE_LICENCES}
     if closed and not cfg.allow_licence:
         allowed = f"of a licence that lets them be handed on ({', '.join(sorted(FREE_LICENCES))})"
@@ -163,7 +163,7 @@ def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettin
             _copy_known(path, to / KNOWN / path.relative_to(plan.base))
 
 
-def licences_of(plan: ReplayPlan) -> dict[str, str]:
+def _licences_of(plan: ReplayPlan) -> dict[str, str]:
     """What the publishers of a run's pretrained weights say, by the file that they came from."""
     docs = [doc for doc in plan.docs.values() if "weights_from" in doc]
     return {doc["weights_from"]: doc.get("licence", "unknown") for doc in docs}
@@ -185,7 +185,7 @@ def content_digest(folder: Path) -> str:
     return sums_digest(sums)[:16]
 
 
-def slug_of(plan: ReplayPlan, cfg: NotebookSettings) -> str:
+def _slug_of(plan: ReplayPlan, cfg: NotebookSettings) -> str:
     """Of the notebook: after competition and run, short enough for Kaggle, its own for each run."""
     run = Path(plan.submission).name
     digest = hashlib.sha256(f"{cfg.competition} {plan.submission}".encode()).hexdigest()[:6]

@@ -75,7 +75,7 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
     )
     env.filters["shown"] = shown
     env.filters["marked"] = marked
-    plotting, own = _plotting(), script()
+    plotting, own = _plotting(), _script()
     inlined = {
         "policy": policy([*plotting, own]),
         "css": Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),
@@ -110,7 +110,7 @@ def marked(name: str) -> str:
     return UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", name)
 
 
-def script() -> str:
+def _script() -> str:
     """The page's own scripts as one."""
     texts = [(HERE / "static" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(texts) + "\n})();"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imclust.core.records import Assignment, Features, read_csv, rows_of_ids
+from imclust.core.records import Assignment, Features, read_csv
 from imclust.data.images import ImageRow, load_index
 from imclust.data.texts import read_texts
 
@@ -178,14 +178,3 @@ def packed(values: Any) -> str:
 def packed32(values: Any) -> str:
     """Whole numbers below 2^32, of any shape, as base64 of little-endian uint32, row by row."""
     return base64.b64encode(np.asarray(values).astype("<u4").tobytes()).decode()
-
-
-def at_ids(rows: Rows, ids: np.ndarray) -> np.ndarray:
-    """Where the page's images lie among `ids`: (n,) int64.
-
-    Raises
-    ------
-    InputError
-        One is missing.
-    """
-    return rows_of_ids(ids, rows.ids)
