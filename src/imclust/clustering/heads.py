@@ -9,8 +9,8 @@ Examples
 >>> side = 9 * np.repeat([-1, 1], 30)[:, None]
 >>> x = (side + np.random.default_rng(0).standard_normal((60, 4))).astype(np.float32)
 >>> view = View.of([x], (0,), "power", 0)
->>> heads = (kmeans, diffusion, spectral, layout_ward, graph_merge)
->>> {tuple(np.bincount(head(view, 2, 0)).tolist()) for head in heads}
+>>> names = ("kmeans", "diffusion", "spectral", "layout ward", "graph merge")
+>>> {tuple(np.bincount(HEADS[name](view, 2, 0)).tolist()) for name in names}
 {(30, 30)}
 """
 
@@ -161,7 +161,29 @@ def _graph_merge(view: View, k: int, seed: int) -> np.ndarray:
 
 
 def leiden(view: View, k: int, seed: int) -> np.ndarray:
-    """Leiden communities (Traag, Waltman and van Eck 2019), resolution searched to k."""
+    """Leiden communities (Traag, Waltman and van Eck 2019), resolution searched to k.
+
+    Parameters
+    ----------
+    view : View
+        Whose neighbour graph is divided.
+    k : int
+        Clusters.
+    seed : int
+        Of the moves.
+
+    Returns
+    -------
+    np.ndarray
+        (n,) int64 in [0, k).
+
+    Examples
+    --------
+    >>> from imclust.clustering.views import View
+    >>> x = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0], [9]], 30, axis=0)
+    >>> leiden(View.of([x.astype(np.float32)], (0,), "pca"), k=2, seed=0)[[0, 1, 30, 31]].tolist()
+    [1, 1, 0, 0]
+    """
     from imclust.clustering.clusterers.leiden import communities
 
     low, high = 0.02, 20.0 + k
@@ -181,7 +203,15 @@ def leiden(view: View, k: int, seed: int) -> np.ndarray:
 
 
 def scan(view: View, k: int, seed: int) -> np.ndarray:
-    """SCAN's heads on the rows (Van Gansbeke et al. 2020)."""
+    """SCAN's heads on the rows (Van Gansbeke et al. 2020); arguments and result as for `leiden`.
+
+    Examples
+    --------
+    >>> from imclust.clustering.views import View
+    >>> x = np.random.default_rng(0).normal(size=(12, 4)) + np.repeat([[0], [9]], 6, axis=0)
+    >>> len(np.unique(scan(View.of([x.astype(np.float32)], (0,), "pca"), k=2, seed=0)))
+    2
+    """
     from imclust.clustering.scan_heads import ScanPlan, scan_heads
 
     found = scan_heads(view.rows, k, ScanPlan(heads=5, steps=400), seed)

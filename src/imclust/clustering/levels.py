@@ -57,7 +57,7 @@ def _finer(labels: np.ndarray, view: View, k: int, seed: int) -> Nested:
     """k clusters of which each lies in one of those given: these in small parts, merged again as
     the graph joins them, within each only.
 
-    Parameters are those of `coarser`, K <= k; `seed` is of the parts.
+    Parameters are those of `_coarser`, K <= k; `seed` is of the parts.
     """
     parts, n = np.zeros(len(labels), np.int64), 0
     for c in range(int(labels.max()) + 1):
@@ -126,6 +126,16 @@ def at_level(
         The assignment at the level.
     labels : dict
         Level -> (n,) int64; each fine cluster lies in a chosen one, each chosen one in a coarse.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    >>> x += np.repeat([[0], [2], [9], [11]], 10, axis=0)
+    >>> labels = np.repeat([0, 1, 2, 3], 10)
+    >>> found = Clustering(np.eye(4, dtype=np.float32)[labels], lambda new: new)
+    >>> found, nested = at_level(found, [x], {"coarse": 2}, "coarse", seed=0)
+    >>> nested["coarse"][::10].tolist(), found.probabilities.shape
+    ([0, 0, 1, 1], (40, 2))
     """
     labels = np.asarray(found.labels)
     k, n = found.probabilities.shape[1], len(labels)

@@ -153,7 +153,15 @@ def _most_clusters(n: int) -> int:
 
 
 def cuts(view: View, k: int, seed: int) -> list[np.ndarray]:
-    """Clusterings of a view into k: Ward's, average linkage without small branches, k-means."""
+    """Clusterings of a view into k: Ward's, average linkage without small branches, k-means.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0], [9]], 30, axis=0)
+    >>> view = View.of([x.astype(np.float32)], (0,), "pca")
+    >>> [len(np.unique(labels)) for labels in cuts(view, 2, seed=0)]
+    [2, 2, 2]
+    """
     return [
         view.ward.cut(k),
         view.average.cut_without_small(k),

@@ -83,6 +83,11 @@ def average_tree(p: np.ndarray) -> np.ndarray:
     """The tree of average linkage over 1 - p, as scipy has trees: (n - 1, 4) float64.
 
     A forbidden pair is so far apart that no average with it in it falls below 1.
+
+    Examples
+    --------
+    >>> average_tree(np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])).round(1).tolist()
+    [[0.0, 1.0, 0.1, 2.0], [2.0, 3.0, 1.0, 3.0]]
     """
     from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import squareform
@@ -93,7 +98,13 @@ def average_tree(p: np.ndarray) -> np.ndarray:
 
 
 def cut(tree: np.ndarray, threshold: float) -> np.ndarray:
-    """Clusters (n,) int64 of a tree over 1 - p where averages of p stay at or above a threshold."""
+    """Clusters (n,) int64 of a tree over 1 - p where averages of p stay at or above a threshold.
+
+    Examples
+    --------
+    >>> cut(average_tree(np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])), threshold=0.5).tolist()
+    [0, 0, 1]
+    """
     from scipy.cluster.hierarchy import fcluster
 
     return numbered(fcluster(tree, 1 - threshold + 1e-9, "distance"))
