@@ -44,7 +44,13 @@ UNSEEN = re.compile(
 
 
 def look() -> str:
-    """Digest of the templates, styles and scripts: a page is made again when they change."""
+    """Digest of the templates, styles and scripts: a page is made again when they change.
+
+    Examples
+    --------
+    >>> len(look())
+    16
+    """
     h = hashlib.sha256()
     for path in sorted([*HERE.glob("templates/*.j2"), *HERE.glob("static/*")]):
         h.update(path.name.encode() + path.read_bytes())
@@ -62,6 +68,15 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
         Columns of the images, for the scripts, compressed.
     path : Path
         Of the file.
+
+    Examples
+    --------
+    >>> from jinja2 import UndefinedError
+    >>> try:  # what the templates show must all be there
+    ...     render({"title": "Photos"}, {}, Path("report.html"))
+    ... except UndefinedError as e:
+    ...     str(e)
+    "'run' is undefined"
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -117,7 +132,13 @@ def _script() -> str:
 
 
 def squeezed(data: Any) -> str:
-    """JSON, compressed, as base64: ids of many images say much the same."""
+    """JSON, compressed, as base64: ids of many images say much the same.
+
+    Examples
+    --------
+    >>> gzip.decompress(base64.b64decode(squeezed({"id": ["a", "b"]})))
+    b'{"id":["a","b"]}'
+    """
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
     return base64.b64encode(gzip.compress(text, 6, mtime=0)).decode()
 
