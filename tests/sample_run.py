@@ -1,4 +1,4 @@
-"""The finished run that the examples in docstrings are about."""
+"""The small finished run that the examples in docstrings are about."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from helpers import two_kinds
 from imclust.__main__ import main
 
 COMMANDS = """
-download --out raw --n-clusters 2 imagefolder --data-dir photos --published 0.25
+download --out raw --n-clusters 2 imagefolder --data-dir photos
+download --out known individuals --data-dir photos
 train --index raw/index --out run/weights pixels
 encode --index raw/index --weights run/weights --out run/latents
 reduce --features run/latents --out run/map pca --components 2
@@ -22,12 +23,18 @@ link --pairs run/pairs --features run/latents --index raw/index --out run/linked
 
 
 def make_sample_run(folder):
-    """24 photos of dunes and lakes below photos/, their index, labels and published labels in raw/,
-    a run on them in run/, and what was submitted in submissions/."""
+    """Photos of 12 dunes and 12 lakes below photos/; their index and labels in raw/, a run on them
+    in run/, and what it submitted in submissions/. In known/ they are individuals, four photos of
+    each of six, of which one is to be told."""
     images, lake = two_kinds(24)
-    for i, (x, kind) in enumerate(zip(images, np.where(lake, "lake", "dune"), strict=True)):
-        (folder / "photos" / kind).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(x).save(folder / "photos" / kind / f"{i // 2:02}.png")
+    names = [f"{kind}/{i // 2:02}.png" for i, kind in enumerate(np.where(lake, "lake", "dune"))]
+    for name, x in zip(names, images, strict=True):
+        (folder / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(x).save(folder / "photos" / name)
+    table = ["image_id,path,dataset,identity"]
+    for i, name in enumerate(sorted(names)):
+        table.append(f"photo {i},{name},photos,{'' if i % 4 == 3 else 'ABCDEF'[i // 4]}")
+    (folder / "photos" / "metadata.csv").write_text("\n".join(table) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in COMMANDS.strip().splitlines():

@@ -427,8 +427,8 @@ def read_published(folder: Path) -> dict[str, str]:
 
     Examples
     --------
-    >>> len(read_published(Path("raw/published")))
-    6
+    >>> len(read_published(Path("known/published")))
+    18
     """
     read_manifest(folder, "published")
     return {r["id"]: r["label"] for r in read_csv(artifact_file(folder, "labels.csv"))}
