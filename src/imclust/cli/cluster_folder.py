@@ -108,7 +108,22 @@ class ClusterFolder:
 
 
 def run(cfg: ClusterFolder) -> None:
-    """Run the command and say how it went."""
+    """Run the command and say how it went.
+
+    Reads the images; writes data/ of the workspace, and the tables and the page of the run in it.
+
+    Raises
+    ------
+    InputError
+        A setting or the images; what can be told beforehand, before any work.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main(["cluster-folder", "photos"])  # a minute  # doctest: +SKIP
+    >>> main(["cluster-folder", "nowhere"])  # refused
+    2
+    """
     if said := unread_settings(os.environ):
         say(said)
     if not cfg.watch:

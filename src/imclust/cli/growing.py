@@ -114,10 +114,22 @@ def refuse_without(at: RunPaths, growth: Growth | None) -> None:
     """Refuse to leave out corrections that clusters have grown from: they cannot be taken back one
     by one.
 
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    growth : Growth, optional
+        How its clusters go on, as `growth_of` says.
+
     Raises
     ------
     InputError
         There are such, and none that came after them.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> refuse_without(at, None)  # nothing has grown: nothing is refused
     """
     doc = _finished(at.clusters)
     if growth is None or doc is None or not kept_files(growth.base):
@@ -177,11 +189,23 @@ def _keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
 def start_afresh(at: RunPaths, *, without_corrections: bool) -> None:
     """Let go of what the clusters of a run grew from, where imclust wrote it.
 
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    without_corrections : bool
+        Whether corrections by hand are left out; their files are kept.
+
     Raises
     ------
     InputError
         The run is corrected by hand, and it was not said to leave that out; or something else lies
         there. Nothing has changed then.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> start_afresh(at, without_corrections=False)  # nothing has grown: nothing is let go
     """
     base = base_of(at)
     if base.exists() and not is_artifact(base):

@@ -59,7 +59,19 @@ class Leaderboard:
 
 
 def run(cfg: Leaderboard) -> None:
-    """Read the ledger, print it best first, write leaderboard.csv beside it."""
+    """Read the ledger, print it best first, write leaderboard.csv beside it.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main(["leaderboard"])  # doctest: +ELLIPSIS
+    == imagefolder ==
+    #  run    encoder  head    K  file  ...
+    1  first  pixels   kmeans  2  submission.csv  ...
+    best: first, submission.csv, by its validation accuracy 1.0000
+    ...
+    0
+    """
     if cfg.refresh and not _refresh(cfg.log, cfg.challenge):
         say("every score and rank that can be asked for is known")
     rows = [row for row in read(cfg.log) if _wanted(row, cfg.challenge)]

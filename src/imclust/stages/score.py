@@ -46,7 +46,20 @@ class Score:
 
 
 def run(cfg: Score) -> None:
-    """Read an `assignment` and `labels`, write `scores`; print them."""
+    """Read an `assignment` and `labels`, write `scores`; print them.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> words = "score --assignment run/clusters --index raw/index --labels raw/labels"
+    >>> main([*words.split(), "--out", "run/measured"])
+    images to cluster, against their labels, n = 24:
+      accuracy max(acc, 1-acc) 1.0000  Hungarian 1.0000  NMI 1.0000  ARI 1.0000  sizes 12 12
+    without labels:
+      size_entropy 1.000  stability 1.000  confidence 1.000
+      cluster sizes 12 12
+    0
+    """
     roles = {"assignment": cfg.assignment, "index": cfg.index}
     config = {}
     if cfg.labels is not None and cfg.truth is None:
