@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 from unicodedata import category
 
+from imclust.competitions.table_cells import (
+    BOM,
+    DELIMITERS,
+    cell_spans,
+    cell_text,
+    opened,
+    split,
+)
 from imclust.core.errors import input_error
 
 SAMPLE = "sample_submission.csv"
-BOM = b"\xef\xbb\xbf"
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 LABEL_NAMES = (
     *("label", "cluster", "clusterid", "class", "category", "prediction", "predicted", "target"),
     *("identity", "labels", "answer", "same", "matches", "scene"),
@@ -27,7 +31,6 @@ ID_NAMES = ("id", "imageid", "image", "filename", "file", "name", "rowid", "inde
 Form = Literal["labels", "matches", "lines", "members", "indicators"]
 """Id and label; id and the ids of its cluster; a label a line; a column of ids, or one of 0 and 1,
 a cluster."""
-PIECE = 1 << 20  # no line is read further at once: csv refuses such a cell anyway
 
 
 @dataclass(frozen=True)
@@ -298,29 +301,6 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
     )  # fmt: skip
 
 
-def opened(path: Path) -> tuple[bytes, str, int, str]:
-    """A table's bytes, their encoding, where its first line begins, and its delimiter.
-
-    Raises
-    ------
-    InputError
-        It is no table.
-    """
-    if not path.is_file():
-        raise input_error(str(path), "a sample submission", "nothing there", "check the path")
-    data = path.read_bytes()
-    if problem := no_table(data):
-        raise input_error(str(path), "a CSV table", problem, "download it again")
-    encoding = _encoding(data)
-    start = len(BOM) if data.startswith(BOM) else 0
-    return (
-        data,
-        encoding,
-        start,
-        delimiter_of(data[start : start + PIECE].decode(encoding, "replace")),
-    )
-
-
 def unique_ids(path: Path, ids: Sequence[str]) -> None:
     """Refuse ids of a sample that are there twice.
 
@@ -332,26 +312,6 @@ def unique_ids(path: Path, ids: Sequence[str]) -> None:
     if repeated:
         got, do = f"{repeated[0]!r} more than once", "download it again"
         raise input_error(f"ids of {path.name}", "unique", got, do)
-
-
-def _encoding(data: bytes) -> str:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def delimiter_of(text: str) -> str:
-    """What stands most often between the names of the first line.
-
-    Examples
-    --------
-    >>> delimiter_of("id;label")
-    ';'
-    """
-    line = re.sub(r'"[^"]*"', "", re.split(r"[\r\n]", text, maxsplit=1)[0])
-    return max(DELIMITERS, key=line.count)
 
 
 def _places(path: Path, columns: tuple[str, ...], wanted: str | None) -> tuple[int, int]:
@@ -372,77 +332,8 @@ def _places(path: Path, columns: tuple[str, ...], wanted: str | None) -> tuple[i
     return next((i for i in others if names[i] in ID_NAMES), others[0]), label
 
 
-def cell_spans(
-    data: bytes, start: int, delimiter: bytes
-) -> Iterator[tuple[list[tuple[int, int]], int]]:
-    """Every row as the spans of its cells, and where the next one begins.
-
-    Examples
-    --------
-    >>> next(iter(cell_spans(b"a,1", 0, b",")))[0]
-    [(0, 1), (2, 3)]
-    """
-    d = re.escape(delimiter)
-    cell = re.compile(
-        rb'("(?:[^"]|"")*+"|[^' + d + rb"\r\n]*)(" + d + rb"|\r\n|\r|\n|\Z)", re.DOTALL
-    )
-    row: list[tuple[int, int]] = []
-    for m in cell.finditer(data, start):
-        row.append(m.span(1))
-        if m[2] != delimiter:
-            yield row, m.end()
-            row = []
-
-
-def cell_text(data: bytes, a: int, b: int, encoding: str) -> tuple[int, int, str]:
-    """What a cell says, without quotes and the spaces around, and where that stands.
-
-    Examples
-    --------
-    >>> cell_text(b" a ", 0, 3, "utf-8")
-    (1, 2, 'a')
-    """
-    raw = data[a:b]
-    if len(raw) > 1 and raw[:1] == raw[-1:] == b'"':
-        return a + 1, b - 1, raw[1:-1].replace(b'""', b'"').decode(encoding)
-    left = len(raw) - len(raw.lstrip(b" "))
-    text = raw.strip(b" ")
-    return a + left, a + left + len(text), text.decode(encoding)
-
-
 def _cell(text: str, delimiter: str) -> str:
     """A text as a cell, in quotes where it needs them."""
     if any(c in text for c in (delimiter, '"', "\n", "\r")):
         return '"' + text.replace('"', '""') + '"'
     return text
-
-
-def split(line: str, delimiter: str) -> list[str]:
-    """The cells of one line.
-
-    Examples
-    --------
-    >>> split('a,"b, c"', ",")
-    ['a', 'b, c']
-    """
-    return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
-
-
-def no_table(head: bytes) -> str:
-    """What a file is instead of a table, by its first bytes; "" if it may be one.
-
-    Examples
-    --------
-    >>> no_table(b"<!DOCTYPE html>"), no_table(b"id,label")
-    ('a web page', '')
-    """
-    text = head.removeprefix(BOM).lstrip()
-    if not text:
-        return "an empty file"
-    if text.startswith(b"<"):
-        return "a web page"
-    if head.startswith(b"PK\x03\x04"):
-        return "a zip archive"
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "text in UTF-16 instead of UTF-8"
-    return "a binary file" if b"\0" in head[:PIECE] else ""

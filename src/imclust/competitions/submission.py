@@ -14,22 +14,24 @@ from pathlib import Path
 from typing import IO
 
 from imclust.competitions.sample_submission import (
-    BOM,
-    DELIMITERS,
-    PIECE,
     SAMPLE,
     Sample,
     SampleFormat,
-    delimiter_of,
     natural,
-    no_table,
     plain_sample,
     read_sample,
     render,
-    split,
     with_header,
 )
 from imclust.competitions.submission_forms import cells_of, match_problem, read_form, write
+from imclust.competitions.table_cells import (
+    BOM,
+    DELIMITERS,
+    PIECE,
+    delimiter_of,
+    no_table,
+    split,
+)
 from imclust.competitions.vocabulary import vocabulary
 from imclust.core.errors import InputError, input_error
 

@@ -22,13 +22,11 @@ from imclust.competitions.sample_submission import (
     Sample,
     SampleFormat,
     as_numbers,
-    cell_spans,
-    cell_text,
-    opened,
     read_sample,
     render,
     unique_ids,
 )
+from imclust.competitions.table_cells import cell_spans, cell_text, opened
 from imclust.core.errors import input_error
 
 MATCHES = ("matches", "match")  # columns of such names hold lists of ids
