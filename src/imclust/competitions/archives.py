@@ -89,7 +89,18 @@ def _changed(path: Path, digest: str | None) -> bool:
 
 
 def remove_unpacked(folder: Path) -> None:
-    """Remove a folder that `unzip` filled, if nothing else lies in it."""
+    """Remove a folder that `unzip` filled, if nothing else lies in it.
+
+    Examples
+    --------
+    >>> with zipfile.ZipFile("a.zip", "w") as z:
+    ...     z.writestr("b.txt", "c")
+    >>> unzip(Path("a.zip"), Path("a"))
+    True
+    >>> remove_unpacked(Path("a"))
+    >>> Path("a").exists()
+    False
+    """
     if not _others(folder):
         shutil.rmtree(folder)
         folder.with_name(f".{folder.name}.lock").unlink(missing_ok=True)

@@ -144,7 +144,13 @@ def natural(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def as_numbers(values: Sequence[str]) -> list[float]:
-    """All values as finite numbers; none of them if one is none."""
+    """All values as finite numbers; none of them if one is none.
+
+    Examples
+    --------
+    >>> as_numbers(["1", "2.5"]), as_numbers(["1", "cat"])
+    ([1.0, 2.5], [])
+    """
     try:
         numbers = [float(v) for v in values]
     except ValueError:
@@ -153,7 +159,13 @@ def as_numbers(values: Sequence[str]) -> list[float]:
 
 
 def plain_sample(ids: Sequence[str], columns: tuple[str, str]) -> Sample:
-    """What a challenge without a sample wants: two columns, commas, `\\n`."""
+    """What a challenge without a sample wants: two columns, commas, `\\n`.
+
+    Examples
+    --------
+    >>> render(plain_sample(["a", "b"], ("id", "label")), ["0", "1"])
+    b'id,label\\na,0\\nb,1\\n'
+    """
     before = tuple(f"{_cell(i, ',')},".encode() for i in ids)
     header = ",".join(_cell(c, ",") for c in columns).encode()
     empty = ("",) * len(ids)
@@ -165,10 +177,23 @@ def plain_sample(ids: Sequence[str], columns: tuple[str, str]) -> Sample:
 def with_header(sample: Sample, text: str) -> Sample:
     """The sample under another header, everything else unchanged.
 
+    Parameters
+    ----------
+    sample : Sample
+        The template.
+    text : str
+        The first line, without its end.
+
     Raises
     ------
     InputError
         It does not name as many columns.
+
+    Examples
+    --------
+    >>> sample = with_header(plain_sample(["a"], ("id", "label")), "image,class")
+    >>> render(sample, ["0"])
+    b'image,class\\na,0\\n'
     """
     columns = tuple(c.strip() for c in split(text, sample.delimiter))
     if len(columns) != len(sample.columns) or not all(columns) or {"\n", "\r"} & set(text):
@@ -180,12 +205,25 @@ def with_header(sample: Sample, text: str) -> Sample:
 
 
 def render(sample: Sample, labels: Sequence[str]) -> bytes:
-    """The submission. `labels`: (n,) in the order of the sample's ids, as they stand in a cell.
+    """The submission.
+
+    Parameters
+    ----------
+    sample : Sample
+        The template.
+    labels : sequence of str
+        (n,) in the order of the sample's ids, as they stand in a cell.
 
     Raises
     ------
     InputError
         A label that the sample's encoding cannot write.
+
+    Examples
+    --------
+    >>> _ = Path("sample.csv").write_bytes(b"id;label\\r\\na;0\\r\\nb;0\\r\\n")
+    >>> render(read_sample(Path("sample.csv")), ["1", "2"])
+    b'id;label\\r\\na;1\\r\\nb;2\\r\\n'
     """
     if len(labels) != len(sample.ids):
         raise ValueError(f"{len(labels)} labels for {len(sample.ids)} ids")
@@ -251,6 +289,13 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
     InputError
         It is no table of at least two columns and one row with unique ids, or it does not tell
         which column holds the label.
+
+    Examples
+    --------
+    >>> _ = Path("sample.csv").write_text("ImageID,label\\nb,0\\na,0\\n")
+    >>> sample = read_sample(Path("sample.csv"))
+    >>> sample.ids, sample.names, sample.values
+    (('b', 'a'), ('ImageID', 'label'), ('0',))
     """
     data, encoding, start, delimiter = opened(path)
     table = cell_spans(data, start, delimiter.encode())

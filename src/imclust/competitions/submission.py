@@ -62,6 +62,12 @@ def check(path: Path, sample: Sample, vocabulary: Sequence[str]) -> list[str]:
         What it must look like.
     vocabulary : Sequence[str]
         Labels that are allowed; empty for any.
+
+    Examples
+    --------
+    >>> from imclust.competitions.submission_check import sample_of
+    >>> check(Path("submissions/first/submission.csv"), sample_of(Path("raw/index")), ["0", "1"])
+    []
     """
     return check_submission(path, sample, vocabulary).problems
 
@@ -69,10 +75,23 @@ def check(path: Path, sample: Sample, vocabulary: Sequence[str]) -> list[str]:
 def check_submission(path: Path, sample: Sample, vocabulary: Sequence[str]) -> SubmissionCheck:
     """`check`, with what it counted on the way. The file is streamed once.
 
+    Parameters
+    ----------
+    path, sample, vocabulary
+        As for `check`.
+
     Raises
     ------
     InputError
         There is no such file.
+
+    Examples
+    --------
+    >>> sample = plain_sample(["a", "b"], ("id", "label"))
+    >>> _ = Path("mine.csv").write_text("id,label\\na,0\\nb,2\\n")
+    >>> found = check_submission(Path("mine.csv"), sample, ["0", "1"])
+    >>> found.rows, len(found.problems)
+    (2, 1)
     """
     found = SubmissionCheck()
     if not path.is_file():

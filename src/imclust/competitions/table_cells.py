@@ -22,6 +22,12 @@ def opened(path: Path) -> tuple[bytes, str, int, str]:
     ------
     InputError
         It is no table.
+
+    Examples
+    --------
+    >>> _ = Path("sample.csv").write_text("id;label\\na;0\\n")
+    >>> opened(Path("sample.csv"))
+    (b'id;label\\na;0\\n', 'utf-8', 0, ';')
     """
     if not path.is_file():
         raise input_error(str(path), "a sample submission", "nothing there", "check the path")

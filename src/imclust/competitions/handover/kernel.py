@@ -99,6 +99,14 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
     ------
     InputError
         The hidden images cannot be treated so, or a package has no wheel for the target.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> settings = NotebookSettings(kernel=True, to="kaggle:dunes", owner="me", wheels=False)
+    >>> build_kernel(Path(), plan_of(Path("submissions/first")), [], settings)
+    >>> sorted(path.name for path in Path("kernel").iterdir())
+    ['kernel-metadata.json', 'run.ipynb', 'run.py']
     """
     slug = _slug_of(plan, cfg)
     names = {part: f"{slug}-{part}" for part in ("model", *(["wheels"] if cfg.wheels else []))}
@@ -143,6 +151,13 @@ def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettin
     ------
     InputError
         The hidden images cannot be treated so.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> build_model(Path("hidden"), plan_of(Path("submissions/first")), [], NotebookSettings())
+    >>> json.loads(Path("hidden/kernel.json").read_text())["clusters"]
+    'run/clusters'
     """
     licences = _licences_of(plan)
     closed = {name: text for name, text in licences.items() if text not in FREE_LICENCES}
@@ -180,7 +195,15 @@ def _row(notebook: Path, plan: ReplayPlan, rows: list[Row]) -> Row:
 
 
 def content_digest(folder: Path) -> str:
-    """What tells the content of a data set's folder: 16 hexadecimal digits."""
+    """What tells the content of a data set's folder: 16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> _ = shutil.copytree("photos", "same")
+    >>> _ = Path("same", METADATA).write_text("{}")  # does not count
+    >>> content_digest(Path("same")) == content_digest(Path("photos"))
+    True
+    """
     sums = {name: at for name, at in file_sums(folder).items() if name != METADATA}
     return sums_digest(sums)[:16]
 

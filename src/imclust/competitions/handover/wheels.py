@@ -27,6 +27,13 @@ def packages_of(plan: ReplayPlan, without: tuple[str, ...] = ()) -> list[str]:
         Of the run.
     without : tuple of str
         Names as pip has them.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> packages = packages_of(plan_of(Path("submissions/first")), without=("torch",))
+    >>> {name.partition("==")[0] for name in packages} & {"numpy", "torch"}
+    {'numpy'}
     """
     stages = {f"imclust.stages.{step.argv[0]}" for step in plan.steps}
     closure = import_closure(*stages, *_methods(plan), "imclust.__main__", hidden.__name__)
@@ -76,6 +83,10 @@ def fetch_wheels(to: Path, packages: list[str], cfg: NotebookSettings) -> None:
     ------
     InputError
         One of them has no wheel for it.
+
+    Examples
+    --------
+    >>> fetch_wheels(Path("wheels"), ["numpy==2.2.0"], NotebookSettings())  # doctest: +SKIP
     """
     to.mkdir()
     tags = [word for tag in platform_tags(cfg.platform) for word in ("--platform", tag)]
