@@ -127,7 +127,7 @@ def read(path: Path) -> list[Row]:
 
     Examples
     --------
-    >>> [(row.run, row.file, row.state) for row in read(LOG)]
+    >>> [(row.run, row.file, row.state) for row in read(Path("submissions/log.csv"))]
     [('first', 'submission.csv', 'written'), ('first', 'submission_inverted.csv', 'written')]
     """
     try:
@@ -281,7 +281,7 @@ def folder_of(row: Row, log: Path) -> Path:
 
     Examples
     --------
-    >>> folder_of(read(LOG)[0], LOG).as_posix()
+    >>> folder_of(Row("hw9", submission="first"), Path("submissions/log.csv")).as_posix()
     'submissions/first'
     """
     return Path(os.path.normpath(log.parent / row.submission))

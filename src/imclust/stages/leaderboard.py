@@ -64,7 +64,7 @@ def run(cfg: Leaderboard) -> None:
     Examples
     --------
     >>> from imclust.__main__ import main
-    >>> main(["leaderboard"])  # doctest: +ELLIPSIS
+    >>> main(["leaderboard", "--log", "submissions/log.csv"])  # doctest: +ELLIPSIS
     == imagefolder ==
     #  run    encoder  head    K  file  ...
     1  first  pixels   kmeans  2  submission.csv  ...
