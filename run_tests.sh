@@ -20,5 +20,6 @@ fi
 ruff check .
 ruff format --check --quiet .
 mypy
+unset PYTHONDONTWRITEBYTECODE  # or each of some hundred processes compiles the package anew
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 python -m pytest --numprocesses "${WORKERS:-$workers}" --dist worksteal "${chosen[@]}" "$@"

@@ -1,6 +1,7 @@
 """The walkthroughs' encoding loop against ours: the same JPEG files, the same weights.
 
     python benchmarks/encode_speed.py --data FOLDER_OR_ZIP [--runs 3] [--cases vgg16 resnet18 lite0]
+        [--images 8192]
     python benchmarks/encode_speed.py --data FOLDER_OR_ZIP --memory 1000 10000 50000
 
 The walkthrough takes one image at a time: cv2.imread, PIL transforms, float32, torch. Ours is
@@ -8,8 +9,8 @@ what `encode` runs: decoding threads, bytes to the engine, the fastest backend w
 with torch's to cosine 0.9999. Both in turn, alternating order, medians of images a second; then
 decoding alone and encoding alone, so that the bottleneck shows. On a GPU, besides, the share of the
 matrix rate measured there. `--memory` encodes so many images (the files again and again) in
-processes of their own and prints the peak memory of each. VGG16 and ResNet18 have random weights
-unless given: speed does not depend on them. Prints one table, writes JSON.
+processes of their own and prints the peak memory of each. All but Lite0 have random weights
+unless these are at hand: speed does not depend on them. Prints one table, writes JSON.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ CASES = {
     "vgg16": ("vgg16", {}, 24),
     "resnet18": ("timm", {"model": "resnet18"}, 200),
     "lite0": ("timm", {}, 200),
+    "dinov2": ("timm", {"model": "vit_base_patch14_reg4_dinov2.lvd142m", "size": 224}, 24),
+    "siglip2": ("timm", {"model": "vit_base_patch16_siglip_224.v2_webli"}, 24),
 }
 COLUMNS = ("loop", "ours", "ratio", "decode alone", "encode alone", "set-up (s)")
 
@@ -110,17 +113,17 @@ def rate(latents: Iterator[np.ndarray], n: int) -> tuple[float, np.ndarray]:
     return n / (time.perf_counter() - began), z
 
 
-def measure(case: str, rows: list[ImageRow], runs: int, device: str) -> dict[str, Any]:
-    """Medians over runs of everything in a table row."""
-    rows = (rows * (CASES[case][2] // len(rows) + 1))[: CASES[case][2]]
+def measure(case: str, rows: list[ImageRow], runs: int, device: str, n: int) -> dict[str, Any]:
+    """Medians over runs of everything in a table row, of n images."""
+    rows = (rows * (n // len(rows) + 1))[:n]
     encoder, network = build(case)
     began = time.perf_counter()
     backend, batch = engine(encoder, network, rows, device)
     setup = time.perf_counter() - began
-    p, n = encoder.preprocessing, len(rows)
+    p = encoder.preprocessing
     ready = np.concatenate(list(pixel_batches(rows, p, batch)))
     blocks = [ready[a : a + batch] for a in range(0, n, batch)]
-    few = rows[: max(2, n // 4)]  # the loop is slow, and even all the way
+    few = rows[: max(2, min(n // 4, 200))]  # the loop is slow, and even all the way
 
     def decode_only() -> Iterator[np.ndarray]:
         return (block[:, 0, 0] for block in pixel_batches(rows, p, batch))
@@ -154,7 +157,7 @@ def flops(encoder: Any, network: torch.nn.Module, device: str) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     side = encoder.preprocessing.size
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:  # it follows gradients
         encoder.encode(network.to(device), torch.zeros(1, 3, side, side, device=device))
     return float(counter.get_total_flops())
 
@@ -203,6 +206,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder or zip with JPEGs")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--images", type=int, help="so many; few of a slow network unless given")
     parser.add_argument("--memory", nargs="+", type=int, help="peak memory at so many images")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/encode_speed.json"))
@@ -222,7 +226,9 @@ def main() -> None:
     else:
         with TemporaryDirectory() as scratch:
             rows = jpeg_files(cfg.data, Path(scratch))
-            doc["cases"] = {c: measure(c, rows, cfg.runs, device) for c in cfg.cases}
+            doc["cases"] = {
+                c: measure(c, rows, cfg.runs, device, cfg.images or CASES[c][2]) for c in cfg.cases
+            }
         print(f"\n{doc['data']}: images a second, {doc['cpus']} cores, {device}, {cfg.runs} runs")
         print(f"{'':10}" + "".join(f"{c:>14}" for c in COLUMNS) + f"{'TFLOP/s':>10}  engine")
         for case, r in doc["cases"].items():

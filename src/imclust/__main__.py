@@ -9,8 +9,8 @@ import tempfile
 import traceback
 
 from imclust._version import __version__
+from imclust.cli.deferred_numpy import defer_numpy
 from imclust.cli.parser import COMMANDS, RUN_COMMANDS, STAGES, parse
-from imclust.core.artifacts import recorded_command
 from imclust.core.errors import InputError, masked
 
 
@@ -41,8 +41,12 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] == "--version":
         print(__version__)
         return 0
+    if {"-h", "--help"} & set(argv):
+        defer_numpy()
     try:
         run, cfg = parse(argv)
+        from imclust.core.artifacts import recorded_command
+
         with recorded_command(argv):
             run(cfg)
     except InputError as e:

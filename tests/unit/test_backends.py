@@ -55,9 +55,9 @@ def images():
 
 
 def test_out_of_memory_halves_the_batch_for_good_and_changes_nothing(images, capsys):
-    whole = through(TorchBackend(codes(), "cpu", "auto"), images)
+    whole = through(TorchBackend(codes(), "cpu"), images)
     tight = Tight(3)
-    got = through(TorchBackend(codes(tight), "cpu", "auto"), images)
+    got = through(TorchBackend(codes(tight), "cpu"), images)
     np.testing.assert_allclose(got, whole, rtol=1e-5, atol=1e-6)
     assert tight.seen[:3] == [8, 4, 2]
     assert max(tight.seen[3:]) == 2
@@ -66,7 +66,7 @@ def test_out_of_memory_halves_the_batch_for_good_and_changes_nothing(images, cap
 
 def test_an_image_too_large_for_memory_is_refused(images):
     with pytest.raises(InputError, match="One image must fit into memory"):
-        through(TorchBackend(codes(Tight(0)), "cpu", "auto"), images)
+        through(TorchBackend(codes(Tight(0)), "cpu"), images)
 
 
 def test_another_error_is_not_mistaken_for_memory(images):
@@ -75,7 +75,7 @@ def test_another_error_is_not_mistaken_for_memory(images):
             raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        through(TorchBackend(codes(Wrong()), "cpu", "auto"), images)
+        through(TorchBackend(codes(Wrong()), "cpu"), images)
 
 
 def picked(images, network=None, total=10**6, wish="auto", precision="auto"):
@@ -86,7 +86,7 @@ def test_the_engine_agrees_with_torch_whatever_the_batch(images):
     engine, facts = picked(images)
     assert engine.name == "openvino"
     assert facts["agreement"] >= backends.AGREEMENT
-    want = through(TorchBackend(codes(), "cpu", "float32"), images)
+    want = through(TorchBackend(codes(), "cpu"), images)
     for batch in (20, 8, 3):
         assert least_cosine(want, through(engine, images, batch)) >= backends.AGREEMENT
     exact, _ = picked(images, precision="float32")
@@ -122,10 +122,10 @@ def test_a_gpu_wish_for_openvino_is_refused(images):
 
 
 def test_flip_averaging_does_not_know_left_from_right(images):
-    backend = TorchBackend(codes(flip=True), "cpu", "auto")
+    backend = TorchBackend(codes(flip=True), "cpu")
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
     np.testing.assert_allclose(through(backend, images), through(backend, mirrored), atol=1e-5)
-    plain = TorchBackend(codes(), "cpu", "auto")
+    plain = TorchBackend(codes(), "cpu")
     want = (through(plain, images) + through(plain, mirrored)) / 2
     np.testing.assert_allclose(through(backend, images), want, atol=1e-5)
 
@@ -136,7 +136,7 @@ def test_nan_latents_are_refused(images):
             return super().forward(x) * float("nan")
 
     with pytest.raises(InputError, match="latents must be finite"):
-        through(TorchBackend(codes(Broken()), "cpu", "auto"), images)
+        through(TorchBackend(codes(Broken()), "cpu"), images)
 
 
 def test_least_cosine_is_the_loop_written_out(rng):

@@ -8,7 +8,7 @@ import pytest
 from helpers import environment, imclust_in, refused
 from imclust.__main__ import COMMANDS, RUN_COMMANDS, STAGES, _disk_sentence, main
 
-HEAVY = {"torch", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
+HEAVY = {"numpy.linalg", "torch", "sklearn", "scipy", "PIL", "matplotlib", "openTSNE"}
 
 
 OWN_PLACE = {"challenges", "encoders", "upload", "push", "leaderboard", *COMMANDS, *RUN_COMMANDS}

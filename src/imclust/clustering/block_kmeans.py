@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,7 +30,7 @@ A_CENTRE = 128  # rows of the sample for each centre
 A_CELL, CELL_PASSES = 32, 10  # rows of the sample for each of many cells, and passes over it
 PASSES = 100  # over all rows at most
 STILL = 1e-5  # of the inertia: a pass that wins less is the last
-Apply = Callable[[np.ndarray], np.ndarray]
+Apply: TypeAlias = "Callable[[np.ndarray], np.ndarray]"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,8 +26,9 @@ from imclust.clustering.preprocessing import prepare
 
 NAMES = ("cosine", "white", "reciprocal", "rank", "matches", "inliers", "learned", "tuned")
 LOCAL_WEIGHT = 0.3  # of log inliers beside a cosine before neighbours are looked at again
-Matcher = Callable[[np.ndarray], np.ndarray]
-Tuned = tuple[list[np.ndarray], np.ndarray]  # spaces (n, d_v) of an encoder, rows (n,) it learned
+Matcher: TypeAlias = "Callable[[np.ndarray], np.ndarray]"
+# Spaces (n, d_v) of an encoder, and rows (n,) that it learned from.
+Tuned: TypeAlias = "tuple[list[np.ndarray], np.ndarray]"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from imclust.clustering.metrics import ari
 from imclust.clustering.pair_clustering import Linkage, clusters_at
 from imclust.clustering.pair_probability import identity_folds
 
-GRID = tuple(np.round(np.arange(0.06, 0.96, 0.03), 2).tolist())
+GRID = tuple(round(0.03 * i, 2) for i in range(2, 32))
 FREE = 0.5  # without labels: P(same) itself, and thresholds around it that agree most
 AROUND = (-0.15, 0.0, 0.15)
 MOST_MOVED = 3000  # rows of a group that correlation clustering is tried on: it moves them singly

@@ -68,11 +68,15 @@ class JoinedRows:
     """
 
     ndim = 2
-    dtype = np.dtype(np.float32)
 
     def __init__(self, spaces: list[np.ndarray], scale: float = 1.0) -> None:
         self._spaces, self._scale = spaces, np.float32(scale)
         self.shape = len(spaces[0]), sum(s.shape[1] for s in spaces)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Always float32."""
+        return np.dtype(np.float32)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Keypoints:
     size: tuple[int, int] = (0, 0)
 
 
-Match = Callable[[Keypoints, Keypoints], np.ndarray]
+Match: TypeAlias = "Callable[[Keypoints, Keypoints], np.ndarray]"
 
 
 def find_keypoints(image: np.ndarray, side: int = 320, most: int = 400) -> Keypoints:

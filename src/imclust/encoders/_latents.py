@@ -23,8 +23,8 @@ from imclust.data.texts import read_texts
 DONE = ".done.json"  # how many rows of an unfinished latents file are good
 KEEP_EVERY = 2.0  # seconds between such notes
 WINDOW = 8  # batches of texts that are sorted by length together
-Start: TypeAlias = Callable[[int], Iterator[np.ndarray]]
-Stream: TypeAlias = Callable[[list[ImageRow]], Iterator[np.ndarray]]  # latents of rows, in order
+Start: TypeAlias = "Callable[[int], Iterator[np.ndarray]]"
+Stream: TypeAlias = "Callable[[list[ImageRow]], Iterator[np.ndarray]]"  # latents of rows, in order
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -169,7 +169,7 @@ def _learn(cfg: Metric, base: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-Known = tuple[list[ImageRow], np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Known: TypeAlias = "tuple[list[ImageRow], np.ndarray, np.ndarray, np.ndarray, np.ndarray]"
 
 
 def _known(cfg: Metric) -> Known:

@@ -72,32 +72,45 @@ class Backend(Protocol):
 
 
 class TorchBackend:
-    """Torch: float32 on a CPU; bfloat16 or float16 autocast on a GPU, copying while it computes.
+    """Torch: in float32, or on a GPU by autocast to 16 bit, copying while it computes.
 
-    A batch that does not fit into memory is cut in halves, for good, until it does.
+    A batch that does not fit into memory is cut in halves, for good, until it does; one that
+    does not fit into 16 bit's range is computed again in float32.
+
+    Parameters
+    ----------
+    codes : Codes
+        What is to be computed.
+    device : str
+        Torch's name.
+    precision : str
+        `float32`, or on a GPU `float16` or `bfloat16`.
     """
 
     name = "torch"
 
-    def __init__(self, codes: nn.Module, device: str, precision: Precision) -> None:
+    def __init__(self, codes: nn.Module, device: str, precision: str = "float32") -> None:
         self.device, self.gpu = device, device.startswith("cuda")
         self.codes = codes.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.kind = torch.float32
-        if self.gpu and precision == "auto":
-            self.kind = torch.bfloat16 if has_fast_bf16(device) else torch.float16
-        self.precision = str(self.kind).removeprefix("torch.")
+        self.precision = precision
         self.most: int | None = None
 
     def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """One batch is always under way on the GPU while the one before it comes back."""
-        before: Tensor | None = None
+        before: tuple[np.ndarray, Tensor] | None = None
         for block in blocks:
-            launched = self._launch(block)
+            launched = block, self._launch(block)
             if before is not None:
-                yield _checked(before)
+                yield self._finished(*before)
             before = launched
         if before is not None:
-            yield _checked(before)
+            yield self._finished(*before)
+
+    def _finished(self, block: np.ndarray, z: Tensor) -> np.ndarray:
+        latents = z.cpu()
+        if self.precision != "float32" and not bool(latents.isfinite().all()):
+            return next(TorchBackend(self.codes, self.device).stream([block]))
+        return _checked(latents)
 
     @torch.inference_mode()
     def _launch(self, block: np.ndarray) -> Tensor:
@@ -119,7 +132,9 @@ class TorchBackend:
 
     def _forward(self, pixels: Tensor) -> Tensor:
         on_device = pixels.to(self.device, non_blocking=True)
-        with torch.autocast("cuda", self.kind, enabled=self.kind != torch.float32):
+        half = self.precision != "float32"
+        kind = torch.bfloat16 if self.precision == "bfloat16" else torch.float16
+        with torch.autocast("cuda", kind, enabled=half):
             return self.codes(on_device)
 
     def _halve(self, size: int) -> None:
@@ -139,7 +154,7 @@ def _out_of_memory(e: RuntimeError) -> bool:
 
 
 def _checked(z: Tensor) -> np.ndarray:
-    latents = np.ascontiguousarray(z.cpu().numpy())
+    latents = np.ascontiguousarray(z.numpy())
     finite("latents", latents, "train again with a lower learning rate")
     return latents
 
@@ -246,10 +261,12 @@ def pick_backend(
         got = f"device {device}" if device != "cpu" else "no openvino package"
         raise input_error("--backend openvino", "on a CPU, with openvino installed", got, "drop it")
     worth = wish == "openvino" or total * size**2 >= WORTH_COMPILING
-    if wish == "torch" or not here or not worth:
-        return TorchBackend(codes, device, precision), {}
     few = probe[: max(2, min(len(probe), PROBE_PIXELS // size**2))]
-    want = np.concatenate(list(TorchBackend(codes, device, "float32").stream([few])))
+    if device.startswith("cuda"):
+        return _torch_on_gpu(codes, few, device, precision)
+    if wish == "torch" or not here or not worth:
+        return TorchBackend(codes, device), {}
+    want = np.concatenate(list(TorchBackend(codes, device).stream([few])))
     half = precision == "auto" and has_fast_bf16("cpu")
     agreement, model = 0.0, None
     for kind in (["bfloat16"] if half else []) + ["float32"]:
@@ -266,7 +283,24 @@ def pick_backend(
         got = f"cosine {agreement:.6f}"
         allowed = f"torch's to cosine {AGREEMENT}"
         raise input_error("OpenVINO's features", allowed, got, "drop --backend")
-    return TorchBackend(codes, device, precision), {}
+    return TorchBackend(codes, device), {}
+
+
+def _torch_on_gpu(
+    codes: Codes, few: np.ndarray, device: str, precision: Precision
+) -> tuple[Backend, dict[str, Any]]:
+    """16 bit where the features agree: float16 first, whose rounding is an eighth of bfloat16's."""
+    exact = TorchBackend(codes, device)
+    learned = any(True for _ in codes.network.parameters())  # what only counts gains nothing
+    if precision == "float32" or not learned:
+        return exact, {}
+    want = next(exact.stream([few]))
+    for kind in ("float16", "bfloat16") if has_fast_bf16(device) else ("float16",):
+        engine = TorchBackend(codes, device, kind)
+        agreement = least_cosine(want, next(engine.stream([few])))
+        if agreement >= AGREEMENT:
+            return engine, {"agreement": round(agreement, 6)}
+    return exact, {}
 
 
 def named_backend(
@@ -295,7 +329,7 @@ def named_backend(
     """
     if name == "openvino":
         return OpenVinoBackend(OpenVinoBackend.convert(codes, size, batch), batch, precision)
-    return TorchBackend(codes, device, "float32" if precision == "float32" else "auto")
+    return TorchBackend(codes, device, precision)
 
 
 def least_cosine(a: np.ndarray, b: np.ndarray) -> float:

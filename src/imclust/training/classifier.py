@@ -239,7 +239,7 @@ def outputs(
     array([-1., -1.,  1.], dtype=float32)
     """
     was = network.training
-    backend = TorchBackend(Codes(forward, network, preprocessing, False), device, "float32")
+    backend = TorchBackend(Codes(forward, network, preprocessing, False), device)
     with deterministic():
         out = np.concatenate(list(backend.stream(blocks)))
     network.train(was)
