@@ -86,7 +86,8 @@ def run(cfg: PairStage) -> None:
     --------
     >>> from imclust.__main__ import main
     >>> main("pairs --features run/map --index raw/index --out run/other --no-local".split())
-    group all: 259 pairs, P(same) by mixture
+    ...     # doctest: +ELLIPSIS
+    group all: ... pairs, P(same) by mixture
     0
     """
     names = ("neighbours", "local", "rerank", "metric", "calibrate", "side", "keypoints", "seed")
