@@ -70,6 +70,17 @@ def index_step(to: Path, source: Iterable[str], flags: Iterable[str], title: str
 def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *more: str) -> Command:
     """Words of `train`; `more` are its own flags, `flags` the encoder's.
 
+    Parameters
+    ----------
+    index, out : Path
+        The `index` artefact, and where the weights go.
+    method : str
+        Name of the encoder.
+    flags : iterable of str
+        Of the encoder.
+    *more : str
+        Of `train` itself.
+
     Examples
     --------
     >>> train_command(Path("raw/index"), Path("w"), "pixels", ["--size", "16"])
@@ -80,6 +91,13 @@ def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *mo
 
 def encode_command(index: Path, weights: Path, out: Path, *more: str) -> Command:
     """Words of `encode`; `more` are further flags.
+
+    Parameters
+    ----------
+    index, weights, out : Path
+        The artefacts, and where the latents go.
+    *more : str
+        Further flags.
 
     Examples
     --------
@@ -206,6 +224,15 @@ def cluster_steps(
 
 def embedding(at: RunPaths, how: Predictor, split: str = "train") -> Path:
     """The two-dimensional space to draw, which the homework's predictor clusters, too.
+
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    how : Predictor
+        What clusters.
+    split : str
+        `train`, or `val` for validation images on their own.
 
     Examples
     --------

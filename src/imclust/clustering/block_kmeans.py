@@ -261,6 +261,15 @@ def nearest_centres(
 ) -> np.ndarray:
     """The nearest of centres (k, d') of each row (n, d): (n,) int64.
 
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d), also memory-mapped.
+    centres : np.ndarray
+        (k, d').
+    apply : callable, optional
+        Prepares a block (b, d) -> (b, d').
+
     Examples
     --------
     >>> nearest_centres(np.array([[0.1], [0.9]]), np.array([[0.0], [1.0]]))

@@ -37,6 +37,17 @@ HALVINGS = 10  # of the range of Leiden's resolution
 def kmeans_labels(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndarray:
     """k-means (Lloyd 1982) of rows (n, d), the best of some starts.
 
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float.
+    k : int
+        Clusters.
+    seed : int
+        Of the starts.
+    restarts : int
+        How many there are.
+
     Examples
     --------
     >>> kmeans_labels(np.array([[0.0], [0.1], [5.0], [5.1]]), 2, seed=0, restarts=2)
@@ -132,6 +143,17 @@ def _layout_hdbscan(view: View, k: int, seed: int) -> np.ndarray:
 
 def split_to_k(labels: np.ndarray, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Halve the widest group (n,) by k-means until there are k.
+
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int from 0, of fewer than k groups.
+    rows : np.ndarray
+        (n, d) float, in which they are wide or narrow.
+    k : int
+        Clusters.
+    seed : int
+        Of k-means.
 
     Examples
     --------

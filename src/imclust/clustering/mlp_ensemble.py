@@ -209,6 +209,17 @@ def on_device(x: np.ndarray) -> Tensor:
 def softmax_of(x: Tensor, stack: MLPEnsemble, parameters: list[Tensor], scale: float) -> Tensor:
     """Probabilities (n, k) of one head, `parameters` (1, ...), on rows x (n, d) times `scale`.
 
+    Parameters
+    ----------
+    x : Tensor
+        (n, d).
+    stack : MLPEnsemble
+        The networks.
+    parameters : list of Tensor
+        Of one head, (1, ...) each.
+    scale : float
+        That the rows are multiplied by.
+
     Examples
     --------
     >>> stack = MLPEnsemble(1, (3, 2), torch.Generator().manual_seed(0), "cpu")
@@ -221,6 +232,15 @@ def softmax_of(x: Tensor, stack: MLPEnsemble, parameters: list[Tensor], scale: f
 
 def in_blocks(forward: Callable[[Tensor], Tensor], x: np.ndarray, block: int = 16384) -> np.ndarray:
     """`forward` of rows x (n, d) without gradients, so many rows at a time: (n, k) float32.
+
+    Parameters
+    ----------
+    forward : callable
+        (b, d) -> (b, k).
+    x : np.ndarray
+        (n, d) float32.
+    block : int
+        Rows at a time.
 
     Examples
     --------

@@ -204,6 +204,15 @@ def k_design(counted: np.ndarray, ks: np.ndarray) -> np.ndarray:
 def detrended(curve: np.ndarray, ks: np.ndarray, degree: int = 1) -> np.ndarray:
     """A curve (len(ks),) less its own polynomial trend in log K.
 
+    Parameters
+    ----------
+    curve : np.ndarray
+        (m,) float, a value for each K.
+    ks : np.ndarray
+        (m,) int.
+    degree : int
+        Of the polynomial; lower where there are fewer K.
+
     Examples
     --------
     >>> ks = np.array([2, 4, 8])

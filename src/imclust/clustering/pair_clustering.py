@@ -233,6 +233,15 @@ def clusters_at(p: np.ndarray, how: Linkage, seed: int = 0) -> Callable[[float],
     For `leiden`, a threshold t in (0, 1) stands for the resolution 2 t / (1 - t): more splits
     more, as with the others.
 
+    Parameters
+    ----------
+    p : np.ndarray
+        (n, n) probabilities, minus infinity where rows must not share a cluster.
+    how : str
+        The method.
+    seed : int
+        Of `leiden`.
+
     Examples
     --------
     >>> p = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], np.float32)

@@ -291,6 +291,13 @@ def wrong_content(name: str, got: str) -> ServiceError:
 def corrupt(name: str, allowed: str, got: str) -> ServiceError:
     """The failure of a file of the right kind whose bytes are not those promised.
 
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    allowed, got : str
+        What it must be, and is.
+
     Examples
     --------
     >>> str(corrupt("trainX.npy", "of 10 bytes", "9"))

@@ -229,6 +229,15 @@ def begin(path: Path, row: Row, sent: str) -> Row:
 def sendings(path: Path, board: str, sha256: str) -> list[Row]:
     """Every time that these bytes were sent to a board, or may have been, oldest first.
 
+    Parameters
+    ----------
+    path : Path
+        The log.
+    board : str
+        SERVICE:CHALLENGE.
+    sha256 : str
+        Of the file.
+
     Examples
     --------
     >>> row = Row("hw9", file="a.csv", sha256=64 * "0", board="kaggle:dunes")

@@ -242,6 +242,15 @@ def _manifest(path: Path) -> dict[str, Any]:
 def rejected(path: Path, name: str, problems: list[str]) -> ServiceError:
     """The refusal of a file with these problems.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Of what it must fit.
+    problems : list of str
+        As `check` gives them.
+
     Examples
     --------
     >>> str(rejected(Path("a.csv"), "the board", ["no header"]))

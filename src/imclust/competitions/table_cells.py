@@ -69,6 +69,15 @@ def cell_spans(
 ) -> Iterator[tuple[list[tuple[int, int]], int]]:
     """Every row as the spans of its cells, and where the next one begins.
 
+    Parameters
+    ----------
+    data : bytes
+        The whole table.
+    start : int
+        Where its first row begins.
+    delimiter : bytes
+        Between cells.
+
     Examples
     --------
     >>> next(iter(cell_spans(b"a,1", 0, b",")))[0]
@@ -88,6 +97,15 @@ def cell_spans(
 
 def cell_text(data: bytes, a: int, b: int, encoding: str) -> tuple[int, int, str]:
     """What a cell says, without quotes and the spaces around, and where that stands.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole table.
+    a, b : int
+        Where the cell begins and ends, as `cell_spans` gives it.
+    encoding : str
+        Of the table.
 
     Examples
     --------

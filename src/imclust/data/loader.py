@@ -126,6 +126,15 @@ def as_rgb(stored: np.ndarray) -> np.ndarray:
 def square(rgb: np.ndarray, preprocessing: Preprocessing, kept: float) -> np.ndarray:
     """The centre square of side `kept`, scaled to `preprocessing.size`; (size, size, 3) uint8.
 
+    Parameters
+    ----------
+    rgb : np.ndarray
+        (h, w, 3) uint8.
+    preprocessing : Preprocessing
+        How large it becomes.
+    kept : float
+        Side of the square, in pixels of `rgb`.
+
     Examples
     --------
     >>> square(np.zeros((40, 60, 3), np.uint8), Preprocessing(32), 40).shape
@@ -246,6 +255,15 @@ def to_input(block: np.ndarray, preprocessing: Preprocessing, device: str) -> Te
     """uint8 (b, s, s, 3) -> float32 tensor (b, 3, s, s), channels-last, normalised, on `device`.
 
     Bytes cross to the device and become floats there, a quarter of the traffic.
+
+    Parameters
+    ----------
+    block : np.ndarray
+        (b, s, s, 3) uint8.
+    preprocessing : Preprocessing
+        Its mean, spread and order of channels.
+    device : str
+        Torch's name.
 
     Examples
     --------

@@ -284,6 +284,15 @@ def _row(axes: np.ndarray, images: np.ndarray, name: str, *, turned: bool = Fals
 def sizes_of(sheet: Sheet, names: list[str], sizes: list[int]) -> None:
     """How many images each cluster has, as bars with numbers, as `sizes`.
 
+    Parameters
+    ----------
+    sheet : Sheet
+        Where.
+    names : list of str
+        Of the k clusters.
+    sizes : list of int
+        Images of each.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
@@ -336,6 +345,15 @@ def reconstructions(
 
 def dendrogram(sheet: Sheet, tree: np.ndarray, names: list[str]) -> None:
     """The tree over clusters of a `ClusterTree`, one name a cluster, as `tree`.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where.
+    tree : np.ndarray
+        (k - 1, 4) merges, as scipy has them.
+    names : list of str
+        Of the k clusters.
 
     Examples
     --------

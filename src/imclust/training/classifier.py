@@ -255,6 +255,19 @@ def image_outputs(
 ) -> np.ndarray:
     """`outputs` (n, d) float32 of images (n, s, s, 3) uint8 in memory, BLOCK at a time.
 
+    Parameters
+    ----------
+    network : nn.Module
+        On any device; its mode is kept.
+    forward : callable
+        Input (b, 3, s, s) -> (b, d).
+    images : np.ndarray
+        (n, s, s, 3) uint8.
+    preprocessing : Preprocessing
+        Pixels to input.
+    device : str
+        Torch's name.
+
     Examples
     --------
     >>> images, prepared = np.zeros((3, 4, 4, 3), np.uint8), Preprocessing(4)

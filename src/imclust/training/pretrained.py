@@ -103,6 +103,15 @@ def _damaged(path: Path) -> InputError:
 def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Load strictly; a mismatch says which keys differ.
 
+    Parameters
+    ----------
+    network : nn.Module
+        That the numbers are for.
+    state : mapping
+        Name -> tensor.
+    source : str
+        Where they come from, for the refusal.
+
     Raises
     ------
     InputError

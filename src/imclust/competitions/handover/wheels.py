@@ -79,6 +79,15 @@ def _imported(module: str) -> set[str]:
 def fetch_wheels(to: Path, packages: list[str], cfg: NotebookSettings) -> None:
     """`pip download` of the packages and of what they need, for the target alone.
 
+    Parameters
+    ----------
+    to : Path
+        The folder, which is made.
+    packages : list of str
+        `name==version` each.
+    cfg : NotebookSettings
+        Python and platform of the target, and what it has already.
+
     Raises
     ------
     InputError

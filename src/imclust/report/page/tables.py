@@ -60,6 +60,13 @@ def shown(value: Cell) -> str:
 def csv_table(path: Path, id: str, caption: str) -> Table | None:
     """A CSV file as a table; None where there is no such file, or no row in it.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    id, caption : str
+        Of the table on the page.
+
     Examples
     --------
     >>> table = csv_table(Path("run/clusters/assignment.csv"), "all", "Assignment")
