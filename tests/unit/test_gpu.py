@@ -49,7 +49,7 @@ def test_a_pretrained_network_has_the_features_that_it_has_on_a_cpu(raw):
     gpu, said = encoded(raw, raw / "lite", "gpu", "--device", "cuda")
     whole, _ = encoded(raw, raw / "lite", "whole", "--device", "cuda", "--precision", "float32")
     assert cosine(cpu, gpu) > 0.999
-    assert cosine(cpu, whole) > 0.99999
+    assert cosine(cpu, whole) > 0.9999  # a GPU convolves in TF32
     assert torch.cuda.get_device_name() in said
     assert "float16" in said
 
