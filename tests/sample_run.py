@@ -17,7 +17,7 @@ cluster --index raw/index --features run/latents --out run/clusters kmeans
 score --assignment run/clusters --index raw/index --labels raw/labels --out run/scores
 submit --assignment run/clusters --index raw/index --out submissions/first --scores run/scores
 look --features run/latents --index raw/index --out run/look
-pairs --features run/latents --index raw/index --out run/pairs --neighbours 3
+pairs --features run/latents --index raw/index --out run/pairs --no-local
 link --pairs run/pairs --features run/latents --index raw/index --out run/linked
 """
 

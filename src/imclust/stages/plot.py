@@ -49,7 +49,7 @@ def run(cfg: Plot) -> None:
     Examples
     --------
     >>> from imclust.__main__ import main
-    >>> main("plot --assignment run/clusters --out run/plots --format png".split())
+    >>> main("plot --assignment run/clusters --out run/plots --format png --width 2".split())
     pictures in run/plots: examples.png, sizes.png
     0
     """

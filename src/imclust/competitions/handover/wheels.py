@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def _pip_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@cache
 def _imported(module: str) -> set[str]:
     """Top-level names that a module imports, in functions too."""
     below = SOURCE.joinpath(*module.split(".")[1:])
