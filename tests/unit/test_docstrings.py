@@ -4,6 +4,8 @@ import ast
 import doctest
 import importlib
 import re
+import shutil
+from functools import cache
 
 import pytest
 
@@ -11,9 +13,11 @@ import imclust
 from helpers import ROOT
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.reducers import REDUCERS
+from sample_run import make_sample_run
 
 SRC = ROOT / "src" / "imclust"
 MODULES = sorted(SRC.rglob("*.py"))
+SAMPLE = re.compile(r"\b(photos|raw|known|run|submissions)\b")  # its folders
 GOOGLE = re.compile(r"^\s*(Args|Arguments|Returns|Raises|Yields|Attributes):\s*$", re.M)
 
 
@@ -21,10 +25,15 @@ def name(path):
     return path.relative_to(SRC).as_posix()
 
 
+@cache
+def tree(path):
+    return ast.parse(path.read_text())
+
+
 def documented():
     """(where, node, docstring) of everything that has one."""
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 text = ast.get_docstring(node)
                 if text:
@@ -77,7 +86,32 @@ def test_every_registered_method_has_an_example(registry):
     assert lacking == []
 
 
+def test_every_public_function_has_an_example():
+    lacking = [
+        f"{name(path)}:{node.name}"
+        for path in MODULES
+        if not path.name.startswith("_") or path.name == "__init__.py"
+        for node in tree(path).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if not node.name.startswith("_") and ">>>" not in (ast.get_docstring(node) or "")
+    ]
+    assert lacking == []
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    return make_sample_run(tmp_path_factory.mktemp("sample"))
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if ">>>" in p.read_text()], ids=name)
-def test_examples_in_modules_run(path):
+def test_examples_in_modules_run(path, request, tmp_path, monkeypatch):
+    """All examples of a module in one folder, a copy of the sample run if one of them is about it:
+    what they write there has its own names."""
     module = ".".join(["imclust", *path.relative_to(SRC).with_suffix("").parts])
-    assert doctest.testmod(importlib.import_module(module.removesuffix(".__init__"))).failed == 0
+    module = importlib.import_module(module.removesuffix(".__init__"))
+    tests = doctest.DocTestFinder().find(module)
+    if any(SAMPLE.search(example.source) for test in tests for example in test.examples):
+        shutil.copytree(request.getfixturevalue("sample"), tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner()
+    assert [test.name for test in tests if runner.run(test).failed] == []

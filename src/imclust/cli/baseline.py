@@ -62,6 +62,15 @@ def run(cfg: Baseline) -> None:
     ------
     InputError
         A setting, a command or the data; what can be told beforehand, before any work.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> words = "baseline --challenge imagefolder --data-dir photos --encoder pixels --dry-run"
+    >>> main(words.split())  # doctest: +ELLIPSIS
+    python -m imclust download --out data/raw/imagefolder-photos imagefolder --data-dir ...photos
+    python -m imclust train --index data/raw/imagefolder-photos/index ...
+    0
     """
     job = BaselineRun(cfg)
     job.check_rules()

@@ -108,7 +108,22 @@ class ClusterFolder:
 
 
 def run(cfg: ClusterFolder) -> None:
-    """Run the command and say how it went."""
+    """Run the command and say how it went.
+
+    Reads the images; writes data/ of the workspace, and the tables and the page of the run in it.
+
+    Raises
+    ------
+    InputError
+        A setting or the images; what can be told beforehand, before any work.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main(["cluster-folder", "photos"])  # a minute  # doctest: +SKIP
+    >>> main(["cluster-folder", "nowhere"])  # refused
+    2
+    """
     if said := unread_settings(os.environ):
         say(said)
     if not cfg.watch:
@@ -123,7 +138,7 @@ def run(cfg: ClusterFolder) -> None:
 
 
 def _visit(cfg: ClusterFolder) -> None:
-    for line in carried_out(cfg).summary():
+    for line in _carried_out(cfg).summary():
         say(line)
 
 
@@ -224,7 +239,7 @@ def cluster_folder(
     >>> result = cluster_folder("my/photos", n_clusters=4)  # doctest: +SKIP
     >>> result.sizes, result.report  # doctest: +SKIP
     """
-    return carried_out(
+    return _carried_out(
         ClusterFolder(
             Path(folder),
             n_clusters,
@@ -245,7 +260,7 @@ def cluster_folder(
     )
 
 
-def carried_out(cfg: ClusterFolder) -> FolderResult:
+def _carried_out(cfg: ClusterFolder) -> FolderResult:
     """Do all that is not done yet."""
     began = time.monotonic()
     data = cfg.folder.expanduser().resolve()

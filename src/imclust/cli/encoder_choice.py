@@ -73,6 +73,10 @@ def check_strong() -> None:
     ------
     InputError
         A file is neither in the hub's cache nor to be had.
+
+    Examples
+    --------
+    >>> check_strong()  # doctest: +SKIP
     """
     from imclust.training.pretrained import hub_cache, in_hub_cache, reach_hub
 

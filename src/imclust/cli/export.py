@@ -28,7 +28,16 @@ class Export:
 
 
 def run(cfg: Export) -> None:
-    """Read a run, write a file or folder."""
+    """Read a run, write a file or folder.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("export run --out clusters.json coco".split())  # doctest: +ELLIPSIS
+    24 images in 2 clusters: clusters.json
+    open it: pycocotools.coco.COCO('clusters.json'); the images lie below ...photos
+    0
+    """
     out = cfg.out.expanduser()
     if os.path.lexists(out):
         raise input_error(f"--out {out}", "free", "something there", "choose another name")

@@ -97,7 +97,7 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
     if base is not None and base["config"]["of"] == doc["digest"]:
         return Growth(to, (), before, (table,))  # kept at a visit that ended before anything grew
     grown = base is not None and doc["inputs"].get("grown from") == base["digest"]
-    changed = not as_it_is and (files_changed(at, data) or not _of_index(at, doc))
+    changed = not as_it_is and (_files_changed(at, data) or not _of_index(at, doc))
     if grown and not changed:
         was = doc["config"]
         return Growth(to, tuple(was["opened"]), before, tuple(was.get("earlier", ())))
@@ -106,7 +106,7 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
         return Growth(to, tuple(doc["grown"]["opened"]), before, earlier)
     if not changed or not _of_index(at, doc):
         return None
-    keep_base(at, doc)
+    _keep_base(at, doc)
     return Growth(to, (), before, (table,))
 
 
@@ -114,10 +114,22 @@ def refuse_without(at: RunPaths, growth: Growth | None) -> None:
     """Refuse to leave out corrections that clusters have grown from: they cannot be taken back one
     by one.
 
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    growth : Growth, optional
+        How its clusters go on, as `growth_of` says.
+
     Raises
     ------
     InputError
         There are such, and none that came after them.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> refuse_without(at, None)  # nothing has grown: nothing is refused
     """
     doc = _finished(at.clusters)
     if growth is None or doc is None or not kept_files(growth.base):
@@ -143,16 +155,16 @@ def files_came(at: RunPaths, data: Path) -> bool:
     False
     """
     doc = _finished(at.clusters)
-    return doc is not None and _of_index(at, doc) and files_changed(at, data)
+    return doc is not None and _of_index(at, doc) and _files_changed(at, data)
 
 
-def files_changed(at: RunPaths, data: Path) -> bool:
+def _files_changed(at: RunPaths, data: Path) -> bool:
     """Whether any file of the images came, went or changed since their index was made."""
     now = [[str(p), (s := p.stat()).st_size, s.st_mtime_ns] for p in FolderConfig(data).sources()]
     return bool(now != read_manifest(at.index, "index")["config"]["sources"])
 
 
-def keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
+def _keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
     """Keep the clusters as they are, for images to join them."""
     names = _finished(at.names)
     mine = at.names if names and names["inputs"]["assignment"] == doc["digest"] else None
@@ -177,11 +189,23 @@ def keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
 def start_afresh(at: RunPaths, *, without_corrections: bool) -> None:
     """Let go of what the clusters of a run grew from, where imclust wrote it.
 
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    without_corrections : bool
+        Whether corrections by hand are left out; their files are kept.
+
     Raises
     ------
     InputError
         The run is corrected by hand, and it was not said to leave that out; or something else lies
         there. Nothing has changed then.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
+    >>> start_afresh(at, without_corrections=False)  # nothing has grown: nothing is let go
     """
     base = base_of(at)
     if base.exists() and not is_artifact(base):

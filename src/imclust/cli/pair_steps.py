@@ -38,6 +38,12 @@ def pair_steps(
         Whether encoders are tuned on the known identities, one for each fold of them.
     guess : bool
         Nothing is done yet.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path(), "photos", "link-seed0", "timm", 0)
+    >>> [step.title for step in pair_steps(at, (), guess=True)]
+    ['encoder', 'latents', 'pairs', 'clusters', 'map']
     """
     index, weights = ("--index", str(at.index)), at.encoded / "weights"
     latents, pairs = at.encoded / "latents-flip", at.reduced / "pairs"

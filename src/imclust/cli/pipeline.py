@@ -70,6 +70,17 @@ def index_step(to: Path, source: Iterable[str], flags: Iterable[str], title: str
 def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *more: str) -> Command:
     """Words of `train`; `more` are its own flags, `flags` the encoder's.
 
+    Parameters
+    ----------
+    index, out : Path
+        The `index` artefact, and where the weights go.
+    method : str
+        Name of the encoder.
+    flags : iterable of str
+        Of the encoder.
+    *more : str
+        Of `train` itself.
+
     Examples
     --------
     >>> train_command(Path("raw/index"), Path("w"), "pixels", ["--size", "16"])
@@ -80,6 +91,13 @@ def train_command(index: Path, out: Path, method: str, flags: Iterable[str], *mo
 
 def encode_command(index: Path, weights: Path, out: Path, *more: str) -> Command:
     """Words of `encode`; `more` are further flags.
+
+    Parameters
+    ----------
+    index, weights, out : Path
+        The artefacts, and where the latents go.
+    *more : str
+        Further flags.
 
     Examples
     --------
@@ -111,6 +129,12 @@ def encode_steps(
         Whether files that were encoded at an earlier visit are not encoded again.
     strong : Sequence[RunPaths]
         Of further encoders that learn nothing from the images.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path(), "photos", "kmeans-seed0", "timm", 0)
+    >>> [(step.title, step.commands[0][0]) for step in encode_steps(at, ["--size", "224"])]
+    [('encoder', 'train'), ('latents', 'encode')]
     """
     weights = at.encoded / "weights"
     learns = at.encoded == at.reduced
@@ -156,6 +180,13 @@ def cluster_steps(
         The latents; only the first, unless the clusterer is `auto`.
     split : str
         `train`, or `val` for validation images on their own: then it is one step.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path(), "photos", "kmeans-seed0", "timm", 0)
+    >>> made = cluster_steps(at, Predictor("kmeans"), [Path("latents")])
+    >>> [[words[0] for words in step.commands] for step in made]
+    [['cluster'], ['reduce', 'reduce']]
     """
     spaces = list(spaces)
     prefix = "" if split == "train" else f"{split}-"
@@ -194,6 +225,15 @@ def cluster_steps(
 def embedding(at: RunPaths, how: Predictor, split: str = "train") -> Path:
     """The two-dimensional space to draw, which the homework's predictor clusters, too.
 
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    how : Predictor
+        What clusters.
+    split : str
+        `train`, or `val` for validation images on their own.
+
     Examples
     --------
     >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
@@ -229,6 +269,13 @@ def result_steps(
         Further flags of `submit`; None for no submission.
     page : iterable of str
         Further flags of `report`.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path(), "photos", "kmeans-seed0", "timm", 0)
+    >>> made = result_steps(at, Predictor("kmeans"), Path("latents"), submit=())
+    >>> [step.title for step in made]
+    ['scores', 'submission', 'report']
     """
     labels, scores = str(at.raw / "labels"), str(at.folder / "scores")
     answer: Command = ("--assignment", str(assignment or at.clusters))
@@ -287,6 +334,12 @@ def best_steps(
     strong : Sequence[RunPaths]
         Of further networks: their spaces are clustered, and those of the run's own encoder only
         tell what is alike and what clusters are called.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path(), "photos", "auto-seed0", "timm", 0)
+    >>> [step.title for step in best_steps(at, Predictor("auto"), (), None)]
+    ['encoder', 'latents', 'pixels', 'clusters', 'map', 'scores', 'report']
     """
     yield from encode_steps(at, flags, carry=carry, strong=strong)
     latents = seen = at.encoded / "latents"
@@ -310,7 +363,25 @@ def best_steps(
 
 
 def predict_steps(at: RunPaths, raw: Path, out: Path) -> Iterator[Step]:
-    """Images of the index in `raw` into the clusters that are there; everything goes to `out`."""
+    """Images of an index into the clusters that are there.
+
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    raw : Path
+        The folder with the `index` of the new images.
+    out : Path
+        Where everything goes.
+
+    Examples
+    --------
+    >>> import shutil
+    >>> at = RunPaths(Path(), "photos", "first", "pixels", 0)
+    >>> _ = shutil.copytree("run", at.folder)
+    >>> [step.commands[0][0] for step in predict_steps(at, Path("new"), Path("placed"))]
+    ['encode', 'predict']
+    """
     index = raw / "index"
     encode, spaces = [], []
     for number, features in enumerate(feature_folders(at.clusters), 1):
@@ -336,6 +407,10 @@ def check_count(index: Path, n_clusters: object) -> None:
     ------
     InputError
         There are too few images, or too few that differ, for it; or too few for a vote on it.
+
+    Examples
+    --------
+    >>> check_count(Path("raw/index"), 2)  # 24 images are enough
     """
     from imclust.clustering.n_clusters import LEAST
     from imclust.data.images import load_index

@@ -78,7 +78,22 @@ class Run:
 
 
 def run(cfg: Run) -> None:
-    """Run the command and say where its results are."""
+    """Run the command and say where its results are.
+
+    Reads the challenge; writes data/ and submissions/ of the workspace.
+
+    Raises
+    ------
+    InputError
+        A setting, a command or the data; what can be told beforehand, before any work.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("run imagefolder --data-dir photos".split())  # a minute  # doctest: +SKIP
+    >>> main("run imagefolder --data-dir nowhere".split())  # refused
+    2
+    """
     entry = CHALLENGES.for_config(cfg.challenge)
     at = _places(cfg, entry.name)
     check_writable(cfg.workspace)

@@ -47,7 +47,25 @@ class Sort:
 
 
 def run(cfg: Sort) -> None:
-    """Show or do it."""
+    """Show what sorting, or taking it back, would do; with `--yes` do it.
+
+    Raises
+    ------
+    InputError
+        No folder is named, it is in use, or something in it or of the run could be lost.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("sort run --into sorted".split())  # doctest: +ELLIPSIS
+    images  folder
+        12  0
+        12  1
+    24 images, ...
+    nothing there is replaced
+    nothing was done; add --yes to do it
+    0
+    """
     if cfg.into is None:
         do = "name the folder that gets the images"
         raise input_error("--into", "given", "none", do)

@@ -111,6 +111,14 @@ def run_steps(
     -------
     dict of str to float
         Title -> seconds that the step took, 0 if it was up to date.
+
+    Examples
+    --------
+    >>> words = "reduce --features run/latents --out run/pca pca --components 4"
+    >>> took = run_steps([Step("map", (tuple(words.split()),))], ["map"], images=24)
+    ...     # doctest: +ELLIPSIS
+      pca: 24 rows of 4 numbers are in run/pca
+    [1/1] map: ...
     """
     parts = [Part(title, expected_seconds(title, images), BARS.get(title, "")) for title in titles]
     cluster = nullcontext() if ray is None else one_cluster()

@@ -59,6 +59,15 @@ def watch(
     ------
     InputError
         The first visit is refused.
+
+    Examples
+    --------
+    >>> def stop(seconds):  # in place of waiting
+    ...     raise KeyboardInterrupt
+    >>> watch(Path("photos"), lambda: say("visited"), stop)
+    visited
+    watching photos for further pictures; Ctrl-C ends it
+    photos is no longer watched; the same command goes on from here.
     """
     seen = listing(data)
     visit()

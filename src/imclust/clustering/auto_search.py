@@ -55,6 +55,12 @@ def choose_views(
         Name -> (n,) values; what merely repeats one speaks for no view.
     thrown_out : list of Candidate, optional
         Such clusterings of the rows looked at are added to it.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    >>> [view.name for view in choose_views([x], k=3, seed=0)]
+    ['1 pca', '1 power', '1 white']
     """
     if len(spaces) == 1:
         return [View.of(spaces, (0,), how, seed) for how in ALONE]

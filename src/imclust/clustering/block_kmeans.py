@@ -186,7 +186,7 @@ def kmeans_in_blocks(
     >>> kmeans_in_blocks(rows, 3, restarts=2, seed=0).points.shape
     (3, 3)
     """
-    centres = start_on_sample(rows, k, restarts, seed, apply)
+    centres = _start_on_sample(rows, k, restarts, seed, apply)
     total = sum_of_squares(rows, centres, apply)
     before = np.inf
     for number in range(1, PASSES + 1):
@@ -202,7 +202,7 @@ def kmeans_in_blocks(
     return Centres(centres.points, centres.origin, inertia, number)
 
 
-def start_on_sample(
+def _start_on_sample(
     rows: np.ndarray, k: int, restarts: int, seed: int, apply: Apply | None = None
 ) -> Centres:
     """The best of some starts on a sample of the rows (n, d), and the sample's mean as origin."""
@@ -261,6 +261,15 @@ def nearest_centres(
 ) -> np.ndarray:
     """The nearest of centres (k, d') of each row (n, d): (n,) int64.
 
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d), also memory-mapped.
+    centres : np.ndarray
+        (k, d').
+    apply : callable, optional
+        Prepares a block (b, d) -> (b, d').
+
     Examples
     --------
     >>> nearest_centres(np.array([[0.1], [0.9]]), np.array([[0.0], [1.0]]))
@@ -283,7 +292,29 @@ def one_pass(
     *,
     far: bool = False,
 ) -> BlockSums:
-    """The sums of all rows (n, d), added shard by shard in their order; arguments as above."""
+    """The sums of all rows, added shard by shard in their order.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d), also memory-mapped.
+    centres : Centres
+        As they are.
+    apply : callable, optional
+        Prepares a block before it is measured.
+    what : str
+        Name on the progress bar; "" for none.
+    far : bool
+        Whether the rows farthest from their centres are kept, too.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [8.0]], np.float32)
+    >>> centres = Centres(np.array([[0.0], [9.0]]), rows.mean(0, dtype=np.float64))
+    >>> found = one_pass(rows, centres)
+    >>> found.counts.tolist(), found.sums.ravel().tolist()
+    ([2, 1], [1.0, 8.0])
+    """
     bar = progress(None, what, total=len(rows), unit="row", leave=False) if what else None
     found = nothing_yet(centres)
     for place, part in over_shards(rows, shard_sums, centres, apply, far):
@@ -298,7 +329,15 @@ def one_pass(
 def shard_sums(
     rows: np.ndarray, centres: Centres, apply: Apply | None = None, far: bool = False
 ) -> BlockSums:
-    """The sums of a shard (m, d), added block by block in their order."""
+    """The sums of a shard (m, d), added block by block in their order; arguments as for `one_pass`.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [8.0]], np.float32)
+    >>> centres = Centres(np.array([[0.0], [9.0]]), rows.mean(0, dtype=np.float64))
+    >>> shard_sums(rows, centres, far=True).far.ravel().tolist()
+    [1.0, 8.0]
+    """
 
     def work(block: np.ndarray) -> BlockSums:
         return block_sums(block if apply is None else apply(block), centres, far=far)
@@ -310,14 +349,36 @@ def shard_sums(
 
 
 def nothing_yet(centres: Centres) -> BlockSums:
-    """The sums of no rows."""
+    """The sums of no rows.
+
+    Examples
+    --------
+    >>> nothing_yet(Centres(np.zeros((2, 3)), np.zeros(3))).counts.tolist()
+    [0, 0]
+    """
     k, d = centres.points.shape
     far = np.empty((0, d), np.float32), np.empty(0, np.float32)
     return BlockSums(np.zeros((k, d)), np.zeros(k, np.int64), 0.0, *far)
 
 
 def sum_of_squares(rows: np.ndarray, centres: Centres, apply: Apply | None = None) -> float:
-    """Sum of the squared distances of all rows (n, d) to the origin."""
+    """Sum of the squared distances of all rows (n, d) to the origin of the centres.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d), also memory-mapped.
+    centres : Centres
+        Whose origin.
+    apply : callable, optional
+        Prepares a block before it is measured.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [8.0]], np.float32)
+    >>> sum_of_squares(rows, Centres(np.array([[0.0], [9.0]]), origin=np.array([3.0])))
+    38.0
+    """
 
     def work(block: np.ndarray) -> float:
         ready = block if apply is None else apply(block)

@@ -79,7 +79,15 @@ def learn_clusters(rows: np.ndarray, labels: np.ndarray, k: int) -> LinearClassi
 def placed_by(
     classifier: LinearClassifier, apply: Callable[[Any], list[np.ndarray]]
 ) -> Callable[[Rows], np.ndarray]:
-    """`predict` of a Clustering: prepares rows (m, d) as `apply` does and classifies them."""
+    """`predict` of a Clustering: prepares rows (m, d) as `apply` does and classifies them.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [0.1], [2.0], [2.1]], np.float32)
+    >>> predict = placed_by(learn_clusters(rows, np.array([0, 0, 1, 1]), 2), lambda new: [new])
+    >>> predict(np.array([[1.9]], np.float32)).argmax(1)
+    array([1])
+    """
     return partial(_classified, classifier=classifier, apply=apply)
 
 

@@ -69,6 +69,13 @@ def seen_words(logits: np.ndarray, labels: np.ndarray, k: int, members: np.ndarr
         Clusters.
     members : np.ndarray
         (c, v) bool, whether a class is of the kind that a word names.
+
+    Examples
+    --------
+    >>> logits = np.eye(20)[[18, 18, 19]]  # two images of a bus, then one of a cat
+    >>> members = np.eye(20, 2, -18, dtype=bool)  # the words bus and cat, one class each
+    >>> seen_words(logits, np.array([0, 0, 1]), 2, members).here.tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     needed = 1 + np.round(LIKELIEST * members.mean(0))
     seen = np.zeros((k, members.shape[1]))

@@ -62,7 +62,20 @@ def kept_names(
 
 
 def report_corrections(facts: dict[str, Any]) -> None:
-    """What became of them, for the user."""
+    """What became of them, for the user.
+
+    Parameters
+    ----------
+    facts : dict
+        Of the corrected assignment: `corrections`, `n_clusters` and `suggested`.
+
+    Examples
+    --------
+    >>> said = {"moved": 2, "pinned": 0, "new": 0, "must_link": 0, "cannot_link": 0}
+    >>> said |= {"merged": [[0, 3]], "names": {}}
+    >>> report_corrections({"corrections": said, "n_clusters": 3, "suggested": 0})
+    corrections: 2 moved; clusters 0, 3 merged; K = 3
+    """
     say(f"corrections: {in_words(facts['corrections'])}; K = {facts['n_clusters']}")
     if facts["suggested"]:
         say(

@@ -132,6 +132,14 @@ def read_corrections(path: Path) -> Corrections:
     ------
     InputError
         It is not there, is no JSON of this format, or contradicts itself.
+
+    Examples
+    --------
+    >>> doc = {"format": FORMAT, "assignment": 64 * "0", "merge": [[0, 3]], "names": {"0": "sea"}}
+    >>> _ = Path("corrections.json").write_text(json.dumps(doc))
+    >>> said = read_corrections(Path("corrections.json"))
+    >>> said.merge, said.names
+    (((0, 3),), {0: 'sea'})
     """
     if not path.is_file():
         raise input_error("--corrections", "a JSON file", f"no such file: {path}", "check the path")

@@ -76,6 +76,17 @@ def centre_distances(
     A centre is the mean of unit rows; of a cluster without images it is as far as the farthest, 2.
     With further rows `new` (m, d) it is their distances (m, k) to the centres of z.
 
+    Parameters
+    ----------
+    z : np.ndarray or JoinedRows
+        (n, d) rows of length one.
+    c : np.ndarray
+        (n,) int in [0, k), their clusters.
+    k : int
+        Clusters, some of which may be empty.
+    new : np.ndarray or JoinedRows, optional
+        (m, d) further rows.
+
     Examples
     --------
     >>> centre_distances(np.eye(2), np.array([0, 1]), 2)

@@ -67,6 +67,15 @@ def doubts(labels: np.ndarray, spaces: list[np.ndarray], seed: int = 0) -> np.nd
 def without_doubtful(labels: np.ndarray, doubt: np.ndarray, rate: float) -> np.ndarray:
     """The clusters (n,) with NOWHERE for the share `rate` of rows of the most doubt.
 
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int.
+    doubt : np.ndarray
+        (n,) float, as `doubts` gives it.
+    rate : float
+        In [0, 0.9].
+
     Raises
     ------
     InputError
@@ -88,6 +97,15 @@ def write_unclustered(
 ) -> dict[str, Any]:
     """unclustered.csv: the cluster of every row, NOWHERE for those of the most doubt; for a
     manifest how many these are.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the assignment.
+    ids : np.ndarray
+        (n,) str.
+    labels, doubt, rate : np.ndarray, np.ndarray, float
+        As for `without_doubtful`.
 
     Examples
     --------

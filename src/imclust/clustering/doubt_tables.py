@@ -103,6 +103,16 @@ def write_doubts(
         The whole.
     names : sequence of str
         (k,) of the clusters.
+
+    Examples
+    --------
+    >>> from imclust.clustering.pair_thresholds import Cut
+    >>> p = np.array([[1, 0.8, 0.1], [0.8, 1, 0.4], [0.1, 0.4, 1]], np.float32)
+    >>> linked = {"all": (np.arange(3), Linked(np.array([0, 0, 1]), p, Cut("average", 0.5)))}
+    >>> answer = Assignment(np.array([*"abc"]), np.full(3, "train"), np.eye(2)[[0, 0, 1]])
+    >>> write_doubts(Path(), linked, answer, ["sea", "hill"])
+    >>> [(row["name"], row["doubt"]) for row in read_csv(Path(DOUBTS))]
+    [('sea', '0.5000'), ('hill', '0.5000')]
     """
     ids, clusters = answer.ids, answer.clusters
     rows_of_doubt: list[DoubtRow] = []

@@ -95,6 +95,13 @@ def seconds_of(n: int, d: int, k: int, level: EffortLevel) -> float:
 def level_within(budget: float, n: int, d: int, k: int) -> EffortLevel:
     """The level of most effort that is expected to fit `budget` seconds; `quick` if none does.
 
+    Parameters
+    ----------
+    budget : float
+        Seconds on one core.
+    n, d, k : int
+        Rows, columns and clusters.
+
     Examples
     --------
     >>> level_within(1e9, 1000, 64, 5)

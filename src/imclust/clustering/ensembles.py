@@ -48,6 +48,13 @@ def coassociation_consensus(runs: list[np.ndarray], k: int, seed: int) -> np.nda
 def align_labels(labels: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:
     """The same clusters under the names of the reference's that they share most rows with.
 
+    Parameters
+    ----------
+    labels, reference : np.ndarray
+        (n,) int in [0, k).
+    k : int
+        Clusters.
+
     Examples
     --------
     >>> align_labels(np.array([1, 1, 0]), np.array([0, 0, 1]), 2).tolist()
@@ -63,6 +70,15 @@ def align_labels(labels: np.ndarray, reference: np.ndarray, k: int) -> np.ndarra
 
 def vote_shares(runs: list[np.ndarray], reference: np.ndarray, k: int) -> np.ndarray:
     """Share (n, k) float64 of runs that put a row into each cluster, aligned to the reference.
+
+    Parameters
+    ----------
+    runs : list of np.ndarray
+        (n,) int in [0, k) each.
+    reference : np.ndarray
+        (n,) int in [0, k), whose names count.
+    k : int
+        Clusters.
 
     Examples
     --------

@@ -74,6 +74,17 @@ def evidence(
         The rows that learnability is taken on.
     seed : int
         Of the rows of the silhouettes.
+
+    Examples
+    --------
+    >>> from imclust.clustering.views import View
+    >>> x = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0], [9]], 30, axis=0)
+    >>> view = View.of([x.astype(np.float32)], (0,), "power")
+    >>> good, bad = np.repeat([0, 1], 30), np.arange(60) % 2
+    >>> found = evidence([good, bad], [view.name] * 2, [view], np.arange(60), seed=0)
+    >>> learned = found.table[:, NAMES.index("learned")]
+    >>> bool(learned[0] > learned[1])
+    True
     """
     few = [c[compared] for c in whole]
     learned, macro = learned_by_cluster([v.rows[compared] for v in views], few)

@@ -82,6 +82,14 @@ def group_pairs(
         each learned from.
     seed : int
         Of folds and models.
+
+    Examples
+    --------
+    >>> x = np.eye(4, 8, dtype=np.float32)[[0, 0, 1, 1]] + 0.01 * np.eye(4, 8, dtype=np.float32)
+    >>> found = group_pairs([x], np.full(4, ""), None, neighbours=2)
+    >>> likeliest = found.model.probability.argmax()
+    >>> found.pairs[likeliest].tolist(), found.scores.shape[1]
+    ([0, 1], 8)
     """
     n = len(identities)
     if n < 2:

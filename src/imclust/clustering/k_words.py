@@ -33,6 +33,13 @@ def k_words(vote: KVote) -> dict[str, Any]:
     dict
         `k`; `sure`, how sure it is, one sentence; `criteria`, a list of (name, what it asks, the K
         it favours, whether it counts).
+
+    Examples
+    --------
+    >>> table = [{"k": k, "vote": -abs(k - 3), **dict.fromkeys(CRITERIA, 0.5)} for k in (2, 3, 4)]
+    >>> said = k_words(KVote(3, table, dict.fromkeys(CRITERIA, 3), clear=True))
+    >>> said["k"], said["criteria"][0]
+    (3, ['silhouette', 'do images lie nearer to their own cluster than to the next?', 3, True])
     """
     criteria = [[name, ASKS[name], vote.favourites[name], name in COUNTED] for name in CRITERIA]
     return {"k": vote.k, "sure": _sure(vote), "criteria": criteria}

@@ -35,7 +35,7 @@ class Nested:
     parent: np.ndarray
 
 
-def coarser(labels: np.ndarray, view: View, k: int) -> Nested:
+def _coarser(labels: np.ndarray, view: View, k: int) -> Nested:
     """k clusters of which each is a union of those given: the ones that the graph joins most.
 
     Parameters
@@ -53,11 +53,11 @@ def coarser(labels: np.ndarray, view: View, k: int) -> Nested:
     return Nested(merged, merged[first])
 
 
-def finer(labels: np.ndarray, view: View, k: int, seed: int) -> Nested:
+def _finer(labels: np.ndarray, view: View, k: int, seed: int) -> Nested:
     """k clusters of which each lies in one of those given: these in small parts, merged again as
     the graph joins them, within each only.
 
-    Parameters are those of `coarser`, K <= k; `seed` is of the parts.
+    Parameters are those of `_coarser`, K <= k; `seed` is of the parts.
     """
     parts, n = np.zeros(len(labels), np.int64), 0
     for c in range(int(labels.max()) + 1):
@@ -91,7 +91,7 @@ def merged_columns(p: np.ndarray, parent: np.ndarray) -> np.ndarray:
     return out
 
 
-def merged_predict(
+def _merged_predict(
     new: Any, predict: Callable[[Any], np.ndarray], parent: np.ndarray
 ) -> np.ndarray:
     """`predict` of rows, of the unions."""
@@ -126,6 +126,16 @@ def at_level(
         The assignment at the level.
     labels : dict
         Level -> (n,) int64; each fine cluster lies in a chosen one, each chosen one in a coarse.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    >>> x += np.repeat([[0], [2], [9], [11]], 10, axis=0)
+    >>> labels = np.repeat([0, 1, 2, 3], 10)
+    >>> found = Clustering(np.eye(4, dtype=np.float32)[labels], lambda new: new)
+    >>> found, nested = at_level(found, [x], {"coarse": 2}, "coarse", seed=0)
+    >>> nested["coarse"][::10].tolist(), found.probabilities.shape
+    ([0, 0, 1, 1], (40, 2))
     """
     labels = np.asarray(found.labels)
     k, n = found.probabilities.shape[1], len(labels)
@@ -138,14 +148,14 @@ def at_level(
     view = View.of(few, tuple(range(len(few))), "power", seed)
     answer = found
     if (count := counts.get("coarse", 0)) and count < k:
-        made = coarser(labels[rows], view, count)
+        made = _coarser(labels[rows], view, count)
         nested["coarse"] = made.parent[labels]
         if level == "coarse":
             p = merged_columns(found.probabilities, made.parent)
-            predict = partial(merged_predict, predict=found.predict, parent=made.parent)
+            predict = partial(_merged_predict, predict=found.predict, parent=made.parent)
             answer = replace(found, probabilities=p, predict=predict)
     if (count := counts.get("fine", 0)) > k:
-        made = finer(labels[rows], view, count, seed)
+        made = _finer(labels[rows], view, count, seed)
         apply = partial(_prepared, apply=view.apply)
         split = by_neighbours(made.labels, len(made.parent), view.spaces, apply, **found.facts)
         if len(rows) < n:

@@ -70,6 +70,15 @@ class Tree:
 def linkage_tree(rows: np.ndarray, method: Literal["ward", "average"], seed: int) -> Tree:
     """The tree over at most ANCHORS random rows of (n, d); the others go with the nearest.
 
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float.
+    method : {'ward', 'average'}
+        Of linkage.
+    seed : int
+        Of the rows that the tree is over.
+
     Examples
     --------
     >>> linkage_tree(np.array([[0.0], [0.1], [5.0], [5.1]]), "ward", seed=0).cut(2)

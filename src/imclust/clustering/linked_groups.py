@@ -109,6 +109,13 @@ def link_group(
         (n,) of the images, for refusals.
     seed : int
         Of the folds, and of Leiden.
+
+    Examples
+    --------
+    >>> pairs, unknown = np.array([[0, 1], [1, 2]]), np.full(3, "")
+    >>> found = link_group(3, pairs, np.array([0.9, 0.2]), unknown, ["average"])
+    >>> found.labels.tolist(), found.cut.method
+    ([0, 0, 1], 'average')
     """
     free = pair_matrix(n, pairs, probability, must, cannot, names)
     cut = choose_cut(free, identities, methods, seed)
@@ -126,6 +133,23 @@ def kept(labels: np.ndarray, p: np.ndarray, must: Pairs, threshold: float) -> np
 
     Rows that must share a cluster go where most of them are; a cluster with a forbidden pair is
     divided by correlation clustering.
+
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int64, of a method.
+    p : np.ndarray
+        (n, n) probabilities, minus infinity where rows must not share a cluster.
+    must : tuple of (int, int)
+        Pairs of rows that must share one.
+    threshold : float
+        Of the cut.
+
+    Examples
+    --------
+    >>> p = np.array([[1, 0.9, -np.inf], [0.9, 1, 0.1], [-np.inf, 0.1, 1]])
+    >>> kept(np.array([0, 0, 0]), p, must=((0, 1),), threshold=0.5).tolist()
+    [0, 0, 1]
     """
     labels = labels.copy()
     group = must_link_groups(len(labels), must)

@@ -142,6 +142,15 @@ def train(
     -------
     tuple[np.ndarray, int]
         Mean loss (h,) float64 of the last window, and the steps taken.
+
+    Examples
+    --------
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> descend, plan = torch.optim.SGD([w], lr=0.5), Schedule(steps=20, batch=4)
+    >>> loss, steps = train(8, lambda rows, t: w**2, descend, plan, generator, "squares")
+    >>> steps, w.tolist()
+    (20, [0.0, 0.0])
     """
     device = optimiser.param_groups[0]["params"][0].device
     seen: list[Tensor] = []
@@ -187,17 +196,51 @@ def batches(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
 
 
 def on_device(x: np.ndarray) -> Tensor:
-    """(n, d) float32 on the GPU where there is one."""
+    """(n, d) float32 on the GPU where there is one.
+
+    Examples
+    --------
+    >>> on_device(np.eye(2)).dtype
+    torch.float32
+    """
     return torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(pick_device())
 
 
 def softmax_of(x: Tensor, stack: MLPEnsemble, parameters: list[Tensor], scale: float) -> Tensor:
-    """Probabilities (n, k) of one head, `parameters` (1, ...), on rows x (n, d) times `scale`."""
+    """Probabilities (n, k) of one head, `parameters` (1, ...), on rows x (n, d) times `scale`.
+
+    Parameters
+    ----------
+    x : Tensor
+        (n, d).
+    stack : MLPEnsemble
+        The networks.
+    parameters : list of Tensor
+        Of one head, (1, ...) each.
+    scale : float
+        That the rows are multiplied by.
+
+    Examples
+    --------
+    >>> stack = MLPEnsemble(1, (3, 2), torch.Generator().manual_seed(0), "cpu")
+    >>> p = softmax_of(torch.ones(4, 3), stack, stack.parameters, scale=1.0)
+    >>> p.shape, bool(torch.allclose(p.sum(1), torch.ones(4)))
+    (torch.Size([4, 2]), True)
+    """
     return torch.softmax(stack(x * scale, parameters), 2)[0]
 
 
 def in_blocks(forward: Callable[[Tensor], Tensor], x: np.ndarray, block: int = 16384) -> np.ndarray:
     """`forward` of rows x (n, d) without gradients, so many rows at a time: (n, k) float32.
+
+    Parameters
+    ----------
+    forward : callable
+        (b, d) -> (b, k).
+    x : np.ndarray
+        (n, d) float32.
+    block : int
+        Rows at a time.
 
     Examples
     --------

@@ -110,7 +110,7 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
         got = "rows all alike"
         raise input_error("images to tell K from", "different", got, "check the encoder")
     views = choose_views(taken, min(SCOUTED, _most_clusters(len(rows))), seed)
-    curves = curves_of(views, ks, seed)
+    curves = _curves_of(views, ks, seed)
     counted = np.column_stack([curves[name] for name in COUNTED])
     vote = k_design(counted, ks) @ np.array(model()["count"])
     best = int(vote.argmax())
@@ -155,7 +155,15 @@ def _most_clusters(n: int) -> int:
 
 
 def cuts(view: View, k: int, seed: int) -> list[np.ndarray]:
-    """Clusterings of a view into k: Ward's, average linkage without small branches, k-means."""
+    """Clusterings of a view into k: Ward's, average linkage without small branches, k-means.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0], [9]], 30, axis=0)
+    >>> view = View.of([x.astype(np.float32)], (0,), "pca")
+    >>> [len(np.unique(labels)) for labels in cuts(view, 2, seed=0)]
+    [2, 2, 2]
+    """
     return [
         view.ward.cut(k),
         view.average.cut_without_small(k),
@@ -163,7 +171,7 @@ def cuts(view: View, k: int, seed: int) -> list[np.ndarray]:
     ]
 
 
-def curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def _curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Each criterion as a curve (len(ks),) over K: means over views and heads."""
     made, own = [], []
     for k in progress(ks.tolist(), "vote on K", leave=False):
@@ -197,6 +205,15 @@ def k_design(counted: np.ndarray, ks: np.ndarray) -> np.ndarray:
 
 def detrended(curve: np.ndarray, ks: np.ndarray, degree: int = 1) -> np.ndarray:
     """A curve (len(ks),) less its own polynomial trend in log K.
+
+    Parameters
+    ----------
+    curve : np.ndarray
+        (m,) float, a value for each K.
+    ks : np.ndarray
+        (m,) int.
+    degree : int
+        Of the polynomial; lower where there are fewer K.
 
     Examples
     --------

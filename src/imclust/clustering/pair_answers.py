@@ -81,6 +81,14 @@ def relinked(
     ------
     InputError
         Answers contradict each other, or what was known before.
+
+    Examples
+    --------
+    >>> from imclust.clustering.pair_thresholds import Cut
+    >>> p = np.array([[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]], np.float32)
+    >>> before = Linked(np.array([0, 0, 1]), p, Cut("average", 0.5))
+    >>> relinked(before, held=(), must=((1, 2),), cannot=((0, 1),), names=[*"abc"]).labels.tolist()
+    [0, 1, 1]
     """
     n = len(before.labels)
     group = must_link_groups(n, (*held, *must))
@@ -131,6 +139,14 @@ def as_pairs(
         (n,) int, the assignment that it speaks of.
     confidence : np.ndarray
         (n,) float, how sure each image is of its cluster.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> said = Corrections(Path("c.json"), 64 * "0", {}, (), {"b": 1}, (), ())  # b goes to 1
+    >>> ids, clusters = np.array([*"abcd"]), np.array([0, 0, 1, 1])
+    >>> as_pairs(said, ids, clusters, confidence=np.ones(4))
+    ([('c', 'd'), ('d', 'b')], [('b', 'a')])
     """
     must, cannot = list(said.must_link), list(said.cannot_link)
     where = {i: r for r, i in enumerate(ids.tolist())}
@@ -238,7 +254,7 @@ class Answered:
                 linked[group], held[group] = (rows, again), (*held[group], *pairs[0])
         named = [(tuple(np.flatnonzero(clusters == c).tolist()), name)
                  for c, name in said.names.items()]  # fmt: skip
-        told = {k: n + self.told.get(k, 0) for k, n in tell(said, clusters, self.ids).items()}
+        told = {k: n + self.told.get(k, 0) for k, n in _tell(said, clusters, self.ids).items()}
         return replace(self, linked=linked, rounds=rounds, named=(*self.named, *named), told=told)
 
     def _by_group(
@@ -300,7 +316,7 @@ def _without(
     return tuple(kept)
 
 
-def tell(said: Corrections, clusters: np.ndarray, ids: np.ndarray) -> dict[str, int]:
+def _tell(said: Corrections, clusters: np.ndarray, ids: np.ndarray) -> dict[str, int]:
     """How much a file of corrections says: moved, pinned, new, must_link, cannot_link."""
     where = dict(zip(ids.tolist(), clusters.tolist(), strict=True))
     stay = sum(where[i] == c for i, c in said.move.items())

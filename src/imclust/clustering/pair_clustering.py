@@ -83,6 +83,11 @@ def average_tree(p: np.ndarray) -> np.ndarray:
     """The tree of average linkage over 1 - p, as scipy has trees: (n - 1, 4) float64.
 
     A forbidden pair is so far apart that no average with it in it falls below 1.
+
+    Examples
+    --------
+    >>> average_tree(np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])).round(1).tolist()
+    [[0.0, 1.0, 0.1, 2.0], [2.0, 3.0, 1.0, 3.0]]
     """
     from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import squareform
@@ -93,7 +98,13 @@ def average_tree(p: np.ndarray) -> np.ndarray:
 
 
 def cut(tree: np.ndarray, threshold: float) -> np.ndarray:
-    """Clusters (n,) int64 of a tree over 1 - p where averages of p stay at or above a threshold."""
+    """Clusters (n,) int64 of a tree over 1 - p where averages of p stay at or above a threshold.
+
+    Examples
+    --------
+    >>> cut(average_tree(np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])), threshold=0.5).tolist()
+    [0, 0, 1]
+    """
     from scipy.cluster.hierarchy import fcluster
 
     return numbered(fcluster(tree, 1 - threshold + 1e-9, "distance"))
@@ -189,7 +200,7 @@ def _join(gain: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:
     return labels, joined
 
 
-def leiden_clusters(p: np.ndarray, resolution: float, seed: int = 0) -> np.ndarray:
+def _leiden_clusters(p: np.ndarray, resolution: float, seed: int = 0) -> np.ndarray:
     """Leiden communities (n,) int64 of the pairs by their probabilities; may break cannot-link."""
     from scipy.sparse import csr_array
 
@@ -222,6 +233,15 @@ def clusters_at(p: np.ndarray, how: Linkage, seed: int = 0) -> Callable[[float],
     For `leiden`, a threshold t in (0, 1) stands for the resolution 2 t / (1 - t): more splits
     more, as with the others.
 
+    Parameters
+    ----------
+    p : np.ndarray
+        (n, n) probabilities, minus infinity where rows must not share a cluster.
+    how : str
+        The method.
+    seed : int
+        Of `leiden`.
+
     Examples
     --------
     >>> p = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], np.float32)
@@ -240,4 +260,4 @@ def clusters_at(p: np.ndarray, how: Linkage, seed: int = 0) -> Callable[[float],
     if how == "hdbscan":
         density = DensityTree(p)
         return lambda t: alone(density.clusters(t))
-    return lambda t: leiden_clusters(p, 2 * t / (1 - t), seed)
+    return lambda t: _leiden_clusters(p, 2 * t / (1 - t), seed)

@@ -114,7 +114,21 @@ def cluster_doubts(labels: np.ndarray, p: np.ndarray, threshold: float) -> list[
 
 
 def between(labels: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Mean P(same) between clusters: (k, k) float64; minus infinity where one pair is forbidden."""
+    """Mean P(same) between clusters: (k, k) float64; minus infinity where one pair is forbidden.
+
+    Parameters
+    ----------
+    labels : np.ndarray
+        (n,) int64 in [0, k).
+    p : np.ndarray
+        (n, n) probabilities, minus infinity for forbidden pairs.
+
+    Examples
+    --------
+    >>> p = np.array([[1, 0.9, 0.1], [0.9, 1, 0.3], [0.1, 0.3, 1]])
+    >>> between(np.array([0, 0, 1]), p).round(2).tolist()
+    [[0.95, 0.2], [0.2, 1.0]]
+    """
     hot = np.eye(int(labels.max()) + 1)[labels]
     sizes = hot.sum(0)
     q = np.where(np.isfinite(p), p, 0).astype(np.float64)
@@ -124,7 +138,14 @@ def between(labels: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def last_halves(rows: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The two parts of a cluster that average linkage joins last; None for a single image."""
+    """The two parts of a cluster that average linkage joins last; None for a single image.
+
+    Examples
+    --------
+    >>> p = np.array([[1, 0.9, 0.1], [0.9, 1, 0.3], [0.1, 0.3, 1]])
+    >>> [half.tolist() for half in last_halves(np.arange(3), p)]
+    [[2], [0, 1]]
+    """
     from scipy.cluster.hierarchy import to_tree
 
     if len(rows) < 2:

@@ -106,6 +106,15 @@ def learned_probability(
         (n,) str, "" where unknown; published ones only.
     seed : int
         Of the folds and the boosting.
+
+    Examples
+    --------
+    >>> identities = np.repeat([*"abcdefgh"], 4)
+    >>> pairs = np.array([(i, j) for i in range(32) for j in range(i)])
+    >>> same = identities[pairs[:, 0]] == identities[pairs[:, 1]]
+    >>> found = learned_probability(same[:, None] * 1.0, pairs, identities)
+    >>> found.how, bool(found.probability[same].min() > found.probability[~same].max())
+    ('logistic', True)
     """
     known = (identities[pairs] != "").all(1)
     same = identities[pairs[:, 0]] == identities[pairs[:, 1]]

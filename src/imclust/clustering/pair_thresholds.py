@@ -64,6 +64,13 @@ def choose_cut(
         3000 rows, which it takes minutes a threshold for.
     seed : int
         Of the folds.
+
+    Examples
+    --------
+    >>> p = np.array([[1, 0.9, 0.1], [0.9, 1, 0.2], [0.1, 0.2, 1]], np.float32)
+    >>> cut = choose_cut(p, np.full(3, ""), ["average"])
+    >>> cut.method, 0.2 < cut.threshold < 0.9
+    ('average', True)
     """
     if len(p) > MOST_MOVED and len(methods) > 1:
         methods = [m for m in methods if m != "correlation"]

@@ -23,12 +23,35 @@ TAUGHT = (
 
 
 def finer(views: Iterable[View]) -> list[View]:
-    """The same views with fewer neighbours."""
+    """The same views with fewer neighbours.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    >>> [view.name for view in finer([View.of([x], (0,), "pca")])]
+    ['1 pca 10']
+    """
     return [view.with_neighbours(FEWER) for view in views]
 
 
 def runs_of(views: list[View], second: list[View], effort: Effort) -> list[tuple[str, Head, View]]:
-    """All heads on the views, those of the layout on the second ones, and on further layouts."""
+    """All heads on the views, those of the layout on the second ones, and on further layouts.
+
+    Parameters
+    ----------
+    views, second : list of View
+        Of all rows; `second` as `finer` makes them, or none.
+    effort : Effort
+        Which heads, and how many layouts.
+
+    Examples
+    --------
+    >>> from imclust.clustering.effort import EFFORTS
+    >>> x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    >>> runs = runs_of([View.of([x], (0,), "pca")], [], EFFORTS["quick"])
+    >>> [name for name, _, _ in runs][:3], len(runs)
+    (['kmeans', 'diffusion', 'spectral'], 10)
+    """
     fine = {"spectral": CHEAP["spectral"], **LAYOUT}
     runs = [(name, head, v) for v in views for name, head in {**CHEAP, **LAYOUT}.items()]
     runs += [(name, head, v) for v in second for name, head in fine.items()]
@@ -65,6 +88,13 @@ def candidates_at(
     -------
     list of Candidate
         With labels of all rows; those that collapsed have their reason.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0], [9]], 30, axis=0)
+    >>> view = View.of([x.astype(np.float32)], (0,), "pca")
+    >>> [c.name for c in candidates_at([("kmeans", CHEAP["kmeans"], view)], k=2, seed=0)]
+    ['kmeans']
     """
     made: list[Candidate] = []
     for name, head, view in progress(runs, f"auto, K = {k}", leave=False):

@@ -46,10 +46,22 @@ TABLES = {"must_link": ("a", "b"), "cannot_link": ("a", "b"), "anchors": ("id", 
 def as_given(flags: PriorFlags, k: int | None) -> dict[str, Any]:
     """The flags for a manifest, tables by the digest of what they hold.
 
+    Parameters
+    ----------
+    flags : PriorFlags
+        As given.
+    k : int, optional
+        Clusters; None where it is voted on later.
+
     Raises
     ------
     InputError
         Sizes that do not fit K, or no such table.
+
+    Examples
+    --------
+    >>> as_given(PriorFlags("0.7,0.3"), k=2)["proportions"]
+    [0.7, 0.3]
     """
     sizes = Priors(_proportions(flags.proportions), flags.min_effective, flags.row_order)
     if k is not None:  # else it is voted on later
@@ -81,6 +93,13 @@ def read_priors(flags: PriorFlags, ids: np.ndarray, k: int) -> tuple[Priors, dic
     ------
     InputError
         A table that cannot be read, an id that is none of these rows, too many names.
+
+    Examples
+    --------
+    >>> _ = Path("anchors.csv").write_text("id,label\\na,sea\\nb,hill\\n")
+    >>> priors, facts = read_priors(PriorFlags(anchors=Path("anchors.csv")), np.array([*"ab"]), k=2)
+    >>> priors.anchors, facts
+    (((0, 1), (1, 0)), {'classes': ['hill', 'sea']})
     """
     where = {i: r for r, i in enumerate(ids.tolist())}
     pairs = {name: _table(flags, name) for name in TABLES}
@@ -107,7 +126,21 @@ def read_priors(flags: PriorFlags, ids: np.ndarray, k: int) -> tuple[Priors, dic
 
 
 def report_priors(facts: dict[str, Any], priors: Priors) -> None:
-    """Say what the user should know: an order that was not used, and sizes out of reach."""
+    """Say what the user should know: an order that was not used, and sizes out of reach.
+
+    Parameters
+    ----------
+    facts : dict
+        Of the assignment, as `apply_priors` gives them.
+    priors : Priors
+        That were asked for.
+
+    Examples
+    --------
+    >>> found = {"sizes": {"wanted": [3, 3], "reached": [4, 2]}}
+    >>> report_priors({"row_order": {"significant": False}, "priors": found}, Priors())
+    sizes asked for: [3, 3]; the probabilities allow [4, 2]
+    """
     order = facts["row_order"]
     if priors.row_order == "ignore" and order["significant"]:
         say(

@@ -79,7 +79,26 @@ class Scanned:
 
 
 def scan_heads(rows: np.ndarray, n_clusters: int, plan: ScanPlan, seed: int) -> Scanned:
-    """Train heads side by side on rows (n, d) float32, about of length one."""
+    """Train heads side by side, then let the best one's sure rows teach it.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float32, about of length one.
+    n_clusters : int
+        K.
+    plan : ScanPlan
+        How.
+    seed : int
+        Of weights, batches and partners.
+
+    Examples
+    --------
+    >>> rows = np.repeat(np.eye(2, 4, dtype=np.float32), 20, axis=0)
+    >>> found = scan_heads(rows, 2, ScanPlan(heads=2, neighbours=5, steps=20), seed=0)
+    >>> found.posteriors(rows).argmax(1)[[0, 1, 20, 21]].tolist()
+    [0, 0, 1, 1]
+    """
     import torch
     from torch.nn import functional
 

@@ -88,9 +88,27 @@ def reject_nuisance_copies(
 ) -> None:
     """Throw out answers that only repeat a nuisance; sets their `reason`.
 
-    A nuisance (n,), NaN where it is not known, is cut into k parts of equal size. Agreement alone
+    A nuisance, NaN where it is not known, is cut into k parts of equal size. Agreement alone
     proves nothing: where rows lie class by class, row order agrees with every good one. Thrown
     out is therefore what agrees with the nuisance far more than the median candidate does.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+        With labels of the same m rows.
+    nuisances : dict
+        Name -> (m,) float64.
+    k : int
+        Clusters.
+
+    Examples
+    --------
+    >>> dark = np.arange(40) // 20
+    >>> rest = [Candidate(name, "pca", np.arange(40) % 2) for name in ("kmeans", "ward")]
+    >>> candidates = [*rest, Candidate("spectral", "pca", dark)]
+    >>> reject_nuisance_copies(candidates, {"brightness": np.arange(40.0)}, k=2)
+    >>> [c.reason for c in candidates]
+    ['', '', 'repeats brightness (agreement 1.00)']
     """
 
     for name, values in nuisances.items():

@@ -108,7 +108,15 @@ def standardised(columns: np.ndarray) -> np.ndarray:
 
 def agreements(pool: Pool) -> np.ndarray:
     """Mean agreement of each candidate with all others, with the best quarter of these, with those
-    of free sizes, with those of even sizes, and with its own head elsewhere: (c, 5)."""
+    of free sizes, with those of even sizes, and with its own head elsewhere: (c, 5).
+
+    Examples
+    --------
+    >>> alike = np.array([[1, 0.8, 0.2], [0.8, 1, 0.4], [0.2, 0.4, 1]])
+    >>> pool = Pool(np.ones((3, 13)), alike, ["kmeans", "leiden", "scan"], ["pca"] * 3, k=2, n=60)
+    >>> agreements(pool)[:, 0].round(2)  # the mean agreement with the others
+    array([0.5, 0.6, 0.3])
+    """
     c, base = len(pool.heads), pool.base
     alike = pool.agreement.copy()
     np.fill_diagonal(alike, np.nan)
@@ -129,13 +137,20 @@ def _mean(values: np.ndarray, otherwise: float) -> float:
     return float(known.mean()) if len(known) else otherwise
 
 
-def columns_of(pool: Pool) -> np.ndarray:
+def _columns_of(pool: Pool) -> np.ndarray:
     """(c, len(COLUMNS)): the numbers and the agreements of each candidate."""
     return np.hstack([pool.table, agreements(pool)])
 
 
 def looks_even(pool: Pool) -> float:
-    """In [0, 1]: how even the groups are that the heads of free sizes find."""
+    """In [0, 1]: how even the groups are that the heads of free sizes find.
+
+    Examples
+    --------
+    >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
+    >>> round(looks_even(Pool(table, np.ones((2, 2)), ["leiden", "kmeans"], [], k=2, n=60)), 2)
+    0.86
+    """
     evenness = pool.table[:, NAMES.index("evenness")]
     free = evenness[np.isin(pool.base, FREE)]
     middle = float(np.median(free if len(free) else evenness))
@@ -144,8 +159,16 @@ def looks_even(pool: Pool) -> float:
 
 def design(pool: Pool, names: tuple[str, ...]) -> np.ndarray:
     """Rows (c, 2 p) of the regression: the named columns, standardised within the question, once as
-    far as sizes look even and once as far as they do not."""
-    raw = columns_of(pool)
+    far as sizes look even and once as far as they do not.
+
+    Examples
+    --------
+    >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
+    >>> pool = Pool(table, np.ones((2, 2)), ["leiden", "kmeans"], ["pca"] * 2, k=2, n=60)
+    >>> design(pool, ("learned", "modularity")).shape
+    (2, 4)
+    """
+    raw = _columns_of(pool)
     for name, least in MISSED.items():
         at = COLUMNS.index(name)
         raw[:, at] = -np.log(1 + least - np.clip(raw[:, at], 0, 1))
@@ -155,8 +178,15 @@ def design(pool: Pool, names: tuple[str, ...]) -> np.ndarray:
 
 
 def told(pool: Pool) -> np.ndarray:
-    """Rows (c, p) that accuracy and adjusted Rand index are estimated from."""
-    raw = columns_of(pool)[:, [COLUMNS.index(name) for name in TOLD]]
+    """Rows (c, p) that accuracy and adjusted Rand index are estimated from.
+
+    Examples
+    --------
+    >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
+    >>> told(Pool(table, np.ones((2, 2)), ["leiden", "kmeans"], ["pca"] * 2, k=2, n=60)).shape
+    (2, 15)
+    """
+    raw = _columns_of(pool)[:, [COLUMNS.index(name) for name in TOLD]]
     about = [1.0, np.log(pool.k / 6), np.log(pool.n / pool.k / 60)]
     return np.hstack([raw, raw**2, np.tile(about, (len(raw), 1))])
 
@@ -183,12 +213,19 @@ def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
         The candidates.
     even : bool
         Whether clusters are known to be of one size.
+
+    Examples
+    --------
+    >>> table = np.outer([0.9, 0.8, 0.1], np.ones(len(NAMES)))
+    >>> pool = Pool(table, np.ones((3, 3)), ["leiden", "kmeans", "scan"], ["pca"] * 3, k=2, n=60)
+    >>> standings(pool).argsort().tolist()  # the last one stands lowest
+    [2, 1, 0]
     """
     if len(pool.heads) == 1:
         return np.zeros(1)
     fitted = model()["choice"]
     found = design(pool, tuple(fitted["names"])) @ np.array(fitted["weights"])
-    return with_evenness(found, pool) if even else scaled(found)
+    return _with_evenness(found, pool) if even else scaled(found)
 
 
 def scaled(stand: np.ndarray) -> np.ndarray:
@@ -202,7 +239,7 @@ def scaled(stand: np.ndarray) -> np.ndarray:
     return (stand - stand.mean()) / max(float(stand.std()), 1e-9)
 
 
-def with_evenness(stand: np.ndarray, pool: Pool) -> np.ndarray:
+def _with_evenness(stand: np.ndarray, pool: Pool) -> np.ndarray:
     """Standings (c,) where clusters are known to be of one size."""
     evenness = pool.table[:, [NAMES.index("evenness")]]
     found = scaled(stand) + KNOWN_EVEN * standardised(evenness)[:, 0]
@@ -216,6 +253,25 @@ def best_of(pool: Pool, stand: np.ndarray) -> int:
     and a small part that is set apart (duplicates, say) is as flawless as the division in two that
     is meant. Of the flawless the ones of the largest modularity are then taken, and of these the
     one that stands highest.
+
+    Parameters
+    ----------
+    pool : Pool
+        The c candidates.
+    stand : np.ndarray
+        (c,) float64, how each is expected to stand.
+
+    Returns
+    -------
+    int
+        Its number in the pool.
+
+    Examples
+    --------
+    >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
+    >>> pool = Pool(table, np.ones((2, 2)), ["leiden", "kmeans"], ["pca"] * 2, k=2, n=60)
+    >>> best_of(pool, np.array([0.1, 0.4]))
+    1
     """
     at = int(stand.argmax())
     learned, pure, modularity = (pool.table[:, NAMES.index(name)] for name in JUDGED)
@@ -226,7 +282,7 @@ def best_of(pool: Pool, stand: np.ndarray) -> int:
     return int(largest[stand[largest].argmax()])
 
 
-def estimates(pool: Pool, what: str) -> np.ndarray:
+def _estimates(pool: Pool, what: str) -> np.ndarray:
     """Expected `accuracy` or `ari` of each candidate (c,), in [0, 1]."""
     return np.clip(told(pool) @ np.array(model()[what]), 0, 1)
 
@@ -250,16 +306,26 @@ def choose(
         Whether clusters are known to be of one size.
     stand : ndarray of shape (c,), optional
         How each is expected to stand, where the fitted weights are not what says it.
+
+    Examples
+    --------
+    >>> labels = [np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])]
+    >>> found = [Candidate("leiden", "pca", c, c) for c in labels]
+    >>> table = np.outer([0.9, 0.3], np.ones(len(NAMES)))
+    >>> pool = Pool(table, np.eye(2), ["leiden", "leiden"], ["pca"] * 2, k=2, n=4)
+    >>> choice = choose(found, pool)
+    >>> choice.head, choice.labels.tolist(), found[0].score > found[1].score
+    ('leiden', [0, 0, 1, 1], True)
     """
     if stand is None:
         stand = standings(pool, even=even)
     else:
-        stand = with_evenness(stand, pool) if even else scaled(stand)
+        stand = _with_evenness(stand, pool) if even else scaled(stand)
     at = best_of(pool, stand)
     stand[at] = stand.max() + 1e-3
     for c, s in zip(candidates, stand, strict=True):
         c.score = 0.5 + 0.5 * erf(float(s) / 2**0.5)
     best = candidates[at]
     assert best.whole is not None
-    accuracy, ari = (float(estimates(pool, what)[at]) for what in ("accuracy", "ari"))
+    accuracy, ari = (float(_estimates(pool, what)[at]) for what in ("accuracy", "ari"))
     return Choice(best.whole, best.name, best.view, best.score, accuracy, ari)

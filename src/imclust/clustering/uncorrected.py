@@ -119,6 +119,14 @@ def leave_out(at: Path, out: Path | None = None) -> None:
         The artefact that has them.
     out : Path, optional
         The assignment, where it is another.
+
+    Examples
+    --------
+    >>> kept = Path("run/clusters") / KEPT
+    >>> kept.mkdir()
+    >>> _ = (kept / "0.json").write_text("{}")
+    >>> leave_out(Path("run/clusters"))
+    corrections left out: they are kept in run/corrections-left-out
     """
     out, kept = out or at, kept_files(at)
     for path in kept:
@@ -130,7 +138,7 @@ def leave_out(at: Path, out: Path | None = None) -> None:
         say(f"corrections left out: they are kept in {out.with_name(LEFT_OUT)}")
 
 
-def refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
+def _refuse_other_settings(out: Path, spec: ArtifactSpec) -> None:
     """Refuse to apply what was said of an assignment to that of other settings, before any work."""
     doc, key = read_manifest(out), spec.key()
     was, now = ({**d, "corrections": None} for d in (doc["config"], key["config"]))
@@ -176,19 +184,28 @@ def make_corrected(
         Make it even if it is up to date.
     base : Path, optional
         What it is grown from, of which the files that `out` keeps may be part.
+
+    Examples
+    --------
+    >>> spec = ArtifactSpec("assignment", {"seed": 0}, {}, (__name__,))
+    >>> def make(folder):
+    ...     _ = (folder / TABLE).write_text("id,cluster\\na,0\\n")
+    ...     return {"n_clusters": 1}
+    >>> make_corrected(Path("run/other"), spec, make, make, (), without=False, force=False)
+    True
     """
     write, whole = make, spec
     alone = without or belong_to_base(out, base)
     paths = given if alone else all_files(out, given)
     if paths:
         if not alone and paths[0] in kept_files(out):
-            refuse_other_settings(out, spec)
+            _refuse_other_settings(out, spec)
         files, digests = read_all(paths)
         whole = replace(spec, config={**spec.config, "corrections": digests})
         write = partial(corrected, files, Uncorrected(spec, make, out))
     if without:
         leave_out(out)
-    with naming_corrections([out / KEPT / _file_name(n) for n in range(len(paths))]):
+    with _naming_corrections([out / KEPT / _file_name(n) for n in range(len(paths))]):
         return make_artifact(out, whole, write, force=force)
 
 
@@ -197,7 +214,16 @@ def _file_name(number: int) -> str:
 
 
 def keep_files(files: list[Corrections], folder: Path) -> None:
-    """Put the files themselves beside the assignment that they corrected."""
+    """Put the files themselves beside the assignment that they corrected.
+
+    Examples
+    --------
+    >>> file = Corrections(Path("c.json"), 64 * "0", {}, (), {}, (), ())
+    >>> _ = file.path.write_text("{}")
+    >>> keep_files([file], Path("run"))
+    >>> [path.as_posix() for path in Path("run", KEPT).iterdir()]
+    ['run/corrections/001.json']
+    """
     (folder / KEPT).mkdir()
     for n, file in enumerate(files):
         shutil.copyfile(file.path, folder / KEPT / _file_name(n))
@@ -279,7 +305,7 @@ def _was_there(path: Path, key: dict[str, Any], table: str) -> bool:
 
 
 @contextmanager
-def naming_corrections(paths: list[Path]) -> Iterator[None]:
+def _naming_corrections(paths: list[Path]) -> Iterator[None]:
     """Inside the block, a manifest's command names these files, which lie with the assignment."""
     words = current_command()
     if words[:1] not in (["cluster"], ["link"]):
@@ -321,7 +347,28 @@ def of_rows(pairs: Pairs, rows: np.ndarray) -> Pairs:
 
 
 def refuse_another(file: Corrections, earlier: list[Corrections], shown: Path) -> None:
-    """Refuse a file that was not made for the assignment in the folder `shown`."""
+    """Refuse a file that was not made for an assignment.
+
+    Parameters
+    ----------
+    file : Corrections
+        The file.
+    earlier : list of Corrections
+        Those that the assignment was corrected with before.
+    shown : Path
+        The folder of the assignment.
+
+    Raises
+    ------
+    InputError
+        It speaks of another one.
+
+    Examples
+    --------
+    >>> shown = Path("run/clusters")
+    >>> file = Corrections(Path("c.json"), file_digest(shown / TABLE), {}, (), {}, (), ())
+    >>> refuse_another(file, [], shown)  # it fits
+    """
     digest = file_digest(shown / TABLE)
     if file.assignment == digest:
         return

@@ -89,7 +89,18 @@ def _changed(path: Path, digest: str | None) -> bool:
 
 
 def remove_unpacked(folder: Path) -> None:
-    """Remove a folder that `unzip` filled, if nothing else lies in it."""
+    """Remove a folder that `unzip` filled, if nothing else lies in it.
+
+    Examples
+    --------
+    >>> with zipfile.ZipFile("a.zip", "w") as z:
+    ...     z.writestr("b.txt", "c")
+    >>> unzip(Path("a.zip"), Path("a"))
+    True
+    >>> remove_unpacked(Path("a"))
+    >>> Path("a").exists()
+    False
+    """
     if not _others(folder):
         shutil.rmtree(folder)
         folder.with_name(f".{folder.name}.lock").unlink(missing_ok=True)
@@ -100,7 +111,7 @@ def _unpack(archive: Path, staging: Path) -> dict[str, str]:
     digests = {}
     try:
         with zipfile.ZipFile(archive) as z:
-            members = checked(archive, z)
+            members = _checked(archive, z)
             total = sum(m.file_size for m in members)
             disk_space(staging, total)
             bar = progress(
@@ -126,7 +137,7 @@ def _unpack(archive: Path, staging: Path) -> dict[str, str]:
     return digests
 
 
-def checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+def _checked(archive: Path, z: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files of an archive that is safe to unpack.
 
     Raises

@@ -51,7 +51,16 @@ class Expected:
 
 @contextmanager
 def stage(to: Path) -> Iterator[Path]:
-    """The staging folder of a file, locked; it stays when the block fails, for the next run."""
+    """The staging folder of a file, locked; it stays when the block fails, for the next run.
+
+    Examples
+    --------
+    >>> with stage(Path("raw/x.npy")) as staging:
+    ...     staging.name
+    '.x.npy.partial'
+    >>> staging.exists()
+    False
+    """
     to.parent.mkdir(parents=True, exist_ok=True)
     lock = to.parent / f".{to.name}.lock"
     with try_lock(lock, f"{to} must be fetched", "wait for it"):
@@ -80,6 +89,13 @@ def made_file(to: Path) -> Iterator[Path]:
     ------
     InputError
         A file that imclust did not make is there, with other bytes.
+
+    Examples
+    --------
+    >>> with made_file(Path("made/a.txt")) as fresh:
+    ...     _ = fresh.write_text("made")
+    >>> Path("made/a.txt").read_text()
+    'made'
     """
     to.parent.mkdir(parents=True, exist_ok=True)
     made = _made(to.parent)
@@ -96,7 +112,13 @@ def made_file(to: Path) -> Iterator[Path]:
 
 
 def save_array(to: Path, array: np.ndarray) -> Path:
-    """Write an array that imclust makes itself, as by `made_file`; returns its path."""
+    """Write an array that imclust makes itself, as by `made_file`; returns its path.
+
+    Examples
+    --------
+    >>> save_array(Path("raw/x.npy"), np.zeros((2, 3))).as_posix()
+    'raw/x.npy'
+    """
     with made_file(to) as fresh, fresh.open("wb") as f:
         np.save(f, array, allow_pickle=False)
     return to
@@ -105,13 +127,32 @@ def save_array(to: Path, array: np.ndarray) -> Path:
 def settle(staged: Path, to: Path, expected: Expected, source: str) -> None:
     """Check a staged file and put it in its place; one that fails is kept as `.<name>.rejected`.
 
+    Parameters
+    ----------
+    staged : Path
+        The file, as by `stage`.
+    to : Path
+        Its place.
+    expected : Expected
+        What it must be.
+    source : str
+        Where it came from, for the record.
+
     Raises
     ------
     ServiceError
         Wrong-content or corrupt. An older file at `to` stays as it was.
+
+    Examples
+    --------
+    >>> with stage(Path("fetched/a.txt")) as staging:
+    ...     _ = (staging / "body").write_text("four")
+    ...     settle(staging / "body", Path("fetched/a.txt"), Expected(size=4), "https://example.org")
+    >>> record(Path("fetched"))["a.txt"]["size"]
+    4
     """
     try:
-        verify(staged, to.name, expected)
+        _verify(staged, to.name, expected)
     except InputError:
         os.replace(staged, to.with_name(f".{to.name}.rejected"))
         raise
@@ -140,7 +181,7 @@ def _free_name(path: Path) -> Path:
     return kept
 
 
-def verify(path: Path, name: str, expected: Expected) -> None:
+def _verify(path: Path, name: str, expected: Expected) -> None:
     """Refuse a file that is not what its name and `expected` say.
 
     Raises
@@ -166,13 +207,21 @@ def verify(path: Path, name: str, expected: Expected) -> None:
 
 
 def is_right(to: Path, expected: Expected) -> bool:
-    """Whether the file is there as it was checked, or, put there by hand, passes the checks now."""
+    """Whether the file is there as it was checked, or, put there by hand, passes the checks now.
+
+    Examples
+    --------
+    >>> Path("by-hand").mkdir()
+    >>> _ = Path("by-hand/a.txt").write_text("four")
+    >>> is_right(Path("by-hand/a.txt"), Expected(size=4))
+    True
+    """
     if not to.is_file():
         return False
     known = record(to.parent).get(to.name)
     if known is None or to.stat().st_size != known["size"]:
         try:
-            verify(to, to.name, expected)
+            _verify(to, to.name, expected)
         except InputError as e:
             say(f"{to.name} is there but is not the file ({e}) and is fetched")
             return False
@@ -183,7 +232,13 @@ def is_right(to: Path, expected: Expected) -> bool:
 
 
 def record(folder: Path) -> dict[str, dict[str, Any]]:
-    """File name -> size, sha256 and source of what was fetched into a folder."""
+    """File name -> size, sha256 and source of what was fetched into a folder.
+
+    Examples
+    --------
+    >>> record(Path("raw"))  # nothing was fetched into it
+    {}
+    """
     path = folder / RECORD
     return json.loads(path.read_text()) if path.is_file() else {}
 
@@ -197,6 +252,13 @@ def remove_fetched(folder: Path) -> None:
     """Take the files out of a folder that were fetched, made or unpacked there.
 
     Others stay, and so do those that were changed since.
+
+    Examples
+    --------
+    >>> _ = save_array(Path("raw/x.npy"), np.zeros(3))
+    >>> remove_fetched(Path("raw"))
+    >>> Path("raw/x.npy").exists(), Path("raw/index").exists()
+    (False, True)
     """
     digests = {name: facts["sha256"] for name, facts in record(folder).items()} | _made(folder)
     ours = [folder / name for name, digest in digests.items() if _holds(folder / name, digest)]
@@ -214,13 +276,32 @@ def _made(folder: Path) -> dict[str, str]:
 
 
 def wrong_content(name: str, got: str) -> ServiceError:
-    """The failure of a file that is another kind of thing than its name says."""
+    """The failure of a file that is another kind of thing than its name says.
+
+    Examples
+    --------
+    >>> str(wrong_content("trainX.npy", "a web page")).partition(";")[0]
+    'trainX.npy must be a .npy file'
+    """
     do = "open the challenge in a browser, log in, accept its rules, and try again"
     kind = Path(name).suffix or "data"
     return ServiceError("wrong-content", f"{name} must be a {kind} file; got {got}; {do}.")
 
 
 def corrupt(name: str, allowed: str, got: str) -> ServiceError:
-    """The failure of a file of the right kind whose bytes are not those promised."""
+    """The failure of a file of the right kind whose bytes are not those promised.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    allowed, got : str
+        What it must be, and is.
+
+    Examples
+    --------
+    >>> str(corrupt("trainX.npy", "of 10 bytes", "9"))
+    'trainX.npy must be of 10 bytes; got 9; run the same command again.'
+    """
     do = "run the same command again"
     return ServiceError("corrupt", f"{name} must be {allowed}; got {got}; {do}.")

@@ -52,6 +52,14 @@ def fetch_images(urls: Sequence[str], folder: Path, *, pause: float = 1.0) -> li
         Where the images are kept, see `image_path`; what a stopped run has brought stays.
     pause : float, optional
         Seconds before an address is asked again, doubled each time.
+
+    Examples
+    --------
+    >>> url = "https://example.org/a.png"
+    >>> image_path(Path("f"), url).parent.mkdir(parents=True)
+    >>> _ = image_path(Path("f"), url).write_bytes(Path("photos/dune/00.png").read_bytes())
+    >>> fetch_images([url], Path("f"))  # it is there already
+    ['']
     """
     with ThreadPoolExecutor(THREADS) as pool:
         found = pool.map(lambda url: _fetched(url, image_path(folder, url), pause), urls)

@@ -97,6 +97,13 @@ def fetch(
         what had come stays for the next run, an older file stays as it is.
     InputError
         No room on the disk, or another process is at it.
+
+    Examples
+    --------
+    >>> _ = Path("raw/a.txt").write_text("four")
+    >>> fetch("https://example.org/a.txt", Path("raw/a.txt"), Expected(size=4))
+    a.txt is there already
+    False
     """
     limits = limits or Limits()
     link = url if callable(url) else lambda: url
@@ -246,7 +253,15 @@ class _Pull:
 
 
 def as_given(request: Any) -> Any:
-    """Authentication of `requests` that leaves the headers alone: a netrc must not replace them."""
+    """Authentication of `requests` that leaves the headers alone: a netrc must not replace them.
+
+    Examples
+    --------
+    >>> from requests import Request
+    >>> request = Request("GET", "https://example.org", auth=as_given).prepare()
+    >>> "Authorization" in request.headers
+    False
+    """
     return request
 
 
@@ -276,7 +291,16 @@ def _pause(failure: ServiceError, failed: int, limits: Limits) -> float:
 
 
 def retry_after(response: Response) -> float | None:
-    """Seconds of a Retry-After header, given as a number or as a date."""
+    """Seconds of a Retry-After header, given as a number or as a date.
+
+    Examples
+    --------
+    >>> from requests import Response
+    >>> response = Response()
+    >>> response.headers["Retry-After"] = "30"
+    >>> retry_after(response)
+    30.0
+    """
     text = response.headers.get("Retry-After", "").strip()
     if text.isdigit():
         return float(text)

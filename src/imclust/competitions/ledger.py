@@ -124,6 +124,11 @@ def read(path: Path) -> list[Row]:
     ------
     InputError
         It is damaged, or was edited so that rows cannot be told.
+
+    Examples
+    --------
+    >>> [(row.run, row.file, row.state) for row in read(Path("submissions/log.csv"))]
+    [('first', 'submission.csv', 'written'), ('first', 'submission_inverted.csv', 'written')]
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -156,10 +161,26 @@ def record(path: Path, row: Row) -> Row:
     names no board belongs to every row of the same file of the same run; one that names a board
     takes the place of a row that names none.
 
+    Parameters
+    ----------
+    path : Path
+        The log; made if need be.
+    row : Row
+        What is known.
+
     Raises
     ------
     InputError
         The log is damaged.
+
+    Examples
+    --------
+    >>> _ = record(Path("log.csv"), Row("hw9", file="a.csv", sha256=64 * "0"))
+    >>> row = Row("hw9", file="a.csv", sha256=64 * "0", validation="0.9")
+    >>> record(Path("log.csv"), row).validation
+    '0.9'
+    >>> len(read(Path("log.csv")))
+    1
     """
     with _held(path):
         rows = read(path)
@@ -186,6 +207,12 @@ def begin(path: Path, row: Row, sent: str) -> Row:
         With its board.
     sent : str
         When, fine enough to tell two sendings apart.
+
+    Examples
+    --------
+    >>> row = Row("hw9", file="a.csv", sha256=64 * "0", board="kaggle:dunes")
+    >>> begin(Path("begun.csv"), row, "2026-01-01T00:00:00.000Z").state
+    'sending'
     """
     with _held(path):
         rows = read(path)
@@ -200,7 +227,24 @@ def begin(path: Path, row: Row, sent: str) -> Row:
 
 
 def sendings(path: Path, board: str, sha256: str) -> list[Row]:
-    """Every time that these bytes were sent to a board, or may have been, oldest first."""
+    """Every time that these bytes were sent to a board, or may have been, oldest first.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    board : str
+        SERVICE:CHALLENGE.
+    sha256 : str
+        Of the file.
+
+    Examples
+    --------
+    >>> row = Row("hw9", file="a.csv", sha256=64 * "0", board="kaggle:dunes")
+    >>> _ = begin(Path("sent.csv"), row, "2026-01-01T00:00:00.000Z")
+    >>> [row.sent for row in sendings(Path("sent.csv"), "kaggle:dunes", 64 * "0")]
+    ['2026-01-01T00:00:00.000Z']
+    """
     rows = [r for r in read(path) if r.board == board and r.sha256 == sha256 and r.sent]
     return sorted(rows, key=lambda r: r.sent)
 
@@ -208,10 +252,25 @@ def sendings(path: Path, board: str, sha256: str) -> list[Row]:
 def change(path: Path, key: Key, **values: str) -> Row:
     """Set columns of the row of that key, also to ""; returns it as it now stands.
 
+    Parameters
+    ----------
+    path : Path
+        The log.
+    key : tuple of str
+        Of the row, see `Row.key`.
+    **values : str
+        Column -> text.
+
     Raises
     ------
     InputError
         The log is damaged, or has no such row.
+
+    Examples
+    --------
+    >>> row = record(Path("own.csv"), Row("hw9", file="a.csv", sha256=64 * "0"))
+    >>> change(Path("own.csv"), row.key, public="0.75", state="scored").public
+    '0.75'
     """
     with _held(path):
         rows = read(path)
@@ -227,12 +286,25 @@ def change(path: Path, key: Key, **values: str) -> Row:
 
 
 def folder_of(row: Row, log: Path) -> Path:
-    """Where the submission of a row lies, as seen from here."""
+    """Where the submission of a row lies, as seen from here.
+
+    Examples
+    --------
+    >>> folder_of(Row("hw9", submission="first"), Path("submissions/log.csv")).as_posix()
+    'submissions/first'
+    """
     return Path(os.path.normpath(log.parent / row.submission))
 
 
 def best(rows: list[Row]) -> list[Row]:
-    """Best first: by private score, then public, validation, label-free; the unknown last."""
+    """Best first: by private score, then public, validation, label-free; the unknown last.
+
+    Examples
+    --------
+    >>> rows = [Row("hw9", run="a", public="0.5"), Row("hw9", run="b", public="0.8"), Row("hw9")]
+    >>> [row.run for row in best(rows)]
+    ['b', 'a', '']
+    """
 
     def order(row: Row) -> tuple[Any, ...]:
         known = [row.number(n) for n in ("private", "public", "validation", "label_free")]
@@ -246,6 +318,13 @@ def gains(rows: list[Row]) -> dict[Key, float]:
     """For every row with a public score, what it added to the best that its board had before.
 
     The first one of a board added nothing to anything, and is left out.
+
+    Examples
+    --------
+    >>> row = Row("hw9", run="a", board="kaggle:dunes", public="0.5", sent="2026-01-01")
+    >>> better = replace(row, run="b", submission="b", public="0.8", sent="2026-01-02")
+    >>> list(gains([row, better]).values())
+    [0.3]
     """
     found: dict[Key, float] = {}
     top: dict[str, float] = {}

@@ -37,6 +37,13 @@ def rows_of(submission: Path, log: Path, scores: Path | None = None) -> list[Row
     ------
     InputError
         No submission, or scores of another assignment.
+
+    Examples
+    --------
+    >>> for row in rows_of(Path("submissions/first"), Path("submissions/log.csv")):
+    ...     row.file, row.encoder, row.head, row.k
+    ('submission.csv', 'pixels', 'kmeans', '2')
+    ('submission_inverted.csv', 'pixels', 'kmeans', '2')
     """
     doc = read_manifest(submission, "submission")
     index = read_manifest(submission / doc["inputs_at"]["index"], "index")
@@ -48,7 +55,7 @@ def rows_of(submission: Path, log: Path, scores: Path | None = None) -> list[Row
         challenge=index["challenge"],
         run=submission.resolve().name,
         submission=place_of(submission, log),
-        config=config_digest(made) if made else "",
+        config=_config_digest(made) if made else "",
         encoder=method_words(weights) if weights else "",
         head=method_words(assignment),
         k=str(assignment["n_clusters"]),
@@ -85,6 +92,11 @@ def file_accuracies(submission: Path, scores: Path) -> dict[str, float]:
     ------
     InputError
         The scores are those of another assignment.
+
+    Examples
+    --------
+    >>> file_accuracies(Path("submissions/first"), Path("run/scores"))
+    {'submission.csv': 1.0, 'submission_inverted.csv': 1.0}
     """
     doc = read_manifest(submission, "submission")
     of = read_manifest(scores, "scores")["inputs"]["assignment"]
@@ -155,14 +167,20 @@ def method_words(doc: Mapping[str, Any]) -> str:
 
 
 def place_of(submission: Path, log: Path) -> str:
-    """A folder as the log names it: from the log's own folder where both lie in one workspace."""
+    """A folder as the log names it: from the log's own folder where both lie in one workspace.
+
+    Examples
+    --------
+    >>> place_of(Path("submissions/photos/first"), Path("submissions/log.csv"))
+    'photos/first'
+    """
     there, home = submission.resolve(), log.resolve().parent
     if there.is_relative_to(home.parent) and home.parent != Path(home.anchor):
         return Path(os.path.relpath(there, home)).as_posix()
     return str(there)
 
 
-def config_digest(made: dict[Path, dict[str, Any]]) -> str:
+def _config_digest(made: dict[Path, dict[str, Any]]) -> str:
     """Digest of the settings of a whole lineage, whatever the times and places of its files."""
     configs = [
         [doc["kind"], {k: v for k, v in doc["config"].items() if k not in HERE_ONLY}]

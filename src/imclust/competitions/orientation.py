@@ -62,6 +62,11 @@ def orient(clusters: np.ndarray, labels: np.ndarray, k: int) -> Orientation:
         (n,) int in [0, k) of the rows whose label is known.
     labels : np.ndarray
         (n,) int in [0, k).
+
+    Examples
+    --------
+    >>> orient(np.array([0, 0, 1]), np.array([1, 1, 0]), 2).mapping
+    (1, 0)
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -81,6 +86,11 @@ def read_known(text: str) -> list[str] | dict[str, str]:
     ------
     InputError
         No such file, no such table, one id with two labels, an empty label.
+
+    Examples
+    --------
+    >>> read_known("0,1,0")
+    ['0', '1', '0']
     """
     path = Path(text)
     if text.endswith(".csv") or "/" in text or path.is_file():
@@ -100,12 +110,24 @@ def read_known(text: str) -> list[str] | dict[str, str]:
 
 
 def by_id(known: Sequence[str] | Mapping[str, str], ids: Sequence[str]) -> dict[str, str]:
-    """id -> label. `known`: as `read_known` gives it; `ids`: in the order of the submission.
+    """Id -> label.
+
+    Parameters
+    ----------
+    known : sequence or mapping
+        As `read_known` gives it.
+    ids : sequence of str
+        In the order of the submission.
 
     Raises
     ------
     InputError
         An id that is not one of these, or more labels than rows.
+
+    Examples
+    --------
+    >>> by_id(["0", "1"], ["a.png", "b.png", "c.png"])
+    {'a.png': '0', 'b.png': '1'}
     """
     if isinstance(known, Mapping):
         odd = known.keys() - set(ids)

@@ -54,6 +54,10 @@ def replay(
     ------
     InputError
         A step failed; it has said why.
+
+    Examples
+    --------
+    >>> replay((), Path("work"), say=lambda line: None)  # no step, nothing to do
     """
     began, first_time = time.monotonic(), 0.0
     for name in given:
@@ -80,6 +84,13 @@ def copy_fetched(files: Path, to: Path) -> None:
     """Copy the files that the downloader fetched, if it did: the network is asked once.
 
     Copies, not links: a challenge may unpack or rewrite what lies there.
+
+    Examples
+    --------
+    >>> _ = Path("raw", RECORD).write_text("{}")
+    >>> copy_fetched(Path("raw"), Path("copy"))
+    >>> Path("copy", RECORD).is_file()
+    True
     """
     if not any((files / name).exists() for name in (RECORD, FETCHED)) or to.exists():
         return
@@ -98,7 +109,15 @@ class Difference:
 
 
 def differing_files(a: Path, b: Path) -> list[Difference]:
-    """CSV files of two submissions whose bytes differ, with the number of rows that do."""
+    """CSV files of two submissions whose bytes differ, with the number of rows that do.
+
+    Examples
+    --------
+    >>> _ = shutil.copytree("submissions/first", "again")
+    >>> _ = Path("again/submission.csv").write_text("id,label\\n")
+    >>> differing_files(Path("submissions/first"), Path("again"))
+    [Difference(file='submission.csv', rows=24, of=25)]
+    """
     names = sorted({p.name for folder in (a, b) for p in folder.glob("*.csv")})
     found = []
     for name in names:
@@ -111,7 +130,26 @@ def differing_files(a: Path, b: Path) -> list[Difference]:
 
 
 def first_difference(plan: ReplayPlan, work: Path) -> str | None:
-    """The first artefact of the lineage whose numbers are others than those of the original."""
+    """The first artefact of the lineage whose numbers are others than those of the original.
+
+    Parameters
+    ----------
+    plan : ReplayPlan
+        Of the original.
+    work : Path
+        Where it was made again.
+
+    Returns
+    -------
+    str or None
+        Its folder below `work`; None where all are the same.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> first_difference(plan_of(Path("submissions/first")), Path()) is None  # with itself
+    True
+    """
     for step in plan.steps:
         for name in step.outputs:
             kind = plan.docs[name]["kind"]
@@ -121,7 +159,13 @@ def first_difference(plan: ReplayPlan, work: Path) -> str | None:
 
 
 def changed_environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What is another machine, version or setting between two manifests, one line each."""
+    """What is another machine, version or setting between two manifests, one line each.
+
+    Examples
+    --------
+    >>> changed_environment({"cpus": 2, "git": "a1"}, {"cpus": 4, "git": "a1"})
+    ['cores: 2 then, 4 now']
+    """
     before, after = (
         {
             "commit": doc.get("git"),

@@ -171,6 +171,12 @@ def plan_of(submission: Path) -> ReplayPlan:
     ------
     InputError
         An artefact was made through Python, or something it was made from has gone.
+
+    Examples
+    --------
+    >>> plan = plan_of(Path("submissions/first"))
+    >>> [step.argv[0] for step in plan.steps], plan.submission
+    (['download', 'train', 'encode', 'cluster', 'submit'], 'submissions/first')
     """
     there = Path(os.path.abspath(submission))
     read_manifest(there, "submission")

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 from unicodedata import category
 
+from imclust.competitions.table_cells import (
+    BOM,
+    DELIMITERS,
+    cell_spans,
+    cell_text,
+    opened,
+    split,
+)
 from imclust.core.errors import input_error
 
 SAMPLE = "sample_submission.csv"
-BOM = b"\xef\xbb\xbf"
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 LABEL_NAMES = (
     *("label", "cluster", "clusterid", "class", "category", "prediction", "predicted", "target"),
     *("identity", "labels", "answer", "same", "matches", "scene"),
@@ -27,7 +31,6 @@ ID_NAMES = ("id", "imageid", "image", "filename", "file", "name", "rowid", "inde
 Form = Literal["labels", "matches", "lines", "members", "indicators"]
 """Id and label; id and the ids of its cluster; a label a line; a column of ids, or one of 0 and 1,
 a cluster."""
-PIECE = 1 << 20  # no line is read further at once: csv refuses such a cell anyway
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,13 @@ def natural(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def as_numbers(values: Sequence[str]) -> list[float]:
-    """All values as finite numbers; none of them if one is none."""
+    """All values as finite numbers; none of them if one is none.
+
+    Examples
+    --------
+    >>> as_numbers(["1", "2.5"]), as_numbers(["1", "cat"])
+    ([1.0, 2.5], [])
+    """
     try:
         numbers = [float(v) for v in values]
     except ValueError:
@@ -150,7 +159,13 @@ def as_numbers(values: Sequence[str]) -> list[float]:
 
 
 def plain_sample(ids: Sequence[str], columns: tuple[str, str]) -> Sample:
-    """What a challenge without a sample wants: two columns, commas, `\\n`."""
+    """What a challenge without a sample wants: two columns, commas, `\\n`.
+
+    Examples
+    --------
+    >>> render(plain_sample(["a", "b"], ("id", "label")), ["0", "1"])
+    b'id,label\\na,0\\nb,1\\n'
+    """
     before = tuple(f"{_cell(i, ',')},".encode() for i in ids)
     header = ",".join(_cell(c, ",") for c in columns).encode()
     empty = ("",) * len(ids)
@@ -162,10 +177,23 @@ def plain_sample(ids: Sequence[str], columns: tuple[str, str]) -> Sample:
 def with_header(sample: Sample, text: str) -> Sample:
     """The sample under another header, everything else unchanged.
 
+    Parameters
+    ----------
+    sample : Sample
+        The template.
+    text : str
+        The first line, without its end.
+
     Raises
     ------
     InputError
         It does not name as many columns.
+
+    Examples
+    --------
+    >>> sample = with_header(plain_sample(["a"], ("id", "label")), "image,class")
+    >>> render(sample, ["0"])
+    b'image,class\\na,0\\n'
     """
     columns = tuple(c.strip() for c in split(text, sample.delimiter))
     if len(columns) != len(sample.columns) or not all(columns) or {"\n", "\r"} & set(text):
@@ -177,12 +205,25 @@ def with_header(sample: Sample, text: str) -> Sample:
 
 
 def render(sample: Sample, labels: Sequence[str]) -> bytes:
-    """The submission. `labels`: (n,) in the order of the sample's ids, as they stand in a cell.
+    """The submission.
+
+    Parameters
+    ----------
+    sample : Sample
+        The template.
+    labels : sequence of str
+        (n,) in the order of the sample's ids, as they stand in a cell.
 
     Raises
     ------
     InputError
         A label that the sample's encoding cannot write.
+
+    Examples
+    --------
+    >>> _ = Path("sample.csv").write_bytes(b"id;label\\r\\na;0\\r\\nb;0\\r\\n")
+    >>> render(read_sample(Path("sample.csv")), ["1", "2"])
+    b'id;label\\r\\na;1\\r\\nb;2\\r\\n'
     """
     if len(labels) != len(sample.ids):
         raise ValueError(f"{len(labels)} labels for {len(sample.ids)} ids")
@@ -248,6 +289,13 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
     InputError
         It is no table of at least two columns and one row with unique ids, or it does not tell
         which column holds the label.
+
+    Examples
+    --------
+    >>> _ = Path("sample.csv").write_text("ImageID,label\\nb,0\\na,0\\n")
+    >>> sample = read_sample(Path("sample.csv"))
+    >>> sample.ids, sample.names, sample.values
+    (('b', 'a'), ('ImageID', 'label'), ('0',))
     """
     data, encoding, start, delimiter = opened(path)
     table = cell_spans(data, start, delimiter.encode())
@@ -298,29 +346,6 @@ def read_sample(path: Path, form: SampleFormat = SampleFormat()) -> Sample:
     )  # fmt: skip
 
 
-def opened(path: Path) -> tuple[bytes, str, int, str]:
-    """A table's bytes, their encoding, where its first line begins, and its delimiter.
-
-    Raises
-    ------
-    InputError
-        It is no table.
-    """
-    if not path.is_file():
-        raise input_error(str(path), "a sample submission", "nothing there", "check the path")
-    data = path.read_bytes()
-    if problem := no_table(data):
-        raise input_error(str(path), "a CSV table", problem, "download it again")
-    encoding = _encoding(data)
-    start = len(BOM) if data.startswith(BOM) else 0
-    return (
-        data,
-        encoding,
-        start,
-        delimiter_of(data[start : start + PIECE].decode(encoding, "replace")),
-    )
-
-
 def unique_ids(path: Path, ids: Sequence[str]) -> None:
     """Refuse ids of a sample that are there twice.
 
@@ -332,26 +357,6 @@ def unique_ids(path: Path, ids: Sequence[str]) -> None:
     if repeated:
         got, do = f"{repeated[0]!r} more than once", "download it again"
         raise input_error(f"ids of {path.name}", "unique", got, do)
-
-
-def _encoding(data: bytes) -> str:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def delimiter_of(text: str) -> str:
-    """What stands most often between the names of the first line.
-
-    Examples
-    --------
-    >>> delimiter_of("id;label")
-    ';'
-    """
-    line = re.sub(r'"[^"]*"', "", re.split(r"[\r\n]", text, maxsplit=1)[0])
-    return max(DELIMITERS, key=line.count)
 
 
 def _places(path: Path, columns: tuple[str, ...], wanted: str | None) -> tuple[int, int]:
@@ -372,77 +377,8 @@ def _places(path: Path, columns: tuple[str, ...], wanted: str | None) -> tuple[i
     return next((i for i in others if names[i] in ID_NAMES), others[0]), label
 
 
-def cell_spans(
-    data: bytes, start: int, delimiter: bytes
-) -> Iterator[tuple[list[tuple[int, int]], int]]:
-    """Every row as the spans of its cells, and where the next one begins.
-
-    Examples
-    --------
-    >>> next(iter(cell_spans(b"a,1", 0, b",")))[0]
-    [(0, 1), (2, 3)]
-    """
-    d = re.escape(delimiter)
-    cell = re.compile(
-        rb'("(?:[^"]|"")*+"|[^' + d + rb"\r\n]*)(" + d + rb"|\r\n|\r|\n|\Z)", re.DOTALL
-    )
-    row: list[tuple[int, int]] = []
-    for m in cell.finditer(data, start):
-        row.append(m.span(1))
-        if m[2] != delimiter:
-            yield row, m.end()
-            row = []
-
-
-def cell_text(data: bytes, a: int, b: int, encoding: str) -> tuple[int, int, str]:
-    """What a cell says, without quotes and the spaces around, and where that stands.
-
-    Examples
-    --------
-    >>> cell_text(b" a ", 0, 3, "utf-8")
-    (1, 2, 'a')
-    """
-    raw = data[a:b]
-    if len(raw) > 1 and raw[:1] == raw[-1:] == b'"':
-        return a + 1, b - 1, raw[1:-1].replace(b'""', b'"').decode(encoding)
-    left = len(raw) - len(raw.lstrip(b" "))
-    text = raw.strip(b" ")
-    return a + left, a + left + len(text), text.decode(encoding)
-
-
 def _cell(text: str, delimiter: str) -> str:
     """A text as a cell, in quotes where it needs them."""
     if any(c in text for c in (delimiter, '"', "\n", "\r")):
         return '"' + text.replace('"', '""') + '"'
     return text
-
-
-def split(line: str, delimiter: str) -> list[str]:
-    """The cells of one line.
-
-    Examples
-    --------
-    >>> split('a,"b, c"', ",")
-    ['a', 'b, c']
-    """
-    return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
-
-
-def no_table(head: bytes) -> str:
-    """What a file is instead of a table, by its first bytes; "" if it may be one.
-
-    Examples
-    --------
-    >>> no_table(b"<!DOCTYPE html>"), no_table(b"id,label")
-    ('a web page', '')
-    """
-    text = head.removeprefix(BOM).lstrip()
-    if not text:
-        return "an empty file"
-    if text.startswith(b"<"):
-        return "a web page"
-    if head.startswith(b"PK\x03\x04"):
-        return "a zip archive"
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "text in UTF-16 instead of UTF-8"
-    return "a binary file" if b"\0" in head[:PIECE] else ""

@@ -14,22 +14,24 @@ from pathlib import Path
 from typing import IO
 
 from imclust.competitions.sample_submission import (
-    BOM,
-    DELIMITERS,
-    PIECE,
     SAMPLE,
     Sample,
     SampleFormat,
-    delimiter_of,
     natural,
-    no_table,
     plain_sample,
     read_sample,
     render,
-    split,
     with_header,
 )
 from imclust.competitions.submission_forms import cells_of, match_problem, read_form, write
+from imclust.competitions.table_cells import (
+    BOM,
+    DELIMITERS,
+    PIECE,
+    delimiter_of,
+    no_table,
+    split,
+)
 from imclust.competitions.vocabulary import vocabulary
 from imclust.core.errors import InputError, input_error
 
@@ -60,6 +62,12 @@ def check(path: Path, sample: Sample, vocabulary: Sequence[str]) -> list[str]:
         What it must look like.
     vocabulary : Sequence[str]
         Labels that are allowed; empty for any.
+
+    Examples
+    --------
+    >>> from imclust.competitions.submission_check import sample_of
+    >>> check(Path("submissions/first/submission.csv"), sample_of(Path("raw/index")), ["0", "1"])
+    []
     """
     return check_submission(path, sample, vocabulary).problems
 
@@ -67,10 +75,23 @@ def check(path: Path, sample: Sample, vocabulary: Sequence[str]) -> list[str]:
 def check_submission(path: Path, sample: Sample, vocabulary: Sequence[str]) -> SubmissionCheck:
     """`check`, with what it counted on the way. The file is streamed once.
 
+    Parameters
+    ----------
+    path, sample, vocabulary
+        As for `check`.
+
     Raises
     ------
     InputError
         There is no such file.
+
+    Examples
+    --------
+    >>> sample = plain_sample(["a", "b"], ("id", "label"))
+    >>> _ = Path("mine.csv").write_text("id,label\\na,0\\nb,2\\n")
+    >>> found = check_submission(Path("mine.csv"), sample, ["0", "1"])
+    >>> found.rows, len(found.problems)
+    (2, 1)
     """
     found = SubmissionCheck()
     if not path.is_file():
@@ -83,7 +104,7 @@ def check_submission(path: Path, sample: Sample, vocabulary: Sequence[str]) -> S
         return found
     if b"\r" in head and b"\n" not in head and sample.line_end != b"\r":
         found.problems.append(r"its lines end in \r alone, which many programs read as one line")
-    allowed = frozenset(allowed_cells(sample, vocabulary))
+    allowed = frozenset(_allowed_cells(sample, vocabulary))
     if sample.form == "lines":
         _look_at_lines(path, sample, allowed, found)
     elif sample.form == "members":
@@ -156,7 +177,7 @@ def _tell_labels(found: SubmissionCheck, allowed: frozenset[str], wrong: Tally) 
         found.problems.append(f"every row has the label {_short(next(iter(found.counts)))}")
 
 
-def allowed_cells(sample: Sample, vocabulary: Sequence[str]) -> list[str]:
+def _allowed_cells(sample: Sample, vocabulary: Sequence[str]) -> list[str]:
     """What may stand in a cell, quotes and spaces aside; nothing for anything.
 
     Parameters

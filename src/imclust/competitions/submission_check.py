@@ -31,7 +31,13 @@ SHOWN = 12  # labels whose counts are told
 
 
 def challenge_of(index: Path) -> dict[str, Any]:
-    """The manifest of an `index` artefact."""
+    """The manifest of an `index` artefact.
+
+    Examples
+    --------
+    >>> challenge_of(Path("raw/index"))["challenge"]
+    'imagefolder'
+    """
     doc = read_manifest(index, "index")
     if "rules" not in doc:
         do = "run download again"
@@ -42,7 +48,26 @@ def challenge_of(index: Path) -> dict[str, Any]:
 
 
 def sample_of(index: Path, header: str | None = None) -> Sample:
-    """The template of the submissions to the challenge of an `index` artefact."""
+    """The template of the submissions to the challenge of an `index` artefact.
+
+    Parameters
+    ----------
+    index : Path
+        The artefact.
+    header : str, optional
+        Another first line.
+
+    Raises
+    ------
+    InputError
+        The header does not fit, or the form has none.
+
+    Examples
+    --------
+    >>> sample = sample_of(Path("raw/index"), "image,class")
+    >>> sample.names, len(sample.ids)
+    (('image', 'class'), 24)
+    """
     doc = challenge_of(index)
     if (index / "sample.csv").is_file():
         form = SampleFormat(**doc["sample"])
@@ -59,14 +84,31 @@ def sample_of(index: Path, header: str | None = None) -> Sample:
 
 
 def ids_of(index: Path) -> list[str]:
-    """What a submission has a row of: images to cluster, in order, or pairs."""
+    """What a submission has a row of: images to cluster, in order, or pairs.
+
+    Examples
+    --------
+    >>> ids_of(Path("raw/index"))[:2]
+    ['dune/00.png', 'dune/01.png']
+    """
     if challenge_of(index)["pairs"]:
         return pairs_of(index)[0]
     return [r.id for r in load_index(index) if r.split == "train"]
 
 
 def pairs_of(index: Path) -> tuple[list[str], list[str], list[str]]:
-    """Id, one image and the other of every pair that an index asks about."""
+    """Id, one image and the other of every pair that an index asks about.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> from imclust.core.log import silent
+    >>> _ = Path("photos/test_case.csv").write_text("id,one,other\\n0,dune/00,lake/00\\n")
+    >>> with silent():
+    ...     _ = main("download --out asked pairs --data-dir photos".split())
+    >>> pairs_of(Path("asked/index"))
+    (['0'], ['dune/00.png'], ['lake/00.png'])
+    """
     ids, left, right = [], [], []
     with artifact_file(index, "pairs.csv").open(newline="", encoding="utf-8") as f:
         rows = csv.reader(f)
@@ -79,7 +121,13 @@ def pairs_of(index: Path) -> tuple[list[str], list[str], list[str]]:
 
 
 def published(index: Path) -> dict[str, str]:
-    """The labels beside an index that its challenge gives away; mostly none."""
+    """The labels beside an index that its challenge gives away; mostly none.
+
+    Examples
+    --------
+    >>> published(Path("raw/index")), len(published(Path("known/index")))
+    ({}, 18)
+    """
     there = index.parent / "published"
     return read_published(there) if (there / MANIFEST).is_file() else {}
 
@@ -95,6 +143,12 @@ def names_of(
         Names that the clusters have, if any: taken unless the sample has K other labels.
     given : dict[str, str]
         Labels that the challenge gives away; when there are K of them, they are names too.
+
+    Examples
+    --------
+    >>> sample = plain_sample(["a", "b"], ("id", "label"))
+    >>> names_of(sample, 2, None, {}), names_of(sample, 2, ["dune", "lake"], {})
+    (('0', '1'), ('dune', 'lake'))
     """
     own = vocabulary(sample, n_clusters)
     if classes and (len(sample.values) != n_clusters or set(classes) == set(own)):
@@ -132,6 +186,24 @@ def checked_file(
     """A look at any file as a submission to the challenge of an index.
 
     Labels are those of the run where the file lies with its manifest, else the challenge's.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    index : Path
+        The `index` artefact.
+    header : str, optional
+        Its first line, where it differs from the sample's.
+    n_clusters : int, optional
+        K, where the challenge does not say it.
+
+    Examples
+    --------
+    >>> file = Path("submissions/first/submission.csv")
+    >>> found = checked_file(file, Path("raw/index"), None, None)
+    >>> found.problems, found.rows
+    ([], 24)
     """
     sample = sample_of(index, header)
     if read_manifest(index).get("individuals"):  # clusters are called as one likes
@@ -169,6 +241,15 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def rejected(path: Path, name: str, problems: list[str]) -> ServiceError:
     """The refusal of a file with these problems.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Of what it must fit.
+    problems : list of str
+        As `check` gives them.
 
     Examples
     --------

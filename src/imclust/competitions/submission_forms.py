@@ -22,13 +22,11 @@ from imclust.competitions.sample_submission import (
     Sample,
     SampleFormat,
     as_numbers,
-    cell_spans,
-    cell_text,
-    opened,
     read_sample,
     render,
     unique_ids,
 )
+from imclust.competitions.table_cells import cell_spans, cell_text, opened
 from imclust.core.errors import input_error
 
 MATCHES = ("matches", "match")  # columns of such names hold lists of ids
@@ -68,6 +66,12 @@ def read_form(
     InputError
         It is no table, or damaged: rows of another form than the others, an id twice, an id that
         does not match itself.
+
+    Examples
+    --------
+    >>> _ = Path("lists.csv").write_text("image,matches\\na,a b\\nb,b a\\nc,c\\n")
+    >>> read_form(Path("lists.csv"), known=["a", "b", "c"]).form
+    'matches'
     """
     wanted = form.form or _form_of(path, form, frozenset(known))
     read = {"lines": _read_lines, "members": _read_members}.get(wanted)
@@ -91,7 +95,13 @@ def read_form(
 
 
 def form_of(sample: Sample) -> SampleFormat:
-    """How a table that was read is read again, without its images at hand."""
+    """How a table that was read is read again, without its images at hand.
+
+    Examples
+    --------
+    >>> form_of(read_form(Path("submissions/first/submission.csv"))).label_column
+    'label'
+    """
     label = sample.names[1] if sample.has_header and sample.form in ("labels", "matches") else None
     return SampleFormat(sample.has_header, label, sample.form, sample.outliers)
 
@@ -282,6 +292,12 @@ def named_labels(sample: Sample) -> list[str]:
     ------
     InputError
         Lists of matches that are no clusters: one says that two match, the other does not.
+
+    Examples
+    --------
+    >>> _ = Path("lists.csv").write_text("image,matches\\na,a b\\nb,a b\\nc,c\\n")
+    >>> named_labels(read_form(Path("lists.csv"), known=["a", "b", "c"]))
+    ['a', 'a', 'c']
     """
     if sample.form == "indicators":
         at = [as_numbers(_cells(sample, label)).index(1.0) for label in sample.labels]
@@ -303,7 +319,14 @@ def named_labels(sample: Sample) -> list[str]:
 
 
 def clusters_in(sample: Sample) -> list[str]:
-    """The cluster of every image by name: (n,). Each outlier is a cluster of its own."""
+    """The cluster of every image by name: (n,). Each outlier is a cluster of its own.
+
+    Examples
+    --------
+    >>> _ = Path("mine.csv").write_text("id,label\\na,0\\nb,outliers\\nc,outliers\\n")
+    >>> clusters_in(read_form(Path("mine.csv")))
+    ['0', 'outliers b', 'outliers c']
+    """
     labels = named_labels(sample)
     if sample.outliers is None:
         return labels
@@ -333,6 +356,12 @@ def read_answer(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> d
     ------
     InputError
         It is no such table, or none of its ids is one of these.
+
+    Examples
+    --------
+    >>> answer = read_answer(Path("submissions/first/submission.csv"), ["dune/00.png"])
+    >>> answer["dune/00.png"], len(answer)
+    ('1', 24)
     """
     known = set(ids)
     sample = read_form(path, form, known, len(ids))
@@ -362,6 +391,12 @@ def cells_of(sample: Sample, labels: Sequence[str]) -> list[str]:
     ------
     InputError
         Clusters too large for lists of matches, ids with spaces in them, no column of that name.
+
+    Examples
+    --------
+    >>> _ = Path("lists.csv").write_text("image,matches\\na,a\\nb,b\\nc,c\\n")
+    >>> cells_of(read_form(Path("lists.csv"), known=["a", "b", "c"]), ["x", "x", "y"])
+    ['a b', 'a b', 'c']
     """
     if sample.form == "matches":
         return _lists(sample.ids, labels)
@@ -402,5 +437,13 @@ def _marks(sample: Sample) -> tuple[str, str]:
 
 
 def write(path: Path, sample: Sample, labels: Sequence[str]) -> None:
-    """Write a submission to a file. `labels`: (n,) the label of the cluster of each image."""
+    """Write a submission to a file. `labels`: (n,) the label of the cluster of each image.
+
+    Examples
+    --------
+    >>> _ = Path("sample.csv").write_text("id,label\\na,0\\nb,0\\n")
+    >>> write(Path("mine.csv"), read_form(Path("sample.csv")), ["0", "1"])
+    >>> Path("mine.csv").read_text()
+    'id,label\\na,0\\nb,1\\n'
+    """
     path.write_bytes(render(sample, cells_of(sample, labels)))

@@ -24,13 +24,39 @@ LONGEST = 60.0  # seconds between two looks at a score, at the most
 def send(mine: UploadFile, client: ChallengeClient, log: Path, *, force: bool) -> Row:
     """Send a file unless the ledger or the service knows it already.
 
+    Parameters
+    ----------
+    mine : UploadFile
+        The file.
+    client : ChallengeClient
+        Of the challenge.
+    log : Path
+        The ledger.
+    force : bool
+        Send it again in any case.
+
+    Returns
+    -------
+    Row
+        Its row in the ledger, as it then stands.
+
     Raises
     ------
     ServiceError
         Of kind `unknown-state` when it may have been sent; of others when it was not.
+
+    Examples
+    --------
+    >>> from imclust.competitions.clients import connect
+    >>> from imclust.competitions.upload_file import read_upload
+    >>> mine = read_upload(Path("submissions/first"), None, ledger.LOG, invert=False, note="")
+    >>> row = ledger.begin(ledger.LOG, mine.row("kaggle:dunes"), "2026-01-01T00:00:00.000Z")
+    >>> _ = ledger.change(ledger.LOG, row.key, state="sent", ref="7")
+    >>> _ = send(mine, connect("kaggle:dunes"), ledger.LOG, force=False)
+    already sent on 2026-01-01T00:00:00.000Z as 7; --force sends it again
     """
     board = board_of(client)
-    doubtful, settled = earlier(log, board, mine.sha256)
+    doubtful, settled = _earlier(log, board, mine.sha256)
     if doubtful and not force:
         return _looked_up(doubtful, mine, client, log)
     if settled and not force:
@@ -68,11 +94,18 @@ def send(mine: UploadFile, client: ChallengeClient, log: Path, *, force: bool) -
 
 
 def board_of(client: ChallengeClient) -> str:
-    """SERVICE:CHALLENGE."""
+    """SERVICE:CHALLENGE.
+
+    Examples
+    --------
+    >>> from imclust.competitions.clients import connect
+    >>> board_of(connect("https://www.kaggle.com/competitions/titanic"))
+    'kaggle:titanic'
+    """
     return f"{client.service}:{client.slug}"
 
 
-def earlier(log: Path, board: str, sha256: str) -> tuple[Row | None, Row | None]:
+def _earlier(log: Path, board: str, sha256: str) -> tuple[Row | None, Row | None]:
     """The last time that these bytes were sent: with a doubtful outcome, and with a known one.
 
     A doubt is None where something is known since.
@@ -118,10 +151,28 @@ def _looked_up(row: Row, mine: UploadFile, client: ChallengeClient, log: Path) -
 def follow(row: Row, client: ChallengeClient, log: Path, *, wait: float, poll: float) -> Row:
     """Look until it is scored or `wait` seconds have passed; the row as it then stands.
 
+    Parameters
+    ----------
+    row : Row
+        Of what was sent.
+    client : ChallengeClient
+        Of the challenge.
+    log : Path
+        The ledger.
+    wait, poll : float
+        Seconds to wait at most, and between the first two looks.
+
     Raises
     ------
     ServiceError
         Of kind rejected-file, when the grader did not take it.
+
+    Examples
+    --------
+    >>> from imclust.competitions.clients import connect
+    >>> row = Row("hw9", board="kaggle:dunes", state="scored", public="0.75", rank="3")
+    >>> _ = follow(row, connect("kaggle:dunes"), Path("log.csv"), wait=60, poll=1)
+    score   0.75, rank 3
     """
     if row.state == "scored":
         _say_score(row, log)

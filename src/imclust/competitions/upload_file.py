@@ -65,10 +65,30 @@ def read_upload(
 ) -> UploadFile:
     """The file of a submission artefact, or a file made elsewhere, checked against its challenge.
 
+    Parameters
+    ----------
+    source : Path
+        The folder of the artefact, or the file.
+    index : Path, optional
+        The `index` artefact of the challenge; that of the submission unless given.
+    log : Path
+        The ledger.
+    invert : bool
+        The file with the two labels exchanged.
+    note : str
+        Words that go with it.
+
     Raises
     ------
     InputError
         There is none, it was changed since, or it does not fit.
+
+    Examples
+    --------
+    >>> log = Path("submissions/log.csv")
+    >>> mine = read_upload(Path("submissions/first"), None, log, invert=False, note="dunes")
+    >>> mine.summary, mine.note
+    ('24 rows, labels: 12 of 0, 12 of 1', 'dunes')
     """
     if source.is_file():
         return _foreign(source, index, note)
@@ -115,7 +135,15 @@ def _made(
 
 
 def twin(mine: UploadFile, log: Path) -> UploadFile | None:
-    """The same grouping with the two labels exchanged, where it was written along."""
+    """The same grouping with the two labels exchanged, where it was written along.
+
+    Examples
+    --------
+    >>> log = Path("submissions/log.csv")
+    >>> mine = read_upload(Path("submissions/first"), None, log, invert=False, note="")
+    >>> twin(mine, log).path.name
+    'submission_inverted.csv'
+    """
     if mine.path.name not in FILES or not (mine.path.parent / FILES[1]).is_file():
         return None
     invert = mine.path.name == FILES[0]

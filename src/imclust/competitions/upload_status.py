@@ -22,7 +22,21 @@ def now() -> str:
 
 
 def status_changes(row: Row, standing: SubmissionStatus) -> dict[str, str]:
-    """What a service says beyond what a row has, as columns; what it does not say is left out."""
+    """What a service says beyond what a row has, as columns; what it does not say is left out.
+
+    Parameters
+    ----------
+    row : Row
+        Of the ledger.
+    standing : SubmissionStatus
+        What the service says.
+
+    Examples
+    --------
+    >>> standing = SubmissionStatus("7", "scored", public=0.75)
+    >>> status_changes(Row("hw9", scored="2026-01-01"), standing)
+    {'state': 'scored', 'public': '0.75'}
+    """
     found = {
         "state": STATE[standing.state],
         "public": as_text(standing.public),

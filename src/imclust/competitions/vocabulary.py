@@ -20,6 +20,12 @@ def vocabulary(sample: Sample, n_clusters: int) -> tuple[str, ...]:
     ------
     InputError
         The sample has several words as labels, or a column a cluster, but fewer than clusters.
+
+    Examples
+    --------
+    >>> from imclust.competitions.sample_submission import plain_sample
+    >>> vocabulary(plain_sample(["a", "b"], ("id", "label")), 3)
+    ('0', '1', '2')
     """
     values = sample.values
     if len(values) == n_clusters:

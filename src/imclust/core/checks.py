@@ -20,6 +20,15 @@ A_PROBABILITY, A_PAIR = 20, 40  # bytes that are held of each, and of each pair 
 def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
     """Refuse a setting outside [lo, hi]; NaN is outside of everything.
 
+    Parameters
+    ----------
+    owner, name : str
+        Whose setting it is, and what it is called.
+    value : float
+        As it was given.
+    lo, hi : float
+        Least and most.
+
     Examples
     --------
     >>> in_range("kmeans", "restarts", 3, 1, 10)
@@ -32,6 +41,17 @@ def in_range(owner: str, name: str, value: float, lo: float, hi: float) -> None:
 
 def shaped(name: str, a: Any, dims: str, **sizes: int) -> dict[str, int]:
     """`shaped("x", x, "n d", n=len(ids))` -> {"n": ..., "d": ...}; refuses another rank or size.
+
+    Parameters
+    ----------
+    name : str
+        Of the array, for the refusal.
+    a : array
+        Anything with a shape.
+    dims : str
+        A letter a dimension.
+    **sizes : int
+        Of dimensions that are known.
 
     Examples
     --------
@@ -71,6 +91,13 @@ def cluster_count(
 ) -> None:
     """Refuse K < 2 and K > N; `of` says what the rows are, `do` what to do.
 
+    Parameters
+    ----------
+    n_clusters, n_rows : int
+        K and N.
+    of, do : str
+        What the rows are, and what to do.
+
     Examples
     --------
     >>> cluster_count(3, 10)
@@ -82,6 +109,13 @@ def cluster_count(
 
 def count_that_fits(n_clusters: int, n_fitted: int, n_rows: int) -> None:
     """Refuse a K that the fitted images are too few for, or all images' probabilities too much.
+
+    Parameters
+    ----------
+    n_clusters : int
+        K.
+    n_fitted, n_rows : int
+        Images that are clustered, and all that get a probability.
 
     Examples
     --------
@@ -213,6 +247,13 @@ def _distinct_by_dictionary(spaces: Sequence[np.ndarray]) -> np.ndarray:
 
 def enough_distinct_rows(n_clusters: int, n_distinct: int, of: str = "rows") -> None:
     """Refuse more clusters than there are different rows: equal rows share a cluster.
+
+    Parameters
+    ----------
+    n_clusters, n_distinct : int
+        K, and the number of different rows.
+    of : str
+        What the rows are.
 
     Examples
     --------

@@ -61,6 +61,17 @@ class InputError(ValueError):
 def input_error(what: str, allowed: str, got: object, do: str) -> InputError:
     """The one shape of every refusal, ready to raise.
 
+    Parameters
+    ----------
+    what : str
+        What was refused.
+    allowed : str
+        What it must be.
+    got : object
+        What it is.
+    do : str
+        What to do.
+
     Examples
     --------
     >>> str(input_error("K", "at least 2", 1, "choose another"))

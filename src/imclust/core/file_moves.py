@@ -48,6 +48,16 @@ def bring_file(source: Path, to: Path, partial: Path, digest: str) -> None:
     ------
     InputError
         Something is at `to`, or the copy holds other bytes; the file is where it was.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     old, new, work = (Path(place) / name for name in ("old", "new", "work"))
+    ...     _ = old.write_text("a")
+    ...     bring_file(old, new, work, short_file_digest(old))
+    ...     old.exists(), new.read_text()
+    (False, 'a')
     """
     try:
         os.link(source, to)
@@ -65,6 +75,16 @@ def copy_file(source: Path, to: Path, partial: Path, digest: str) -> None:
     ------
     InputError
         Something is at `to`, or the copy holds other bytes than `digest` says.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     old, new, work = (Path(place) / name for name in ("old", "new", "work"))
+    ...     _ = old.write_text("a")
+    ...     copy_file(old, new, work, short_file_digest(old))
+    ...     old.read_text(), new.read_text()
+    ('a', 'a')
     """
 
     def make(fresh: Path) -> None:
@@ -88,6 +108,15 @@ def put_file(make: Callable[[Path], object], to: Path, partial: Path, digest: st
     ------
     InputError
         Something is at `to`, or what was written has another digest.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     to, work, digest = Path(place) / "to", Path(place) / "work", "ca978112ca1bbdca"
+    ...     put_file(lambda fresh: fresh.write_text("a"), to, work, digest)
+    ...     to.read_text()
+    'a'
     """
     partial.unlink(missing_ok=True)
     try:

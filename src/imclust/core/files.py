@@ -134,13 +134,13 @@ def remove_work(folder: Path, *marks: str) -> None:
         return
     names = [name for mark in (MARK, *marks) for name in (mark, _fresh(Path(mark)).name)]
     ours = any((folder / name).is_file() for name in names)
-    if folder.is_symlink() or not folder.is_dir() or not (ours or is_empty(folder)):
+    if folder.is_symlink() or not folder.is_dir() or not (ours or _is_empty(folder)):
         do = "move it away"
         raise input_error(str(folder), "free for work in progress", "somebody's files", do)
     shutil.rmtree(folder)
 
 
-def is_empty(folder: Path) -> bool:
+def _is_empty(folder: Path) -> bool:
     """Whether a folder holds no file at any depth, but for what file managers leave behind."""
     return not files_below(folder)
 

@@ -58,6 +58,11 @@ def artifact_file(folder: Path, name: str) -> Path:
         The file has gone, or holds other bytes.
     InputError
         There is no such artefact, or it never had such a file.
+
+    Examples
+    --------
+    >>> artifact_file(Path("run/clusters"), "assignment.csv").as_posix()
+    'run/clusters/assignment.csv'
     """
     files = read_manifest(folder)["files"]
     if name not in files:
@@ -69,10 +74,25 @@ def artifact_file(folder: Path, name: str) -> Path:
 def verify_artifact(folder: Path) -> None:
     """Compare every file of an artefact with its manifest.
 
+    Parameters
+    ----------
+    folder : Path
+        A finished artefact.
+
     Raises
     ------
     DamagedArtifactError
         One has gone, or holds other bytes than were written.
+
+    Examples
+    --------
+    >>> verify_artifact(Path("run/clusters"))  # whole
+    >>> _ = Path("run/clusters/assignment.csv").write_text("id,cluster\\n")
+    >>> try:
+    ...     verify_artifact(Path("run/clusters"))
+    ... except DamagedArtifactError as e:
+    ...     str(e).partition(";")[0]
+    'run/clusters must be as it was written'
     """
     for name, listed in read_manifest(folder)["files"].items():
         _verify(folder, name, listed)
@@ -118,6 +138,12 @@ def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
         The manifest is no manifest, or was changed since it was written.
     InputError
         Nothing finished is there, or it is of another kind.
+
+    Examples
+    --------
+    >>> doc = read_manifest(Path("run/clusters"), "assignment")
+    >>> doc["n_clusters"], doc["sizes"], doc["inputs_at"]
+    (2, [12, 12], {'features': '../latents'})
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -138,7 +164,23 @@ def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, doc: Mapping[str, Any]) -> None:
-    """Write a manifest with its seal, in one step."""
+    """Write a manifest with its seal, in one step.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the artefact.
+    doc : mapping
+        JSON values, without a seal or with an earlier one.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     write_manifest(Path(place), {"kind": "features", "rows": 4})
+    ...     read_manifest(Path(place), "features")["rows"]
+    4
+    """
     replace_text(folder / MANIFEST, json.dumps(sealed(doc), indent=1, sort_keys=True) + "\n")
 
 
@@ -155,7 +197,23 @@ def sealed(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lineage(*folders: Path) -> dict[Path, dict[str, Any]]:
-    """Manifests of artefacts and of everything they were made from, first made first."""
+    """Manifests of artefacts and of everything they were made from, first made first.
+
+    Parameters
+    ----------
+    *folders : Path
+        Finished artefacts; what they were made from must be where it was.
+
+    Returns
+    -------
+    dict of Path to dict
+        Folder -> manifest.
+
+    Examples
+    --------
+    >>> [path.as_posix() for path in lineage(Path("run/clusters"))]
+    ['raw/index', 'run/weights', 'run/latents', 'run/clusters']
+    """
     found: dict[Path, dict[str, Any]] = {}
 
     def visit(folder: Path) -> None:
@@ -183,14 +241,29 @@ def facts_of(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def file_sums(folder: Path) -> dict[str, list[Any]]:
-    """Size and digest of every file below a folder, by its path there; no manifest, no note."""
+    """Size and digest of every file below a folder, by its path there; no manifest, no note.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     _ = Path(place, "a.txt").write_bytes(b"four")
+    ...     {name: (size, digest[:8]) for name, (size, digest) in file_sums(Path(place)).items()}
+    {'a.txt': (4, '04efaf08')}
+    """
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != KEY)
     mine = [p for p in files if p != folder / MANIFEST]
     return {p.relative_to(folder).as_posix(): [p.stat().st_size, file_digest(p)] for p in mine}
 
 
 def sums_digest(sums: Mapping[str, Any]) -> str:
-    """What an artefact is called by those that are made from it: a digest of its `file_sums`."""
+    """What an artefact is called by those that are made from it: a digest of its `file_sums`.
+
+    Examples
+    --------
+    >>> sums_digest({"a.txt": [4, "0" * 64]})
+    '437520b0801fad6a'
+    """
     return hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:16]
 
 

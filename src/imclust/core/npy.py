@@ -27,11 +27,29 @@ BLOCK = 2048  # rows that are copied at once
 def open_npy(path: Path) -> np.ndarray:
     """Memory-map an array, refusing whatever is not one.
 
+    Parameters
+    ----------
+    path : Path
+        Of the `.npy` file.
+
+    Returns
+    -------
+    np.ndarray
+        Of the shape and type that the file says, read-only.
+
     Raises
     ------
     InputError
         Missing file, a web page or anything else under the name `.npy`, pickled objects, or a file
         shorter than its header promises.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     np.save(Path(place) / "x.npy", np.ones((3, 2), np.float32))
+    ...     open_npy(Path(place) / "x.npy").shape
+    (3, 2)
     """
     if not path.is_file():
         raise input_error(
@@ -69,6 +87,13 @@ def header(path: Path, f: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], in
     ------
     InputError
         There is no readable header.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.ones((3, 2), np.float32))
+    >>> header(Path("x.npy"), file)
+    ((3, 2), dtype('float32'), 128)
     """
     f.seek(0)
     try:

@@ -34,6 +34,18 @@ def check_ray(address: str, what: str = "--ray") -> None:
         `auto`, `ray://host:port` or `local:N`.
     what : str, optional
         The setting, as its user knows it.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or the package `ray` is not installed.
+
+    Examples
+    --------
+    >>> check_ray("my-cluster")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    imclust.core.errors.InputError: --ray must be auto, ray://host:port or local:N ...
     """
     if not re.fullmatch(r"auto|ray://[^/:]+:\d+|local:[1-9]\d{0,3}", address):
         allowed = "auto, ray://host:port or local:N with N workers"

@@ -89,7 +89,6 @@ class Features:
         InputError
             One has an id that the other has not.
         """
-
         if np.array_equal(self.ids, other.ids):
             return other.x
         odd = set(self.ids.tolist()) ^ set(other.ids.tolist())
@@ -104,8 +103,13 @@ class Features:
 
 
 def parts_of(folder: Path, x: np.ndarray) -> list[np.ndarray]:
-    """The spaces that lie side by side in the x (n, d) of the `features` in `folder`, as views."""
+    """The spaces that lie side by side in the x (n, d) of the `features` in `folder`, as views.
 
+    Examples
+    --------
+    >>> [part.shape for part in parts_of(Path("run/latents"), np.ones((24, 3072)))]
+    [(24, 3072)]
+    """
     widths = read_manifest(folder, Features.kind).get("parts") or [x.shape[1]]
     ends = np.cumsum(widths)
     return [x[:, end - width : end] for end, width in zip(ends, widths, strict=True)]
@@ -130,8 +134,14 @@ def _adjacent(rows: np.ndarray) -> bool:
 
 
 def save_rows(folder: Path, ids: np.ndarray, splits: np.ndarray) -> None:
-    """Write `ids.npy` and `splits.npy`."""
+    """Write `ids.npy` and `splits.npy`.
 
+    Examples
+    --------
+    >>> save_rows(Path("run"), np.array(["a", "b"]), np.array(["train", "val"]))
+    >>> np.load("run/splits.npy", allow_pickle=False).tolist()
+    ['train', 'val']
+    """
     np.save(folder / "ids.npy", ids.astype(str), allow_pickle=False)
     np.save(folder / "splits.npy", splits.astype(str), allow_pickle=False)
 
@@ -149,7 +159,6 @@ def rows_of_ids(have: np.ndarray, want: np.ndarray) -> np.ndarray:
     >>> rows_of_ids(np.array(["a", "b"]), np.array(["b"])).tolist()
     [1]
     """
-
     where = {i: r for r, i in enumerate(have.tolist())}
     missing = [i for i in want.tolist() if i not in where]
     if missing:
@@ -215,7 +224,6 @@ class Assignment:
         parquet : bool, optional
             Whether the table is written as assignment.parquet/part-00000.parquet, ..., too.
         """
-
         save_rows(folder, self.ids, self.splits)
         np.save(folder / "probabilities.npy", self.probabilities.astype(np.float32))
         confidence = self.probabilities.max(1)
@@ -257,7 +265,13 @@ def cluster_names(doc: Mapping[str, Any], k: int) -> list[str]:
 
 
 def found_names(folder: Path | None) -> list[tuple[str, str]]:
-    """(name, evidence) of every cluster, by a `names` artefact; nothing without one."""
+    """(name, evidence) of every cluster, by a `names` artefact; nothing without one.
+
+    Examples
+    --------
+    >>> found_names(None)
+    []
+    """
     if folder is None:
         return []
     read_manifest(folder, NAMES_KIND)
@@ -265,7 +279,13 @@ def found_names(folder: Path | None) -> list[tuple[str, str]]:
 
 
 def named(doc: Mapping[str, Any], folder: Path | None) -> list[str]:
-    """What each cluster of an assignment is called: by hand, else by `names`, else ""."""
+    """What each cluster of an assignment is called: by hand, else by `names`, else "".
+
+    Examples
+    --------
+    >>> named({"n_clusters": 2, "names": ["sea", ""]}, None)
+    ['sea', '']
+    """
     k = doc["n_clusters"]
     given = doc.get("names") or [""] * k
     found = found_names(folder) or [("", "")] * k
@@ -277,11 +297,8 @@ def write_csv(path: Path, header: tuple[str, ...], rows: Any) -> None:
 
     Examples
     --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as place:
-    ...     path = Path(place) / "a.csv"
-    ...     write_csv(path, ("id", "cluster"), [("a", 0), ("b", 1)])
-    ...     read_csv(path)
+    >>> write_csv(Path("a.csv"), ("id", "cluster"), [("a", 0), ("b", 1)])
+    >>> read_csv(Path("a.csv"))
     [{'id': 'a', 'cluster': '0'}, {'id': 'b', 'cluster': '1'}]
     """
     with path.open("w", newline="", encoding="utf-8") as f:
@@ -297,12 +314,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
     Examples
     --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as place:
-    ...     path = Path(place) / "a.csv"
-    ...     _ = path.write_text("id,label\\na,0\\n")
-    ...     read_csv(path)
-    [{'id': 'a', 'label': '0'}]
+    >>> read_csv(Path("raw/labels/labels.csv"))[0]
+    {'id': 'dune/00.png', 'label': 'dune'}
     """
     with path.open(newline="", encoding="utf-8-sig") as f:
         return list(csv.DictReader(f))
@@ -315,6 +328,11 @@ def read_pairs(path: Path, first: str, second: str) -> list[tuple[str, str]]:
     ------
     InputError
         It is no such table, or a value is missing.
+
+    Examples
+    --------
+    >>> read_pairs(Path("raw/labels/labels.csv"), "id", "label")[0]
+    ('dune/00.png', 'dune')
     """
     try:
         rows = read_csv(path)
@@ -339,6 +357,11 @@ def names_by_id(assignment: Path) -> dict[str, str]:
     ------
     InputError
         They have none.
+
+    Examples
+    --------
+    >>> len(names_by_id(Path("run/linked")))
+    24
     """
     names = read_manifest(assignment, Assignment.kind).get("names")
     if not names:
@@ -350,7 +373,13 @@ def names_by_id(assignment: Path) -> dict[str, str]:
 
 
 def read_labels(folder: Path) -> dict[str, str]:
-    """id -> true class name, for scoring only. Nothing that picks an assignment may call this."""
+    """id -> true class name, for scoring only. Nothing that picks an assignment may call this.
+
+    Examples
+    --------
+    >>> read_labels(Path("raw/labels"))["dune/00.png"]
+    'dune'
+    """
     read_manifest(folder, "labels")
     return {r["id"]: r["label"] for r in read_csv(artifact_file(folder, "labels.csv"))}
 
@@ -394,13 +423,25 @@ class PairHints:
 
 
 def read_published(folder: Path) -> dict[str, str]:
-    """id -> class of the labels that the task gives away for learning; disjoint from the others."""
+    """id -> class of the labels that the task gives away for learning; disjoint from the others.
+
+    Examples
+    --------
+    >>> len(read_published(Path("known/published")))
+    18
+    """
     read_manifest(folder, "published")
     return {r["id"]: r["label"] for r in read_csv(artifact_file(folder, "labels.csv"))}
 
 
 def feature_folders(assignment: Path) -> list[Path]:
-    """The `features` artefacts that an `assignment` was found in, in order."""
+    """The `features` artefacts that an `assignment` was found in, in order.
+
+    Examples
+    --------
+    >>> feature_folders(Path("run/clusters"))[0].as_posix()
+    'run/latents'
+    """
     at = read_manifest(assignment, Assignment.kind)["inputs_at"]
     numbers = {role: role.partition(" ") for role in at}
     roles = [role for role, (kind, _, _) in numbers.items() if kind == "features"]

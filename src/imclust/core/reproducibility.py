@@ -193,7 +193,17 @@ def isolated_seed(seed: int, device: str = "cpu") -> Iterator[None]:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Torch and cuDNN restricted to algorithms that give the same bits every time."""
+    """Torch and cuDNN restricted to algorithms that give the same bits every time.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with deterministic():
+    ...     torch.are_deterministic_algorithms_enabled()
+    True
+    >>> torch.are_deterministic_algorithms_enabled()
+    False
+    """
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -102,8 +102,21 @@ def over_shards(
 
 @contextmanager
 def run_by(runner: Runner) -> Iterator[None]:
-    """Inside the block, `over_shards` has its work done by `runner(shards, work, more)`, which
-    gives the results in the order of the shards."""
+    """Inside the block, `over_shards` has its work done elsewhere, such as by a Ray cluster.
+
+    Parameters
+    ----------
+    runner : callable
+        (shards, work, more) -> an iterator of `work(shard, *more)`, in the order of the shards.
+
+    Examples
+    --------
+    >>> def twice(shards, work, more):
+    ...     return (2 * work(shard, *more) for shard in shards)
+    >>> with run_by(twice):
+    ...     [found for _, found in over_shards(np.ones((3, 2)), np.sum)]
+    [np.float64(12.0)]
+    """
     token = _runner.set(runner)
     try:
         yield

@@ -126,6 +126,13 @@ def augment(x: Tensor, what: Augmentation, generator: torch.Generator) -> Tensor
     -------
     Tensor
         The same shape, range and device.
+
+    Examples
+    --------
+    >>> x = torch.arange(48.0).view(4, 3, 2, 2) / 48
+    >>> y = augment(x, Augmentation(flip=True), torch.Generator().manual_seed(0))
+    >>> (y == x.flip(3)).flatten(1).all(1)  # the images that were mirrored
+    tensor([ True, False,  True,  True])
     """
     if what == NOTHING:
         return x

@@ -69,7 +69,16 @@ def depth_sentence(image: Image.Image) -> str:
 
 
 def with_exif(image: Image.Image, original: Image.Image) -> Image.Image:
-    """The image with the other's Exif data, which says how it was turned."""
+    """The image with the other's Exif data, which says how it was turned.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> camera = Image.new("RGB", (4, 4))
+    >>> camera.getexif()[274] = 6  # held upright
+    >>> with_exif(Image.new("L", (4, 4)), camera).getexif()[274]
+    6
+    """
     image.info["exif"] = original.getexif().tobytes()
     return image
 

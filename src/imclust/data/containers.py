@@ -33,6 +33,13 @@ def member_bytes(source: str, member: str) -> bytes:
     ------
     ValueError, KeyError
         There is none.
+
+    Examples
+    --------
+    >>> with zipfile.ZipFile("images.zip", "w") as z:
+    ...     z.writestr("a.png", b"four")
+    >>> member_bytes("images.zip", "a.png")
+    b'four'
     """
     suffix = Path(source).suffix.lower()
     if suffix == TAR:
@@ -47,7 +54,20 @@ def member_bytes(source: str, member: str) -> bytes:
 
 
 def member_size(source: str, member: str) -> int:
-    """How many bytes `member_bytes` gives."""
+    """How many bytes `member_bytes` gives, without reading them where the container says it.
+
+    Parameters
+    ----------
+    source, member : str
+        As for `member_bytes`.
+
+    Examples
+    --------
+    >>> with zipfile.ZipFile("images.zip", "w") as z:
+    ...     z.writestr("a.png", b"four")
+    >>> member_size("images.zip", "a.png")
+    4
+    """
     suffix = Path(source).suffix.lower()
     if suffix == TAR:
         return tar_members(source)[member][1]
@@ -69,6 +89,13 @@ def tar_members(path: str) -> dict[str, tuple[int, int]]:
     ------
     InputError
         It is no tar, is packed, or holds two files of one name.
+
+    Examples
+    --------
+    >>> with tarfile.open("images.tar", "w") as archive:
+    ...     archive.add("photos/dune/00.png", "00.png")
+    >>> list(tar_members("images.tar"))
+    ['00.png']
     """
     found: dict[str, tuple[int, int]] = {}
     try:
@@ -93,6 +120,14 @@ def parquet_file(path: str) -> Any:
     ------
     InputError
         pyarrow is not installed, or this is no Parquet table.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from pyarrow.parquet import write_table
+    >>> write_table(pa.table({"image": [b"four"], "label": ["dune"]}), "images.parquet")
+    >>> parquet_file("images.parquet").schema_arrow.names
+    ['image', 'label']
     """
     try:
         from pyarrow import ArrowException

@@ -73,7 +73,21 @@ class ImageRow:
 
 
 def save_index(folder: Path, rows: Sequence[ImageRow]) -> None:
-    """Write `index.csv`; the split comes first, so that a shell script can ask for it."""
+    """Write `index.csv`; the split comes first, so that a shell script can ask for it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the artefact that is being made.
+    rows : sequence of ImageRow
+        In submission order.
+
+    Examples
+    --------
+    >>> save_index(Path("run"), [ImageRow("a", "train", "photos/dune/00.png", "")])
+    >>> Path("run/index.csv").read_text().splitlines()[1]
+    'train,a,photos/dune/00.png,,0,0,,'
+    """
     columns = ("split", "id", "source", "member", "width", "height", "digest", "problem")
     table = ([asdict(r)[c] for c in columns] for r in rows)
     write_csv(folder / "index.csv", columns, table)
@@ -86,6 +100,12 @@ def load_index(folder: Path) -> list[ImageRow]:
     ------
     InputError
         A source file has gone since.
+
+    Examples
+    --------
+    >>> rows = load_index(Path("raw/index"))
+    >>> len(rows), rows[0].id, rows[0].width, rows[0].height
+    (24, 'dune/00.png', 32, 32)
     """
     read_manifest(folder, "index")
     table = read_csv(artifact_file(folder, "index.csv"))
@@ -100,7 +120,20 @@ def load_index(folder: Path) -> list[ImageRow]:
 
 
 def read_bytes(row: ImageRow) -> bytes:
-    """The stored bytes of an image that lies in a file or an archive."""
+    """The stored bytes of an image that lies in a file or an archive.
+
+    Raises
+    ------
+    ValueError, KeyError
+        There are more than MOST_BYTES, or the archive has no such member.
+    OSError
+        The file has gone or may not be read.
+
+    Examples
+    --------
+    >>> read_bytes(ImageRow("a", "train", "photos/dune/00.png", ""))[:4]
+    b'\\x89PNG'
+    """
     if stored_bytes(row) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES >> 20} MiB stored")
     if row.member:
@@ -115,6 +148,11 @@ def unchanged_bytes(row: ImageRow) -> bytes:
     ------
     ValueError
         They are others.
+
+    Examples
+    --------
+    >>> unchanged_bytes(load_index(Path("raw/index"))[0])[:4]
+    b'\\x89PNG'
     """
     data = read_bytes(row)
     refuse_changed(row, data)
@@ -128,6 +166,15 @@ def refuse_changed(row: ImageRow, data: bytes) -> None:
     ------
     ValueError
         They are others.
+
+    Examples
+    --------
+    >>> row = ImageRow("a", "train", "a.png", "", digest=bytes_digest(b"four"))
+    >>> refuse_changed(row, b"four")
+    >>> refuse_changed(row, b"five")
+    Traceback (most recent call last):
+        ...
+    ValueError: other bytes than were indexed
     """
     if row.digest and bytes_digest(data) != row.digest:
         raise ValueError("other bytes than were indexed")
@@ -145,7 +192,14 @@ def bytes_digest(data: bytes) -> str:
 
 
 def stored_bytes(row: ImageRow) -> int:
-    """Size of the stored file; 0 for a row of an array, where all are of one size."""
+    """Size of the stored file; 0 for a row of an array, where all are of one size.
+
+    Examples
+    --------
+    >>> _ = Path("a.png").write_bytes(b"four")
+    >>> stored_bytes(ImageRow("a", "train", "a.png", ""))
+    4
+    """
     if row.source.endswith(".npy"):
         return 0
     if row.member:
@@ -305,6 +359,13 @@ def inspect(rows: Iterable[ImageRow], total: int, max_pixels: int = MOST_PIXELS)
         How many there are, for the progress bar.
     max_pixels : int
         As for `refuse_large`.
+
+    Examples
+    --------
+    >>> there = ImageRow("a", "train", "photos/dune/00.png", "")
+    >>> odd = ImageRow("b", "train", "raw/index/index.csv", "")
+    >>> [(row.width, row.problem) for row in inspect([there, odd], 2)]
+    [(32, ''), (0, 'not an image')]
     """
     depths: list[str] = []
 
@@ -359,6 +420,11 @@ def indexed(index: Path) -> list[tuple[ImageRow, str]]:
     """Rows of an index of a folder or zip, each with the path of its file below that.
 
     Unlike `load_index`, for answers that may outlive the images.
+
+    Examples
+    --------
+    >>> [file for _, file in indexed(Path("raw/index"))][:2]
+    ['dune/00.png', 'dune/01.png']
     """
     data = Path(read_manifest(index, "index")["config"].get("data_dir", ""))
     return [

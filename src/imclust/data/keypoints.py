@@ -179,6 +179,13 @@ def match_pairs(
         Pairs between two writes.
     verify : callable
         Two images' keypoints -> matches and inliers.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    >>> found = [find_keypoints(image), find_keypoints(image[:, ::-1])]
+    >>> match_pairs(found, np.array([[0, 0], [0, 1]]), Path("matches"), threads=1).shape
+    (2, 2)
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -213,6 +220,13 @@ def index_keypoints(
         An image (h, w, 3) uint8 -> its keypoints.
     threads : int
         Images at a time.
+
+    Examples
+    --------
+    >>> from imclust.data.images import load_index
+    >>> found = index_keypoints(load_index(Path("raw/index"))[:2], 96, find_keypoints, threads=1)
+    >>> [k.descriptors.shape[1] for k in found]
+    [128, 128]
     """
     from concurrent.futures import ThreadPoolExecutor
 

@@ -75,10 +75,22 @@ def _array(path: str) -> np.ndarray:
 def pixels(row: ImageRow, preprocessing: Preprocessing) -> np.ndarray:
     """One image as (size, size, 3) uint8 RGB.
 
+    Parameters
+    ----------
+    row : ImageRow
+        Of an index; its stored bytes must be those that were indexed.
+    preprocessing : Preprocessing
+        How it is cut and scaled.
+
     Raises
     ------
     ValueError
         It cannot be decoded; the text says why.
+
+    Examples
+    --------
+    >>> pixels(ImageRow("a", "train", "photos/dune/00.png", ""), Preprocessing(size=16)).shape
+    (16, 16, 3)
     """
 
     if row.source.endswith(".npy"):
@@ -113,6 +125,15 @@ def as_rgb(stored: np.ndarray) -> np.ndarray:
 
 def square(rgb: np.ndarray, preprocessing: Preprocessing, kept: float) -> np.ndarray:
     """The centre square of side `kept`, scaled to `preprocessing.size`; (size, size, 3) uint8.
+
+    Parameters
+    ----------
+    rgb : np.ndarray
+        (h, w, 3) uint8.
+    preprocessing : Preprocessing
+        How large it becomes.
+    kept : float
+        Side of the square, in pixels of `rgb`.
 
     Examples
     --------
@@ -155,6 +176,13 @@ def pixel_batches(
     ------
     InputError
         An image that was readable before is no longer.
+
+    Examples
+    --------
+    >>> from imclust.data.images import load_index
+    >>> rows = load_index(Path("raw/index"))
+    >>> [len(block) for block in pixel_batches(rows, Preprocessing(16), batch=10, workers=1)]
+    [10, 10, 4]
     """
 
     def fill(place: np.ndarray, row: ImageRow) -> None:
@@ -190,7 +218,28 @@ def _finished(block: np.ndarray, jobs: list[Future[None]]) -> np.ndarray:
 
 
 def all_pixels(rows: Sequence[ImageRow], preprocessing: Preprocessing, what: str) -> np.ndarray:
-    """Every image in memory: (n, size, size, 3) uint8."""
+    """Every image in memory: (n, size, size, 3) uint8.
+
+    Parameters
+    ----------
+    rows : sequence of ImageRow
+        Which images.
+    preprocessing : Preprocessing
+        How they are cut and scaled.
+    what : str
+        Name of the progress bar.
+
+    Raises
+    ------
+    InputError
+        An image that was readable before is no longer.
+
+    Examples
+    --------
+    >>> from imclust.data.images import load_index
+    >>> all_pixels(load_index(Path("raw/index")), Preprocessing(16), "read").shape
+    (24, 16, 16, 3)
+    """
 
     out = np.empty((len(rows), preprocessing.size, preprocessing.size, 3), np.uint8)
     at = 0
@@ -206,6 +255,15 @@ def to_input(block: np.ndarray, preprocessing: Preprocessing, device: str) -> Te
     """uint8 (b, s, s, 3) -> float32 tensor (b, 3, s, s), channels-last, normalised, on `device`.
 
     Bytes cross to the device and become floats there, a quarter of the traffic.
+
+    Parameters
+    ----------
+    block : np.ndarray
+        (b, s, s, 3) uint8.
+    preprocessing : Preprocessing
+        Its mean, spread and order of channels.
+    device : str
+        Torch's name.
 
     Examples
     --------

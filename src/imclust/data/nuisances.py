@@ -19,6 +19,25 @@ def nuisances(index: Path, ids: np.ndarray) -> dict[str, np.ndarray]:
     """Name -> (n,) float64 of the images with these ids; NaN where an image was not looked at.
 
     Brightness is read from at most LOOKED_AT images, evenly spaced; texts have none.
+
+    Parameters
+    ----------
+    index : Path
+        The `index` artefact.
+    ids : np.ndarray
+        (n,) str.
+
+    Returns
+    -------
+    dict of str to np.ndarray
+        `row order`; of images also `brightness`, 0 to 255, and `file size` in bytes where sizes
+        differ.
+
+    Examples
+    --------
+    >>> found = nuisances(Path("raw/index"), np.array(["dune/00.png", "lake/00.png"]))
+    >>> found["row order"].tolist(), found["brightness"].round().tolist()
+    ([0.0, 1.0], [132.0, 70.0])
     """
 
     order = np.arange(len(ids), dtype=np.float64)

@@ -66,7 +66,19 @@ def _no_table(path: Path, got: str, do: str) -> Exception:
 
 
 def read_texts(rows: Sequence[ImageRow]) -> list[str]:
-    """The text of every row: number `member` of the column `text` of the table `source`."""
+    """The text of every row: number `member` of the column `text` of the table `source`.
+
+    Raises
+    ------
+    InputError
+        A text is not the one that was indexed.
+
+    Examples
+    --------
+    >>> _ = Path("texts.csv").write_text("id,text\\na,a dune\\nb,a lake\\n")
+    >>> read_texts([ImageRow("b", "train", "texts.csv", "1")])
+    ['a lake']
+    """
     columns: dict[str, list[str]] = {}
     for source in {r.source for r in rows}:
         header, table = read_table(Path(source))

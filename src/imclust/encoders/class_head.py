@@ -79,6 +79,13 @@ def class_logits(model: str, vectors: np.ndarray) -> np.ndarray | None:
     -------
     np.ndarray or None
         (n, 1000) float32.
+
+    Examples
+    --------
+    >>> class_logits("resnet18", np.zeros((2, 512), np.float32)) is None  # it is not bundled
+    True
+    >>> class_logits("tf_efficientnet_lite0", np.zeros((2, 1280), np.float32)).shape
+    (2, 1000)
     """
     from imclust.training.pretrained import read_state
 

@@ -38,6 +38,12 @@ def score_checkpoints(
         Whose chain of stages is replayed.
     labels : dict[str, str]
         Id -> class.
+
+    Examples
+    --------
+    >>> where = (Path("raw/index"), Path("run/weights"), Path("run/clusters"))
+    >>> score_checkpoints(*where, {})  # the encoder `pixels` has no checkpoints
+    []
     """
     import torch
 

@@ -39,6 +39,14 @@ def write_cluster_folders(folder: Path, clustering: FolderAssignment, *, copy: b
     ------
     InputError
         Images lie in an archive, or the file system knows no links: copies are needed.
+
+    Examples
+    --------
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> write_cluster_folders(Path("by-cluster"), clustering, copy=False)
+    True
+    >>> len(list(Path("by-cluster/1").iterdir()))
+    12
     """
     wanted = planned_places(clustering)
     order = {"copy": copy, "files": {at: _origin(image) for at, image in wanted.items()}}
@@ -76,7 +84,20 @@ def planned_places(clustering: FolderAssignment, longest: int = LONGEST) -> dict
     """Path below a folder of clusters -> image, in the order of the rows.
 
     Files of one name in several sub-folders stay apart, also where a file system does not tell
-    capitals, or ways to write an accent, apart. `longest`: bytes of a name that are allowed.
+    capitals, or ways to write an accent, apart.
+
+    Parameters
+    ----------
+    clustering : FolderAssignment
+        Every image with its cluster.
+    longest : int
+        Bytes of a name that are allowed.
+
+    Examples
+    --------
+    >>> places = planned_places(FolderAssignment.load(Path("run/clusters"), Path("raw/index")))
+    >>> [(at, image.id) for at, image in places.items()][:2]
+    [('1/00-8d9b8e4c0e.png', 'dune/00.png'), ('1/01-850910df0a.png', 'dune/01.png')]
     """
     k = len(clustering.names)
     width = len(str(k - 1))  # programs number such folders by their sorted names

@@ -28,6 +28,14 @@ def training(
         `epoch`, `reconstruction` and, where labels are known, `accuracy`; may be empty.
     loss : str, optional
         What the loss is.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> steps = [{"epoch": 1, "loss": 0.9}, {"epoch": 2, "loss": 0.4}]
+    >>> training(Sheet(Path(), 7), steps, [])
+    >>> Path("training.png").is_file()
+    True
     """
     known = bool(checkpoints) and "accuracy" in checkpoints[0]
     height = 6.0 if known else 3.4
@@ -85,6 +93,15 @@ def k_evidence(
         The criteria that count.
     words : mapping
         Of `k_words`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> table = [{"k": k, "silhouette": 0.1 * k, "vote": -abs(k - 3)} for k in (2, 3, 4)]
+    >>> words = {"k": 3, "sure": "The criteria agree.", "criteria": [["silhouette", "", 4, True]]}
+    >>> k_evidence(Sheet(Path(), 7), table, {"silhouette": 4}, ("silhouette",), words)
+    >>> Path("k.png").is_file()
+    True
     """
     n_clusters = words["k"]
     asks = {name: text for name, text, _, _ in words["criteria"]}

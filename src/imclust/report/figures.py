@@ -153,6 +153,13 @@ def scatter(sheet: Sheet, name: str, panels: list[Panel], axes: str) -> None:
         Points by group.
     axes : str
         Name of the space.
+
+    Examples
+    --------
+    >>> panel = Panel(np.array([[0, 0], [0, 1], [5, 5.0]]), np.array([0, 0, 1]), ["sea", "sun"])
+    >>> scatter(Sheet(Path(), 6), "map", [panel], "t-SNE")
+    >>> Path("map.png").is_file()
+    True
     """
     each = sheet.width / len(panels)
     most = max(len(panel.names) for panel in panels)
@@ -242,6 +249,13 @@ def examples(
         Images of each.
     rows : int, optional
         Clusters on one sheet.
+
+    Examples
+    --------
+    >>> images = [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 8, 8, 3), np.uint8)]
+    >>> examples(Sheet(Path(), 6), images, ["sea", "sun"], sizes=[20, 1])
+    >>> Path("examples.png").is_file()
+    True
     """
     sheets = range(0, len(images), rows)
     per_row = max(1, *(len(few) for few in images))
@@ -269,6 +283,15 @@ def _row(axes: np.ndarray, images: np.ndarray, name: str, *, turned: bool = Fals
 
 def sizes_of(sheet: Sheet, names: list[str], sizes: list[int]) -> None:
     """How many images each cluster has, as bars with numbers, as `sizes`.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where.
+    names : list of str
+        Of the k clusters.
+    sizes : list of int
+        Images of each.
 
     Examples
     --------
@@ -304,6 +327,13 @@ def reconstructions(
         (n, s, s, 3) uint8.
     names : list[str]
         Of the images.
+
+    Examples
+    --------
+    >>> images = np.zeros((2, 8, 8, 3), np.uint8)
+    >>> reconstructions(Sheet(Path(), 6), images, images, ["1", "2"])
+    >>> Path("reconstructions.png").is_file()
+    True
     """
     n = len(originals)
     with sheet.figure("reconstructions", 0.5 + 2 * sheet.width / n, nrows=2, ncols=n) as (_, axes):
@@ -315,6 +345,15 @@ def reconstructions(
 
 def dendrogram(sheet: Sheet, tree: np.ndarray, names: list[str]) -> None:
     """The tree over clusters of a `ClusterTree`, one name a cluster, as `tree`.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Where.
+    tree : np.ndarray
+        (k - 1, 4) merges, as scipy has them.
+    names : list of str
+        Of the k clusters.
 
     Examples
     --------

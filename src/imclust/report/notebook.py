@@ -25,6 +25,13 @@ def gallery(clustering: FolderAssignment, caption: str) -> str:
 
     Self-contained, at most about 350 kB: no script, no address but `data:`. Names are escaped;
     images that have gone leave their names.
+
+    Examples
+    --------
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> html = gallery(clustering, "Photos")
+    >>> html.count("<img"), "24 images" in html
+    (20, True)
     """
     members = [clustering.members(c) for c in range(len(clustering.names))]
     order = sorted(range(len(members)), key=lambda c: (-len(members[c]), c))

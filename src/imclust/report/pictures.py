@@ -23,7 +23,22 @@ SHOWN = (1, 2, 3, 6, 7, 9)  # rows of trainX that the homework shows
 
 
 def draw(at: Sources, folder: Path) -> None:
-    """Write every picture that the artefacts allow."""
+    """Write every picture that the artefacts allow.
+
+    Parameters
+    ----------
+    at : Sources
+        The artefacts.
+    folder : Path
+        Where the PNG files go.
+
+    Examples
+    --------
+    >>> at = Sources(Path("run/clusters"), Path("raw/index"), embedding=Path("run/map"))
+    >>> draw(at, Path("photos"))
+    >>> sorted(path.name for path in Path("photos").glob("*.png"))
+    ['embedding.png', 'examples.png']
+    """
     if at.embedding is not None:
         _embedding(at, at.embedding, folder)
     _examples(at, folder)
@@ -67,7 +82,14 @@ def _embedding(at: Sources, embedding: Path, folder: Path) -> None:
 
 def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]:
     """Up to five images of every cluster, from its most to its least confident, in even steps. The
-    most confident alone would be near copies of each other."""
+    most confident alone would be near copies of each other.
+
+    Examples
+    --------
+    >>> rows = chosen_examples(Assignment.load(Path("run/clusters")), Path("raw/index"))
+    >>> [len(few) for few in rows], rows[1][0].id[:4]
+    ([5, 5], 'dune')
+    """
 
     by_id = {r.id: r for r in load_index(index)}
     confidence = clustering.probabilities.max(1)
@@ -83,7 +105,15 @@ def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]
 
 def doubtful_clusters(answer: Assignment, most: int = MOST_CLUSTERS) -> list[int]:
     """Numbers of all clusters; of too many for one picture, of those with several images the ones
-    of the least mean confidence, most doubtful first."""
+    of the least mean confidence, most doubtful first.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
+    >>> answer = Assignment(np.array([*"abcd"]), np.full(4, "train"), p)
+    >>> doubtful_clusters(answer), doubtful_clusters(answer, most=1)
+    ([0, 1], [1])
+    """
     k = answer.probabilities.shape[1]
     if k <= most:
         return list(range(k))

@@ -12,7 +12,14 @@ WAYS = {
 
 
 def table(scores: dict[str, Any]) -> list[str]:
-    """The scores as lines for a terminal."""
+    """The scores as lines for a terminal.
+
+    Examples
+    --------
+    >>> lines = table({**dict.fromkeys(WAYS), "label_free": {"stability": 0.9, "sizes": [3, 5]}})
+    >>> lines
+    ['without labels:', '  stability 0.900', '  cluster sizes 3 5']
+    """
     lines = [f"learned from {scores['learned_from']}"] if scores.get("learned_from") else []
     for way, text in WAYS.items():
         s = scores[way]

@@ -139,6 +139,13 @@ def planned_sorting(
         What is done with the images.
     xmp : bool
         A sidecar with the cluster's name beside every image.
+
+    Examples
+    --------
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> sorting = planned_sorting(clustering, Path("sorted"), "copy")
+    >>> len(sorting.files), sorting.files[0].to
+    (24, '1/00-8d9b8e4c0e.png')
     """
     places = planned_places(clustering, LONGEST - len(XMP) * xmp)
     files = [Placed(at, image.source, image.member, image.digest) for at, image in places.items()]
@@ -166,6 +173,12 @@ def refuse_unsafe(sorting: Sorting, images: Sequence[ImageRow], data: Path) -> N
     ------
     InputError
         Why not.
+
+    Examples
+    --------
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> sorting = planned_sorting(clustering, Path("sorted"), "copy")
+    >>> refuse_unsafe(sorting, clustering.images, Path("photos").resolve())  # it is safe
     """
     folder = sorting.folder
     if os.path.lexists(folder) and not folder.is_dir():
@@ -200,6 +213,13 @@ def carry_out(sorting: Sorting) -> None:
     InputError
         A file came to a place that must be free, or an image changed in between: the rest is
         done, or taken back, later.
+
+    Examples
+    --------
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> carry_out(planned_sorting(clustering, Path("sorted"), "copy"))
+    >>> len(list(Path("sorted").rglob("*.png")))
+    24
     """
     earlier = Sorting.load(sorting.folder)
     if earlier is None:
@@ -217,7 +237,16 @@ def carry_out(sorting: Sorting) -> None:
 
 
 def is_made(sorting: Sorting, file: Placed) -> bool:
-    """Whether a file of the record is there and is as it was made."""
+    """Whether a file of the record is there and is as it was made.
+
+    Examples
+    --------
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> sorting = planned_sorting(clustering, Path("sorted"), "copy")
+    >>> carry_out(sorting)
+    >>> is_made(sorting, sorting.files[0])
+    True
+    """
     to = sorting.folder / file.to
     if sorting.how == "link" and file.source:
         return to.is_symlink() and os.readlink(to) == file.source
@@ -228,6 +257,13 @@ def is_original(sorting: Sorting, file: Placed) -> bool:
     """Whether an image is where it came from; one in an archive is not looked at again.
 
     A link counts where links were sorted, and never one that leads into the sorted folder.
+
+    Examples
+    --------
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> sorting = planned_sorting(clustering, Path("sorted"), "copy")
+    >>> is_original(sorting, sorting.files[0])
+    True
     """
     path = Path(file.source)
     if file.member:

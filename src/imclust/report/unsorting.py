@@ -37,6 +37,16 @@ def planned_undoing(sorting: Sorting) -> list[Undoing]:
     """What taking a sorting back would do, file by file; nothing is done.
 
     A copy is taken away only where its original is; else it goes back to where that was.
+
+    Examples
+    --------
+    >>> from imclust.report.results import FolderAssignment
+    >>> from imclust.report.sorting import carry_out, planned_sorting
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> sorting = planned_sorting(clustering, Path("sorted"), "copy")
+    >>> carry_out(sorting)
+    >>> {undoing.step for undoing in planned_undoing(sorting)}
+    {'remove'}
     """
     files = progress(sorting.files, "check", total=len(sorting.files), unit="file")
     return [_decided(sorting, file) for file in files]
@@ -58,6 +68,17 @@ def undo(sorting: Sorting, steps: list[Undoing]) -> list[Undoing]:
     -------
     list of Undoing
         What was done.
+
+    Examples
+    --------
+    >>> from imclust.report.results import FolderAssignment
+    >>> from imclust.report.sorting import carry_out, planned_sorting
+    >>> clustering = FolderAssignment.load(Path("run/clusters"), Path("raw/index"))
+    >>> carry_out(planned_sorting(clustering, Path("sorted"), "copy"))
+    >>> sorting = Sorting.load(Path("sorted"))
+    >>> done = undo(sorting, planned_undoing(sorting))
+    >>> len(done), Path("sorted").exists()
+    (24, False)
     """
     done: list[Undoing] = []
     sorting.partial.unlink(missing_ok=True)

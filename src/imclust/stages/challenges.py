@@ -31,7 +31,17 @@ class Challenges:
 
 
 def run(cfg: Challenges) -> None:
-    """Print the challenges, or one of them; reads what is on this machine, writes nothing."""
+    """Print the challenges, or one of them; reads what is on this machine, writes nothing.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main(["challenges", "digits"])  # doctest: +ELLIPSIS
+    challenge    rules        disk  board                        needs
+    digits       scratch         -  -                            nothing: embedded
+    ...
+    0
+    """
     entries = [CHALLENGES[cfg.name]] if cfg.name else list(CHALLENGES)
     say(f"{'challenge':<12} {'rules':<8} {'disk':>8}  {'board':<28} needs")
     for entry in entries:

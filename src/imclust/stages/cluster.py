@@ -23,11 +23,7 @@ from imclust.clustering.clusterers._base import (
 from imclust.clustering.correction_facts import classes_of, kept_names, report_corrections
 from imclust.clustering.corrections import Corrections
 from imclust.clustering.levels import Level
-from imclust.clustering.preprocessing import (
-    JoinedRows,
-    concatenate_unit_rows,
-    joined_unit_rows,
-)
+from imclust.clustering.preprocessing import JoinedRows, concatenate_unit_rows, joined_unit_rows
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
 from imclust.clustering.uncorrected import (
@@ -142,7 +138,15 @@ class Cluster:
 
 
 def run(cfg: Cluster) -> None:
-    """Read `features` (and an `index` for ids), cluster them, write an `assignment`."""
+    """Read `features` (and an `index` for ids), cluster them, write an `assignment`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> _ = main("cluster --index raw/index --features run/map --out run/other kmeans".split())
+    ...     # doctest: +ELLIPSIS
+    row order carries signal: ...kmeans: clusters of [12, 12] images are in run/other
+    """
     k = cfg.count()
     if k is None:
         raise input_error(
@@ -205,7 +209,6 @@ def _spaces(features: tuple[Path, ...]) -> tuple[Features, list[np.ndarray]]:
 
 
 def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
-
     first, spaces = _spaces(cfg.features)
     copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
@@ -227,8 +230,7 @@ def _fitted(
     mine: np.ndarray,
     aside: tuple[list[int], list[int]],
 ) -> dict[str, Any]:
-    """Cluster the fitted rows, of the spaces where `mine` (n,) is true; place the others, those
-    aside with what they are copies of."""
+    """Cluster the rows where `mine` (n,) is true; place the others, those aside as their copies."""
     entry = CLUSTERERS.for_config(cfg.clusterer)
     copies, best = aside
     for x in fitted:
@@ -347,7 +349,6 @@ def _corrected(
     cfg: Cluster, files: list[Corrections], before: Uncorrected, folder: Path
 ) -> dict[str, Any]:
     """The assignment of the same settings, and what the user said of it."""
-
     at = before.bring(folder, files[0].assignment)
     keep_files(files, folder)
     rows, facts = Assignment.load(at), facts_of(read_manifest(at))
@@ -429,8 +430,7 @@ def _tree(
 
 
 def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:
-    """Mean agreement of runs from several seeds, of many rows on a sample; `auto` has compared
-    some already."""
+    """Mean agreement of runs from several seeds, on a sample of many rows; `auto` has made some."""
     from imclust.clustering.metrics import mean_pairwise_ari
 
     entry = CLUSTERERS.for_config(cfg.clusterer)

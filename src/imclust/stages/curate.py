@@ -62,7 +62,15 @@ class Curate:
 
 
 def run(cfg: Curate) -> None:
-    """Read `features`, write which to keep."""
+    """Read `features`, write which to keep.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("curate --features run/latents --out run/kept --near 0.999".split())
+    curate: 24 of 24 images are to be kept (0 near copies, 0 beyond the sample): run/kept/kept.csv
+    0
+    """
     n = read_manifest(cfg.features, Features.kind)["rows"]
     if cfg.size is not None and cfg.size > n:
         raise input_error("--size", f"at most the {n} images there are", cfg.size, "lower it")

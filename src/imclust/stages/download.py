@@ -45,7 +45,17 @@ class Download:
 
 
 def run(cfg: Download) -> None:
-    """Read a challenge or a folder, write its `index`, `labels` and `published`."""
+    """Read a challenge or a folder, write its `index`, `labels` and `published`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("download --out again imagefolder --data-dir photos".split())
+    challenge imagefolder: torchvision's ImageFolder layout
+    24 images found, 1 file left out: 1 .csv
+    24 images to cluster, 0 for validation
+    0
+    """
     entry = CHALLENGES.for_config(cfg.challenge)
     say(f"challenge {entry.name}: {entry.paper}")
     sources = cfg.challenge.sources() if hasattr(cfg.challenge, "sources") else []

@@ -111,7 +111,16 @@ class Encode:
 
 
 def run(cfg: Encode) -> None:
-    """Read an `index` and `weights`, write `features`; a killed run goes on where it was."""
+    """Read an `index` and `weights`, write `features`; a killed run goes on where it was.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("encode --index known/index --weights run/weights --out run/others".split())
+    ...     # doctest: +ELLIPSIS
+    24 latents of 3072 numbers are in run/others (... a second, torch float32 on cpu, 256 at a time)
+    0
+    """
     trained = read_manifest(cfg.weights, "weights")["config"]
     names = ("batch", "backend", "precision", "flip", "dedupe", "shard", "device")
     config = {name: getattr(cfg, name) for name in names}

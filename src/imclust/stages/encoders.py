@@ -14,7 +14,16 @@ class Encoders:
 
 
 def run(cfg: Encoders) -> None:
-    """Print the encoders and which weights are at hand; writes nothing."""
+    """Print the encoders and which weights are at hand; writes nothing.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main(["encoders"])  # doctest: +ELLIPSIS
+    byol               scratch  ready    Grill et al. 2020, eq. 2
+    ...
+    0
+    """
     for entry in ENCODERS:
         lacking = lacking_weights(entry.name)
         ready = f"lacks {lacking}" if lacking else "ready"

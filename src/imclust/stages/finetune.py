@@ -125,6 +125,16 @@ def run(cfg: Finetune) -> None:
     """Read `weights` and what to learn from, write tuned `weights` and an `assignment`.
 
     A killed run goes on in the step where it was, at most 5 s back.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> words = "finetune --index raw/index --weights run/weights --assignment run/clusters"
+    >>> main([*words.split(), "--out", "run/tuned", "--epochs", "2"])
+    pixels: 0 blocks; stages unfreeze [0]
+    round 1, probe: learning from 12 images
+    clusters of [12, 12] images are in run/tuned/clusters
+    0
     """
     base = read_manifest(cfg.weights, "weights")["config"]
     source = {"published": cfg.published} if cfg.published else {"assignment": cfg.assignment}

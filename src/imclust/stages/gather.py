@@ -31,7 +31,15 @@ class Gather:
 
 
 def run(cfg: Gather) -> None:
-    """Read the `features` of all shards and the `index`, write them as one `features`."""
+    """Read the `features` of all shards and the `index`, write them as one `features`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("gather --index raw/index --features run/latents --out run/gathered".split())
+    24 latents are in run/gathered
+    0
+    """
     inputs = {"index": cfg.index} | {f"shard {i}": p for i, p in enumerate(cfg.features)}
     spec = ArtifactSpec("features", {}, inputs, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _gather(cfg, folder), force=cfg.force):

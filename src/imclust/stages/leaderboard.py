@@ -59,8 +59,20 @@ class Leaderboard:
 
 
 def run(cfg: Leaderboard) -> None:
-    """Read the ledger, print it best first, write leaderboard.csv beside it."""
-    if cfg.refresh and not refresh(cfg.log, cfg.challenge):
+    """Read the ledger, print it best first, write leaderboard.csv beside it.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main(["leaderboard", "--log", "submissions/log.csv"])  # doctest: +ELLIPSIS
+    == imagefolder ==
+    #  run    encoder  head    K  file  ...
+    1  first  pixels   kmeans  2  submission.csv  ...
+    best: first, submission.csv, by its validation accuracy 1.0000
+    ...
+    0
+    """
+    if cfg.refresh and not _refresh(cfg.log, cfg.challenge):
         say("every score and rank that can be asked for is known")
     rows = [row for row in read(cfg.log) if _wanted(row, cfg.challenge)]
     if not rows:
@@ -88,7 +100,7 @@ def run(cfg: Leaderboard) -> None:
     say(f"the whole table is in {out}")
 
 
-def refresh(log: Path, challenge: str | None) -> int:
+def _refresh(log: Path, challenge: str | None) -> int:
     """Ask the services for what is not known of what was sent; returns how often they were asked.
 
     One that fails is left alone from then on, and said.

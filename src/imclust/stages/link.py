@@ -85,7 +85,16 @@ class Link:
 
 
 def run(cfg: Link) -> None:
-    """Read `pairs`, `features` and an `index`, write an `assignment`: as many clusters as fit."""
+    """Read `pairs`, `features` and an `index`, write an `assignment`: as many clusters as fit.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> words = "link --index raw/index --pairs run/pairs --features run/latents --threshold 0.5"
+    >>> main([*words.split(), "--out", "run/who"])  # doctest: +ELLIPSIS
+    group all: ... clusters of 24 images (average at 0.50)
+    0
+    """
     config: dict[str, Any] = {"method": "link", "split": "train", "methods": list(cfg.methods)}
     config |= {"threshold": cfg.threshold, "seed": cfg.seed}
     roles = {"pairs": cfg.pairs, "features": cfg.features, "index": cfg.index}

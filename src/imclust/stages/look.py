@@ -53,7 +53,15 @@ class LookStage:
 
 
 def run(cfg: LookStage) -> None:
-    """Read `features` and their `index`, write a `look`."""
+    """Read `features` and their `index`, write a `look`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("look --features run/map --index raw/index --out run/odd".split())
+    to look at: nothing
+    0
+    """
     roles = {"features": cfg.features, "index": cfg.index}
     spec = ArtifactSpec(Look.kind, {}, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _look(cfg, folder), force=cfg.force):

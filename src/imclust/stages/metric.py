@@ -104,6 +104,14 @@ def run(cfg: Metric) -> None:
     """Read an `index`, its published identities and `weights`; write tuned `weights`.
 
     A killed run goes on in the stage where it was, at most 5 s back.
+
+    Examples
+    --------
+    >>> run(Metric(Path("known/index"), Path("run/weights"), Path("run/metric")))
+    ...     # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    imclust.core.errors.InputError: what metric trains must be an encoder that learns; got pixels...
     """
     base = read_manifest(cfg.weights, "weights")["config"]
     names = ("folds", "fold", "stages", "epochs", "patience", "batch", "lr", "augmentation")

@@ -43,7 +43,15 @@ class Name:
 
 
 def run(cfg: Name) -> None:
-    """Read an `assignment` and `features`, write `names`."""
+    """Read an `assignment` and `features`, write `names`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("name --assignment run/clusters --features run/latents --out run/names".split())
+    names: (none), (none)
+    0
+    """
     roles = {"assignment": cfg.assignment, "features": cfg.features}
     spec = ArtifactSpec(NAMES_KIND, {}, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder), force=cfg.force):

@@ -58,6 +58,14 @@ def run(cfg: Package) -> None:
     ------
     InputError
         Something is at --out already, or the submission cannot be made again.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("package submissions/first --out package".split())
+    package: package
+    Fill in what MODEL_SUMMARY.md marks with TODO before you hand it over.
+    0
     """
     plan = plan_of(cfg.submission)
     out = cfg.out or Path("data/packages", *(plan.base / plan.submission).parts[-2:])

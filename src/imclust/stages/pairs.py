@@ -80,7 +80,16 @@ class PairStage:
 
 
 def run(cfg: PairStage) -> None:
-    """Read `features` and an `index`, write `pairs`: scores and P(same) of the likeliest."""
+    """Read `features` and an `index`, write `pairs`: scores and P(same) of the likeliest.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("pairs --features run/map --index raw/index --out run/other --no-local".split())
+    ...     # doctest: +ELLIPSIS
+    group all: ... pairs, P(same) by mixture
+    0
+    """
     names = ("neighbours", "local", "rerank", "metric", "calibrate", "side", "keypoints", "seed")
     config = {name: getattr(cfg, name) for name in (*names, "local_features", "geometry")}
     local = _local_features(cfg)

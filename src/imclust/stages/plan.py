@@ -71,6 +71,13 @@ def run(cfg: BudgetPlan) -> None:
     """Read an `index`, measure this machine, write a `plan`.
 
     A plan that was made stays, so that a killed run goes on as it began.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("plan --index raw/index --out run/plan --budget 10m".split())  # doctest: +SKIP
+    plan for 10m: 32 px, width 64, about 1356 epochs in 450 s of training
+    0
     """
     names = ("budget", "shares", "aside", "encoder", "device")
     config = {name: getattr(cfg, name) for name in names}

@@ -44,7 +44,15 @@ class Plot:
 
 
 def run(cfg: Plot) -> None:
-    """Read an `assignment` (an embedding, labels), write `plots`: pictures for papers."""
+    """Read an `assignment` (an embedding, labels), write `plots`: pictures for papers.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("plot --assignment run/clusters --out run/plots --format png --width 2".split())
+    pictures in run/plots: examples.png, sizes.png
+    0
+    """
     in_range("plot", "width", cfg.width, NARROWEST, WIDEST)
     if not cfg.format or len(set(cfg.format)) < len(cfg.format):
         got = " ".join(cfg.format) or "none"

@@ -41,7 +41,16 @@ class Predict:
 
 
 def run(cfg: Predict) -> None:
-    """Read an `assignment` and the `features` of new images, write their `assignment`."""
+    """Read an `assignment` and the `features` of new images, write their `assignment`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> words = "predict --assignment run/clusters --index raw/index --features run/latents"
+    >>> main([*words.split(), "--out", "run/placed"])
+    predict: clusters of [12, 12] images are in run/placed
+    0
+    """
     roles = {"assignment": cfg.assignment, "index": cfg.index}
     roles |= {f"features {i}": path for i, path in enumerate(cfg.features, 1)}
     spec = ArtifactSpec("assignment", {"method": "predict"}, roles, (__name__,))

@@ -54,6 +54,13 @@ def run(cfg: Push) -> None:
         It was changed since, belongs to another account, or its names are taken.
     ServiceError
         Kaggle does not do it, or the notebook fails there.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("push data/packages/first --yes".split())  # doctest: +SKIP
+    >>> main("push run".split())  # no package: refused
+    2
     """
     mine = NotebookFolder.load(cfg.package)
     client = KaggleCode(mine.competition, mine.ref, file=mine.file)

@@ -44,7 +44,16 @@ class Read:
 
 
 def run(cfg: Read) -> None:
-    """Read a file and an `index`, write an `assignment`."""
+    """Read a file and an `index`, write an `assignment`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> words = "read --index raw/index --file submissions/first/submission.csv --out run/read"
+    >>> main(words.split())
+    clusters of submissions/first/submission.csv are in run/read
+    0
+    """
     form = SampleFormat(label_column=cfg.column, form=cfg.form, outliers=cfg.outliers)
     if not cfg.file.is_file():
         raise input_error("--file", "a table", f"no such file: {cfg.file}", "check the path")

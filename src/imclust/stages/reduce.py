@@ -47,7 +47,15 @@ class Reduce:
 
 
 def run(cfg: Reduce) -> None:
-    """Read `features`, write `features` of fewer numbers."""
+    """Read `features`, write `features` of fewer numbers.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("reduce --features run/latents --out run/pca pca --components 4".split())
+    pca: 24 rows of 4 numbers are in run/pca
+    0
+    """
     entry = REDUCERS.for_config(cfg.reducer)
     config = {"method": entry.name, **plain(cfg.reducer), "split": cfg.split, "seed": cfg.seed}
     if cfg.half:

@@ -56,7 +56,19 @@ class Report:
 
 
 def run(cfg: Report) -> None:
-    """Read an `assignment` or `submission` and what goes with it, write a `report`."""
+    """Read an `assignment` or `submission` and what goes with it, write a `report`.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("report --assignment run/clusters --out run/report".split())  # doctest: +ELLIPSIS
+    <BLANKLINE>
+    == result ==
+    page: run/report/report.html
+    pictures in run/report: examples.png
+    ...
+    0
+    """
     clustering = assignment_of(cfg.submission, cfg.assignment)
     others = [assignment_of(path) for path in cfg.compare_with]
     roles = {"assignment": clustering}
@@ -83,6 +95,11 @@ def assignment_of(*folders: Path | None) -> Path:
     ------
     InputError
         None is given, two that differ, or something else.
+
+    Examples
+    --------
+    >>> assignment_of(Path("submissions/first"), None).as_posix()
+    'run/clusters'
     """
     found: list[Path] = []
     for folder in filter(None, folders):
@@ -140,6 +157,12 @@ def summary(page: Path, submission: Path | None, scores: Path | None) -> list[st
     -------
     list of str
         Files, scores, places, and the seconds of everything that was made on the way.
+
+    Examples
+    --------
+    >>> lines = summary(Path("run/clusters"), Path("submissions/first"), None)
+    >>> lines[2], lines[-2].partition(":")[0]
+    ('submissions/first/submission.csv', 'seconds')
     """
     lines = ["", "== result =="]
     lines += map(str, sorted(submission.glob("*.csv")) if submission else ())

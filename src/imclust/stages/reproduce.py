@@ -57,6 +57,13 @@ def run(cfg: Reproduce) -> None:
         The bytes are not the same.
     InputError
         It cannot be made again.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("reproduce submissions/first".split())  # as long as the run took  # doctest: +SKIP
+    >>> main("reproduce run/clusters".split())  # no submission: refused
+    2
     """
     plan = plan_of(cfg.submission)
     below = Path(*(plan.base / plan.submission).parts[-2:])

@@ -46,7 +46,20 @@ class Score:
 
 
 def run(cfg: Score) -> None:
-    """Read an `assignment` and `labels`, write `scores`; print them."""
+    """Read an `assignment` and `labels`, write `scores`; print them.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> words = "score --assignment run/clusters --index raw/index --labels raw/labels"
+    >>> main([*words.split(), "--out", "run/measured"])
+    images to cluster, against their labels, n = 24:
+      accuracy max(acc, 1-acc) 1.0000  Hungarian 1.0000  NMI 1.0000  ARI 1.0000  sizes 12 12
+    without labels:
+      size_entropy 1.000  stability 1.000  confidence 1.000
+      cluster sizes 12 12
+    0
+    """
     roles = {"assignment": cfg.assignment, "index": cfg.index}
     config = {}
     if cfg.labels is not None and cfg.truth is None:
@@ -75,16 +88,16 @@ def _score(cfg: Score, folder: Path) -> dict[str, Any]:
     classes = doc.get("classes")
     scores: dict[str, Any] = {
         "learned_from": doc.get("learned_from"),
-        "train": against_labels(assignment.part("train"), labels, classes),
-        "val_through": against_labels(assignment.part("val"), labels, classes),
-        "val_own": against_labels(Assignment.load(cfg.val_assignment), labels)
+        "train": _against_labels(assignment.part("train"), labels, classes),
+        "val_through": _against_labels(assignment.part("val"), labels, classes),
+        "val_own": _against_labels(Assignment.load(cfg.val_assignment), labels)
         if cfg.val_assignment
         else None,
-        "label_free": label_free(assignment.part("train"), cfg),
+        "label_free": _label_free(assignment.part("train"), cfg),
     }
     if read_manifest(cfg.index, "index").get("individuals"):
         hints = PairHints.load(cfg.index)
-        scores["individuals"] = of_individuals(assignment.part("train"), labels, hints)
+        scores["individuals"] = _of_individuals(assignment.part("train"), labels, hints)
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     replayed = cfg.val_assignment or cfg.assignment
     # A fine-tuned head's answer was not made from features, so no other features can replay it.
@@ -107,7 +120,7 @@ def _of_table(cfg: Score) -> dict[str, str]:
     return found
 
 
-def against_labels(
+def _against_labels(
     part: Assignment, labels: dict[str, str], classes: list[str] | None = None
 ) -> dict[str, Any] | None:
     """Numbers against labels of the rows that have one; None when there are none.
@@ -152,7 +165,7 @@ def against_labels(
     }
 
 
-def of_individuals(
+def _of_individuals(
     part: Assignment, labels: dict[str, str], hints: PairHints
 ) -> dict[str, dict[str, float]] | None:
     """Numbers for many small clusters, of each group and `pooled`; None where nothing is labelled.
@@ -185,7 +198,7 @@ def of_individuals(
     }
 
 
-def label_free(part: Assignment, cfg: Score) -> dict[str, Any]:
+def _label_free(part: Assignment, cfg: Score) -> dict[str, Any]:
     """Numbers that need no labels: silhouettes, evenness of the sizes, stability over seeds."""
 
     from imclust.clustering.metrics import cosine_silhouette, size_entropy

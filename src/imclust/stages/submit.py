@@ -68,7 +68,16 @@ class Submit:
 
 
 def run(cfg: Submit) -> None:
-    """Read an `assignment` and an `index`, write a `submission` and its rows in the ledger."""
+    """Read an `assignment` and an `index`, write a `submission` and its rows in the ledger.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("submit --assignment run/clusters --index raw/index --out submissions/second".split())
+    submission: submissions/second/submission.csv
+    submission: submissions/second/submission_inverted.csv
+    0
+    """
     if cfg.check is not None:
         _check(cfg, cfg.check)
         return

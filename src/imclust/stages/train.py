@@ -70,6 +70,14 @@ def run(cfg: Train) -> None:
     """Read an `index` (and `weights` to start from), write `weights`.
 
     A killed training goes on from its last resume point, at most 5 s back.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("train --index raw/index --out run/hog hog".split())
+    hog: 0 parameters
+    weights of hog are in run/hog
+    0
     """
     entry = ENCODERS.for_config(cfg.encoder)
     config = {"method": entry.name, **plain(cfg.encoder), "seed": cfg.seed, "device": cfg.device}

@@ -54,7 +54,18 @@ class Upload:
 
 
 def run(cfg: Upload) -> None:
-    """Read a `submission`, show what would be sent, send it with --yes, follow its score."""
+    """Read a `submission`, show what would be sent, send it with --yes, follow its score.
+
+    Examples
+    --------
+    >>> from imclust.__main__ import main
+    >>> main("upload submissions/first --to kaggle:titanic".split())  # doctest: +ELLIPSIS
+    file    submissions/first/submission.csv
+            24 rows, labels: 12 of 0, 12 of 1
+    ...
+    nothing was sent; add --yes to send it
+    0
+    """
     mine = read_upload(cfg.submission, cfg.index, cfg.log, invert=cfg.invert, note=cfg.note)
     board = board_named(cfg.to) if cfg.to else mine.board
     if not board:

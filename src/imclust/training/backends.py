@@ -246,6 +246,14 @@ def pick_backend(
     ------
     InputError
         The wish cannot be met.
+
+    Examples
+    --------
+    >>> codes = Codes(lambda network, x: x.mean((2, 3)), nn.Identity(), Preprocessing(8), False)
+    >>> probe = np.zeros((2, 8, 8, 3), np.uint8)
+    >>> backend, agreement = pick_backend(codes, probe, 2, 2, "cpu", "torch", "float32")
+    >>> backend.name, next(backend.stream([probe])).shape, agreement
+    ('torch', (2, 3), {})
     """
     size = probe.shape[1]
     here = device == "cpu" and find_spec("openvino") is not None

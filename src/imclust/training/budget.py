@@ -35,16 +35,34 @@ def steps_per_second(
 ) -> float:
     """How fast a training would go, by a few steps of it; `network` learns them.
 
-    The arguments are those of `fit`; the objective needs no sweep over all images.
+    Parameters
+    ----------
+    network, objective, images, preprocessing, plan, device
+        As for `fit`; the objective needs no sweep over all images.
+
+    Returns
+    -------
+    float
+        Steps a second, of the median step.
+
+    Examples
+    --------
+    >>> from imclust.training.losses import Reconstruction
+    >>> from imclust.training.networks import Autoencoder
+    >>> network = Autoencoder(nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1))
+    >>> plan = TrainConfig(1, 4, 0.01, 0.0, "adam", "constant", "float32")
+    >>> images, prepared = np.zeros((8, 8, 8, 3), np.uint8), Preprocessing(8)
+    >>> steps_per_second(network, Reconstruction(), images, prepared, plan, device="cpu") > 0
+    True
     """
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     work = TrainingStep(plan, torch.from_numpy(images), preprocessing, 0, device)
     state = work.start(network.train(), objective)
     with deterministic():
-        return 1 / statistics.median(timed_steps(state, work)[2:])
+        return 1 / statistics.median(_timed_steps(state, work)[2:])
 
 
-def timed_steps(state: State, work: TrainingStep) -> list[float]:
+def _timed_steps(state: State, work: TrainingStep) -> list[float]:
     """Seconds of each of the first steps."""
     taken = []
     all_rows = batches(len(work.images), work.plan.batch, work.seed, 0)
@@ -63,7 +81,39 @@ def steps_within_budget(
     sweep: Callable[[nn.Module], Tensor],
     seconds: float,
 ) -> int:
-    """Steps that fit into so many seconds, by the time that copies take for a few."""
+    """Steps that fit into so many seconds, by the time that copies take for a few.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the device; a copy learns, itself it does not.
+    objective : Objective
+        What is lowered; copied too.
+    work : TrainingStep
+        What a step is.
+    sweep : callable
+        Network -> codes (n, d) of all images, for objectives that want them.
+    seconds : float
+        That the training may take.
+
+    Returns
+    -------
+    int
+        From 1 to `work.most`.
+
+    Examples
+    --------
+    >>> from imclust.core.log import silent
+    >>> from imclust.training.losses import Reconstruction
+    >>> from imclust.training.networks import Autoencoder
+    >>> network = Autoencoder(nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1))
+    >>> plan = TrainConfig(4, 4, 0.01, 0.0, "adam", "constant", "float32")
+    >>> images = torch.zeros(8, 8, 8, 3, dtype=torch.uint8)
+    >>> work = TrainingStep(plan, images, Preprocessing(8), 0, "cpu")
+    >>> with silent():
+    ...     steps_within_budget(network, Reconstruction(), work, torch.zeros, seconds=60)
+    8
+    """
     trial = copy.deepcopy(network).train()
     state = work.start(trial, copy.deepcopy(objective))
     begun = []
@@ -71,7 +121,7 @@ def steps_within_budget(
         start = time.monotonic()
         state.objective.begin_epoch(trial, epoch, lambda: sweep(trial))
         begun.append(time.monotonic() - start)
-    taken = timed_steps(state, work)
+    taken = _timed_steps(state, work)
     each = statistics.median(taken[2:])
     left = SPARED * seconds - 2 * begun[0] - begun[1] - sum(taken)
     steps = max(1, min(work.most, int(left / (each + begun[1] / work.per_epoch))))

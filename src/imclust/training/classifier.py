@@ -113,6 +113,13 @@ def find_blocks(network: nn.Module, encode: Encode, size: int) -> tuple[list[Blo
         (network, (b, 3, s, s)) -> (b, d).
     size : int
         s.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3))
+    >>> blocks, dims = find_blocks(network, lambda net, x: net(x).mean((2, 3)), size=8)
+    >>> [len(block) for block in blocks], dims  # the normalisation is of the first block
+    ([4, 2], 8)
     """
     used, dims = _used(network, encode, size)
     total = sum(p.numel() for p in network.parameters() if id(p) in used)
@@ -211,6 +218,25 @@ def outputs(
     """`forward`'s numbers (n, d) float32 of images in blocks of (b, s, s, 3) uint8.
 
     Computed in float32 and evaluation mode; the network's mode is kept.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On any device.
+    forward : callable
+        (network, input (b, 3, s, s)) -> (b, d).
+    blocks : iterable of np.ndarray
+        The images, n in all.
+    preprocessing : Preprocessing
+        Pixels to input.
+    device : str
+        Torch's name.
+
+    Examples
+    --------
+    >>> blocks = [np.zeros((2, 4, 4, 3), np.uint8), np.full((1, 4, 4, 3), 255, np.uint8)]
+    >>> outputs(nn.Identity(), lambda _, x: x.mean((2, 3)), blocks, Preprocessing(4), "cpu")[:, 0]
+    array([-1., -1.,  1.], dtype=float32)
     """
     was = network.training
     backend = TorchBackend(Codes(forward, network, preprocessing, False), device)
@@ -227,7 +253,27 @@ def image_outputs(
     preprocessing: Preprocessing,
     device: str,
 ) -> np.ndarray:
-    """`outputs` (n, d) float32 of images (n, s, s, 3) uint8 in memory, BLOCK at a time."""
+    """`outputs` (n, d) float32 of images (n, s, s, 3) uint8 in memory, BLOCK at a time.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On any device; its mode is kept.
+    forward : callable
+        Input (b, 3, s, s) -> (b, d).
+    images : np.ndarray
+        (n, s, s, 3) uint8.
+    preprocessing : Preprocessing
+        Pixels to input.
+    device : str
+        Torch's name.
+
+    Examples
+    --------
+    >>> images, prepared = np.zeros((3, 4, 4, 3), np.uint8), Preprocessing(4)
+    >>> image_outputs(nn.Identity(), lambda x: x.mean((2, 3)), images, prepared, "cpu").shape
+    (3, 3)
+    """
     blocks = (images[a : a + BLOCK] for a in range(0, len(images), BLOCK))
     return outputs(network, lambda _, x: forward(x), blocks, preprocessing, device)
 

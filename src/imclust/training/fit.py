@@ -81,6 +81,19 @@ def fit(
     ------
     InputError
         The loss is no longer finite.
+
+    Examples
+    --------
+    >>> from imclust.training.losses import Reconstruction
+    >>> from imclust.training.networks import Autoencoder
+    >>> network = Autoencoder(nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1))
+    >>> plan = TrainConfig(2, 4, 0.01, 0.0, "adam", "constant", "float32")
+    >>> images, prepared = np.zeros((8, 8, 8, 3), np.uint8), Preprocessing(8)
+    >>> log = fit(
+    ...     network, Reconstruction(), images, prepared, plan, seed=0, device="cpu", folder=Path()
+    ... )
+    >>> log[-1]["step"]  # 2 epochs of 2 batches
+    4
     """
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     work = TrainingStep(plan, torch.from_numpy(images), preprocessing, seed, device)
@@ -141,7 +154,27 @@ def encode_all(
     preprocessing: Preprocessing,
     device: str,
 ) -> Tensor:
-    """Codes (n, d) float32 of all images in evaluation mode; the network's mode is kept."""
+    """Codes (n, d) float32 of all images in evaluation mode; the network's mode is kept.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the device.
+    encode : callable
+        (network, input (b, 3, s, s)) -> (b, d).
+    images : np.ndarray
+        (n, s, s, 3) uint8.
+    preprocessing : Preprocessing
+        Pixels to input.
+    device : str
+        Torch's name.
+
+    Examples
+    --------
+    >>> images, prepared = np.zeros((3, 4, 4, 3), np.uint8), Preprocessing(4)
+    >>> encode_all(nn.Identity(), lambda net, x: x.flatten(1), images, prepared, "cpu").shape
+    torch.Size([3, 48])
+    """
     was = network.training
     network.eval()
     blocks = [

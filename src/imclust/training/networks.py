@@ -120,6 +120,13 @@ class Residual(nn.Module):
 def convolution(before: int, after: int, stride: int) -> nn.Sequential:
     """3x3 without bias, batch normalisation, ReLU.
 
+    Parameters
+    ----------
+    before, after : int
+        Channels of what comes and goes.
+    stride : int
+        1, or 2 for half the side.
+
     Examples
     --------
     >>> import torch
@@ -212,6 +219,11 @@ def conv_decoder(latents: int, width: int, size: int) -> nn.Sequential:
 
 def projection_mlp(before: int, hidden: int, after: int) -> nn.Sequential:
     """Two linear layers, batch normalisation and ReLU between them.
+
+    Parameters
+    ----------
+    before, hidden, after : int
+        Numbers of what comes, lies between, and goes.
 
     Examples
     --------

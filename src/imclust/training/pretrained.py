@@ -52,6 +52,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     ------
     InputError
         Missing, truncated, something else, or a pickle that would run code.
+
+    Examples
+    --------
+    >>> torch.save({"state_dict": {"head.weight": torch.eye(2)}}, "weights.pt")
+    >>> read_state(Path("weights.pt"))
+    {'head.weight': tensor([[1., 0.],
+            [0., 1.]])}
     """
     import pickle
 
@@ -95,6 +102,15 @@ def _damaged(path: Path) -> InputError:
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Load strictly; a mismatch says which keys differ.
+
+    Parameters
+    ----------
+    network : nn.Module
+        That the numbers are for.
+    state : mapping
+        Name -> tensor.
+    source : str
+        Where they come from, for the refusal.
 
     Raises
     ------
@@ -161,6 +177,10 @@ def fetched(
     ------
     InputError
         It is neither there nor to be had.
+
+    Examples
+    --------
+    >>> fetched("https://download.pytorch.org/models/vgg16-397923af.pth", "vgg16")  # doctest: +SKIP
     """
     path = cached_weights(url)
     if not path.is_file():
@@ -222,6 +242,11 @@ def fetch_from_hub(repository: str, *, cached: bool = False) -> Path | None:
     ------
     OSError
         The hub does not answer. What has come is kept, and gone on with.
+
+    Examples
+    --------
+    >>> fetch_from_hub("imclust/no-such-network", cached=True) is None
+    True
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -254,6 +279,10 @@ def reach_hub() -> None:
     ------
     OSError
         No connection. Behind a proxy nothing is tried here: the proxy knows better.
+
+    Examples
+    --------
+    >>> reach_hub()  # doctest: +SKIP
     """
     import socket
     from urllib.parse import urlsplit

@@ -81,6 +81,15 @@ class TrainingStep:
 def batches(n: int, batch: int, seed: int, begin: int) -> Iterator[np.ndarray]:
     """Row numbers of every step from `begin` on, without end; an epoch is a permutation.
 
+    Parameters
+    ----------
+    n, batch : int
+        Images, and images a step; the last batch of an epoch may be smaller.
+    seed : int
+        Of their order.
+    begin : int
+        The first step that is wanted.
+
     Examples
     --------
     >>> few = batches(10, 4, seed=0, begin=0)

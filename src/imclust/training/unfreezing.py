@@ -243,7 +243,21 @@ class Unfreezing:
 
 
 def remove_resume_points(folder: Path) -> None:
-    """Take away what only served to go on with a learning of several steps that is done now."""
+    """Take away what only served to go on with a learning of several steps that is done now.
+
+    Parameters
+    ----------
+    folder : Path
+        The one that the learning was kept in; its weights stay.
+
+    Examples
+    --------
+    >>> (Path("run") / FINISHED).touch()
+    >>> Path("run/step-1").mkdir()
+    >>> remove_resume_points(Path("run"))
+    >>> Path("run/step-1").exists()
+    False
+    """
     (folder / FINISHED).unlink()
     for left in folder.glob("step-*"):  # by a kill between two lines of `run`
         shutil.rmtree(left)

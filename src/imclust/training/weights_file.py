@@ -16,6 +16,15 @@ from imclust.training.pretrained import load_state
 def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
     """A network's state as safetensors, with JSON facts in its header; written in one step.
 
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    network : nn.Module
+        On any device.
+    facts : dict
+        JSON values.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory

@@ -258,10 +258,30 @@ def outer_loss(
 
     Gradients flow through the labels only; the classifiers are held.
 
+    Parameters
+    ----------
+    x : list of Tensor
+        (n, d_s) rows of each space.
+    labeller : Labeller
+        Gives the labels.
+    inner : InnerClassifier
+        Is fitted to them.
+    balance : float
+        Weight of the entropy of the clusters' sizes.
+
     Returns
     -------
     Tensor
         (h,), summed over the spaces.
+
+    Examples
+    --------
+    >>> import torch
+    >>> rows, drawn = torch.eye(4), torch.Generator().manual_seed(0)
+    >>> labeller = Labeller([4], heads=2, k=2, generator=drawn, device="cpu")
+    >>> inner = InnerClassifier(labeller, drawn, rate=0.1, keep=True, steps=3)
+    >>> outer_loss([rows], labeller, inner, balance=10.0).shape
+    torch.Size([2])
     """
     import torch
 

@@ -59,6 +59,17 @@ def umap_ward(
 def layout_labels(rows: np.ndarray, k: int, last: str, seed: int) -> np.ndarray:
     """Clusters (n,) of an embedding (n, d) by Ward's tree or by k-means.
 
+    Parameters
+    ----------
+    rows : np.ndarray
+        (n, d) float.
+    k : int
+        Clusters.
+    last : str
+        `ward`, or another word for k-means.
+    seed : int
+        Of k-means.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)

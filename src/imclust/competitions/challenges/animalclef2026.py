@@ -24,7 +24,12 @@ class AnimalClef2026Config:
     "animalclef2026", AnimalClef2026Config, paper="AnimalCLEF 2026, Kaggle animal-clef-2026"
 )
 def animalclef2026(cfg: AnimalClef2026Config, files: Path) -> Challenge:
-    """All files of the competition, fetched once, unpacked, and read as `individuals`."""
+    """All files of the competition, fetched once, unpacked, and read as `individuals`.
+
+    Examples
+    --------
+    >>> animalclef2026(AnimalClef2026Config(), Path("data/raw/clef/files"))  # doctest: +SKIP
+    """
     gathered(cfg.home, files)
     unpacked(files)
     return individuals(IndividualsConfig(files), files)

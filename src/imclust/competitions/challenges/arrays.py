@@ -41,19 +41,43 @@ def arrays(cfg: ArraysConfig, files: Path) -> Challenge:
     """Images are read where they lie; an `.npz` is unpacked into `files` first.
 
     Two clusters unless the user says otherwise, as in the homework.
+
+    Examples
+    --------
+    >>> np.save("trainX.npy", np.arange(768).astype(np.uint8).reshape(4, 8, 8, 3))
+    >>> challenge = arrays(ArraysConfig(Path()), Path("files"))
+    >>> [row.id for row in challenge.rows], challenge.n_clusters
+    (['0', '1', '2', '3'], 2)
     """
     if cfg.data_dir.is_file():
-        return from_npz(cfg.data_dir, files)
+        return _from_npz(cfg.data_dir, files)
     return from_folder(cfg.data_dir.resolve(), files, cfg)
 
 
 def from_folder(folder: Path, files: Path, cfg: LocalData | None = None) -> Challenge:
     """trainX.npy, and both or neither of valX.npy and valY.npy; a sample of its row numbers.
 
+    Parameters
+    ----------
+    folder : Path
+        That holds them.
+    files : Path
+        Where a packed sample is unpacked to.
+    cfg : LocalData, optional
+        What the user says of the sample.
+
     Raises
     ------
     InputError
         A file is missing or is not what it should be.
+
+    Examples
+    --------
+    >>> np.save("trainX.npy", np.arange(768).astype(np.uint8).reshape(4, 8, 8, 3))
+    >>> np.save("valX.npy", np.arange(384).astype(np.uint8).reshape(2, 8, 8, 3))
+    >>> np.save("valY.npy", np.array([0, 1]))
+    >>> from_folder(Path(), Path("files")).labels
+    {'val-0': '0', 'val-1': '1'}
     """
     rows = array_rows(folder / "trainX.npy", "train")
     cfg = cfg or LocalData(folder)
@@ -84,7 +108,7 @@ def _unpack_array(archive: zipfile.ZipFile, name: str, to: Path) -> None:
         shutil.copyfileobj(source, f, 1 << 20)
 
 
-def from_npz(archive: Path, files: Path) -> Challenge:
+def _from_npz(archive: Path, files: Path) -> Challenge:
     """`x` (n, h, w[, c]) uint8 to cluster, and `y` (n,) to score with."""
     images = files / "trainX.npy"
     if got := mismatch(archive, "x.npz"):

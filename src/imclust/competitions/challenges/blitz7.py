@@ -34,7 +34,19 @@ class Blitz7Config:
 
 @CHALLENGES.register("blitz7", Blitz7Config, paper="AIcrowd Blitz 7, Stage Prediction")
 def blitz7(cfg: Blitz7Config, files: Path) -> Challenge:
-    """Rows in the order of the sample's ImageID; the submission fills its label column."""
+    """Rows in the order of the sample's ImageID; the submission fills its label column.
+
+    Examples
+    --------
+    >>> from zipfile import ZipFile
+    >>> with ZipFile("test.zip", "w") as z:
+    ...     for name in ("00", "01"):
+    ...         z.write(f"photos/dune/{name}.png", f"{name}.png")
+    >>> _ = Path("sample_submission.csv").write_text("ImageID,label\\n01,0\\n00,0\\n")
+    >>> challenge = blitz7(Blitz7Config(Path("test.zip")), Path("files"))
+    >>> [row.id for row in challenge.rows], challenge.n_clusters
+    (['01', '00'], 5)
+    """
     data = cfg.data_dir or gathered(cfg.home, files)
     there = data if data.is_dir() else data.parent
     if not (there / SAMPLE).is_file():

@@ -22,7 +22,14 @@ class DigitsConfig:
 
 @CHALLENGES.register("digits", DigitsConfig, paper="Alpaydin and Kaynak 1998, UCI digits")
 def digits(cfg: DigitsConfig, files: Path) -> Challenge:
-    """The 1797 images, grey levels 0..16 stretched to 0..255."""
+    """The 1797 images, grey levels 0..16 stretched to 0..255.
+
+    Examples
+    --------
+    >>> challenge = digits(DigitsConfig(), Path("files"))
+    >>> len(challenge.rows), challenge.n_clusters, challenge.labels["0"]
+    (1797, 10, '0')
+    """
     from sklearn.datasets import load_digits
 
     data = load_digits()

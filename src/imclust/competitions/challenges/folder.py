@@ -33,6 +33,13 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
 
     A sample's id may be an image's path, name, or either without its suffix. Without a sample,
     ids are the paths below the folder.
+
+    Examples
+    --------
+    >>> challenge = folder(FolderConfig(Path("photos")), Path("files"))
+    24 images found, 1 file left out: 1 .csv
+    >>> [row.id for row in challenge.rows][:2]
+    ['dune/00.png', 'dune/01.png']
     """
     data = cfg.data_dir.resolve()
     least = cfg.least if isinstance(cfg, FolderConfig) else 2
@@ -44,7 +51,7 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
         return Challenge(rows, least=least)
     sample, name = there.sample, there.path.name
     if sample.form == "lines":
-        in_row_order(names, name, said=cfg.ids_in_row_order)
+        _in_row_order(names, name, said=cfg.ids_in_row_order)
         rows = [image_row(i, f) for i, f in zip(names, found, strict=True)]
         return Challenge(rows, sample=there.path, sample_format=there.form, least=least)
     if cfg.ids_in_row_order and len(sample.ids) == len(found):
@@ -60,7 +67,7 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
     )
 
 
-def in_row_order(names: Sequence[str], sample: str, *, said: bool) -> None:
+def _in_row_order(names: Sequence[str], sample: str, *, said: bool) -> None:
     """Say which line of a sample without ids speaks of which image.
 
     Parameters
@@ -113,6 +120,13 @@ def find(
     ------
     InputError
         An id that is no image's, or more than one's.
+
+    Examples
+    --------
+    >>> data = Path("photos").resolve()
+    >>> found = [(data / "dune" / "00.png", ""), (data / "lake" / "01.png", "")]
+    >>> {i: file.name for i, (file, _) in find(["lake/01", "00"], data, found, "id").items()}
+    {'lake/01': '01.png', '00': '00.png'}
     """
     numbers = _spellings([image_name(data, f) for f in found])
     spellings = {spelling: [found[n] for n in at] for spelling, at in numbers.items()}
@@ -165,10 +179,29 @@ def _spellings(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def image_name(data: Path, f: tuple[Path, str]) -> str:
-    """The path of an image below the data, with forward slashes."""
+    """The path of an image below the data, with forward slashes.
+
+    Parameters
+    ----------
+    data : Path
+        The folder or archive.
+    f : tuple of Path and str
+        The file, and its name inside of that where it is an archive, else "".
+
+    Examples
+    --------
+    >>> image_name(Path("/my/photos"), (Path("/my/photos/a/1.jpg"), ""))
+    'a/1.jpg'
+    """
     return f[1] or f[0].relative_to(data).as_posix()
 
 
 def image_row(image_id: str, f: tuple[Path, str]) -> ImageRow:
-    """An image to cluster, not inspected yet."""
+    """An image to cluster, not inspected yet.
+
+    Examples
+    --------
+    >>> image_row("1", (Path("/my/photos.zip"), "a/1.jpg")).member
+    'a/1.jpg'
+    """
     return ImageRow(image_id, "train", str(f[0]), f[1])

@@ -35,7 +35,12 @@ class HW9Config:
 
 @CHALLENGES.register("hw9", HW9Config, paper="NTU Machine Learning 2020 spring, homework 9")
 def hw9(cfg: HW9Config, files: Path) -> Challenge:
-    """The three files of the homework, fetched once and checked by shape, type and content."""
+    """The three files of the homework, fetched once and checked by shape, type and content.
+
+    Examples
+    --------
+    >>> hw9(HW9Config(), Path("data/raw/hw9/files"))  # doctest: +SKIP
+    """
     gathered(cfg.home, files, {name: partial(_shaped, shape) for name, shape in SHAPES.items()})
     challenge = from_folder(files, files)
     if set(challenge.labels.values()) != {"0", "1"}:

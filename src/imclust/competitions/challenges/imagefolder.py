@@ -32,6 +32,13 @@ def imagefolder(cfg: ImageFolderConfig, files: Path) -> Challenge:
     """The class is the folder that an image lies in directly.
 
     The number of folders is what such a task states (its K); the names reach scoring only.
+
+    Examples
+    --------
+    >>> challenge = imagefolder(ImageFolderConfig(Path("photos")), Path("files"))
+    24 images found, 1 file left out: 1 .csv
+    >>> challenge.n_clusters, challenge.labels["lake/00.png"]
+    (2, 'lake')
     """
     data = cfg.data_dir.resolve()
     rows, labels = [], {}

@@ -83,6 +83,14 @@ def individuals(cfg: IndividualsConfig, files: Path) -> Challenge:
     InputError
         A column or a file is missing, an id is there twice, two identities differ only in case or
         spaces, or nothing is left to cluster.
+
+    Examples
+    --------
+    >>> challenge = individuals(IndividualsConfig(Path("photos")), Path("files"))
+    24 images found, 1 file left out: 1 .csv
+    group photos: 6 images to cluster, 18 known
+    >>> challenge.rows[0].id, challenge.published["photo 0"]
+    ('photo 3', 'A')
     """
     data = cfg.data_dir.resolve()
     found = {image_name(data, f): f for f in image_files(data)}

@@ -46,6 +46,12 @@ def listed(cfg: ListedConfig, files: Path) -> Challenge:
     InputError
         No csv table, a column that is not there, an id twice, a path without a file, an address
         that brings no image.
+
+    Examples
+    --------
+    >>> _ = Path("list.csv").write_text("id,path\\na,photos/dune/00.png\\nb,photos/lake/00.png\\n")
+    >>> [row.id for row in listed(ListedConfig(Path("list.csv")), Path("files")).rows]
+    ['a', 'b']
     """
     data = cfg.data_dir
     if not data.is_file():

@@ -38,6 +38,10 @@ def online(cfg: OnlineConfig, files: Path) -> Challenge:
         The service did not hand a file out.
     InputError
         No images among them.
+
+    Examples
+    --------
+    >>> online(OnlineConfig("kaggle:titanic"), Path("data/raw/titanic/files"))  # doctest: +SKIP
     """
     gathered(home_of(cfg), files)
     unpacked(files)

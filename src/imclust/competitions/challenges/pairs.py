@@ -46,6 +46,14 @@ def pairs(cfg: LocalData, files: Path) -> Challenge:
     InputError
         No such table, not three columns, a repeated id, an image that is not there, a sample of
         other ids.
+
+    Examples
+    --------
+    >>> np.save("image.npy", np.arange(576).astype(np.uint8).reshape(3, 8, 8, 3))
+    >>> _ = Path("test_case.csv").write_text("id,image1_index,image2_index\\n0,0,2\\n1,2,1\\n")
+    >>> challenge = pairs(PairsConfig(Path("image.npy")), Path("files"))
+    >>> challenge.pairs, len(challenge.rows)
+    ([('0', '0', '2'), ('1', '2', '1')], 3)
     """
     data = cfg.data_dir.resolve()
     folder = data if data.is_dir() else data.parent

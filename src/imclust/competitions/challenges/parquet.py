@@ -36,6 +36,15 @@ def parquet(cfg: ParquetConfig, files: Path) -> Challenge:
     InputError
         No Parquet table, a column that is not there, several that may hold the images, an id
         twice, fewer than two rows.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from pyarrow.parquet import write_table
+    >>> images = [Path(f"photos/{kind}/00.png").read_bytes() for kind in ("dune", "lake")]
+    >>> write_table(pa.table({"id": ["a", "b"], "image": images}), "photos.parquet")
+    >>> [row.id for row in parquet(ParquetConfig(Path("photos.parquet")), Path("files")).rows]
+    ['a', 'b']
     """
     data = cfg.data_dir.resolve()
     found = [data] if data.is_file() else sorted(data.rglob(f"*{PARQUET}"))

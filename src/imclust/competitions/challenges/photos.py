@@ -36,6 +36,12 @@ def photos(cfg: PhotosConfig, files: Path) -> Challenge:
 
     Training crops come from the columns left of 480 and validation crops from those right of it,
     so the two share no pixel. Half of each set is from either photograph, in random order.
+
+    Examples
+    --------
+    >>> challenge = photos(PhotosConfig(), Path("files"))
+    >>> len(challenge.rows), len(challenge.labels)  # to cluster and for validation; of the latter
+    (2500, 500)
     """
     from sklearn.datasets import load_sample_images
 

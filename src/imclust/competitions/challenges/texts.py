@@ -36,6 +36,12 @@ def texts(cfg: TextsConfig, files: Path) -> Challenge:
     ------
     InputError
         No csv table, a column it has not, an empty text, a repeated id, one row.
+
+    Examples
+    --------
+    >>> _ = Path("texts.csv").write_text("id,text\\na,a dune\\nb,a lake\\n")
+    >>> [row.id for row in texts(TextsConfig(Path("texts.csv")), Path("files")).rows]
+    ['a', 'b']
     """
     data = cfg.data_dir
     if not data.is_file():

@@ -32,6 +32,15 @@ def webdataset(cfg: WebDatasetConfig, files: Path) -> Challenge:
     ------
     InputError
         No tar, a packed one, a sample of two images, fewer than two images.
+
+    Examples
+    --------
+    >>> import tarfile
+    >>> with tarfile.open("photos.tar", "w") as tar:
+    ...     for kind in ("dune", "lake"):
+    ...         tar.add(f"photos/{kind}/00.png", f"{kind}.png")
+    >>> [row.id for row in webdataset(WebDatasetConfig(Path("photos.tar")), Path("files")).rows]
+    ['dune', 'lake']
     """
     samples: list[tuple[Path, str, str, str]] = []  # tar, name, its image, its class
     for path in _tars(cfg.data_dir.resolve()):

@@ -20,6 +20,11 @@ def client_class(service: str, via: str = "") -> type[ChallengeClient]:
     ------
     InputError
         There is none of that name.
+
+    Examples
+    --------
+    >>> client_class("kaggle").title
+    'Kaggle'
     """
     if service not in SERVICES:
         raise input_error("a service", f"one of {', '.join(SERVICES)}", repr(service), "choose one")
@@ -40,6 +45,11 @@ def board_of(text: str) -> tuple[str, str]:
     ------
     InputError
         neither.
+
+    Examples
+    --------
+    >>> board_of("https://www.kaggle.com/competitions/titanic/data")
+    ('kaggle', 'titanic')
     """
     host = urlsplit(text).hostname or ""
     service, _, rest = text.partition(":")
@@ -54,6 +64,24 @@ def board_of(text: str) -> tuple[str, str]:
 
 
 def connect(board: str, via: str = "") -> ChallengeClient:
-    """`kaggle:titanic`, or an address -> a client of that challenge. Nothing is sent yet."""
+    """A client of a challenge. Nothing is sent yet.
+
+    Parameters
+    ----------
+    board : str
+        `kaggle:titanic`, or the challenge's address.
+    via : str
+        Another client than our own, as for `client_class`.
+
+    Raises
+    ------
+    InputError
+        There is no such service or client.
+
+    Examples
+    --------
+    >>> connect("kaggle:titanic").page
+    'https://www.kaggle.com/competitions/titanic'
+    """
     service, slug = board_of(board)
     return client_class(service, via)(slug)

@@ -48,6 +48,12 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: NotebookSettings) -> None:
     ------
     InputError
         The notebook fails, or the same images come out otherwise.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> plan = plan_of(Path("submissions/first"))
+    >>> attempt(Path("data/packages/first"), plan, NotebookSettings())  # doctest: +SKIP
     """
     data = competition_data(plan)
     expected = plan.base / plan.submission / "submission.csv"
@@ -89,6 +95,12 @@ def competition_data(plan: ReplayPlan) -> Path:
     ------
     InputError
         The run read none, or several.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> competition_data(plan_of(Path("submissions/first"))).name
+    'photos'
     """
     paths = [Path(p) for p in plan.user]
     if len(paths) == 1 and paths[0].is_dir():

@@ -51,6 +51,14 @@ def build(folder: Path, plan: ReplayPlan, rows: list[Row]) -> None:
     ------
     InputError
         Imclust runs without its checkout, or a file that would be shipped has gone.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> Path("package").mkdir()
+    >>> build(Path("package"), plan_of(Path("submissions/first")), [])
+    >>> sorted(path.name for path in Path("package").glob("*.py"))
+    ['predict.py', 'prepare_data.py', 'train.py']
     """
     steps = described(plan)
     _write(folder / STEPS, _json(steps))

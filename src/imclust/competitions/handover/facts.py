@@ -24,7 +24,30 @@ Docs = Mapping[str, dict[str, Any]]
 
 
 def facts_of(plan: ReplayPlan, steps: dict[str, Any], rows: list[Row]) -> dict[str, str]:
-    """What the pages say."""
+    """What the pages say.
+
+    Parameters
+    ----------
+    plan : ReplayPlan
+        How the submission was made.
+    steps : dict
+        Of steps.json, as `run.described` gives them.
+    rows : list of Row
+        The submission's rows in the ledger.
+
+    Returns
+    -------
+    dict of str to str
+        For the templates of `pages`.
+
+    Examples
+    --------
+    >>> from imclust.competitions.handover.run import described
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> plan = plan_of(Path("submissions/first"))
+    >>> facts_of(plan, described(plan), [])["title"]
+    'imagefolder: first'
+    """
     docs = plan.docs
     mine = docs[plan.submission]
     index = next(doc for doc in docs.values() if doc["kind"] == "index")

@@ -192,7 +192,17 @@ def _link_data(package: Package, test: HiddenTest, data: Path, raw: Path) -> Non
 
 
 def read_by_prediction(package: Package) -> set[str]:
-    """Names of the user's files that other stages than `download` read on the hidden images."""
+    """Names of the user's files that other stages than `download` read on the hidden images.
+
+    Examples
+    --------
+    >>> from imclust.competitions.handover.run import SETTINGS, STEPS, described
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> _ = Path(STEPS).write_text(json.dumps(described(plan_of(Path("submissions/first")))))
+    >>> _ = Path("SETTINGS.json").write_text(json.dumps(SETTINGS))
+    >>> read_by_prediction(Package.load(Path()))
+    set()
+    """
     steps = (package.steps[n] for n in package.prediction)
     words = (w for step in steps if step.argv[0] != "download" for w in step.argv)
     return {Path(w).name for w in words if w.startswith(USER)}
@@ -205,6 +215,11 @@ def known_artefacts(clusters: Path) -> list[Path]:
     ------
     InputError
         The clusters rest on features that no later image can be given.
+
+    Examples
+    --------
+    >>> [path.as_posix() for path in known_artefacts(Path("run/clusters"))]
+    ['run/clusters', 'run/latents', 'raw/index']
     """
     found = [clusters]
     for name, there in read_manifest(clusters)["inputs_at"].items():
@@ -225,7 +240,25 @@ def known_artefacts(clusters: Path) -> list[Path]:
 
 
 def main(argv: list[str]) -> int:
-    """`hidden MODEL DATA OUT`, or with `prepare`, `encode I/N` or `finish N`; the exit status."""
+    """Do a hidden run, or a part of it; returns the exit status.
+
+    Parameters
+    ----------
+    argv : list of str
+        `MODEL DATA OUT`, as for `HiddenRun`, and behind them `prepare`, `encode I/N` or `finish N`
+        for a part.
+
+    Examples
+    --------
+    >>> from imclust.competitions.handover.kernel import build_model
+    >>> from imclust.competitions.handover.settings import NotebookSettings
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> build_model(Path("model"), plan_of(Path("submissions/first")), [], NotebookSettings())
+    >>> Path("out/imclust/raw").mkdir(parents=True)
+    >>> Path("out/imclust/raw/photos").symlink_to("/elsewhere")
+    >>> main(["model", "photos", "out"])  # refused: a run of other images works there
+    2
+    """
     run = HiddenRun(*map(Path, argv[:3]))
     what, *more = argv[3:] or ("all",)
     try:

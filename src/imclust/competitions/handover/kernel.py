@@ -99,8 +99,16 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
     ------
     InputError
         The hidden images cannot be treated so, or a package has no wheel for the target.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> settings = NotebookSettings(kernel=True, to="kaggle:dunes", owner="me", wheels=False)
+    >>> build_kernel(Path(), plan_of(Path("submissions/first")), [], settings)
+    >>> sorted(path.name for path in Path("kernel").iterdir())
+    ['kernel-metadata.json', 'run.ipynb', 'run.py']
     """
-    slug = slug_of(plan, cfg)
+    slug = _slug_of(plan, cfg)
     names = {part: f"{slug}-{part}" for part in ("model", *(["wheels"] if cfg.wheels else []))}
     build_model(folder / "model", plan, rows, cfg)
     packages = packages_of(plan, cfg.without)
@@ -113,7 +121,7 @@ def build_kernel(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
         packages=packages, competition=cfg.competition,
     )  # fmt: skip
     _write_kernel(folder / "kernel", slug, text, names, cfg)
-    licences = "; ".join(f"{name}: {text}" for name, text in licences_of(plan).items())
+    licences = "; ".join(f"{name}: {text}" for name, text in _licences_of(plan).items())
     for part, name in names.items():
         about = f", weights of {licences}" if part == "model" and licences else ""
         doc = {
@@ -143,8 +151,15 @@ def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettin
     ------
     InputError
         The hidden images cannot be treated so.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> build_model(Path("hidden"), plan_of(Path("submissions/first")), [], NotebookSettings())
+    >>> json.loads(Path("hidden/kernel.json").read_text())["clusters"]
+    'run/clusters'
     """
-    licences = licences_of(plan)
+    licences = _licences_of(plan)
     closed = {name: text for name, text in licences.items() if text not in FREE_LICENCES}
     if closed and not cfg.allow_licence:
         allowed = f"of a licence that lets them be handed on ({', '.join(sorted(FREE_LICENCES))})"
@@ -163,7 +178,7 @@ def build_model(to: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSettin
             _copy_known(path, to / KNOWN / path.relative_to(plan.base))
 
 
-def licences_of(plan: ReplayPlan) -> dict[str, str]:
+def _licences_of(plan: ReplayPlan) -> dict[str, str]:
     """What the publishers of a run's pretrained weights say, by the file that they came from."""
     docs = [doc for doc in plan.docs.values() if "weights_from" in doc]
     return {doc["weights_from"]: doc.get("licence", "unknown") for doc in docs}
@@ -180,12 +195,20 @@ def _row(notebook: Path, plan: ReplayPlan, rows: list[Row]) -> Row:
 
 
 def content_digest(folder: Path) -> str:
-    """What tells the content of a data set's folder: 16 hexadecimal digits."""
+    """What tells the content of a data set's folder: 16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> _ = shutil.copytree("photos", "same")
+    >>> _ = Path("same", METADATA).write_text("{}")  # does not count
+    >>> content_digest(Path("same")) == content_digest(Path("photos"))
+    True
+    """
     sums = {name: at for name, at in file_sums(folder).items() if name != METADATA}
     return sums_digest(sums)[:16]
 
 
-def slug_of(plan: ReplayPlan, cfg: NotebookSettings) -> str:
+def _slug_of(plan: ReplayPlan, cfg: NotebookSettings) -> str:
     """Of the notebook: after competition and run, short enough for Kaggle, its own for each run."""
     run = Path(plan.submission).name
     digest = hashlib.sha256(f"{cfg.competition} {plan.submission}".encode()).hexdigest()[:6]

@@ -102,6 +102,15 @@ def build_docker(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookS
     ------
     InputError
         The hidden images cannot be treated so, or a package has no wheel for the target.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> settings = NotebookSettings(kernel=True, target="docker", wheels=False)
+    >>> Path("lab").mkdir()
+    >>> build_docker(Path("lab"), plan_of(Path("submissions/first")), [], settings)
+    >>> sorted(path.name for path in Path("lab").iterdir())
+    ['Dockerfile', 'compose.yaml', 'model']
     """
     packages = _contents(folder, plan, rows, cfg)
     install = (SHIPPED_WHEELS if cfg.wheels else FETCHED_WHEELS).format(packages=packages)
@@ -129,6 +138,15 @@ def build_slurm(folder: Path, plan: ReplayPlan, rows: list[Row], cfg: NotebookSe
     ------
     InputError
         The hidden images cannot be treated so, or a package has no wheel for the target.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> settings = NotebookSettings(kernel=True, target="slurm", wheels=False)
+    >>> Path("jobs").mkdir()
+    >>> build_slurm(Path("jobs"), plan_of(Path("submissions/first")), [], settings)
+    >>> sorted(path.name for path in Path("jobs").glob("*.sh"))
+    ['encode.sh', 'finish.sh', 'prepare.sh', 'submit.sh']
     """
     packages = _contents(folder, plan, rows, cfg)
     for part, (text, words) in JOBS.items():

@@ -151,6 +151,14 @@ def check_ready(client: KaggleCode, mine: NotebookFolder) -> None:
     InputError
         The key is another account's, the competition's sample is a file of another kind, or a
         name is taken by what imclust did not make.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> said = {"account": lambda: "me", "list_files": list, "find_notebook": lambda: None}
+    >>> client = SimpleNamespace(**said)  # in place of Kaggle
+    >>> mine = NotebookFolder(Path("k/run.ipynb"), "me/first", "dunes", "s.csv", "", (), Row("x"))
+    >>> check_ready(client, mine)  # nothing stands against it
     """
     account = client.account()
     if account != mine.owner:
@@ -178,10 +186,27 @@ def _foreign(found: RemoteDataset | None) -> bool:
 def push_dataset(client: KaggleCode, mine: DatasetFolder, wait: float, poll: float) -> None:
     """Make a data set, or its next version, unless Kaggle has this very content; wait for it.
 
+    Parameters
+    ----------
+    client : KaggleCode
+        Of its competition.
+    mine : DatasetFolder
+        What to send.
+    wait, poll : float
+        Seconds to wait at most, and between the first two looks.
+
     Raises
     ------
     ServiceError
         Kaggle does not take it, or could not read it.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> there = RemoteDataset("weights", 3, "ready")  # in place of what Kaggle says
+    >>> client = SimpleNamespace(find_dataset=lambda ref: there)
+    >>> push_dataset(client, DatasetFolder(Path("m"), "me/model", "weights", "other", 9), 60, 1)
+    data set me/model: version 3 is there already
     """
     found = client.find_dataset(mine.ref)
     if found is None or found.description != mine.description:
@@ -254,6 +279,16 @@ def push_notebook(client: KaggleCode, mine: NotebookFolder, *, force: bool) -> i
         text.
     force : bool
         Save it again in any case, so that it runs again.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> new = {"find_notebook": lambda: None, "push_notebook": lambda folder: 1}
+    >>> client = SimpleNamespace(**new)  # in place of Kaggle, which has no such notebook yet
+    >>> mine = NotebookFolder(Path("k/run.ipynb"), "me/first", "dunes", "s.csv", "", (), Row("x"))
+    >>> push_notebook(client, mine, force=False)
+    notebook me/first: saved as version 1
+    1
     """
     found = client.find_notebook()
     if not force and found is not None and _same(found, mine):
@@ -271,11 +306,26 @@ def _same(found: RemoteNotebook, mine: NotebookFolder) -> bool:
 def wait_for_run(client: KaggleCode, wait: float, poll: float) -> None:
     """Until the notebook's newest version has run.
 
+    Parameters
+    ----------
+    client : KaggleCode
+        With its notebook.
+    wait, poll : float
+        Seconds to wait at most, and between the first two looks.
+
     Raises
     ------
     ServiceError
         Of kind rejected-file when it failed, with the end of its log; of kind timeout when it is
         still at work after `wait` seconds.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> done = SimpleNamespace(state="complete", message="")  # in place of what Kaggle says
+    >>> client = SimpleNamespace(notebook="me/first", notebook_run=lambda: done)
+    >>> wait_for_run(client, wait=60, poll=1)
+    notebook me/first: complete
     """
     end, pause = time.monotonic() + wait, poll
     said = ""

@@ -113,6 +113,13 @@ def described(plan: ReplayPlan) -> dict[str, Any]:
     ------
     InputError
         Two of the user's files have one name.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> doc = described(plan_of(Path("submissions/first")))
+    >>> doc["data"], doc["prediction"], doc["weights"]
+    (['photos'], [0, 2, 3, 4], ['run/weights'])
     """
     names = {path: Path(path).name for path in plan.user}
     if len(set(names.values())) < len(names):
@@ -139,12 +146,30 @@ def described(plan: ReplayPlan) -> dict[str, Any]:
 
 
 def prepare_data(package: Package) -> None:
-    """Read, check and index the images."""
+    """Read, check and index the images.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> _ = Path(STEPS).write_text(json.dumps(described(plan_of(Path("submissions/first")))))
+    >>> _ = Path("SETTINGS.json").write_text(json.dumps(SETTINGS))
+    >>> main(prepare_data, Path())  # refused: the images are not there
+    2
+    """
     package.run(package.downloads(), package.paths["PROCESSED_DATA_DIR"])
 
 
 def train(package: Package) -> None:
-    """Learn the weights anew, in CHECKPOINT_DIR, and put them into MODEL_DIR."""
+    """Learn the weights anew, in CHECKPOINT_DIR, and put them into MODEL_DIR.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> _ = Path(STEPS).write_text(json.dumps(described(plan_of(Path("submissions/first")))))
+    >>> _ = Path("SETTINGS.json").write_text(json.dumps(SETTINGS))
+    >>> main(train, Path())  # refused: the images are not there
+    2
+    """
     work, models = package.paths["CHECKPOINT_DIR"], package.paths["MODEL_DIR"]
     package.run(package.training, work)
     for name in package.weights:
@@ -156,6 +181,14 @@ def predict(package: Package) -> None:
     """The submission from the weights in MODEL_DIR, into SUBMISSION_DIR; compared with that sent.
 
     Artefacts that the weights were made from are there as manifests alone: where they came from.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> _ = Path(STEPS).write_text(json.dumps(described(plan_of(Path("submissions/first")))))
+    >>> _ = Path("SETTINGS.json").write_text(json.dumps(SETTINGS))
+    >>> main(predict, Path())  # refused: the images are not there
+    2
     """
     work = package.paths["PROCESSED_DATA_DIR"]
     prepare_data(package)  # first: an index that is a manifest alone would look damaged to it
@@ -174,7 +207,29 @@ def predict(package: Package) -> None:
 
 
 def main(act: Callable[[Package], None], root: Path) -> int:
-    """Run one entry point; returns the exit status."""
+    """Run one entry point; returns the exit status.
+
+    Parameters
+    ----------
+    act : callable
+        `prepare_data`, `train` or `predict`.
+    root : Path
+        The folder of the package.
+
+    Returns
+    -------
+    int
+        0 done, 130 interrupted, else that of a refusal.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> _ = Path(STEPS).write_text(json.dumps(described(plan_of(Path("submissions/first")))))
+    >>> _ = Path("SETTINGS.json").write_text(json.dumps(SETTINGS))
+    >>> main(lambda package: say(package.submission), Path())
+    submissions/first
+    0
+    """
     try:
         act(Package.load(root))
     except InputError as e:
@@ -223,7 +278,18 @@ def _tuples(doc: dict[str, Any]) -> dict[str, Any]:
 
 def bring_models(package: Package, work: Path) -> None:
     """Copy the weights to their places in a folder of artefacts, and the manifests of what they
-    were made from where nothing is."""
+    were made from where nothing is.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> _ = Path(STEPS).write_text(json.dumps(described(plan_of(Path("submissions/first")))))
+    >>> _ = Path("SETTINGS.json").write_text(json.dumps(SETTINGS))
+    >>> _ = shutil.copytree("run/weights", "models/run/weights")
+    >>> bring_models(Package.load(Path()), Path("work"))
+    >>> Path("work/run/weights/weights.safetensors").is_file()
+    True
+    """
     models = package.paths["MODEL_DIR"]
     for manifest in sorted(models.rglob(MANIFEST)):
         name = manifest.parent.relative_to(models)
@@ -232,7 +298,14 @@ def bring_models(package: Package, work: Path) -> None:
 
 
 def bring(source: Path, to: Path) -> None:
-    """Copy an artefact in one step; one that is there already stays."""
+    """Copy an artefact in one step; one that is there already stays.
+
+    Examples
+    --------
+    >>> bring(Path("run/clusters"), Path("work/clusters"))
+    >>> read_manifest(Path("work/clusters"))["kind"]
+    'assignment'
+    """
     there = to / MANIFEST
     if there.is_file() and file_digest(there) == file_digest(source / MANIFEST):
         return

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def packages_of(plan: ReplayPlan, without: tuple[str, ...] = ()) -> list[str]:
         Of the run.
     without : tuple of str
         Names as pip has them.
+
+    Examples
+    --------
+    >>> from imclust.competitions.replay_plan import plan_of
+    >>> packages = packages_of(plan_of(Path("submissions/first")), without=("torch",))
+    >>> {name.partition("==")[0] for name in packages} & {"numpy", "torch"}
+    {'numpy'}
     """
     stages = {f"imclust.stages.{step.argv[0]}" for step in plan.steps}
     closure = import_closure(*stages, *_methods(plan), "imclust.__main__", hidden.__name__)
@@ -56,6 +64,7 @@ def _pip_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@cache
 def _imported(module: str) -> set[str]:
     """Top-level names that a module imports, in functions too."""
     below = SOURCE.joinpath(*module.split(".")[1:])
@@ -72,10 +81,23 @@ def _imported(module: str) -> set[str]:
 def fetch_wheels(to: Path, packages: list[str], cfg: NotebookSettings) -> None:
     """`pip download` of the packages and of what they need, for the target alone.
 
+    Parameters
+    ----------
+    to : Path
+        The folder, which is made.
+    packages : list of str
+        `name==version` each.
+    cfg : NotebookSettings
+        Python and platform of the target, and what it has already.
+
     Raises
     ------
     InputError
         One of them has no wheel for it.
+
+    Examples
+    --------
+    >>> fetch_wheels(Path("wheels"), ["numpy==2.2.0"], NotebookSettings())  # doctest: +SKIP
     """
     to.mkdir()
     tags = [word for tag in platform_tags(cfg.platform) for word in ("--platform", tag)]

@@ -22,6 +22,11 @@ def label_names(clustering: FolderAssignment) -> list[str]:
     """What every cluster is called in another program: its name, `cluster 3` without one.
 
     No two are equal: names that several clusters have are told apart by their numbers.
+
+    Examples
+    --------
+    >>> label_names(FolderAssignment([], [], [], ["sea", "", "sea"]))
+    ['sea (cluster 0)', 'cluster 1', 'sea (cluster 2)']
     """
     often = Counter(clustering.names)
     found = []
@@ -36,10 +41,23 @@ def label_names(clustering: FolderAssignment) -> list[str]:
 def image_files(run: FinishedRun, what: str) -> list[Path]:
     """The file of every image of a run, in the order of its rows.
 
+    Parameters
+    ----------
+    run : FinishedRun
+        Whose images.
+    what : str
+        That needs them, for refusals.
+
     Raises
     ------
     InputError
         One has gone, or they lie in an archive or an array: `what` needs files.
+
+    Examples
+    --------
+    >>> files = image_files(FinishedRun.load(Path("run")), "FiftyOne")
+    >>> len(files), files[0].name
+    (24, '00.png')
     """
     for image in run.clustering.images:
         if image.member:

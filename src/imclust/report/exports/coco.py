@@ -19,7 +19,14 @@ class CocoConfig:
 
 @EXPORTS.register("coco", CocoConfig, paper="cocodataset.org/#format-data")
 def coco(run: FinishedRun, out: Path, cfg: CocoConfig) -> str:
-    """One JSON file; ids count from 1, and `file_name` is the path below the images' folder."""
+    """One JSON file; ids count from 1, and `file_name` is the path below the images' folder.
+
+    Examples
+    --------
+    >>> how = coco(FinishedRun.load(Path("run")), Path("clusters.json"), CocoConfig())
+    >>> json.loads(Path("clusters.json").read_text())["categories"][0]
+    {'id': 1, 'name': 'cluster 0', 'supercategory': 'cluster'}
+    """
     rows = run.clustering.rows
     images, annotations = [], []
     for n, (row, image) in enumerate(zip(rows, run.clustering.images, strict=True), 1):

@@ -20,7 +20,14 @@ class FiftyOneConfig:
     "fiftyone", FiftyOneConfig, paper="docs.voxel51.com: FiftyOneImageClassificationDataset"
 )
 def fiftyone(run: FinishedRun, out: Path, cfg: FiftyOneConfig) -> str:
-    """A folder with labels.json (label and confidence of every image) and data.json (its file)."""
+    """A folder with labels.json (label and confidence of every image) and data.json (its file).
+
+    Examples
+    --------
+    >>> how = fiftyone(FinishedRun.load(Path("run")), Path("for-fiftyone"), FiftyOneConfig())
+    >>> json.loads(Path("for-fiftyone/labels.json").read_text())["classes"]
+    ['cluster 0', 'cluster 1']
+    """
     labels = label_names(run.clustering)
     files = image_files(run, "FiftyOne")
     rows = run.clustering.rows

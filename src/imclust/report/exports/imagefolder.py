@@ -25,7 +25,15 @@ class ImageFolderConfig:
 
 @EXPORTS.register("imagefolder", ImageFolderConfig, paper="torchvision.datasets.ImageFolder")
 def imagefolder(run: FinishedRun, out: Path, cfg: ImageFolderConfig) -> str:
-    """Copies of all images, or links to them, below `out`."""
+    """Copies of all images, or links to them, below `out`.
+
+    Examples
+    --------
+    >>> imagefolder(FinishedRun.load(Path("run")), Path("sorted"), ImageFolderConfig())
+    "torchvision.datasets.ImageFolder('sorted')"
+    >>> sorted(folder.name for folder in Path("sorted").iterdir() if folder.is_dir())
+    ['0', '1']
+    """
     places = planned_places(run.clustering)
     if cfg.symlinks:
         image_files(run, "links")

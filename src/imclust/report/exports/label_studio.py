@@ -26,7 +26,14 @@ class LabelStudioConfig:
     "label-studio", LabelStudioConfig, paper="labelstud.io/guide/predictions and /guide/storage"
 )
 def label_studio(run: FinishedRun, out: Path, cfg: LabelStudioConfig) -> str:
-    """A folder with both files; images are served as local files of their own folder."""
+    """A folder with both files; images are served as local files of their own folder.
+
+    Examples
+    --------
+    >>> how = label_studio(FinishedRun.load(Path("run")), Path("studio"), LabelStudioConfig())
+    >>> json.loads(Path("studio/tasks.json").read_text())[0]["data"]["file"]
+    'dune/00.png'
+    """
     root = run.data.parent
     labels = label_names(run.clustering)
     files = image_files(run, "Label Studio")

@@ -23,7 +23,16 @@ class ParquetConfig:
 
 @EXPORTS.register("parquet", ParquetConfig, paper="apple.github.io/embedding-atlas/tool.html")
 def parquet(run: FinishedRun, out: Path, cfg: ParquetConfig) -> str:
-    """One file; `x` and `y` are there where the run has a map."""
+    """One file; `x` and `y` are there where the run has a map.
+
+    Examples
+    --------
+    >>> from pyarrow.parquet import read_table
+    >>> parquet(FinishedRun.load(Path("run")), Path("clusters.parquet"), ParquetConfig())
+    'embedding-atlas clusters.parquet --text label --image path'
+    >>> read_table("clusters.parquet").column_names[:4]
+    ['id', 'path', 'file', 'cluster']
+    """
     try:
         import pyarrow as pa
         from pyarrow.parquet import write_table

@@ -50,6 +50,13 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     ------
     InputError
         An artefact is missing, or others do not belong to the same images.
+
+    Examples
+    --------
+    >>> at = Sources(Path("run/clusters"), Path("raw/index"), embedding=Path("run/map"))
+    >>> write_page(at, Path("run"), Path("report.html"))
+    >>> Path("report.html").read_text()[:15]
+    '<!DOCTYPE html>'
     """
     index = read_manifest(at.index, "index")
     clustering = read_manifest(at.assignment, "assignment")

@@ -38,6 +38,14 @@ def compared(rows: Rows, other: Path, name: str, names: list[str]) -> dict[str, 
     ------
     InputError
         No image is in both.
+
+    Examples
+    --------
+    >>> from imclust.report.page.rows import gather_rows
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), None, {})
+    >>> found = compared(rows, Path("run/linked"), "linked", [])
+    >>> found["common"], found["moved"] > 0
+    (24, True)
     """
 
     clustering = Assignment.load(other)

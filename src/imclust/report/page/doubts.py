@@ -61,6 +61,13 @@ def decisions_of(assignment: Path, pairs: Path | None, rows: Rows) -> Decisions 
         The `pairs` artefact that it is of; says how keypoints are sought.
     rows : Rows
         The images of the page.
+
+    Examples
+    --------
+    >>> from imclust.report.page.rows import gather_rows
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), None, {})
+    >>> decisions_of(Path("run/clusters"), None, rows) is None  # they are not of pairs
+    True
     """
     doubts, asked = read_doubts(assignment), read_questions(assignment)
     if not doubts or pairs is None:

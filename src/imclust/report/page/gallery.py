@@ -20,7 +20,24 @@ def galleries(
 
     Centres lie nearest to the cluster's centre, outliers farthest from it; borderline images have
     the least between their first and second choice. Every image is shown once, in the first group
-    that has it, so a small cluster is all centres; of copies (n,) bool, none.
+    that has it, so a small cluster is all centres.
+
+    Parameters
+    ----------
+    rows : Rows
+        The n images of the page.
+    names : list of str
+        (k,) of the clusters.
+    copied : np.ndarray, optional
+        (n,) bool, copies of others: they are not shown.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from imclust.report.page.rows import gather_rows
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), None, {})
+    >>> [(c["name"], c["size"], len(c["centres"])) for c in galleries(rows, ["lake", "dune"])]
+    [('lake', 12, 10), ('dune', 12, 10)]
     """
 
     few = max(1, min(EACH, MOST // max(1, rows.k * len(GROUPS))))
@@ -75,5 +92,11 @@ def _margin(rows: Rows) -> np.ndarray:
 
 
 def shown_of(clusters: list[dict[str, Any]]) -> list[int]:
-    """Rows of all groups, in the order of the page."""
+    """Rows of all groups, in the order of the page.
+
+    Examples
+    --------
+    >>> shown_of([{"centres": [0, 1], "random": [], "borderline": [4], "outliers": []}])
+    [0, 1, 4]
+    """
     return [i for cluster in clusters for group in GROUPS for i in cluster[group]]

@@ -37,6 +37,13 @@ def suggested(assignment: Path, rows: Rows) -> list[tuple[int, int, float, int]]
         The assignment.
     rows : Rows
         The images of the page; what speaks of others is left out.
+
+    Examples
+    --------
+    >>> from imclust.report.page.rows import gather_rows
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), None, {})
+    >>> suggested(Path("run/clusters"), rows)  # it was not corrected
+    []
     """
     path = assignment / SUGGESTED
     if not path.is_file():
@@ -83,7 +90,16 @@ class Hints:
 
 
 def hints_of(look: Path | None, rows: Rows) -> Hints | None:
-    """What a `look` artefact says of the images of the page; None without one."""
+    """What a `look` artefact says of the images of the page; None without one.
+
+    Examples
+    --------
+    >>> from imclust.report.page.rows import gather_rows
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), None, {})
+    >>> found = hints_of(Path("run/look"), rows)
+    >>> found.copies, found.near.shape
+    ([], (24, 12))
+    """
     if look is None:
         return None
     found = Look.load(look)

@@ -24,6 +24,15 @@ def against_labels(rows: Rows) -> dict[str, Any] | None:
         `WIDEST` of either; `class_of` every cluster, -1 for one without labelled images; `pairs`,
         (class, cluster, images) of what is confused; `mistakes`, rows whose label is not their
         cluster's class, the most confident first; `wrong`, how many there are.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from imclust.report.page.rows import gather_rows
+    >>> labels = {"dune/00.png": "dune", "lake/00.png": "lake", "lake/01.png": "dune"}
+    >>> found = against_labels(gather_rows(Path("run/clusters"), Path("raw/index"), None, labels))
+    >>> found["classes"], found["counts"], found["wrong"]
+    (['dune', 'lake'], [[1, 1], [0, 1]], 1)
     """
 
     known = np.flatnonzero(rows.labels >= 0)

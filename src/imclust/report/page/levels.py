@@ -55,6 +55,22 @@ def levels_of(assignment: Path, rows: Rows, names: list[str]) -> PageLevels | No
     """The levels of an assignment whose K was voted on; None where there is but one.
 
     The coarse one is the tree, cut; so it agrees with the tree, the distances, and corrections.
+
+    Parameters
+    ----------
+    assignment : Path
+        The assignment.
+    rows : Rows
+        The images of the page.
+    names : list of str
+        (k,) of the clusters.
+
+    Examples
+    --------
+    >>> from imclust.report.page.rows import gather_rows
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), None, {})
+    >>> levels_of(Path("run/clusters"), rows, ["lake", "dune"]) is None  # K was given
+    True
     """
     doc = read_manifest(assignment)
     counts = {name: int(of["k"]) for name, of in doc.get("levels", {}).items()}

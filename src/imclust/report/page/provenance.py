@@ -25,6 +25,12 @@ def steps(made: Mapping[Path, dict[str, Any]]) -> list[dict[str, Any]]:
     ----------
     made : Mapping[Path, dict[str, Any]]
         Of `artifacts.lineage`.
+
+    Examples
+    --------
+    >>> from imclust.core.manifest import lineage
+    >>> [step["place"] for step in steps(lineage(Path("run/clusters")))]
+    ['raw/index', 'run/weights', 'run/latents', 'run/clusters']
     """
     common = Path(os.path.commonpath(list(made))) if len(made) > 1 else next(iter(made)).parent
     return [
@@ -48,7 +54,13 @@ def steps(made: Mapping[Path, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def command(argv: list[str]) -> str:
-    """A stage's command as one types it."""
+    """A stage's command as one types it.
+
+    Examples
+    --------
+    >>> command(["encode", "--out", "my latents"])
+    "python -m imclust encode --out 'my latents'"
+    """
     return shlex.join(["python", "-m", "imclust", *argv])
 
 
@@ -57,6 +69,11 @@ def new_file(doc: dict[str, Any]) -> str:
 
     The assignment was made with the files before it, so these stay: `corrections.json`, then
     `corrections-2.json`, ...
+
+    Examples
+    --------
+    >>> new_file({"argv": ["cluster", "--corrections", "corrections.json", "kmeans"]})
+    'corrections-2.json'
     """
     files = len(split_corrections(list(doc["argv"]))[0])
     return f"corrections-{files + 1}.json" if files else "corrections.json"
@@ -74,6 +91,13 @@ def corrected_command(at: Sources, doc: dict[str, Any], file: str) -> str:
         Where the assignment and its index are.
     doc : dict[str, Any]
         The assignment's manifest.
+
+    Examples
+    --------
+    >>> at = Sources(Path("run/clusters"), Path("raw/index"))
+    >>> doc = read_manifest(Path("run/clusters"))
+    >>> corrected_command(at, doc, "corrections.json").partition(" --index")[0]
+    'python -m imclust cluster --corrections corrections.json'
     """
     if at.refreshed_by:
         return f"{at.refreshed_by} {CORRECTIONS} {shlex.quote(file)}"
@@ -114,7 +138,14 @@ def _as_flags(at: Sources, doc: dict[str, Any]) -> list[str]:
 
 
 def versions(made: Mapping[Path, dict[str, Any]]) -> list[tuple[str, str]]:
-    """(name, version) of Python and the libraries; of several, all that occurred."""
+    """(name, version) of Python and the libraries; of several, all that occurred.
+
+    Examples
+    --------
+    >>> old, new = ({"versions": {"numpy": number}} for number in ("2.1", "2.2"))
+    >>> versions({Path("latents"): old, Path("clusters"): new})
+    [('numpy', '2.1, 2.2')]
+    """
     found: dict[str, set[str]] = {}
     for doc in made.values():
         for name, version in doc.get("versions", {}).items():
@@ -123,7 +154,13 @@ def versions(made: Mapping[Path, dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def settings(doc: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The settings of an artefact, flat: (`priors.row_order`, `ignore`)."""
+    """The settings of an artefact, flat: (`priors.row_order`, `ignore`).
+
+    Examples
+    --------
+    >>> settings({"config": {"seed": 0, "priors": {"row_order": "ignore"}}})
+    [('seed', '0'), ('priors.row_order', 'ignore')]
+    """
     out: list[tuple[str, str]] = []
 
     def visit(prefix: str, value: Any) -> None:

@@ -18,6 +18,11 @@ def distances_of(assignment: Path) -> np.ndarray | None:
     """How far apart the clusters of an assignment are: (k, k) float32 in [0, 1], see `ClusterTree`.
 
     None of an assignment that has none, such as one by `predict` or `link`.
+
+    Examples
+    --------
+    >>> distances_of(Path("run/clusters")).shape
+    (2, 2)
     """
     if "apart.npy" not in read_manifest(assignment)["files"]:
         return None
@@ -25,7 +30,13 @@ def distances_of(assignment: Path) -> np.ndarray | None:
 
 
 def farthest(distances: np.ndarray | None) -> float:
-    """The largest distance between clusters, above 0: the scale of the table's colours."""
+    """The largest distance between clusters, above 0: the scale of the table's colours.
+
+    Examples
+    --------
+    >>> farthest(np.array([[0, 0.5], [0.5, 0]]))
+    0.5
+    """
 
     if distances is None or not np.isfinite(distances).any():
         return 1.0
@@ -33,7 +44,13 @@ def farthest(distances: np.ndarray | None) -> float:
 
 
 def nearest_pairs(distances: np.ndarray, most: int = PAIRS) -> list[tuple[int, int, float]]:
-    """The pairs of clusters that lie nearest: (one, other, distance), nearest first."""
+    """The pairs of clusters that lie nearest: (one, other, distance), nearest first.
+
+    Examples
+    --------
+    >>> nearest_pairs(np.array([[0, 0.5, 0.2], [0.5, 0, 0.9], [0.2, 0.9, 0]]), most=2)
+    [(0, 2, 0.2), (0, 1, 0.5)]
+    """
 
     one, other = np.triu_indices(len(distances), 1)
     found = distances[one, other]
@@ -43,7 +60,14 @@ def nearest_pairs(distances: np.ndarray, most: int = PAIRS) -> list[tuple[int, i
 
 def tree(merges: list[list[float]]) -> dict[str, Any] | None:
     """The dendrogram of a `ClusterTree` as lines: `x` heights, `y` places, of four points
-    a merge, and the clusters in `order` from the bottom on (places 5, 15, 25, ...)."""
+    a merge, and the clusters in `order` from the bottom on (places 5, 15, 25, ...).
+
+    Examples
+    --------
+    >>> drawn = tree([[0, 1, 0.2, 2], [2, 3, 0.7, 3]])
+    >>> drawn["order"], len(drawn["x"])
+    ([2, 0, 1], 2)
+    """
     from scipy.cluster.hierarchy import dendrogram
 
     if not merges:

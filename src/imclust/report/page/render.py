@@ -44,7 +44,13 @@ UNSEEN = re.compile(
 
 
 def look() -> str:
-    """Digest of the templates, styles and scripts: a page is made again when they change."""
+    """Digest of the templates, styles and scripts: a page is made again when they change.
+
+    Examples
+    --------
+    >>> len(look())
+    16
+    """
     h = hashlib.sha256()
     for path in sorted([*HERE.glob("templates/*.j2"), *HERE.glob("static/*")]):
         h.update(path.name.encode() + path.read_bytes())
@@ -62,6 +68,15 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
         Columns of the images, for the scripts, compressed.
     path : Path
         Of the file.
+
+    Examples
+    --------
+    >>> from jinja2 import UndefinedError
+    >>> try:  # what the templates show must all be there
+    ...     render({"title": "Photos"}, {}, Path("report.html"))
+    ... except UndefinedError as e:
+    ...     str(e)
+    "'run' is undefined"
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -75,7 +90,7 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
     )
     env.filters["shown"] = shown
     env.filters["marked"] = marked
-    plotting, own = _plotting(), script()
+    plotting, own = _plotting(), _script()
     inlined = {
         "policy": policy([*plotting, own]),
         "css": Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),
@@ -110,14 +125,20 @@ def marked(name: str) -> str:
     return UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", name)
 
 
-def script() -> str:
+def _script() -> str:
     """The page's own scripts as one."""
     texts = [(HERE / "static" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(texts) + "\n})();"
 
 
 def squeezed(data: Any) -> str:
-    """JSON, compressed, as base64: ids of many images say much the same."""
+    """JSON, compressed, as base64: ids of many images say much the same.
+
+    Examples
+    --------
+    >>> gzip.decompress(base64.b64decode(squeezed({"id": ["a", "b"]})))
+    b'{"id":["a","b"]}'
+    """
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
     return base64.b64encode(gzip.compress(text, 6, mtime=0)).decode()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imclust.core.records import Assignment, Features, read_csv, rows_of_ids
+from imclust.core.records import Assignment, Features, read_csv
 from imclust.data.images import ImageRow, load_index
 from imclust.data.texts import read_texts
 
@@ -83,6 +83,12 @@ def gather_rows(
         Id -> class, of some, all or none.
     most : int, optional
         Images that are shown.
+
+    Examples
+    --------
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), Path("run/map"), {})
+    >>> rows.ids[0].item(), rows.k, rows.xy.shape
+    ('lake/00.png', 2, (24, 2))
     """
 
     clustering = Assignment.load(assignment)
@@ -137,6 +143,19 @@ def columns(rows: Rows, content: str) -> dict[str, Any]:
     `x` and `y` are uint16 over the range of both axes together, so that the aspect stays;
     `confidence` is uint16 in 65535ths; `cluster`, `runner_up` and `label` are uint16, `NONE`
     where there is no label.
+
+    Parameters
+    ----------
+    rows : Rows
+        The images.
+    content : str
+        `images` or `texts`, as the index has it.
+
+    Examples
+    --------
+    >>> rows = gather_rows(Path("run/clusters"), Path("raw/index"), None, {})
+    >>> list(columns(rows, "images"))
+    ['id', 'cluster', 'runner_up', 'confidence', 'label', 'val', 'distance', 'file']
     """
 
     out: dict[str, Any] = {
@@ -170,22 +189,23 @@ def _file(row: ImageRow) -> str:
 
 
 def packed(values: Any) -> str:
-    """Whole numbers from 0 to 65535, (n,), as base64 of little-endian uint16."""
+    """Whole numbers from 0 to 65535, (n,), as base64 of little-endian uint16.
+
+    Examples
+    --------
+    >>> packed([0, 1, 65535])
+    'AAABAP//'
+    """
 
     return base64.b64encode(np.asarray(values).astype("<u2").tobytes()).decode()
 
 
 def packed32(values: Any) -> str:
-    """Whole numbers below 2^32, of any shape, as base64 of little-endian uint32, row by row."""
-    return base64.b64encode(np.asarray(values).astype("<u4").tobytes()).decode()
+    """Whole numbers below 2^32, of any shape, as base64 of little-endian uint32, row by row.
 
-
-def at_ids(rows: Rows, ids: np.ndarray) -> np.ndarray:
-    """Where the page's images lie among `ids`: (n,) int64.
-
-    Raises
-    ------
-    InputError
-        One is missing.
+    Examples
+    --------
+    >>> packed32([0, 65536])
+    'AAAAAAAAAQA='
     """
-    return rows_of_ids(ids, rows.ids)
+    return base64.b64encode(np.asarray(values).astype("<u4").tobytes()).decode()

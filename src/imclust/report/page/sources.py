@@ -58,6 +58,12 @@ class Sources:
 
 
 def run_name(folder: Path) -> str:
-    """What a run is called: the folder around its `clusters`, or its own name."""
+    """What a run is called: the folder around its `clusters`, or its own name.
+
+    Examples
+    --------
+    >>> run_name(Path("data/runs/photos/timm-auto-k2-seed0/clusters"))
+    'timm-auto-k2-seed0'
+    """
     here = folder.resolve()
     return here.parent.name if here.name in {"clusters", "assignment"} else here.name

@@ -43,7 +43,20 @@ class Sheets:
 
 
 def side_for(rows: Sequence[ImageRow], most: int | None = None) -> int:
-    """Side of the thumbnails of so many images: never more than the images themselves have."""
+    """Side of the thumbnails of so many images: never more than the images themselves have.
+
+    Parameters
+    ----------
+    rows : sequence of ImageRow
+        The images.
+    most : int, optional
+        Of a side, in pixels, instead of what their number allows.
+
+    Examples
+    --------
+    >>> side_for([ImageRow("a", "train", "a.png", "", 640, 480)])
+    128
+    """
     n = len(rows)
     side = next((side for top, side in SIDES if n <= top), LEAST) if most is None else most
     stored = max((min(r.width, r.height) for r in rows), default=0)
@@ -66,6 +79,14 @@ def sheets_of(rows: Sequence[ImageRow], side: int, what: str, budget: int = BUDG
     ------
     InputError
         An image can no longer be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from imclust.data.images import load_index
+    >>> sheets = sheets_of(load_index(Path("raw/index")), 16, "read")
+    >>> sheets.side, len(sheets.images)
+    (16, 1)
     """
     thumbs = all_pixels(rows, Preprocessing(side), what)
     while True:

@@ -41,7 +41,13 @@ class Table:
 
 
 def shown(value: Cell) -> str:
-    """A cell as text: whole numbers whole, others with four significant digits."""
+    """A cell as text: whole numbers whole, others with four significant digits.
+
+    Examples
+    --------
+    >>> shown(0.123456), shown(2.0), shown("sea")
+    ('0.1235', '2', 'sea')
+    """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "\N{EN DASH}"
     if isinstance(value, float):
@@ -52,7 +58,21 @@ def shown(value: Cell) -> str:
 
 
 def csv_table(path: Path, id: str, caption: str) -> Table | None:
-    """A CSV file as a table; None where there is no such file, or no row in it."""
+    """A CSV file as a table; None where there is no such file, or no row in it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    id, caption : str
+        Of the table on the page.
+
+    Examples
+    --------
+    >>> table = csv_table(Path("run/clusters/assignment.csv"), "all", "Assignment")
+    >>> table.columns, table.rows[0][:3]
+    (['id', 'split', 'cluster', 'confidence', 'runner_up', 'distance'], ['dune/00.png', 'train', 1])
+    """
     rows = read_csv(path) if path.is_file() else []
     if not rows:
         return None
@@ -61,7 +81,13 @@ def csv_table(path: Path, id: str, caption: str) -> Table | None:
 
 
 def cell(text: str) -> Cell:
-    """A number where the text is one, None where it is empty, else the text."""
+    """A number where the text is one, None where it is empty, else the text.
+
+    Examples
+    --------
+    >>> cell("3"), cell("0.5"), cell("sea"), cell("")
+    (3, 0.5, 'sea', None)
+    """
     try:
         return int(text)
     except ValueError:
@@ -74,7 +100,15 @@ def cell(text: str) -> Cell:
 
 def curves(weights: Path | None, checkpoints: Path | None) -> dict[str, Any] | None:
     """Training of an encoder as columns: `epoch` and `loss`, thinned evenly to `POINTS`, and the
-    measured checkpoints; None for an encoder that was not trained here."""
+    measured checkpoints; None for an encoder that was not trained here.
+
+    Examples
+    --------
+    >>> from imclust.core.log import write_jsonl
+    >>> write_jsonl(Path("run/weights/steps.jsonl"), [{"epoch": 1, "loss": 0.5}])
+    >>> curves(Path("run/weights"), None)["loss"]
+    [0.5, 0.5]
+    """
     path = weights / "steps.jsonl" if weights else None
     if path is None or not path.is_file():
         return None
@@ -92,7 +126,13 @@ def curves(weights: Path | None, checkpoints: Path | None) -> dict[str, Any] | N
 
 
 def score_table(scores: dict[str, Any]) -> Table:
-    """`scores.json`, a row a number."""
+    """`scores.json`, a row a number.
+
+    Examples
+    --------
+    >>> score_table({"train": {"ari": 0.5}, "label_free": {"stability": 1.0}}).rows
+    [['images to cluster', 'ari', 0.5], ['without labels', 'stability', 1.0]]
+    """
     ways = {
         "train": "images to cluster",
         "val_own": "validation images on their own",
@@ -115,12 +155,33 @@ def pair_table(
     first: Sequence[str],
     second: Sequence[str],
 ) -> Table:
-    """Numbered pairs with a value, by name."""
+    """Numbered pairs with a value, by name.
+
+    Parameters
+    ----------
+    id, caption, columns
+        Of the table.
+    pairs : iterable of (int, int, float)
+        One, another, and their value.
+    first, second : sequence of str
+        Names of the ones and of the others, by number.
+
+    Examples
+    --------
+    >>> pair_table("far", "Apart", ["one", "other", "far"], [(0, 1, 0.2)], "ab", "cd").rows
+    [['a', 'd', 0.2]]
+    """
     return Table(id, caption, columns, [[first[a], second[b], v] for a, b, v in pairs])
 
 
 def individual_table(scores: dict[str, Any]) -> Table | None:
-    """Numbers of answers of many small clusters, a column a group; None where there are none."""
+    """Numbers of answers of many small clusters, a column a group; None where there are none.
+
+    Examples
+    --------
+    >>> individual_table({"train": {"ari": 0.5}}) is None
+    True
+    """
     groups = scores.get("individuals")
     if not groups:
         return None
