@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,8 @@ def _likenesses(
 def _best_of_groups(
     rows: list[ImageRow], seen: np.ndarray, like: dict[tuple[int, int], float]
 ) -> dict[int, int]:
-    """Every picture that has copies -> the best of its group: most pixels, then most detail."""
+    """Every picture that has copies -> the best of its group: most pixels, then most byte-equal
+    copies (whatever else is there was made from these), then most detail."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -202,8 +203,12 @@ def _best_of_groups(
     for number in sorted({*a.tolist(), *b.tolist()}):
         members[int(group[number])].append(number)
 
-    def worth(number: int) -> tuple[int, float, int]:
-        return rows[number].width * rows[number].height, float(seen[number, DETAIL]), -number
+    equal = Counter(rows[number].digest for mine in members.values() for number in mine)
+
+    def worth(number: int) -> tuple[int, int, float, int]:
+        row = rows[number]
+        detail = float(seen[number, DETAIL])
+        return row.width * row.height, equal[row.digest], detail, -number
 
     return {n: max(mine, key=worth) for mine in members.values() for n in mine}
 
