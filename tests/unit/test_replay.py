@@ -7,7 +7,7 @@ import pytest
 
 from imclust.__main__ import STAGES
 from imclust.competitions.replay import changed_environment, copy_fetched, differing_files
-from imclust.competitions.replay_plan import DROPPED, MANY, PATHS, REPLAYED, Origin, plan_of
+from imclust.competitions.replay_plan import DROPPED, MANY, PATHS, REPLAYED, SHARES, Origin, plan_of
 from imclust.core.artifacts import ArtifactSpec, make_artifact, recorded_command
 from imclust.core.errors import InputError
 from imclust.core.registry import Registry
@@ -38,6 +38,34 @@ def test_every_flag_of_a_path_is_known():
     assert {"--data-dir", "--anchors", "--features"} <= set(found)  # it looks into methods
     assert set(found) - {"--out", "--check", *DROPPED} == PATHS
     assert {name for name, several in found.items() if several} == MANY
+
+
+def other_fields(config):
+    """Flags of a config, and of those in it, that hold something else than paths."""
+    found = set()
+    for name, hint in typing.get_type_hints(config, include_extras=True).items():
+        kinds = {hint, *typing.get_args(hint)}
+        configs = [e.config for kind in kinds if isinstance(kind, Registry) for e in kind] + list(
+            filter(is_dataclass, kinds)
+        )
+        if configs:
+            found |= set().union(*map(other_fields, configs))
+        elif Path not in kinds:
+            found.add("--" + name.replace("_", "-"))
+    return found
+
+
+def test_a_number_is_not_taken_for_the_path_that_has_its_name_elsewhere():
+    """`download imagefolder --published 0.25` is a share; of `finetune` it is an artefact."""
+    same = {
+        (stage, flag)
+        for stage in REPLAYED
+        for flag in other_fields(
+            getattr(importlib.import_module(f"imclust.stages.{stage}"), STAGES[stage][0])
+        )
+        & PATHS
+    }
+    assert same == SHARES
 
 
 @pytest.mark.parametrize(

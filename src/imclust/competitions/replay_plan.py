@@ -50,6 +50,7 @@ PATHS = {
         "--copies",
     ),
 }
+SHARES = {("download", "--published")}  # numbers, though another stage has a path of that name
 EITHER = "--known"  # a file, or the labels themselves
 MANY = {"--features", "--corrections", "--tuned"}  # flags of several values
 # Flag -> its values; they decide no byte.
@@ -250,7 +251,7 @@ def _parsed(doc: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         if count and (flag not in MANY or word == method):
             flag = ""
         count += 1
-        yield flag, word, flag in PATHS
+        yield flag, word, flag in PATHS and (argv[0], flag) not in SHARES
 
 
 def _step(

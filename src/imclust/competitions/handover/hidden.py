@@ -174,6 +174,9 @@ def _placing(package: Package, test: HiddenTest) -> Step:
 
 def _link_data(package: Package, test: HiddenTest, data: Path, raw: Path) -> None:
     """Make a folder in which the competition's data has the names that the run knew it by."""
+    if not data.is_dir():
+        do = "give the folder that the notebook is given"
+        raise input_error("the competition's data", "a folder", f"{data}, which is not there", do)
     raw.mkdir(parents=True, exist_ok=True)
     for name in package.data:
         source = data / name
