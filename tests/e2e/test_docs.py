@@ -194,7 +194,9 @@ def test_the_script_as_the_pages_call_it(line, place, standin, monkeypatch, caps
         line = re.sub(rf"\b{name}=\S+", f"{name}={value}", line)
     free = not re.search(r"ENCODER=|scratch-best|texts", line)
     if free:
-        monkeypatch.setenv("ENCODER", "timm" if "FINETUNE" in line else "pixels")
+        monkeypatch.setenv("ENCODER", "conv-ae" if "FINETUNE" in line else "pixels")
+    if free and "FINETUNE" in line:
+        monkeypatch.setenv("ENCODER_FLAGS", "--epochs 1")
     if "hw9" in line:  # the homework's three arrays, with fewer images in them
         for name, shape in SHAPES.items():
             monkeypatch.setitem(SHAPES, name, (shape[0] // 50, *shape[1:]))
