@@ -1,0 +1,94 @@
+"""`pseudo-labels`: a network that learns the clusters of other spaces."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import refused, two_kinds
+from imclust import cluster_latents
+from imclust.clustering.metrics import ari
+from imclust.core.errors import InputError
+from imclust.core.reproducibility import isolated_seed
+from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
+from imclust.training.fit import encode_all, fit
+from imclust.training.pseudo_labels import PseudoLabelLoss, joint_clusters
+
+CONFIG = PseudoLabelsConfig(width=8, batch=32, clusters=(4, 8))
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_both_views_and_all_tasks(rng):
+    counts, n = (3, 5), 7
+    labels = np.stack([rng.integers(0, k, n) for k in counts])
+    scores = torch.tensor(rng.standard_normal((4, 8)), dtype=torch.float32)
+    rows = torch.tensor([2, 6])
+
+    class Given(nn.Module):
+        def forward(self, x):
+            return scores
+
+    got = PseudoLabelLoss(labels, counts)(Given(), torch.zeros(4, 3, 2, 2), rows)
+    naive, at = [], 0
+    for task, k in enumerate(counts):
+        for view in range(2):
+            for i, row in enumerate(rows.tolist()):
+                z = scores[2 * view + i, at : at + k].double().numpy()
+                naive.append(np.log(np.exp(z).sum()) - z[labels[task, row]])
+        at += k
+    assert float(got) == pytest.approx(np.mean(naive), abs=1e-6)
+
+
+def test_clusters_are_those_of_all_spaces_side_by_side(rng):
+    y = np.repeat([0, 1, 2, 3], 30)
+    halves = [np.eye(2)[y // 2], np.eye(2)[y % 2]]  # neither tells all four apart
+    spaces = [9 * h + rng.standard_normal((120, 2)) for h in halves]
+    found = joint_clusters(spaces, (4, 50), seed=0)
+    assert ari(y, found[0]) > 0.95
+    assert found.shape == (2, 120)
+    assert found[1].max() + 1 == 12  # a tenth of the images
+    np.testing.assert_array_equal(found, joint_clusters(spaces, (4, 50), seed=0))
+
+
+@pytest.mark.parametrize(("heard", "least", "most"), [("groups", 0.9, 1.0), ("noise", -0.1, 0.5)])
+def test_the_codes_know_what_the_spaces_know(heard, least, most, rng, tmp_path):
+    """Groups that colours and shapes do not tell are learned from spaces; noise teaches none."""
+    images, y = two_kinds(96, size=32)
+    images = np.where(rng.random((96, 1, 1, 1)) < 0.5, images, 255 - images)  # not to be found
+    space = 9 * np.eye(2)[y] if heard == "groups" else np.zeros((96, 2))
+    encoder = PseudoLabels(CONFIG)
+    encoder.hear([space + rng.standard_normal((96, 2))], 0)
+    with isolated_seed(0):
+        network = encoder.network()
+    fit(
+        network, encoder.objective(96, 0), images, encoder.preprocessing,
+        encoder.suited(encoder.plan(96), images), seed=0, device="cpu", folder=tmp_path,
+    )  # fmt: skip
+    z = encode_all(network, encoder.encode, images, encoder.preprocessing, "cpu").numpy()
+    assert least <= ari(y, cluster_latents(z, 2, "kmeans").labels) <= most
+
+
+def test_it_is_told_spaces_by_the_command_line(imclust, tmp_path):
+    from helpers import make_arrays
+
+    make_arrays(tmp_path / "data")
+    index = ("--index", "raw/index")
+    flags = ("pseudo-labels", "--width", "8", "--clusters", "4", "8", "--epochs", "2")
+    last = ("train", *index, "--out", "w")
+    for line in (
+        ("download", "--out", "raw", "arrays", "--data-dir", "data"),
+        ("train", *index, "--out", "p", "pixels"),
+        ("encode", *index, "--weights", "p", "--out", "pz"),
+        (*last, "--features", "pz", "pz", *flags),
+        ("encode", *index, "--weights", "w", "--out", "z"),
+    ):
+        code, _, err = imclust(*line)
+        assert code == 0, err
+    assert np.load(tmp_path / "z" / "x.npy", allow_pickle=False).shape[1] == 64
+    refused(imclust(*last, *flags), "--features of pseudo-labels", "given")
+    refused(imclust(*last, "--features", "pz", "pixels"), "--features of pixels", "left out")
+
+
+def test_numbers_out_of_range_are_one_sentence():
+    for clusters, words in (((), "at least one"), ((1,), "clusters")):
+        with pytest.raises(InputError, match=words):
+            PseudoLabelsConfig(clusters=clusters)
