@@ -178,6 +178,9 @@ def run(cfg: argparse.Namespace) -> list[dict[str, Any]]:
             store.add(line, codes)
             left = max(0.0, until - time.monotonic())
             print(f"{done}/{len(todo)} ({left:.0f} s left) {json.dumps(line)}", flush=True)
+        else:
+            pool.close()
+            pool.join()
     return store.lines
 
 

@@ -1,4 +1,4 @@
-"""What `objectives.py` compares: the project's encoders, and two that are told of other spaces."""
+"""What `objectives.py` compares: the project's encoders, and one that is drawn to neighbours."""
 
 from __future__ import annotations
 
@@ -15,55 +15,13 @@ from imclust.core.reproducibility import step_generator
 from imclust.data.augment import Augmentation
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
-from imclust.encoders._views import HIDDEN, ViewsConfig, ViewsEncoder
+from imclust.encoders._views import ViewsConfig, ViewsEncoder
+from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
 from imclust.training.losses import CollapseGuard
-from imclust.training.networks import WithProjection, projection_mlp, small_resnet
 from imclust.training.plan import Objective, TrainConfig
 
 OWN = ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae")
 TEMPERATURE = 0.2
-
-
-class ToldLoss(Objective):
-    """Both views are to name the cluster of their image, one cross entropy a task.
-
-    Parameters
-    ----------
-    told : ndarray of shape (tasks, n), int
-        Clusters that do not change.
-    """
-
-    told: Tensor
-
-    def __init__(self, told: np.ndarray) -> None:
-        super().__init__()
-        self.counts = [int(row.max()) + 1 for row in told]
-        self.register_buffer("told", torch.from_numpy(told.astype(np.int64)))
-
-    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
-        """x (2b, 3, s, s), two views of `rows` -> scalar, the mean over tasks."""
-        scores = network(x).float().split(self.counts, 1)
-        answers = self.told[:, rows.repeat(2)]
-        losses = [functional.cross_entropy(s, y) for s, y in zip(scores, answers, strict=True)]
-        return torch.stack(losses).mean()
-
-
-class Told(ViewsEncoder):
-    """Views learn the clusters that k-means found in other spaces."""
-
-    def __init__(self, cfg: ViewsConfig, told: np.ndarray) -> None:
-        super().__init__(cfg)
-        self._told = told
-
-    def network(self) -> nn.Module:
-        """The backbone and a classifier of all tasks."""
-        width, size = self.cfg.width, self.cfg.size
-        answers = int((self._told.max(1) + 1).sum())
-        return WithProjection(small_resnet(width, size), projection_mlp(8 * width, HIDDEN, answers))
-
-    def objective(self, n_images: int, seed: int) -> Objective:
-        """Cross entropy to the clusters."""
-        return ToldLoss(self._told)
 
 
 class NeighbourLoss(CollapseGuard):
@@ -157,8 +115,9 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
     Parameters
     ----------
     name : str
-        `told`: 50, 100 and 200 clusters of the other spaces; `told K`: and K. `none` or `rule`
-        behind a name: views that keep the colours, or change them as `colour_rule` says.
+        `told` is `pseudo-labels`, with 50, 100 and 200 clusters of the other spaces; `told K`: K,
+        too. `none` or `rule` behind a name: views that keep the colours, or change them as
+        `colour_rule` says.
     facts : dict
         What `objectives_sets.py` wrote of the images.
     width, batch : int
@@ -167,9 +126,10 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
     method, _, colours = name.partition(" ")
     made: Any
     if method == "told":
-        made = Told(
-            ViewsConfig(width=width, batch=batch), facts["told"][: None if colours == "K" else -1]
-        )
+        told = facts["told"] if colours == "K" else facts["told"][:-1]
+        counts = tuple(int(line.max()) + 1 for line in told)
+        made = PseudoLabels(PseudoLabelsConfig(width=width, batch=batch, clusters=counts))
+        made.labels = told
     elif method == "neighbours":
         made = Neighbours(ViewsConfig(width=width, batch=batch), facts["near"])
     else:

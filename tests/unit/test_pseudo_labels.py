@@ -1,16 +1,22 @@
 """`pseudo-labels`: a network that learns the clusters of other spaces."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from helpers import refused, two_kinds
+from helpers import make_arrays, two_kinds
 from imclust import cluster_latents
 from imclust.clustering.metrics import ari
+from imclust.competitions.challenges import CHALLENGES
 from imclust.core.errors import InputError
 from imclust.core.reproducibility import isolated_seed
+from imclust.encoders.pixels import Pixels, PixelsConfig
 from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
+from imclust.stages import download, encode, train
 from imclust.training.fit import encode_all, fit
 from imclust.training.pseudo_labels import PseudoLabelLoss, joint_clusters
 
@@ -50,8 +56,9 @@ def test_clusters_are_those_of_all_spaces_side_by_side(rng):
 
 
 @pytest.mark.parametrize(("heard", "least", "most"), [("groups", 0.9, 1.0), ("noise", -0.1, 0.5)])
-def test_the_codes_know_what_the_spaces_know(heard, least, most, rng, tmp_path):
+def test_the_codes_know_what_the_spaces_know(heard, least, most, tmp_path):
     """Groups that colours and shapes do not tell are learned from spaces; noise teaches none."""
+    rng = np.random.default_rng(0)
     images, y = two_kinds(96, size=32)
     images = np.where(rng.random((96, 1, 1, 1)) < 0.5, images, 255 - images)  # not to be found
     space = 9 * np.eye(2)[y] if heard == "groups" else np.zeros((96, 2))
@@ -59,33 +66,34 @@ def test_the_codes_know_what_the_spaces_know(heard, least, most, rng, tmp_path):
     encoder.hear([space + rng.standard_normal((96, 2))], 0)
     with isolated_seed(0):
         network = encoder.network()
+    plan = replace(encoder.suited(encoder.plan(96), images), steps=60)
     fit(
         network, encoder.objective(96, 0), images, encoder.preprocessing,
-        encoder.suited(encoder.plan(96), images), seed=0, device="cpu", folder=tmp_path,
+        plan, seed=0, device="cpu", folder=tmp_path,
     )  # fmt: skip
     z = encode_all(network, encoder.encode, images, encoder.preprocessing, "cpu").numpy()
     assert least <= ari(y, cluster_latents(z, 2, "kmeans").labels) <= most
 
 
-def test_it_is_told_spaces_by_the_command_line(imclust, tmp_path):
-    from helpers import make_arrays
-
+def test_what_is_learned_from_open_spaces_is_open(tmp_path, monkeypatch):
     make_arrays(tmp_path / "data")
-    index = ("--index", "raw/index")
-    flags = ("pseudo-labels", "--width", "8", "--clusters", "4", "8", "--epochs", "2")
-    last = ("train", *index, "--out", "w")
-    for line in (
-        ("download", "--out", "raw", "arrays", "--data-dir", "data"),
-        ("train", *index, "--out", "p", "pixels"),
-        ("encode", *index, "--weights", "p", "--out", "pz"),
-        (*last, "--features", "pz", "pz", *flags),
-        ("encode", *index, "--weights", "w", "--out", "z"),
+    arrays = CHALLENGES["arrays"].config(data_dir=tmp_path / "data")
+    download.run(download.Download(challenge=arrays, out=tmp_path / "raw"))
+    index = tmp_path / "raw" / "index"
+    config = PseudoLabelsConfig(width=8, clusters=(4,), epochs=1)
+    for track in ("scratch", "open"):
+        monkeypatch.setattr(Pixels, "track", track)
+        weights, space, out = (tmp_path / f"{name}-{track}" for name in "pzw")
+        train.run(train.Train(encoder=PixelsConfig(), index=index, out=weights))
+        encode.run(encode.Encode(index=index, weights=weights, out=space))
+        train.run(train.Train(encoder=config, index=index, out=out, features=(space,)))
+        assert json.loads((out / "manifest.json").read_text())["track"] == track
+    for wrong, features, words in (
+        (config, (), "--features of pseudo-labels must be given"),
+        (PixelsConfig(), (space,), "--features of pixels must be left out"),
     ):
-        code, _, err = imclust(*line)
-        assert code == 0, err
-    assert np.load(tmp_path / "z" / "x.npy", allow_pickle=False).shape[1] == 64
-    refused(imclust(*last, *flags), "--features of pseudo-labels", "given")
-    refused(imclust(*last, "--features", "pz", "pixels"), "--features of pixels", "left out")
+        with pytest.raises(InputError, match=words):
+            train.run(train.Train(encoder=wrong, index=index, out=tmp_path, features=features))
 
 
 def test_numbers_out_of_range_are_one_sentence():

@@ -41,17 +41,20 @@ class PseudoLabelsConfig(ViewsConfig):
 
 @ENCODERS.register("pseudo-labels", PseudoLabelsConfig, paper="Caron et al. 2018, eq. 1")
 class PseudoLabels(ViewsEncoder):
-    """The encoder that learns from other spaces."""
+    """The encoder that learns from other spaces.
+
+    `labels` (tasks, n) int holds the clusters of the training images once it heard of spaces.
+    """
 
     cfg: PseudoLabelsConfig
     hears = True
-    _labels: np.ndarray
+    labels: np.ndarray
 
     def hear(self, spaces: list[np.ndarray], seed: int) -> None:
         """Cluster the spaces."""
         from imclust.training.pseudo_labels import joint_clusters
 
-        self._labels = joint_clusters(spaces, self.cfg.clusters, seed)
+        self.labels = joint_clusters(spaces, self.cfg.clusters, seed)
 
     def network(self) -> nn.Module:
         """The backbone and a classifier of all tasks."""
@@ -65,4 +68,4 @@ class PseudoLabels(ViewsEncoder):
         """Cross entropy to the clusters."""
         from imclust.training.pseudo_labels import PseudoLabelLoss
 
-        return PseudoLabelLoss(self._labels, self.cfg.clusters)
+        return PseudoLabelLoss(self.labels, self.cfg.clusters)

@@ -176,4 +176,5 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
     disk_space(folder, 4 * facts["parameters"])
     save_weights(folder / "weights.safetensors", network, header)
     (folder / RESUME).unlink(missing_ok=True)
-    return facts | {"track": encoder.track, **encoder.input_facts()}
+    tracks = {encoder.track, *(read_manifest(path).get("track") for path in cfg.features)}
+    return facts | {"track": "open" if "open" in tracks else "scratch", **encoder.input_facts()}
