@@ -81,6 +81,12 @@ class NeighbourLoss(CollapseGuard):
         self.steps += 1
 
 
+class Told(PseudoLabels):
+    """`pseudo-labels` with the views of the other encoders."""
+
+    suited = ViewsEncoder.suited
+
+
 class Neighbours(ViewsEncoder):
     """Views are drawn to neighbours that other spaces know."""
 
@@ -115,9 +121,9 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
     Parameters
     ----------
     name : str
-        `told` is `pseudo-labels`, with 50, 100 and 200 clusters of the other spaces; `told K`: K,
-        too. `none` or `rule` behind a name: views that keep the colours, or change them as
-        `colour_rule` says.
+        `told` is `pseudo-labels` with the views of the others, and 50, 100 and 200 clusters of the
+        other spaces; `told K`: K, too. `none` or `rule` behind a name: views that keep the colours,
+        or change them as `colour_rule` says.
     facts : dict
         What `objectives_sets.py` wrote of the images.
     width, batch : int
@@ -128,7 +134,7 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
     if method == "told":
         told = facts["told"] if colours == "K" else facts["told"][:-1]
         counts = tuple(int(line.max()) + 1 for line in told)
-        made = PseudoLabels(PseudoLabelsConfig(width=width, batch=batch, clusters=counts))
+        made = Told(PseudoLabelsConfig(width=width, batch=batch, clusters=counts))
         made.labels = told
     elif method == "neighbours":
         made = Neighbours(ViewsConfig(width=width, batch=batch), facts["near"])

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from colour_rule import colour_rule
 from imclust.clustering.neighbors import nearest_neighbors
 from imclust.clustering.views import View
 from imclust.core.log import progress
+from imclust.data.colour_rule import colour_rule
 from spaces import features, read
 
 TOLD = (50, 100, 200)

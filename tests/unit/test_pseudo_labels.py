@@ -14,11 +14,13 @@ from imclust.clustering.metrics import ari
 from imclust.competitions.challenges import CHALLENGES
 from imclust.core.errors import InputError
 from imclust.core.reproducibility import isolated_seed
+from imclust.data.augment import PHOTOGRAPHS
+from imclust.data.colour_rule import colour_rule
 from imclust.encoders.pixels import Pixels, PixelsConfig
 from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
 from imclust.stages import download, encode, train
 from imclust.training.fit import encode_all, fit
-from imclust.training.pseudo_labels import PseudoLabelLoss, joint_clusters
+from imclust.training.pseudo_labels import PseudoLabelLoss, joint_clusters, joint_rows
 
 CONFIG = PseudoLabelsConfig(width=8, batch=32, clusters=(4, 8))
 
@@ -48,11 +50,12 @@ def test_clusters_are_those_of_all_spaces_side_by_side(rng):
     y = np.repeat([0, 1, 2, 3], 30)
     halves = [np.eye(2)[y // 2], np.eye(2)[y % 2]]  # neither tells all four apart
     spaces = [9 * h + rng.standard_normal((120, 2)) for h in halves]
-    found = joint_clusters(spaces, (4, 50), seed=0)
+    rows = joint_rows(spaces)
+    found = joint_clusters(rows, (4, 50), seed=0)
     assert ari(y, found[0]) > 0.95
     assert found.shape == (2, 120)
     assert found[1].max() + 1 == 12  # a tenth of the images
-    np.testing.assert_array_equal(found, joint_clusters(spaces, (4, 50), seed=0))
+    np.testing.assert_array_equal(found, joint_clusters(rows, (4, 50), seed=0))
 
 
 @pytest.mark.parametrize(("heard", "least", "most"), [("groups", 0.9, 1.0), ("noise", -0.1, 0.5)])
@@ -94,6 +97,35 @@ def test_what_is_learned_from_open_spaces_is_open(tmp_path, monkeypatch):
     ):
         with pytest.raises(InputError, match=words):
             train.run(train.Train(encoder=wrong, index=index, out=tmp_path, features=features))
+
+
+def test_views_of_photographs_differ_in_colour_as_neighbours_do(rng):
+    n = 400
+    images = rng.integers(0, 256, (n, 16, 16, 3)).astype(np.uint8) // 2
+    bright = rng.uniform(0.5, 1.5, n)
+    near = np.argsort(np.abs(bright[:, None] - bright), axis=1)[:, 1:6]
+    shown = (images * bright[:, None, None, None]).astype(np.uint8)
+    alike, strangers = colour_rule(shown, near), colour_rule(shown, rng.integers(0, n, (n, 5)))
+    assert alike.jitter <= strangers.jitter
+    assert strangers.jitter <= PHOTOGRAPHS.jitter
+    same = np.broadcast_to(shown[:1], shown.shape)
+    assert not colour_rule(same, near).colours  # nothing differs between neighbours
+    encoder = PseudoLabels(CONFIG)
+    encoder.hear([rng.standard_normal((n, 3))], 0)
+    plan = encoder.suited(encoder.plan(n), shown)
+    assert plan.augmentation == colour_rule(shown, encoder.near)
+    plain = PseudoLabels(replace(CONFIG, augmentation="photographs"))
+    assert plain.suited(plain.plan(n), shown).augmentation == PHOTOGRAPHS
+
+
+def test_the_colours_of_two_views_differ_as_the_rule_has_measured(rng):
+    """Neighbours whose brightness differs by a known jitter give that jitter back."""
+    want, n = 0.3, 2000
+    one = np.clip(rng.normal(100, 25, (8, 8, 3)), 0, 255)
+    factor = 1 + rng.uniform(-want, want, (2 * n, 1, 1, 1))
+    images = np.clip(one * factor, 0, 255).astype(np.uint8)
+    near = np.concatenate([np.arange(n, 2 * n), np.arange(n)])[:, None]
+    assert colour_rule(images, near).jitter == pytest.approx(want, abs=0.05)
 
 
 def test_numbers_out_of_range_are_one_sentence():

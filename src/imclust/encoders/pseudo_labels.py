@@ -8,7 +8,7 @@ what they have in common instead of what each follows alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imclust.core.checks import in_range
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from imclust.training.plan import Objective
+    from imclust.training.plan import Objective, TrainConfig
+
+NEAR = 10  # neighbours whose colours are compared
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,34 @@ class PseudoLabelsConfig(ViewsConfig):
 class PseudoLabels(ViewsEncoder):
     """The encoder that learns from other spaces.
 
-    `labels` (tasks, n) int holds the clusters of the training images once it heard of spaces.
+    Once it heard of spaces, `labels` (tasks, n) int holds the clusters of the training images and
+    `near` (n, NEAR) int their neighbours.
     """
 
     cfg: PseudoLabelsConfig
     hears = True
     labels: np.ndarray
+    near: np.ndarray
 
     def hear(self, spaces: list[np.ndarray], seed: int) -> None:
-        """Cluster the spaces."""
-        from imclust.training.pseudo_labels import joint_clusters
+        """Cluster the spaces side by side, and find neighbours there."""
+        from imclust.clustering.neighbors import nearest_neighbors
+        from imclust.training.pseudo_labels import joint_clusters, joint_rows
 
-        self.labels = joint_clusters(spaces, self.cfg.clusters, seed)
+        rows = joint_rows(spaces)
+        self.labels = joint_clusters(rows, self.cfg.clusters, seed)
+        self.near = nearest_neighbors(rows, rows, min(NEAR, len(rows) - 1), same=True)[0]
+
+    def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
+        """The plan with the views that the config names, or that suit the images; of photographs,
+        with colours no further apart than those of neighbours."""
+        from imclust.data.augment import PHOTOGRAPHS
+        from imclust.data.colour_rule import colour_rule
+
+        plan = super().suited(plan, images)
+        if self.cfg.augmentation != "auto" or plan.augmentation != PHOTOGRAPHS:
+            return plan
+        return replace(plan, augmentation=colour_rule(images, self.near))
 
     def network(self) -> nn.Module:
         """The backbone and a classifier of all tasks."""

@@ -11,13 +11,24 @@ from imclust.clustering.preprocessing import prepare
 from imclust.training.plan import Objective
 
 
-def joint_clusters(spaces: list[np.ndarray], counts: tuple[int, ...], seed: int) -> np.ndarray:
-    """k-means clusters where spaces lie side by side, each of the same weight.
+def joint_rows(spaces: list[np.ndarray]) -> np.ndarray:
+    """Spaces (n, d_v) of the same images side by side, each of the same weight: (n, d) float32.
+
+    Examples
+    --------
+    >>> joint_rows([np.eye(5), np.arange(5.0)[:, None]]).shape
+    (5, 5)
+    """
+    return np.hstack([prepare(s, "power").rows for s in spaces])
+
+
+def joint_clusters(rows: np.ndarray, counts: tuple[int, ...], seed: int) -> np.ndarray:
+    """k-means clusters of rows, several numbers of them.
 
     Parameters
     ----------
-    spaces : list of ndarray of shape (n, d_v), float
-        The same images in each.
+    rows : ndarray of shape (n, d), float32
+        Of `joint_rows`.
     counts : tuple of int
         Numbers of clusters; at most a tenth of the images are made, and at least two.
     seed : int
@@ -31,12 +42,11 @@ def joint_clusters(spaces: list[np.ndarray], counts: tuple[int, ...], seed: int)
     Examples
     --------
     >>> x = np.repeat([[0.0, 9.0], [9.0, 0.0]], 20, axis=0)
-    >>> [line.tolist() for line in np.bincount(joint_clusters([x], (2,), 0)[0])[None]]
-    [[20, 20]]
+    >>> np.bincount(joint_clusters(joint_rows([x]), (2,), seed=0)[0]).tolist()
+    [20, 20]
     """
     from sklearn.cluster import KMeans
 
-    rows = np.hstack([prepare(s, "power").rows for s in spaces])
     most = max(2, len(rows) // 10)
     runs = [KMeans(min(k, most), n_init=2, random_state=seed).fit_predict(rows) for k in counts]
     return np.stack(runs).astype(np.int64)

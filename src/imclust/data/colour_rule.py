@@ -1,9 +1,10 @@
 """How far views may differ in colour, by how far images and their like differ.
 
-A view teaches to overlook what it changes. What an image shares with its neighbours in the spaces
-that cost nothing is what must not be overlooked, so views are not changed further than that: the
-brightness, contrast, saturation and hue of two views differ by as much as those of an image and
-its neighbours do, in the median, and never by more than SimCLR's own values.
+A view teaches to overlook what it changes. What an image shares with its neighbours is what must
+not be overlooked, so views are not changed further than that: the brightness, contrast, saturation
+and hue of two views differ by as much as those of an image and its neighbours do, in the median,
+and never by more than SimCLR's own values. `benchmarks/objectives.py` compares it with these and
+with none.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ def colour_facts(images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def colour_rule(images: np.ndarray, near: np.ndarray) -> Augmentation:
-    """PHOTOGRAPHS with the colours no further apart than those of neighbours.
+    """PHOTOGRAPHS with colours no further apart than those of neighbours.
+
+    The least of the three medians of |log ratio| (brightness, contrast, saturation) is matched by
+    the jitter, since one number is for all; the median turn by the hue; grey views become as much
+    rarer as the jitter becomes weaker.
 
     Parameters
     ----------
@@ -65,7 +70,7 @@ def colour_rule(images: np.ndarray, near: np.ndarray) -> Augmentation:
         apart.append(float(np.median(np.abs(log[near] - log[:, None]))))
     angle = np.angle(colour[near] * colour[:, None].conj()) / (2 * np.pi)
     # Views differ by u - v with u and v uniform in [-j, j], whose size has the median 2 j MEDIAN.
-    jitter = min(PHOTOGRAPHS.jitter, min(apart) / (2 * MEDIAN))
-    hue = min(PHOTOGRAPHS.hue, float(np.median(np.abs(angle))) / (2 * MEDIAN))
+    jitter = round(min(PHOTOGRAPHS.jitter, min(apart) / (2 * MEDIAN)), 4)
+    hue = round(min(PHOTOGRAPHS.hue, float(np.median(np.abs(angle))) / (2 * MEDIAN)), 4)
     grey = PHOTOGRAPHS.grey * jitter / PHOTOGRAPHS.jitter
     return replace(PHOTOGRAPHS, jitter=jitter, hue=hue, grey=grey)
