@@ -56,12 +56,11 @@ class PseudoLabels(ViewsEncoder):
 
     def hear(self, spaces: list[np.ndarray], seed: int) -> None:
         """Cluster the spaces side by side, and find neighbours there."""
-        from imclust.clustering.neighbors import nearest_neighbors
-        from imclust.training.pseudo_labels import joint_clusters, joint_rows
+        from imclust.training.pseudo_labels import joint_clusters, joint_rows, near_rows
 
         rows = joint_rows(spaces)
         self.labels = joint_clusters(rows, self.cfg.clusters, seed)
-        self.near = nearest_neighbors(rows, rows, min(NEAR, len(rows) - 1), same=True)[0]
+        self.near = near_rows(rows, NEAR)
 
     def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
         """The plan with the views that the config names, or that suit the images; of photographs,
