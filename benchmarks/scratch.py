@@ -35,7 +35,9 @@ from typing import Any
 from imclust.cli.baseline import FREE, WAYS
 from imclust.cli.parser import run_stage
 
-ENCODERS = ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae", "scan-net")
+ENCODERS = (
+    "simclr", "pseudo-labels", "vicreg", "byol", "deepcluster-v2", "masked-ae", "scan-net",
+)  # fmt: skip
 EMBEDDED = ("digits", "photos")
 SPENT = "cpu_seconds.json"  # in --work: of every artefact, when it was made
 
@@ -91,6 +93,8 @@ class Bench:
                     if name == "scan-net":
                         more += ["--init-weights", self.folder("simclr", seed, steps) / "w"]
                         method += self.k
+                    if name == "pseudo-labels":
+                        more += ["--features", *(folder / "z" for folder, _ in free)]
                     made.append(self.space(name, seed, steps, method, more))
                     if not self.cfg.together:
                         self.alone(name, seed, steps, *made[-1])

@@ -12,6 +12,7 @@ from imclust.training.fit import fit
 from imclust.training.weights_file import load_weights, save_weights
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
+VIEWS = ("simclr", "vicreg", "byol", "deepcluster-v2", "pseudo-labels", "masked-ae")
 SETTINGS = {
     "vgg-ae": {"size": 32},
     "vgg16": {"size": 32},
@@ -19,7 +20,7 @@ SETTINGS = {
     "local-aggregation": {"augmentation": "none"},
     "patch-dictionary": {"words": 20},
     "scan-net": {"n_clusters": 2, "lr": 2e-3},
-} | {name: {"width": 8} for name in ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae")}
+} | {name: {"width": 8} for name in VIEWS}
 EPOCHS = {"vgg-ae": 2, "conv-ae": 3}  # where eight take long
 IMAGES = {"vgg-ae": 32}  # where 96 take long
 COLOUR_BLIND = {"power-spectrum", "hog", "lbp", "scattering"}  # by what they are
@@ -90,6 +91,8 @@ def test_a_few_steps_lower_the_loss_and_codes_tell_two_kinds_apart(entry, tmp_pa
 
         epochs = EPOCHS.get(entry.name, 8)
         short = dataclasses.replace(plan, epochs=epochs, checkpoints=())
+        if encoder.hears:
+            encoder.hear([images.reshape(n, -1).astype(np.float32)], 0)
         loss = encoder.objective(n, 0)
         log = fit(
             network, loss, images, encoder.preprocessing, short,

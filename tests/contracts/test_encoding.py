@@ -21,7 +21,7 @@ SETTINGS = {
     "scan-net": {"epochs": 1, "n_clusters": 2},
 } | {
     n: {"epochs": 1, "width": 8}
-    for n in ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae")
+    for n in ("simclr", "vicreg", "byol", "deepcluster-v2", "pseudo-labels", "masked-ae")
 }
 BASE = {"local-aggregation": "conv-ae", "scan-net": "simclr"}  # of encoders that refine another
 N = 14
@@ -49,8 +49,17 @@ def trained(name, index, tmp_path):
     start = None
     if getattr(ENCODERS[name].method, "refines", False):
         start = trained(BASE[name], index, tmp_path)
-    config = ENCODERS[name].config(**settings)
-    train.run(train.Train(encoder=config, index=index, out=tmp_path / name, init_weights=start))
+    others = ()
+    if getattr(ENCODERS[name].method, "hears", False):
+        others = (tmp_path / "others",)
+        heard = trained("pixels", index, tmp_path)
+        encode.run(encode.Encode(index=index, weights=heard, out=others[0]))
+    train.run(
+        train.Train(
+            encoder=ENCODERS[name].config(**settings), index=index, out=tmp_path / name,
+            init_weights=start, features=others,
+        )
+    )  # fmt: skip
     return tmp_path / name
 
 

@@ -7,11 +7,12 @@ from sklearn.metrics import silhouette_score
 from imclust import cluster_latents
 from imclust.clustering.auto_search import CandidateSearch
 from imclust.clustering.effort import effort_of
+from imclust.clustering.ensembles import coassociation_consensus
 from imclust.clustering.evidence import purity
 from imclust.clustering.metrics import ari
 from imclust.clustering.neighbor_graph import joint_graph
 from imclust.clustering.preprocessing import power_and_white, prepare
-from imclust.clustering.unequal_spaces import CLARITY, UnequalSearch
+from imclust.clustering.unequal_spaces import AGREED, CLARITY, CONSENSUS, UnequalSearch
 from imclust.clustering.views import View
 
 N, K = 150, 3
@@ -58,9 +59,39 @@ def test_views_are_judged_in_every_space_and_candidates_where_all_are_joined(sho
     dense = purity(joint_graph([prepare(s, "white").rows for s in spaces]), runs[0])[4]
     apart = silhouette_score(joined, runs[0], metric="cosine")
     np.testing.assert_allclose(table[0], [dense, apart], atol=1e-4)
-    naive = ((table - table.mean(0)) / table.std(0)).sum(1)
+    alone = [i for i, c in enumerate(able) if not c.name.startswith("consensus")]
+    few = [c.labels for c in able]
+    alike = [
+        sum(ari(few[i], few[j]) for j in alone if j != i) / len(alone) for i in range(len(few))
+    ]
+    columns = np.column_stack([table, alike])
+    naive = ((columns - columns.mean(0)) / columns.std(0)) @ [1, 1, AGREED]
     np.testing.assert_allclose(search.stand, naive, atol=1e-6)
     assert (search.clarity([y]) > search.clarity([noise]) + 0.02).all()
+
+
+def test_the_clearest_candidates_make_consensuses(shown):
+    spaces, y = shown
+    search = UnequalSearch(spaces, K, effort_of("quick"), 0)
+    able = search.run({}, retrain=False)
+    single = [c for c in able if not c.name.startswith("consensus")]
+    made = {c.name: c for c in able if c.name.startswith("consensus")}
+    assert list(made) == [f"consensus of {m}" for m in CONSENSUS]
+    table = np.array([[c.numbers[name] for name in CLARITY] for c in single])
+    order = np.argsort(-((table - table.mean(0)) / table.std(0)).sum(1), kind="stable")
+    few = [single[i].whole for i in order[: CONSENSUS[0]]]
+    want = coassociation_consensus(few, K, 0)
+    np.testing.assert_array_equal(made["consensus of 5"].whole, want)
+    assert max(ari(y, c.whole) for c in made.values()) > 0.8
+    assert search.further(single[: CONSENSUS[0] - 1]) == []
+
+
+def test_spaces_of_noise_have_no_consensus_that_agrees_with_groups(rng):
+    spaces = [rng.standard_normal((N, 6)).astype(np.float32) for _ in range(4)]
+    search = UnequalSearch(spaces, K, effort_of("quick"), 0)
+    able = search.run({}, retrain=False)
+    y = rng.integers(0, K, N)
+    assert all(ari(y, c.whole) < 0.1 for c in able if c.name.startswith("consensus"))
 
 
 def test_one_space_is_clustered_as_ever(shown):

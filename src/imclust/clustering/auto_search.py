@@ -149,6 +149,10 @@ class CandidateSearch:
         """The views that are gone into; what was thrown out on the way is added to the list."""
         return choose_views(self._spaces, self.k, self._seed, nuisances, thrown_out)
 
+    def further(self, able: list[Candidate]) -> list[Candidate]:
+        """Candidates that are made of those that were not thrown out."""
+        return []
+
     def run(self, nuisances: dict[str, np.ndarray], *, retrain: bool) -> list[Candidate]:
         """All candidates; those that were not thrown out are in `pool`, in the same order."""
         thrown_out: list[Candidate] = []
@@ -160,14 +164,16 @@ class CandidateSearch:
             c.labels = c.labels[self.compared]
         few = {name: values[self.compared] for name, values in nuisances.items()}
         reject_nuisance_copies(made, few, self.k)
-        self.candidates = made + thrown_out
         able = [c for c in made if not c.reason] or made
+        further = self.further(able)
+        able = able + further
+        self.candidates = made + further + thrown_out
         whole = [c.whole for c in able if c.whole is not None]
         found = evidence(
             whole, [c.view for c in able], [*self.views, *second], self.compared, self._seed
         )
         for c, row in zip(able, found.table, strict=True):
-            c.numbers = dict(zip(NAMES, map(float, row), strict=True))
+            c.numbers |= dict(zip(NAMES, map(float, row), strict=True))
         self.pool = Pool(
             found.table,
             pairwise_ari([c.labels for c in able]),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from imclust.clustering.auto_search import FINALISTS, JOINED, CandidateSearch
+from imclust.clustering.ensembles import coassociation_consensus
 from imclust.clustering.evidence import cosine_distances, purity, silhouettes
 from imclust.clustering.heads import HEADS
 from imclust.clustering.preprocessing import Preparation, Prepared, power_and_white
@@ -25,6 +26,8 @@ from imclust.core.log import progress
 LOOKED_AT = 1000  # rows that spaces are looked at on; more for a large K
 EACH = 40  # of them for each cluster
 CLARITY = ("modularity, joined", "silhouette, joined")  # what candidates are judged by
+AGREED = 0.5  # weight of the agreement with the other candidates beside them
+CONSENSUS = (5, 9, 15)  # clearest candidates that a consensus is made of
 SCOUTS = ("kmeans", "spectral", "layout ward", "graph merge")
 
 
@@ -67,14 +70,38 @@ class UnequalSearch(CandidateSearch):
             for parts, how in map(View.named, best)
         ]
 
+    def further(self, able: list[Candidate]) -> list[Candidate]:
+        """What the clearest candidates have in common: consensuses of the best few and of more."""
+        stand = self._judge(able)
+        order, made = np.argsort(-stand, kind="stable"), []
+        runs = [able[i].whole for i in order]
+        for count in CONSENSUS:
+            if count >= len(able):
+                break
+            whole = coassociation_consensus(runs[:count], self.k, self._seed)
+            if not collapse(whole, self.k):
+                few, view = whole[self.compared], able[order[0]].view
+                made.append(Candidate(f"consensus of {count}", view, few, whole=whole))
+        return made
+
     def run(self, nuisances: dict[str, np.ndarray], *, retrain: bool) -> list[Candidate]:
         """All candidates that were not thrown out; see `CandidateSearch.run`."""
         able = super().run(nuisances, retrain=retrain)
-        found = self.clarity([c.whole for c in able if c.whole is not None])
-        for c, numbers in zip(able, found, strict=True):
-            c.numbers |= dict(zip(CLARITY, map(float, numbers), strict=True))
-        self.stand = np.sum([scaled(column) for column in found.T], axis=0)
+        assert self.pool is not None
+        alone = np.array([not c.name.startswith("consensus") for c in able])
+        alike = self.pool.agreement * alone
+        np.fill_diagonal(alike, 0)
+        self.stand = self._judge(able) + AGREED * scaled(alike.sum(1) / alone.sum())
         return able
+
+    def _judge(self, able: list[Candidate]) -> np.ndarray:
+        """How clear candidates are, (c,); sets both numbers of those that have none."""
+        new = [c for c in able if CLARITY[0] not in c.numbers]
+        found = self.clarity([c.whole for c in new if c.whole is not None])
+        for c, numbers in zip(new, found, strict=True):
+            c.numbers |= dict(zip(CLARITY, map(float, numbers), strict=True))
+        table = np.array([[c.numbers[name] for name in CLARITY] for c in able])
+        return np.sum([scaled(column) for column in table.T], axis=0)
 
     def clarity(self, labellings: list[np.ndarray]) -> np.ndarray:
         """How dense clusters are and how far apart with all spaces side by side, whitened: their

@@ -32,6 +32,8 @@ class Encoder:
     """What an index must hold for it."""
     refines: bool = False
     """Whether `train` must be given the weights that it starts from."""
+    hears: bool = False
+    """Whether `train` must be given other spaces of the images, for `hear`."""
     decodes: bool = False
     """Whether `reconstruct` gives images back."""
     preprocessing: Preprocessing
@@ -79,6 +81,19 @@ class Encoder:
     def plan(self, n_images: int) -> TrainConfig | None:
         """How to train it on so many images; None when there is nothing to train."""
         return None
+
+    def hear(self, spaces: list[np.ndarray], seed: int) -> None:
+        """What other spaces hold of the training images; asked for before `objective` if it
+        `hears`.
+
+        Parameters
+        ----------
+        spaces : list of ndarray of shape (n, d_v), float
+            Rows in the order of the images.
+        seed : int
+            Of whatever is drawn.
+        """
+        raise NotImplementedError
 
     def learn(self, network: nn.Module, images: np.ndarray, seed: int) -> None:
         """Set the network's numbers from the training images (n, s, s, 3) uint8, in one pass; asked

@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+
 from imclust.core.artifacts import ArtifactSpec, make_artifact, plain
 from imclust.core.checks import disk_space, seconds, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
+from imclust.core.records import Features, parts_of
 from imclust.core.reproducibility import check_device
 from imclust.data.images import load_index
 from imclust.data.loader import all_pixels
@@ -32,6 +35,8 @@ class Train:
     """Where the weights go: weights.safetensors, checkpoints, steps.jsonl."""
     init_weights: Path | None = None
     """A `weights` artefact to go on from, for encoders that refine another."""
+    features: tuple[Path, ...] = ()
+    """`features` artefacts of the same images, for encoders that learn from other spaces."""
     budget: str | None = None
     """Time for training, such as 10m: as many epochs as this machine makes in it, by a short
     measurement, instead of the encoder's own number."""
@@ -93,6 +98,11 @@ def run(cfg: Train) -> None:
         raise input_error(
             f"--init-weights of {entry.name}", needs, cfg.init_weights, "see train --help"
         )
+    if getattr(entry.method, "hears", False) != bool(cfg.features):
+        needs = "left out: it learns from the images alone" if cfg.features else "given"
+        got = ", ".join(map(str, cfg.features)) or None
+        raise input_error(f"--features of {entry.name}", needs, got, "see train --help")
+    inputs |= {"features" if i == 1 else f"features {i}": p for i, p in enumerate(cfg.features, 1)}
     if cfg.init_weights is not None:
         config["base"] = read_manifest(cfg.init_weights, "weights")["config"]
         inputs["init_weights"] = cfg.init_weights
@@ -107,6 +117,13 @@ def run(cfg: Train) -> None:
     )
     if made:
         say(f"weights of {entry.name} are in {cfg.out}")
+
+
+def _spaces(features: tuple[Path, ...], ids: list[str]) -> list[np.ndarray]:
+    """All spaces (n, d_v), their rows in the order of the ids."""
+    return [
+        part for path in features for part in parts_of(path, Features.load(path).at(np.array(ids)))
+    ]
 
 
 def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -137,6 +154,8 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
     if plan is not None:
         numbers = facts["parameters"] * (len(plan.checkpoints) + 1 + 2 * 3)  # and resume points
         disk_space(folder, 4 * numbers)
+        if cfg.features:
+            encoder.hear(_spaces(cfg.features, [r.id for r in rows]), cfg.seed)
         images = all_pixels(rows, encoder.preprocessing, "read")
         plan = encoder.suited(plan, images)
         if cfg.budget is not None:
@@ -165,4 +184,5 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
     disk_space(folder, 4 * facts["parameters"])
     save_weights(folder / "weights.safetensors", network, header)
     (folder / RESUME).unlink(missing_ok=True)
-    return facts | {"track": encoder.track, **encoder.input_facts()}
+    tracks = {encoder.track, *(read_manifest(path).get("track") for path in cfg.features)}
+    return facts | {"track": "open" if "open" in tracks else "scratch", **encoder.input_facts()}
