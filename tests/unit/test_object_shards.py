@@ -12,18 +12,15 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main, parse
-from imclust.core import object_shards
+from imclust.core import object_storage
 from imclust.core.errors import DamagedArtifactError, InputError
 from imclust.core.manifest import MANIFEST
-from imclust.core.object_shards import (
+from imclust.core.object_shards import fetch_shard, make_shard, remove_shards, shard_at
+from imclust.core.object_storage import (
     fetch_named,
-    fetch_shard,
-    make_shard,
     object_size,
     probe_storage,
     put_named,
-    remove_shards,
-    shard_at,
     storage_url,
 )
 
@@ -268,7 +265,7 @@ def test_what_a_store_says_is_told_without_secrets_and_short(monkeypatch):
     def refused(url):
         raise OSError(f"GET ?Signature=abc {'x' * 500}\nmore")
 
-    monkeypatch.setattr(object_shards, "_open", refused)
+    monkeypatch.setattr(object_storage, "_open", refused)
     with pytest.raises(InputError) as e:
         object_size("s3://bucket/a")
     assert "Signature=***" in str(e.value)

@@ -235,9 +235,9 @@ def held_up(words, source, fs, at):
     finally:
         if kept.exists():
             os.replace(kept, source)
-        if run.poll() is None:
-            run.kill()
-        run.communicate()
+        run.kill()
+        run.wait()
+        run.stdout.close()
 
 
 def workers(driver):

@@ -10,7 +10,7 @@ from pathlib import Path
 from imclust.cli.parser import run_stage
 from imclust.cli.progress_display import Display, Part
 from imclust.core.manifest import MANIFEST
-from imclust.core.object_shards import probe_storage, storage_url
+from imclust.core.object_storage import probe_storage, storage_url
 from imclust.core.ray_workers import one_cluster
 
 # Seconds on 2 cores, as a + b * images: a first guess, corrected by the pace that is measured.

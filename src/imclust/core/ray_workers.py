@@ -17,7 +17,7 @@ from typing import Any
 from imclust._version import __version__
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
-from imclust.core.object_shards import object_size, storage_url
+from imclust.core.object_storage import object_size, storage_url
 from imclust.core.shards import MappedRows, Shard, run_by
 
 STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
@@ -225,4 +225,4 @@ def _size(path: str) -> int | str | None:
     try:
         return object_size(storage_url(path))
     except InputError as e:
-        return str(e)
+        return str(e).rstrip(".")

@@ -24,15 +24,8 @@ from imclust.core.locks import wait_lock
 from imclust.core.log import progress, say, silent
 from imclust.core.manifest import KEY, file_digest, verify_artifact
 from imclust.core.npy import NpyRows, open_npy
-from imclust.core.object_shards import (
-    fetch_named,
-    fetch_shard,
-    make_shard,
-    probe_storage,
-    put_named,
-    remove_shards,
-    storage_url,
-)
+from imclust.core.object_shards import fetch_shard, make_shard, remove_shards
+from imclust.core.object_storage import fetch_named, probe_storage, put_named, storage_url
 from imclust.core.ray_tasks import Tally, call_on_worker, run_tasks
 from imclust.core.ray_workers import ray_cluster
 from imclust.data.images import ImageRow
