@@ -214,6 +214,14 @@ def by_s3(at):
     return [*ENCODE.split(), "r", *ray]
 
 
+def there(fs, at, end):
+    """Objects whose names end so."""
+    try:
+        return sorted(name for name in fs.find(at) if name.endswith(end))
+    except FileNotFoundError:  # what it saw first has gone meanwhile
+        return []
+
+
 @contextmanager
 def held_up(words, source, fs, at):
     """The command in a process of its own, when all shards are done but that of one picture, from
@@ -221,16 +229,16 @@ def held_up(words, source, fs, at):
     kept = Path(f"{source}.kept")
     run = subprocess.Popen([sys.executable, "-m", "imclust", *words], stdout=-1, text=True)
 
-    def wait_for(objects, count):
-        while len(fs.glob(f"{at}/{objects}")) < count:
+    def wait_for(end, count):
+        while len(there(fs, at, end)) < count:
             assert run.poll() is None, "the command ended first"
             time.sleep(0.1)
 
     try:
-        wait_for("*/*-weights.safetensors", 1)  # the index is read, and Ray has yet to start
+        wait_for("-weights.safetensors", 1)  # the index is read, and Ray has yet to start
         os.rename(source, kept)
         os.mkfifo(source)
-        wait_for("*/*/manifest.json", 9)
+        wait_for("/manifest.json", 9)
         yield run, lambda: os.replace(kept, source)
     finally:
         if kept.exists():
@@ -277,11 +285,6 @@ def test_a_worker_that_is_killed_costs_its_shard_only(place, s3):
     assert "secret-of-the-test" not in said + (place / "r/manifest.json").read_text()
 
 
-def named(fs, shard, end):
-    (name,) = [name for name in fs.find(shard) if name.endswith(end)]
-    return name
-
-
 @needs_ray
 @needs_s3
 @pytest.mark.slow
@@ -290,11 +293,10 @@ def test_after_a_kill_only_lost_and_damaged_objects_are_made_again(place, s3, ca
     source = load_index(place / "raw/index")[20].source
     with held_up(by_s3(at), source, fs, at) as (run, _):
         run.kill()
-    gone, damaged, begun, *_ = (p.rpartition("/")[0] for p in fs.glob(f"{at}/*/*/manifest.json"))
-    fs.rm_file(named(fs, gone, "x.npy"))
-    data = named(fs, damaged, "x.npy")
-    fs.pipe_file(data, fs.cat_file(data)[:-4] + b"else")
-    fs.rm_file(named(fs, begun, "manifest.json"))
+    gone, damaged, *_ = there(fs, at, "-x.npy")
+    fs.rm_file(gone)
+    fs.pipe_file(damaged, fs.cat_file(damaged)[:-4] + b"else")
+    fs.rm_file(there(fs, at, "/manifest.json")[-1])
     fs.pipe_file(f"{at}/mine.txt", b"mine")
     capsys.readouterr()
     assert main(by_s3(at)) == 0
@@ -316,9 +318,8 @@ def test_objects_lost_before_they_are_joined_are_made_again(place, s3, capsys, m
     def then_lost(work, parts, *more, **options):
         tally = done(work, parts, *more, **options)
         if len(parts) == 10:
-            first, second, *_ = fs.glob(f"{at}/*/*/manifest.json")
-            fs.rm_file(first)
-            fs.pipe_file(named(fs, second.rpartition("/")[0], "x.npy"), b"else")
+            fs.rm_file(there(fs, at, "/manifest.json")[0])
+            fs.pipe_file(there(fs, at, "-x.npy")[-1], b"else")
         return tally
 
     monkeypatch.setattr(_ray_latents, "run_tasks", then_lost)
