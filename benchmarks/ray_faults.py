@@ -1,6 +1,6 @@
 """Faults of a Ray cluster in the middle of an encoding: are the bytes those of one process?
 
-    python benchmarks/ray_faults.py [--times 20] [--faults worker node driver ...]
+    python benchmarks/ray_faults.py [--times 20] [--faults worker node driver ...] [--storage URL]
 
 Two nodes on this machine, one CPU each, encode made pictures in many shards; when some are done,
 
@@ -10,6 +10,8 @@ Two nodes on this machine, one CPU each, encode made pictures in many shards; wh
 - `shard`: the file of a finished shard is removed;
 - `image`: a picture is overwritten (the command must end with a sentence), then put back;
 - `late`: there is one node, and the second comes now.
+
+With `--storage`, finished shards are objects there (`encode --ray-storage`), on a server that runs.
 
 Prints one line a time, then for each fault how often the bytes were equal; writes JSON. Needs
 `pip install 'imclust[ray]'`. Linux only.
@@ -114,10 +116,63 @@ def working(parents: set[int]) -> Iterator[int]:
             yield int(folder.name)
 
 
-def begin(out: str, address: str) -> subprocess.Popen[str]:
+class Folder:
+    """Finished shards beside the latents."""
+
+    flags: tuple[str, ...] = ()
+
+    def finished(self, out: str) -> list[Any]:
+        """The shards that are done."""
+        return sorted(Path(f".{out}.partial/shards").glob("0*/manifest.json"))
+
+    def lose(self, out: str) -> None:
+        """Remove the file of one."""
+        (self.finished(out)[0].parent / "x.npy").unlink()
+
+    def left(self) -> int:
+        """Files that are left of runs that ended."""
+        return 0
+
+
+class Storage(Folder):
+    """Finished shards as objects.
+
+    Parameters
+    ----------
+    url : str
+        Where they go.
+    """
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.flags = ("--ray-storage", url)
+        self._fs, self._path = url_to_fs(url)
+
+    def _there(self, end: str) -> list[str]:
+        self._fs.invalidate_cache()
+        try:
+            return [name for name in self._fs.find(self._path) if name.endswith(end)]
+        except FileNotFoundError:
+            return []
+
+    def finished(self, out: str) -> list[Any]:
+        """The shards that are done."""
+        return self._there("/manifest.json")
+
+    def lose(self, out: str) -> None:
+        """Remove the file of one."""
+        self._fs.rm_file(self._there("-x.npy")[0])
+
+    def left(self) -> int:
+        """Objects that are left of runs that ended."""
+        return len(self._there(""))
+
+
+def begin(out: str, address: str, shards: Folder) -> subprocess.Popen[str]:
     """The command, without waiting for it."""
     words = ("encode", "--index", "raw/index", "--weights", "w", "--batch", str(SHARD))
-    ray = ("--ray", "auto", "--ray-rows", str(SHARD), "--out", out)
+    ray = ("--ray", "auto", "--ray-rows", str(SHARD), *shards.flags, "--out", out)
     env = {**os.environ, "RAY_ADDRESS": address}
     return subprocess.Popen(
         imclust(*words, *ray), env=env, text=True, stdout=subprocess.DEVNULL,
@@ -125,30 +180,25 @@ def begin(out: str, address: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def finished(out: str) -> list[Path]:
-    """The shards that are done."""
-    return sorted(Path(f".{out}.partial/shards").glob("0*/manifest.json"))
-
-
-def wait_for_shards(out: str, run: subprocess.Popen[str]) -> int:
+def wait_for_shards(out: str, run: subprocess.Popen[str], shards: Folder) -> int:
     """Until BEGUN are done; how many are."""
     until = time.monotonic() + WAIT
     while run.poll() is None and time.monotonic() < until:
-        if (n := len(finished(out))) >= BEGUN:
+        if (n := len(shards.finished(out))) >= BEGUN:
             return n
         time.sleep(0.02)
     return 0
 
 
-def once(fault: str, number: int, nodes: Nodes, want: bytes) -> dict[str, Any]:
+def once(fault: str, number: int, nodes: Nodes, want: bytes, shards: Folder) -> dict[str, Any]:
     """One run with a fault; what came of it."""
     out = f"{fault}{number}"
     nodes.remove() if fault == "late" else nodes.add()
     picture = sorted(Path("files").iterdir())[IMAGES // 2]
     kept = picture.read_bytes()
     began, address = time.perf_counter(), nodes.cluster.address
-    run = begin(out, address)
-    hit: Any = wait_for_shards(out, run)
+    run = begin(out, address, shards)
+    hit: Any = wait_for_shards(out, run, shards)
     again = False
     if hit and fault == "worker":
         hit = nodes.kill_worker()
@@ -163,7 +213,7 @@ def once(fault: str, number: int, nodes: Nodes, want: bytes) -> dict[str, Any]:
         held = fill(address)
         hit = len(held)
     elif hit and fault == "shard":
-        (finished(out)[0].parent / "x.npy").unlink()
+        shards.lose(out)
     elif hit and fault == "image":
         picture.write_bytes(kept[: len(kept) // 2])
         again = True
@@ -171,7 +221,7 @@ def once(fault: str, number: int, nodes: Nodes, want: bytes) -> dict[str, Any]:
     sentence = "must be the image that was indexed" in said
     if again:
         picture.write_bytes(kept)
-        run = begin(out, address)
+        run = begin(out, address, shards)
         said = run.communicate()[1]
     ended = run.returncode == 0
     doc = json.loads(Path(out, "manifest.json").read_text())["ray"] if ended else {}
@@ -179,6 +229,7 @@ def once(fault: str, number: int, nodes: Nodes, want: bytes) -> dict[str, Any]:
     row = {"fault": fault, "hit": bool(hit), "equal": equal, "seconds": time.perf_counter() - began}
     row |= {"sentence": sentence} if fault == "image" else {}
     row |= {"said": said.strip()[-300:]} if not ended else {}
+    row |= {"left": shards.left()}
     shutil.rmtree(out, ignore_errors=True)
     return row | doc
 
@@ -201,6 +252,7 @@ def main() -> None:
     )
     parser.add_argument("--times", type=int, default=20, help="runs with each fault")
     parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS)
+    parser.add_argument("--storage", help="address for finished shards")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ray_faults.json"))
     cfg = parser.parse_args()
     cfg.out = cfg.out.absolute()
@@ -211,9 +263,10 @@ def main() -> None:
         want = prepare()
         nodes = Nodes()
         try:
+            shards = Storage(cfg.storage) if cfg.storage else Folder()
             for number in range(cfg.times):
                 for fault in cfg.faults:
-                    rows.append(once(fault, number, nodes, want))
+                    rows.append(once(fault, number, nodes, want, shards))
                     print(rows[-1], flush=True)
                     cfg.out.write_text(json.dumps({"argv": sys.argv[1:], "table": rows}, indent=1))
         finally:

@@ -4,6 +4,12 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +23,13 @@ from imclust.core.manifest import read_manifest
 from imclust.core.ray_tasks import Tally
 from imclust.core.records import read_csv
 from imclust.data.images import load_index
+from imclust.encoders import _ray_latents
 from imclust.stages.encode import Encode
 
 RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not RAY, reason="Ray is an extra")
+SERVER = all(importlib.util.find_spec(name) is not None for name in ("moto", "s3fs", "flask"))
+needs_s3 = pytest.mark.skipif(not SERVER, reason="s3fs is an extra, and moto[server] plays S3")
 ENCODE = "encode --index raw/index --weights w --batch 4 --out "
 
 
@@ -98,6 +107,11 @@ def test_commands_refuse_an_address_that_is_none(command):
 
 
 def test_steps_pass_the_address_to_the_stages_that_know_it():
+    encode = Step("latents", (("encode", "--out", "z"), ("cluster", "--out", "a", "kmeans")))
+    assert encode.by_ray("auto", "s3://a").commands == (
+        ("encode", "--ray", "auto", "--ray-storage", "s3://a", "--out", "z"),
+        ("cluster", "--ray", "auto", "--out", "a", "kmeans"),
+    )
     methods = ["cluster", "--out", "a", "kmeans"], ["cluster", "--out", "a", "auto"]
     others = ["encode", "--out", "z"], ["reduce", "--out", "y", "pca"]
     step = Step("clusters", tuple(map(tuple, (*methods, *others))))
@@ -157,10 +171,186 @@ def test_a_whole_run_makes_the_artefacts_of_one_process(images, tmp_path, capsys
     words = ["cluster-folder", str(images / "files"), "--n-clusters", "2", "--effort", "quick"]
     assert main([*words, "--workspace", str(tmp_path / "one")]) == 0
     capsys.readouterr()
-    assert main([*words, "--workspace", str(tmp_path / "ray"), "--ray", "local:2"]) == 0
+    by_ray = ["--ray", "local:2", "--ray-storage", str(tmp_path / "shards")]
+    assert main([*words, "--workspace", str(tmp_path / "ray"), *by_ray]) == 0
     said = capsys.readouterr().out
     assert said.count("shards 1/1, ") == 2  # of both spaces
     one, ray = artefacts(tmp_path / "one"), artefacts(tmp_path / "ray")
     assert len(one) > 30
     assert sorted(one) == sorted(ray)
     assert [name for name in one if one[name] != ray[name]] == []
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A local S3, with one bucket; yields its file system."""
+    from moto.server import ThreadedMotoServer
+
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "secret-of-the-test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        import s3fs
+
+        fs = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+        fs.mkdir("bucket")
+        yield fs
+    moto.stop()
+
+
+@pytest.fixture
+def s3(server, place):
+    """The file system and a folder in it."""
+    return server, f"bucket/{place.name}"
+
+
+def by_s3(at):
+    ray = ["--ray", "local:2", "--ray-rows", "4", "--ray-storage", f"s3://{at}"]
+    return [*ENCODE.split(), "r", *ray]
+
+
+def there(fs, at, end):
+    """Objects whose names end so."""
+    try:
+        return sorted(name for name in fs.find(at) if name.endswith(end))
+    except FileNotFoundError:  # what it saw first has gone meanwhile
+        return []
+
+
+@contextmanager
+def held_up(words, source, fs, at):
+    """The command in a process of its own, when all shards are done but that of one picture, from
+    which nothing can be read; the picture is put back when the block ends."""
+    kept = Path(f"{source}.kept")
+    run = subprocess.Popen([sys.executable, "-m", "imclust", *words], stdout=-1, text=True)
+
+    def wait_for(end, count):
+        while len(there(fs, at, end)) < count:
+            assert run.poll() is None, "the command ended first"
+            time.sleep(0.1)
+
+    try:
+        wait_for("-weights.safetensors", 1)  # the index is read, and Ray has yet to start
+        os.rename(source, kept)
+        os.mkfifo(source)
+        wait_for("/manifest.json", 9)
+        yield run, lambda: os.replace(kept, source)
+    finally:
+        if kept.exists():
+            os.replace(kept, source)
+        run.kill()
+        run.wait()
+        run.stdout.close()
+
+
+def workers(driver):
+    """Processes below a driver that are at a task."""
+    parents, tasks = {}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat, words = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+        if words.startswith(b"ray::_placed"):
+            tasks.append(int(folder.name))
+
+    def below(pid):
+        return pid == driver or (pid in parents and below(parents[pid]))
+
+    return [pid for pid in tasks if below(pid)]
+
+
+@needs_ray
+@needs_s3
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_its_shard_only(place, s3):
+    fs, at = s3
+    source = load_index(place / "raw/index")[20].source
+    with held_up(by_s3(at), source, fs, at) as (run, put_back):
+        (worker,) = workers(run.pid)
+        put_back()
+        os.kill(worker, signal.SIGKILL)
+        said = run.communicate()[0]
+    assert run.returncode == 0
+    assert latents(place, "r") == latents(place, "one")
+    assert "retries 1" in said
+    assert read_manifest(place / "r")["ray"] == {"tasks": 10, "kept": 0, "retries": 1, "nodes": 1}
+    assert fs.find(at) == []  # shards and weights have gone
+    assert "secret-of-the-test" not in said + (place / "r/manifest.json").read_text()
+
+
+@needs_ray
+@needs_s3
+@pytest.mark.slow
+def test_after_a_kill_only_lost_and_damaged_objects_are_made_again(place, s3, capsys):
+    fs, at = s3
+    source = load_index(place / "raw/index")[20].source
+    with held_up(by_s3(at), source, fs, at) as (run, _):
+        run.kill()
+    gone, damaged, *_ = there(fs, at, "-x.npy")
+    fs.rm_file(gone)
+    fs.pipe_file(damaged, fs.cat_file(damaged)[:-4] + b"else")
+    fs.rm_file(there(fs, at, "/manifest.json")[-1])
+    fs.pipe_file(f"{at}/mine.txt", b"mine")
+    capsys.readouterr()
+    assert main(by_s3(at)) == 0
+    said = capsys.readouterr().out
+    assert latents(place, "r") == latents(place, "one")
+    assert read_manifest(place / "r")["ray"] == {"tasks": 10, "kept": 6, "retries": 0, "nodes": 1}
+    assert said.count("is damaged (x.npy has gone); it is made again") == 1
+    assert said.count("is damaged (x.npy holds other bytes than were put); it is made again") == 1
+    assert fs.find(at) == [f"{at}/mine.txt"]
+
+
+@needs_ray
+@needs_s3
+@pytest.mark.slow
+def test_objects_lost_before_they_are_joined_are_made_again(place, s3, capsys, monkeypatch):
+    fs, at = s3
+    done = _ray_latents.run_tasks
+
+    def then_lost(work, parts, *more, **options):
+        tally = done(work, parts, *more, **options)
+        if len(parts) == 10:
+            fs.rm_file(there(fs, at, "/manifest.json")[0])
+            fs.pipe_file(there(fs, at, "-x.npy")[-1], b"else")
+        return tally
+
+    monkeypatch.setattr(_ray_latents, "run_tasks", then_lost)
+    assert main(by_s3(at)) == 0
+    assert "2 of the finished shards are lost or damaged; they are made" in capsys.readouterr().out
+    assert latents(place, "r") == latents(place, "one")
+    assert read_manifest(place / "r")["ray"]["retries"] == 2
+
+
+@needs_ray
+@needs_s3
+def test_storage_that_cannot_be_used_is_one_sentence_before_work(place, s3, capsys, monkeypatch):
+    assert main(by_s3("no-such-bucket/me")) == 2
+    assert "the storage s3://no-such-bucket/me must be one that can be" in capsys.readouterr().err
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3[0].clear_instance_cache()
+    assert main(by_s3(s3[1])) == 2
+    s3[0].clear_instance_cache()
+    said = capsys.readouterr().err
+    assert "NoCredentialsError" in said
+    assert "and the credentials in the environment." in said
+    assert s3[0].find(s3[1]) == []
+
+
+@needs_ray
+@pytest.mark.slow
+def test_storage_that_only_the_driver_sees_is_one_sentence(place, capsys):
+    words = [*ENCODE.split(), "r", "--ray", "local:1", "--ray-storage", "memory://shards"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "-weights.safetensors on " in said
+    assert "got nothing there; put it on storage that all nodes share." in said

@@ -75,7 +75,7 @@ def run(cfg: Baseline) -> None:
     """
     job = BaselineRun(cfg)
     job.check_rules()
-    steps = [step.by_ray(cfg.ray) for step in job.steps(guess=True)]
+    steps = [step.by_ray(cfg.ray, cfg.ray_storage) for step in job.steps(guess=True)]
     for step in steps:
         for command in step.commands:
             parse_stage(command)
@@ -89,7 +89,8 @@ def run(cfg: Baseline) -> None:
     if cfg.encoder == "auto":
         how = "chosen by the challenge and by what weights are there; ENCODER overrides"
         say(f"encoder: {job.encoder} ({how})")
-    run_steps(job.steps(), [step.title for step in steps], ROWS, ray=cfg.ray)
+    titles = [step.title for step in steps]
+    run_steps(job.steps(), titles, ROWS, ray=cfg.ray, storage=cfg.ray_storage)
     for line in [*summary(job.at.report.parent, job.at.submission, job.scores), *job.next_step()]:
         say(line)
 
@@ -330,7 +331,7 @@ class BaselineRun:
         if self.validation() is None:
             yield "# whether there are validation images, too, is known after the download"
         for step in self.steps(guess=True):
-            commands = step.by_ray(self.cfg.ray).commands
+            commands = step.by_ray(self.cfg.ray, self.cfg.ray_storage).commands
             yield from (shlex.join(["python", "-m", "imclust", *words]) for words in commands)
             if step.title == "plan" and not known:
                 yield "# the plan says how large the networks are: --dry-run tells more after it"

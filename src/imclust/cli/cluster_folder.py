@@ -96,6 +96,9 @@ class ClusterFolder:
     ray: str | None = None
     """Have a Ray cluster encode: `auto` (that of this machine),
     `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
+    ray_storage: str | None = None
+    """With --ray: a folder or an address, such as s3://bucket/folder, that takes the encoded
+    shards until they are joined; nodes need no path but the images'."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
@@ -103,8 +106,7 @@ class ClusterFolder:
         if self.watch and self.new is not None:
             do = "watch the folder itself"
             raise input_error("--watch", "used without --new", f"--new {self.new}", do)
-        if self.ray is not None:
-            check_ray(self.ray)
+        check_ray(self.ray, self.ray_storage)
 
 
 def run(cfg: ClusterFolder) -> None:
@@ -189,6 +191,7 @@ def cluster_folder(
     name: str | None = None,
     workspace: str | Path = ".",
     ray: str | None = None,
+    ray_storage: str | None = None,
 ) -> FolderResult:
     """Cluster the images of a folder, as `python -m imclust cluster-folder` does.
 
@@ -223,6 +226,8 @@ def cluster_folder(
         The folder that data/ goes to.
     ray : str | None, optional
         Address of a Ray cluster that encodes: `auto`, `ray://host:port` or `local:N`.
+    ray_storage : str | None, optional
+        Folder or address that takes the encoded shards until they are joined.
 
     Returns
     -------
@@ -256,6 +261,7 @@ def cluster_folder(
             name=name,
             workspace=Path(workspace).expanduser(),
             ray=ray,
+            ray_storage=ray_storage,
         )
     )
 
@@ -285,7 +291,8 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
             cfg = _corrected_first(cfg, at, data)
             growth = growth_of(at, data)
     if cfg.new is None:
-        took = run_steps(_steps(cfg, at, data, growth), titles, _about(data), plain_words, cfg.ray)
+        steps, images = _steps(cfg, at, data, growth), _about(data)
+        took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
@@ -299,7 +306,7 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
         steps = chain(old, _new_steps(at, further, raw, folder))
         titles += ["new index", "new latents", "new clusters"]
         images = _about(further) if known else _about(data)
-        took = run_steps(steps, titles, images, plain_words, cfg.ray)
+        took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage)
         assignment, index = folder / "clusters", raw / "index"
     names = at.names if (at.names / MANIFEST).is_file() else None
     clustering = FolderAssignment.load(assignment, index, names)

@@ -69,12 +69,14 @@ class Run:
     ray: str | None = None
     """Have a Ray cluster encode, and do the passes of `kmeans`: `auto` (that of this machine),
     `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
+    ray_storage: str | None = None
+    """With --ray: a folder or an address, such as s3://bucket/folder, that takes the encoded
+    shards until they are joined; nodes need no path but the images'."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
         valid_seed(self.seed)
-        if self.ray is not None:
-            check_ray(self.ray)
+        check_ray(self.ray, self.ray_storage)
 
 
 def run(cfg: Run) -> None:
@@ -111,7 +113,9 @@ def run(cfg: Run) -> None:
         for command in step.commands:
             parse_stage(command)
     titles = [step.title for step in planned]
-    took = run_steps(_steps(cfg, entry.name, at), titles, ROWS, ray=cfg.ray)
+    took = run_steps(
+        _steps(cfg, entry.name, at), titles, ROWS, ray=cfg.ray, storage=cfg.ray_storage
+    )
     doc = read_manifest(at.clusters)
     say("")
     say(f"K = {doc['n_clusters']}, sizes {sizes_sentence(doc['sizes'])}")

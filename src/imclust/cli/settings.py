@@ -78,6 +78,9 @@ class Baseline:
     ray: str | None = None
     """Have a Ray cluster encode, and do the passes of `kmeans`: `auto` (that of this machine),
     `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
+    ray_storage: str | None = None
+    """With --ray: a folder or an address, such as s3://bucket/folder, that takes the encoded
+    shards until they are joined; nodes need no path but the images'."""
     set_aside_corrupt: bool = False
     """Go on without images that cannot be read; their rows get the largest cluster."""
     challenge_flags: str = ""
@@ -102,8 +105,7 @@ class Baseline:
             raise self.wrong("k", "at least 2, or auto", self.k, "choose another number")
         if self.seed is not None:
             valid_seed(self.seed)
-        if self.ray is not None:
-            check_ray(self.ray, "RAY (--ray)")
+        check_ray(self.ray, self.ray_storage, "RAY (--ray)")
         for name in ("run", "name"):
             value = getattr(self, name)
             if value is not None and (value in {"", ".", ".."} or set(value) & set("/\\\0\n")):

@@ -10,6 +10,7 @@ from pathlib import Path
 from imclust.cli.parser import run_stage
 from imclust.cli.progress_display import Display, Part
 from imclust.core.manifest import MANIFEST
+from imclust.core.object_storage import probe_storage, storage_url
 from imclust.core.ray_workers import one_cluster
 
 # Seconds on 2 cores, as a + b * images: a first guess, corrected by the pace that is measured.
@@ -67,8 +68,15 @@ class Step:
     title: str
     commands: tuple[Command, ...]
 
-    def by_ray(self, address: str | None) -> Step:
+    def by_ray(self, address: str | None, storage: str | None = None) -> Step:
         """The step with the flag `--ray` for those of its stages that know it; itself for None.
+
+        Parameters
+        ----------
+        address : str or None
+            Of the cluster.
+        storage : str or None, optional
+            What `encode` is told as `--ray-storage`, too.
 
         Examples
         --------
@@ -77,12 +85,15 @@ class Step:
         """
         if address is None:
             return self
-        return Step(self.title, tuple(
-            (words[0], "--ray", address, *words[1:])
-            if words[0] == "encode" or (words[0] == "cluster" and "kmeans" in words)
-            else words
-            for words in self.commands
-        ))  # fmt: skip
+        flags: dict[str, Command] = {"encode": ("--ray", address), "kmeans": ("--ray", address)}
+        if storage is not None:
+            flags["encode"] += ("--ray-storage", storage)
+
+        def with_flags(words: Command) -> Command:
+            known = "kmeans" if words[0] == "cluster" and "kmeans" in words else words[0]
+            return (words[0], *flags.get(known, ()), *words[1:])
+
+        return Step(self.title, tuple(map(with_flags, self.commands)))
 
 
 def run_steps(
@@ -91,6 +102,7 @@ def run_steps(
     images: int,
     words: Callable[[str], str] = str,
     ray: str | None = None,
+    storage: str | None = None,
 ) -> dict[str, float]:
     """Do the steps, shown as one run.
 
@@ -106,6 +118,8 @@ def run_steps(
         Puts what the stages say into other words; "" leaves it out.
     ray : str, optional
         Address of a Ray cluster that works for the stages that know how.
+    storage : str, optional
+        Where these put shards; refused before any work where nothing can be written.
 
     Returns
     -------
@@ -120,11 +134,13 @@ def run_steps(
       pca: 24 rows of 4 numbers are in run/pca
     [1/1] map: ...
     """
+    if storage is not None:
+        probe_storage(storage_url(storage))
     parts = [Part(title, expected_seconds(title, images), BARS.get(title, "")) for title in titles]
     cluster = nullcontext() if ray is None else one_cluster()
     with cluster, Display(parts, words) as display:
         for step in steps:
-            step = step.by_ray(ray)
+            step = step.by_ray(ray, storage)
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)
                 for command in step.commands:

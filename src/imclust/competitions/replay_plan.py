@@ -54,7 +54,15 @@ SHARES = {("download", "--published")}  # numbers, though another stage has a pa
 EITHER = "--known"  # a file, or the labels themselves
 MANY = {"--features", "--corrections", "--tuned"}  # flags of several values
 # Flag -> its values; they decide no byte.
-DROPPED = {"--log": 1, "--scores": 1, "--force": 0, "--ray": 1, "--ray-rows": 1, "--gpu-share": 1}
+DROPPED = {
+    "--log": 1,
+    "--scores": 1,
+    "--force": 0,
+    "--ray": 1,
+    "--ray-rows": 1,
+    "--ray-storage": 1,
+    "--gpu-share": 1,
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imclust.core.errors import InputError, input_error
+from imclust.core.log import say, shown_by
 from imclust.core.ray_workers import AHEAD, RETRIES
 
 LOOK = 1.0  # seconds between two looks at who is done
@@ -78,7 +79,7 @@ def run_tasks(
     ----------
     work : Callable
         A function of a module, which can be called again for the same item after its worker was
-        killed half way; tells whether there was something to do.
+        killed half way; tells whether there was something to do. What it says is said here.
     items : Sequence
         What can be pickled.
     seen : Callable
@@ -116,7 +117,7 @@ def run_tasks(
             for ref in done:
                 number = running.pop(ref)
                 try:
-                    node, worked = ray.get(ref)
+                    node, worked, said = ray.get(ref)
                 except ray.exceptions.RayTaskError as e:
                     raise _cause(e) from None
                 except ray.exceptions.RayError as e:
@@ -129,6 +130,8 @@ def run_tasks(
                         raise input_error(name, "alive to its end", got, do) from None
                     waiting.appendleft(number)
                     continue
+                for line in said:
+                    say(line)
                 tally.done += 1
                 tally.last_kept = not worked
                 tally.kept += not worked
@@ -166,11 +169,14 @@ def _check_gpus(gpus: float) -> None:
         raise input_error("--gpu-share", "used where nodes have a GPU", got, do)
 
 
-def _placed(work: Callable[[Any], bool], item: Any) -> tuple[str, bool]:
-    """On a worker: its node, and what came of it."""
+def _placed(work: Callable[[Any], bool], item: Any) -> tuple[str, bool, list[str]]:
+    """On a worker: its node, what came of it, and the lines that it said."""
     import ray
 
-    return ray.get_runtime_context().get_node_id(), work(item)
+    said: list[str] = []
+    with shown_by(None, said.append):
+        worked = work(item)
+    return ray.get_runtime_context().get_node_id(), worked, said
 
 
 def _cause(e: Any) -> BaseException:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from imclust._version import __version__
-from imclust.core.errors import input_error
+from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
+from imclust.core.object_storage import object_size, storage_url
 from imclust.core.shards import MappedRows, Shard, run_by
 
 STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
@@ -25,16 +26,19 @@ RETRIES = 5  # of a task whose worker or node is lost
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
 
 
-def check_ray(address: str, what: str = "--ray") -> None:
-    """Refuse an address that is none, and any where there is no Ray.
+def check_ray(address: str | None, storage: str | None = None, what: str = "--ray") -> None:
+    """Refuse an address that is none, any where there is no Ray, and storage that cannot be.
 
     Parameters
     ----------
-    address : str
+    address : str or None
         `auto`, `ray://host:port` or `local:N`.
+    storage : str or None, optional
+        Where finished shards go.
     what : str, optional
         The setting, as its user knows it.
 
+<<<<<<< HEAD
     Raises
     ------
     InputError
@@ -46,17 +50,28 @@ def check_ray(address: str, what: str = "--ray") -> None:
     Traceback (most recent call last):
         ...
     imclust.core.errors.InputError: --ray must be auto, ray://host:port or local:N ...
+=======
+    Examples
+    --------
+    >>> check_ray(None)
+>>>>>>> help-c
     """
+    if address is None:
+        if storage is not None:
+            raise input_error("--ray-storage", "used with --ray", "no --ray", "leave it out")
+        return
     if not re.fullmatch(r"auto|ray://[^/:]+:\d+|local:[1-9]\d{0,3}", address):
         allowed = "auto, ray://host:port or local:N with N workers"
         raise input_error(what, allowed, repr(address), "write it so")
     if importlib.util.find_spec("ray") is None:
         do = f"pip install 'imclust[ray]', or leave {what} out"
         raise input_error(what, "used where Ray is installed", "no Ray here", do)
+    if storage is not None:
+        storage_url(storage)
 
 
 @contextmanager
-def ray_cluster(address: str, files: Sequence[Path]) -> Iterator[int]:
+def ray_cluster(address: str, files: Sequence[Path | str]) -> Iterator[int]:
     """Inside the block, this process is the driver of a cluster that can do the work.
 
     Parameters
@@ -64,8 +79,8 @@ def ray_cluster(address: str, files: Sequence[Path]) -> Iterator[int]:
     address : str
         `auto`: the cluster of this machine; `ray://host:port`: another; `local:N`: N workers on
         this machine, for as long as the block lasts, or that of `one_cluster` around it.
-    files : sequence of Path
-        That workers read or write beside: every node must see them.
+    files : sequence of Path or str
+        That workers read or write beside, objects by their addresses: every node must see them.
 
     Yields
     ------
@@ -179,13 +194,14 @@ def _work_on(shard: Shard, work: Callable[..., Any], more: tuple[Any, ...]) -> A
     return work(shard.rows() if isinstance(shard, MappedRows) else shard, *more)
 
 
-def _check_nodes(files: Sequence[Path]) -> None:
+def _check_nodes(files: Sequence[Path | str]) -> None:
     """Refuse nodes that cannot do the work."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     mine = platform.python_version(), __version__
-    wanted = {str(file.absolute()): file.stat().st_size for file in files}
+    names = [file if isinstance(file, str) else str(file.absolute()) for file in files]
+    wanted = {name: _size(name) for name in names}
     for node in ray.nodes():
         if not node["Alive"] or not node["Resources"].get("CPU"):
             continue
@@ -206,12 +222,21 @@ def _check_nodes(files: Sequence[Path]) -> None:
             raise input_error(name, allowed, got, "install the same there")
         for path, size in wanted.items():
             if sizes[path] != size:
-                got = "nothing there" if sizes[path] is None else f"{sizes[path]} bytes"
+                found = sizes[path]
+                got = f"{found} bytes" if isinstance(found, int) else found or "nothing there"
                 do = "put it on storage that all nodes share"
                 raise input_error(f"{path} on {name[4:]}", f"the {size} bytes here", got, do)
 
 
-def _looked(paths: list[str]) -> tuple[tuple[str, str], dict[str, int | None]]:
-    """On a worker: its versions, and the sizes of files, None where there is none."""
-    sizes = {p: os.stat(p).st_size if os.path.exists(p) else None for p in paths}
-    return (platform.python_version(), __version__), sizes
+def _looked(paths: list[str]) -> tuple[tuple[str, str], dict[str, int | str | None]]:
+    """On a worker: its versions, and the sizes of files; None for none, or why it is not told."""
+    return (platform.python_version(), __version__), {path: _size(path) for path in paths}
+
+
+def _size(path: str) -> int | str | None:
+    if "://" not in path:
+        return os.stat(path).st_size if os.path.exists(path) else None
+    try:
+        return object_size(storage_url(path))
+    except InputError as e:
+        return str(e).rstrip(".")

@@ -1,5 +1,6 @@
-"""Latents by the workers of a Ray cluster: parts of the rows, each an artefact of its own on
-storage that all nodes share, then joined to the bytes that one process writes."""
+"""Latents by the workers of a Ray cluster: parts of the rows, each an artefact of its own on a path
+that all nodes see, or objects on storage that they can ask, then joined to the bytes that one
+process writes."""
 
 from __future__ import annotations
 
@@ -7,20 +8,24 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.code_digest import code_digest
-from imclust.core.errors import InputError, input_error
+from imclust.core.errors import DamagedArtifactError, InputError, input_error
 from imclust.core.locks import wait_lock
 from imclust.core.log import progress, say, silent
-from imclust.core.manifest import KEY, read_manifest, verify_artifact
+from imclust.core.manifest import KEY, file_digest, verify_artifact
 from imclust.core.npy import NpyRows, open_npy
+from imclust.core.object_shards import fetch_shard, make_shard, remove_shards
+from imclust.core.object_storage import fetch_named, probe_storage, put_named, storage_url
 from imclust.core.ray_tasks import Tally, call_on_worker, run_tasks
 from imclust.core.ray_workers import ray_cluster
 from imclust.data.images import ImageRow
@@ -28,6 +33,8 @@ from imclust.encoders import revive_encoder
 from imclust.encoders._latents import DONE, Engine, Settings, Stream, latents_of, stream_to_disk
 
 PARTS = "shards"  # folder of the parts, beside what they become
+FETCHED = "fetched"  # in it: the part that is joined just now, of those that are objects
+WEIGHTS = "weights.safetensors"
 MISSED = 3  # times that parts which were finished may be lost again
 BLOCK = 4096  # rows that are joined at a time
 
@@ -47,7 +54,11 @@ class Job:
     key : str
         What decides them, as JSON.
     folder : Path
-        Absolute; parts go to a folder in it.
+        Absolute; parts go to a folder in it, unless
+    top : str
+        tells the address on storage where parts are objects; else empty.
+    weights : str
+        Name of the weights there.
     """
 
     how: Settings
@@ -55,6 +66,18 @@ class Job:
     modules: tuple[str, ...]
     key: str
     folder: Path
+    top: str = ""
+    weights: str = ""
+
+    @contextmanager
+    def settings(self) -> Iterator[Settings]:
+        """Settings whose weights this node sees inside the block."""
+        if not self.top:
+            yield self.how
+            return
+        with TemporaryDirectory(prefix="imclust-") as place:
+            fetch_named(self.top, self.weights, Path(place, WEIGHTS))
+            yield replace(self.how, weights=Path(place))
 
 
 @dataclass(frozen=True)
@@ -84,6 +107,33 @@ class Part:
         last = self.first + len(self.rows)
         return self.job.folder / PARTS / f"{self.first:09}-{last:09}"
 
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What decides it: by another engine it is made again."""
+        engine = self.engine.facts["engine"]
+        facts = {"first": self.first, "rows": len(self.rows), "engine": engine}
+        return {"encoding": _name(self.job.key), **facts}
+
+    def whole(self) -> Path | None:
+        """Its latents, compared with the manifest, on a path here; None where they are not whole.
+
+        Of objects, only one part's are held at a time.
+        """
+        try:
+            if not self.job.top:
+                verify_artifact(self.out)
+                return self.out / "x.npy"
+            at = self.job.folder / PARTS / FETCHED
+            at.mkdir(parents=True, exist_ok=True)
+            fetch_shard(self.job.top, self.spec, at)
+        except DamagedArtifactError:
+            return None
+        except InputError:
+            if self.job.top:
+                raise
+            return None  # there is no manifest
+        return at / "x.npy"
+
 
 def encode_by_ray(
     how: Settings,
@@ -95,6 +145,8 @@ def encode_by_ray(
     address: str,
     each: int,
     gpus: float,
+    storage: str | None = None,
+    afresh: bool = False,
 ) -> tuple[int, Engine, Tally]:
     """Write x.npy of rows into a staging folder, where finished parts survive an interruption.
 
@@ -116,6 +168,10 @@ def encode_by_ray(
         Rows a part, about: a multiple of what the engine takes at a time.
     gpus : float
         Share of a GPU for each worker.
+    storage : str, optional
+        A folder or address for finished parts, instead of the staging folder.
+    afresh : bool, optional
+        Whether to begin without what an interrupted run left there.
 
     Returns
     -------
@@ -135,21 +191,61 @@ def encode_by_ray(
     how = replace(how, weights=how.weights.absolute(), workers=how.workers or 1)
     key = (folder / KEY).read_text()
     job = Job(how, json.dumps(trained), modules, key, folder.absolute())
-    seen = [job.folder / KEY, how.weights / "weights.safetensors", Path(rows[0].source)]
+    seen: list[Path | str] = [job.folder / KEY, how.weights / WEIGHTS, Path(rows[0].source)]
+    if storage is not None:
+        top = _top(storage, key)
+        probe_storage(storage_url(storage))
+        if afresh:
+            remove_shards(top)
+        job = replace(job, top=top, weights=put_named(top, how.weights / WEIGHTS))
+        seen = [f"{top}/{job.weights}", Path(rows[0].source)]
     with ray_cluster(address, seen):
         engine = call_on_worker(_choose, job, rows[:16], len(rows), gpus=gpus)
         step = max(1, round(each / engine.unit)) * engine.unit
         parts = [Part(job, engine, a, rows[a : a + step]) for a in range(0, len(rows), step)]
-        tally = _all(parts, len(rows), gpus)
-    dims = _join(parts, folder, len(rows))
+        tally, dims = _all(parts, folder, len(rows), gpus)
     (folder / DONE).unlink(missing_ok=True)  # of a run without Ray that came to nothing
-    shutil.rmtree(folder / PARTS)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
     say(f"Ray: {tally.line()}, {tally.kept} of the shards done before")
     return dims, engine, tally
 
 
-def _all(parts: list[Part], rows: int, gpus: float) -> Tally:
-    """Have all parts made, those again that get lost before they are joined."""
+def forget_shards(storage: str, key: dict[str, Any], weights: Path) -> None:
+    """Remove what an encoding put on storage, when its latents are in their place.
+
+    Parameters
+    ----------
+    storage : str
+        As given to `encode_by_ray`.
+    key : dict
+        Of the latents' spec.
+    weights : Path
+        The `weights` artefact.
+
+    Examples
+    --------
+    >>> forget_shards("s3://bucket/me", spec.key(), Path("w"))  # doctest: +SKIP
+    """
+    name = f"{file_digest(weights / WEIGHTS)}-{WEIGHTS}"
+    try:
+        remove_shards(_top(storage, json.dumps(key, sort_keys=True)), name)
+    except InputError as e:
+        say(f"the latents are whole, but their shards stay: {e}")
+
+
+def _name(key: str) -> str:
+    """Digest of what decides an encoding."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _top(storage: str, key: str) -> str:
+    """Where the objects of one encoding go."""
+    return f"{storage_url(storage)}/{_name(key)[:32]}"
+
+
+def _all(parts: list[Part], folder: Path, rows: int, gpus: float) -> tuple[Tally, int]:
+    """Have all parts made and join them to x.npy, those made again that are lost before; with the
+    numbers a latent."""
     with progress(None, "encode", total=rows, unit="img") as bar:
 
         def seen(tally: Tally, part: Part) -> None:
@@ -158,40 +254,31 @@ def _all(parts: list[Part], rows: int, gpus: float) -> Tally:
             bar.update(len(part.rows))
 
         tally = run_tasks(encode_part, parts, seen, gpus=gpus)
-        for _ in range(MISSED):
-            lost = [part for part in parts if not _is_whole(part)]
-            if not lost:
-                return tally
+    with ExitStack() as stack:
+        file: NpyRows | None = None
+        lost = parts
+        for left in reversed(range(MISSED + 1)):
+            missing = []
+            for part in lost:
+                path = part.whole()
+                if path is None:
+                    missing.append(part)
+                    continue
+                x = open_npy(path)
+                if file is None:
+                    file = stack.enter_context(NpyRows(folder / "x.npy", (rows, x.shape[1])))
+                for a in range(0, len(x), BLOCK):
+                    file.write(part.first + a, x[a : a + BLOCK])
+            lost = missing
+            if not lost and file is not None:
+                return tally, file.shape[1]
+            if not left:
+                break
             say(f"{len(lost)} of the finished shards are lost or damaged; they are made again")
             run_tasks(encode_part, lost, lambda tally, part: None, gpus=gpus)
             tally.retries += len(lost)
-    got = f"{lost[0].out} gone or damaged {MISSED} times"
-    raise input_error("finished shards", "left alone until they are joined", got, "repeat it")
-
-
-def _is_whole(part: Part) -> bool:
-    """Whether a part is as its worker wrote it."""
-    try:
-        verify_artifact(part.out)
-        doc = read_manifest(part.out, "features")
-    except InputError:
-        return False
-    want = part.engine.facts["engine"]
-    if doc["engine"] != want:
-        got, do = doc["engine"], "leave nodes of another kind out, or say --device cpu"
-        raise input_error("the engine of every worker", want, got, do)
-    return True
-
-
-def _join(parts: list[Part], folder: Path, rows: int) -> int:
-    """Write x.npy; the numbers a latent."""
-    dims = int(open_npy(parts[0].out / "x.npy").shape[1])
-    with NpyRows(folder / "x.npy", (rows, dims)) as file:
-        for part in parts:
-            x = open_npy(part.out / "x.npy")
-            for a in range(0, len(x), BLOCK):
-                file.write(part.first + a, x[a : a + BLOCK])
-    return dims
+        got = f"{lost[0].spec if lost[0].job.top else lost[0].out} gone or damaged {MISSED} times"
+        raise input_error("finished shards", "left alone until they are joined", got, "repeat it")
 
 
 def encode_part(part: Part) -> bool:
@@ -206,19 +293,25 @@ def encode_part(part: Part) -> bool:
     """
     job = part.job
     _refuse_other_code(job.modules, json.loads(job.key)["code"])
-    of = hashlib.sha256(job.key.encode()).hexdigest()
-    spec = ArtifactSpec("features", {"of": of, "first": part.first}, {}, ())
 
     def write(folder: Path) -> dict[str, Any]:
-        stream, engine = _stream(job.how, job.trained, part.engine)
-
-        def start(at: int) -> Iterator[np.ndarray]:
-            return stream(part.rows[at:])
-
         n = len(part.rows)
-        _, dims = stream_to_disk(folder, n, n, None, start)
-        return {"rows": n, "dims": dims, "engine": engine.facts["engine"]}
+        with silent():
+            stream, engine = _stream(job, part.engine)
+            want, got = part.engine.facts["engine"], engine.facts["engine"]
+            if got != want:
+                do = "leave nodes of another kind out, or say --device cpu"
+                raise input_error("the engine of every worker", want, got, do)
 
+            def start(at: int) -> Iterator[np.ndarray]:
+                return stream(part.rows[at:])
+
+            _, dims = stream_to_disk(folder, n, n, None, start)
+        return {"rows": n, "dims": dims, "engine": got}
+
+    if job.top:
+        return make_shard(job.top, part.spec, write)
+    spec = ArtifactSpec("features", part.spec, {}, ())
     part.out.parent.mkdir(exist_ok=True)
     # Whoever is left of a run that was killed finishes first.
     with silent(), wait_lock(part.out.with_name(f".{part.out.name}.wait")):
@@ -226,16 +319,17 @@ def encode_part(part: Part) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _stream(how: Settings, trained: str, engine: Engine) -> tuple[Stream, Engine]:
+def _stream(job: Job, engine: Engine) -> tuple[Stream, Engine]:
     """On a worker: the encoder, made ready once for all of its parts."""
-    return latents_of(how, revive_encoder(json.loads(trained)), [], 0, engine)
+    with job.settings() as how:
+        return latents_of(how, revive_encoder(json.loads(job.trained)), [], 0, engine)
 
 
 def _choose(job: Job, few: list[ImageRow], total: int) -> Engine:
     """On a worker: the engine that one process would take for so many rows."""
     _refuse_other_code(job.modules, json.loads(job.key)["code"])
-    with silent():
-        return latents_of(job.how, revive_encoder(json.loads(job.trained)), few, total)[1]
+    with silent(), job.settings() as how:
+        return latents_of(how, revive_encoder(json.loads(job.trained)), few, total)[1]
 
 
 @lru_cache(maxsize=1)

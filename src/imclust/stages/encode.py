@@ -22,7 +22,7 @@ from imclust.data.images import ImageRow, load_index
 from imclust.encoders import method_modules, revive_encoder
 from imclust.encoders._base import needs_content
 from imclust.encoders._latents import Settings, latents_of, stream_to_disk
-from imclust.encoders._ray_latents import PARTS, encode_by_ray
+from imclust.encoders._ray_latents import PARTS, encode_by_ray, forget_shards
 
 DIGESTS = "digests.npy"  # of the files that were encoded, row by row
 SHARDS = 1_000_000
@@ -62,6 +62,9 @@ class Encode:
     ray_rows: int = 4096
     """With --ray: images a shard, about; fewer, but 256 at least, where that makes less than 64
     shards. A finished one is not encoded again."""
+    ray_storage: str | None = None
+    """With --ray: a folder or an address, such as s3://bucket/folder, that takes the finished
+    shards and the weights until the latents are joined; nodes need no path but the images'."""
     gpu_share: float = 0.0
     """With --ray: share of a GPU that a worker takes, such as 0.5; 0 encodes on CPUs."""
     device: str = "auto"
@@ -85,8 +88,8 @@ class Encode:
             raise input_error("--gpu-share", allowed, self.gpu_share, "choose another")
         if self.gpu_share and self.ray is None:
             raise input_error("--gpu-share", "used with --ray", "no --ray", "leave it out")
+        check_ray(self.ray, self.ray_storage)
         if self.ray is not None:
-            check_ray(self.ray)
             for name, plain in (("shard", "0/1"), ("dedupe", False)):
                 if getattr(self, name) != plain:
                     do = "leave one of the two out"
@@ -133,6 +136,8 @@ def run(cfg: Encode) -> None:
         force=cfg.force,
         keep_partial=True,
     )
+    if made and cfg.ray_storage is not None:
+        forget_shards(cfg.ray_storage, spec.key(), cfg.weights)
     if made:
         doc = read_manifest(cfg.out)
         say(
@@ -173,8 +178,9 @@ def _encode(
         gpus, modules = cfg.gpu_share, (__name__, *method_modules(trained))
         how = cfg.settings()
         dims, engine, tally = encode_by_ray(
-            how, trained, modules, rows, folder, address=cfg.ray, each=each, gpus=gpus
-        )
+            how, trained, modules, rows, folder, address=cfg.ray, each=each, gpus=gpus,
+            storage=cfg.ray_storage, afresh=cfg.force,
+        )  # fmt: skip
         facts, encoded, new = {"ray": tally.facts()}, len(rows), tally.images
     else:
         shutil.rmtree(folder / PARTS, ignore_errors=True)  # of a run by Ray that was stopped
