@@ -38,23 +38,18 @@ def check_ray(address: str | None, storage: str | None = None, what: str = "--ra
     what : str, optional
         The setting, as its user knows it.
 
-<<<<<<< HEAD
-    Raises
+Raises
     ------
     InputError
         It is none of these, or the package `ray` is not installed.
 
     Examples
     --------
+    >>> check_ray(None)
     >>> check_ray("my-cluster")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     imclust.core.errors.InputError: --ray must be auto, ray://host:port or local:N ...
-=======
-    Examples
-    --------
-    >>> check_ray(None)
->>>>>>> help-c
     """
     if address is None:
         if storage is not None:
