@@ -38,7 +38,7 @@ def check_ray(address: str | None, storage: str | None = None, what: str = "--ra
     what : str, optional
         The setting, as its user knows it.
 
-Raises
+    Raises
     ------
     InputError
         It is none of these, or the package `ray` is not installed.
