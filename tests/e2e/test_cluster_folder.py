@@ -193,6 +193,19 @@ def test_a_table_that_was_edited_stays_and_is_said_before_any_work(place, tmp_pa
     assert table.read_text() == mine
 
 
+def test_pictures_do_not_join_clusters_that_were_damaged(place, tmp_path):
+    at, _, _ = place
+    shutil.copytree(at / "data", tmp_path / "data")
+    shutil.copytree(at / "pictures", tmp_path / "pictures")
+    table = tmp_path / RUN / "clusters" / "assignment.csv"
+    damaged = table.read_bytes() + b"\n"
+    table.write_bytes(damaged)
+    name = ("--name", "folder-pictures")  # known under it, with files of other times
+    result = imclust_in(tmp_path, "cluster-folder", "pictures", *QUICK, *name)
+    refused(result, "as imclust wrote them", "assignment.csv", "--fresh")
+    assert table.read_bytes() == damaged
+
+
 def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path):
     at, _, _ = place
     shutil.copytree(at / "data", tmp_path / "data")
@@ -414,6 +427,9 @@ def test_on_a_terminal_the_list_is_drawn_in_place(place):
         ("empty", (), ("at least two images", "got 0 images found")),
         ("file", (), ("a zip archive that can be read", "a damaged one")),
         ("one", (), ("at least two images", "got 1 image found")),
+        ("picture", (), ("a single picture", "name the folder")),
+        ("few", ("holiday",), ("one word more, holiday", "in quotes")),
+        ("few", ("--name", "../y"), ("--name must be the name of a folder", "../y")),
         ("broken", (), ("readable images", "at least 2", "got 0 of 3")),
         ("few", ("--n-clusters", 5), ("clusters K", "(4)", "got 5")),
         ("same", ("--n-clusters", 2), ("number of different images (1)", "got 2", "copies")),
@@ -430,6 +446,9 @@ def test_what_cannot_be_is_one_sentence(tmp_path, make, flags, words):
     images = two_kinds(4)[0]
     if make == "file":
         x.write_text("no zip")
+    elif make == "picture":
+        x = x.with_suffix(".png")
+        Image.fromarray(images[0]).save(x)
     elif make:
         (x / "y").mkdir(parents=True)
     if make == "broken":
@@ -439,7 +458,7 @@ def test_what_cannot_be_is_one_sentence(tmp_path, make, flags, words):
         Image.fromarray(images[0 if make == "same" else i]).save(x / f"{i}.png")
     if make == "latin":
         os.rename(x / "0.png", os.fsencode(x) + b"/gr\xfcn.png")
-    refused(imclust_in(tmp_path, "cluster-folder", "x", *flags), *words)
+    refused(imclust_in(tmp_path, "cluster-folder", x.name, *flags), *words)
     assert not list((tmp_path / "data").glob("runs/*/*/*"))
 
 

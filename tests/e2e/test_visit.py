@@ -182,6 +182,13 @@ def test_the_visits(place, one_thread):
     assert "no new pictures, 130 where they were" in out
     assert "everything was up to date" in out
 
+    # What was damaged since is named, and grows again to the same.
+    table = at / RUN / "clusters" / "assignment.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole.replace(b",train,4", b",train,3"))
+    assert "got damage: assignment.csv" in visit()
+    assert table.read_bytes() == whole
+
     # Saved from a page that was opened before all that: its new cluster is the next one now.
     said = {"format": "imclust-corrections-1", "assignment": still_open, "names": {"5": "knots"}}
     said["move"] = {"bark02.png": 4, "bark03.png": 5, "night.png": 0}

@@ -86,6 +86,7 @@ def test_a_flag_beats_the_environment(monkeypatch):
             ["--challenge", "digits", "--encoder", "vgg16", "--weights", "/no/file"],
             ("WEIGHTS", "does not exist"),
         ),
+        (["--challenge", "arrays"], ("DATA_DIR (--data-dir)", "given for this challenge")),
         (["--challenge", "arrays", "--data-dir", "/no/folder"], ("DATA_DIR", "does not exist")),
         (["--challenge", "folder", "--data-dir", "."], ("K (--k)", "K=auto")),
         (["--encoder", "timm"], ("an encoder that photos allows", "--allow-rule-violation")),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from imclust.cli.pipeline import (
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.cli.settings import Baseline
 from imclust.cli.steps import Step, run_steps
+from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, has_validation, home_of
 from imclust.competitions.ledger import LOG
 from imclust.competitions.ledger_rows import file_accuracies
@@ -130,6 +131,10 @@ class BaselineRun:
             allowed = f"given for CHALLENGE={self.cfg.challenge}, which has no number of its own"
             do = "set K=<n>, or K=auto for a vote"
             raise self.cfg.wrong("k", allowed, "nothing", do)
+        data = CHALLENGES[self.cfg.challenge].config.__dataclass_fields__.get("data_dir")
+        if data is not None and data.default is MISSING and "--data-dir" not in self.source:
+            do = "name the folder of the data"
+            raise self.cfg.wrong("data_dir", "given for this challenge", "nothing", do)
         config = parse(["download", "--out", "unused", *self.source])[1].challenge
         if hasattr(config, "sources"):
             config.sources()  # refuses what is not there

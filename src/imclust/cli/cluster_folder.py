@@ -32,7 +32,13 @@ from imclust.cli.pipeline import (
 )
 from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
-from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.cli.run_paths import (
+    RunPaths,
+    check_writable,
+    checked_name,
+    data_set_name,
+    run_name,
+)
 from imclust.cli.steps import Step, run_steps
 from imclust.cli.watching import watch
 from imclust.clustering.effort import EffortLevel
@@ -348,7 +354,9 @@ def _told(
 
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
-    name = cfg.name or data_set_name("folder", cfg.workspace, data)
+    name = (
+        data_set_name("folder", cfg.workspace, data) if cfg.name is None else checked_name(cfg.name)
+    )
     # Not after the effort: --new finds the run of a folder whatever it was given.
     without = ("without-copies",) if cfg.remove_copies else ()
     run = run_name(

@@ -15,6 +15,7 @@ from imclust.core.artifacts import ArtifactSpec, is_artifact, make_artifact
 from imclust.core.base_records import Base
 from imclust.core.errors import InputError, input_error
 from imclust.core.files import remove_work
+from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
 from imclust.core.records import feature_folders, read_csv
 from imclust.data.images import indexed
@@ -88,15 +89,17 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
     >>> at = RunPaths(Path("w"), "photos", "auto-seed0", "timm", 0, ())
     >>> growth_of(at, Path("photos"))  # nothing was clustered yet
     """
-    doc = _finished(at.clusters)
-    if doc is None:
+    if not (at.clusters / MANIFEST).is_file():
         return None
+    doc, damage = read_manifest(at.clusters), _damage(at.clusters)
     base, to = _finished(base_of(at)), base_of(at)
     table = f"{doc['files'][TABLE][1]}:{doc['n_clusters']}"
-    before = {r["id"]: int(r["cluster"]) for r in read_csv(at.clusters / "assignment.csv")}
+    before = _clusters_before(at.clusters)
     if base is not None and base["config"]["of"] == doc["digest"]:
         return Growth(to, (), before, (table,))  # kept at a visit that ended before anything grew
     grown = base is not None and doc["inputs"].get("grown from") == base["digest"]
+    if grown and damage:
+        say(f"{damage} The clusters grow again from {base_of(at)}.")
     changed = not as_it_is and (_files_changed(at, data) or not _of_index(at, doc))
     if grown and not changed:
         was = doc["config"]
@@ -106,6 +109,10 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
         return Growth(to, tuple(doc["grown"]["opened"]), before, earlier)
     if not changed or not _of_index(at, doc):
         return None
+    if damage:
+        allowed = "as imclust wrote them, for pictures that came, went or changed to join them"
+        do = "put the file back, or add --fresh to cluster all pictures afresh"
+        raise input_error(f"the clusters in {at.clusters}", allowed, damage, do)
     _keep_base(at, doc)
     return Growth(to, (), before, (table,))
 
@@ -225,13 +232,26 @@ def start_afresh(at: RunPaths, *, without_corrections: bool) -> None:
 
 def _finished(folder: Path) -> dict[str, Any] | None:
     """The manifest in a folder; None where nothing whole is."""
+    return None if _damage(folder) else read_manifest(folder)
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with the artefact in a folder, one sentence; nothing where it is whole."""
     try:
-        doc = read_manifest(folder)
-        for name in doc["files"]:
+        for name in read_manifest(folder)["files"]:
             artifact_file(folder, name)
-    except InputError:
-        return None
-    return doc
+    except InputError as e:
+        return str(e)
+    return ""
+
+
+def _clusters_before(folder: Path) -> dict[str, int]:
+    """The cluster of every image by id, as far as the table can be read: it may be damaged."""
+    try:
+        rows = read_csv(folder / "assignment.csv")
+        return {r["id"]: int(r["cluster"]) for r in rows}
+    except (InputError, OSError, KeyError, ValueError):
+        return {}
 
 
 def _of_index(at: RunPaths, doc: Mapping[str, Any]) -> bool:

@@ -184,6 +184,10 @@ def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
     asked = f"python -m imclust {name} --help lists what there is"
     flags = [line.split()[0].rstrip(",") for line in lines if line.startswith("    --")]
     if odd := re.search(r"Unrecognized options:\s+([^\s,]+)", text):
+        if not odd[1].startswith("-") and "Available subcommands" not in text:
+            allowed = "options, and each path as one word, in quotes where it has spaces"
+            do = f"put the path in quotes ({asked})"
+            return input_error(f"what follows {name}", allowed, f"one word more, {odd[1]}", do)
         commands = re.findall(r"[\w-]+", text.partition("Available subcommands:")[2])
         known = [word for word in (*flags, *commands) if word != odd[1]]
         do = _near(odd[1], known) or asked

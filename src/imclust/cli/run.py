@@ -20,7 +20,13 @@ from imclust.cli.pipeline import (
     result_steps,
 )
 from imclust.cli.progress_display import format_duration
-from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.cli.run_paths import (
+    RunPaths,
+    check_writable,
+    checked_name,
+    data_set_name,
+    run_name,
+)
 from imclust.cli.steps import Step, run_steps
 from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
@@ -157,7 +163,11 @@ def _places(cfg: Run, challenge: str) -> RunPaths:
     encoder = "text" if challenge == "texts" else encoder
     data = getattr(cfg.challenge, "data_dir", None)
     board = getattr(cfg.challenge, "board", None)
-    name = cfg.name or data_set_name(challenge, cfg.workspace, data, board)
+    name = (
+        data_set_name(challenge, cfg.workspace, data, board)
+        if cfg.name is None
+        else checked_name(cfg.name)
+    )
     changed = [] if cfg.effort == "normal" else ["--effort", cfg.effort]
     changed += ["--tune"] if cfg.tune else []
     changed += ["--names-from", str(cfg.names_from)] if cfg.names_from else []

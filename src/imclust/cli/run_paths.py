@@ -128,6 +128,35 @@ def folder_name(text: str) -> str:
     return f"{plain.encode()[: LONGEST - 9].decode(errors='ignore')}-{short_digest(text)}"
 
 
+def checked_name(text: str) -> str:
+    """A name that the user chose for a folder of runs, if it stays where runs are.
+
+    Raises
+    ------
+    InputError
+        It leads elsewhere.
+
+    Examples
+    --------
+    >>> checked_name("summer 2026")
+    'summer 2026'
+    """
+    if not is_folder_name(text):
+        raise input_error("--name", "the name of a folder", repr(text), "leave out slashes")
+    return text
+
+
+def is_folder_name(text: str) -> bool:
+    """Whether a text names a folder where it stands, and leads nowhere else.
+
+    Examples
+    --------
+    >>> is_folder_name("summer 2026"), is_folder_name(".."), is_folder_name("a/b")
+    (True, False, False)
+    """
+    return text not in {"", ".", ".."} and not set(text) & set("/\\\0\n")
+
+
 def short_digest(*words: str) -> str:
     """Eight hexadecimal digits that tell word lists apart.
 

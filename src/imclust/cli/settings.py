@@ -11,6 +11,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from imclust.cli.run_paths import is_folder_name
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.competitions.challenges import CHALLENGES
 from imclust.core.checks import seconds, valid_seed
@@ -108,7 +109,7 @@ class Baseline:
         check_ray(self.ray, self.ray_storage, "RAY (--ray)")
         for name in ("run", "name"):
             value = getattr(self, name)
-            if value is not None and (value in {"", ".", ".."} or set(value) & set("/\\\0\n")):
+            if value is not None and not is_folder_name(value):
                 raise self.wrong(name, "the name of a folder", repr(value), "leave out slashes")
         for name in (f.name for f in fields(self) if f.name.endswith("_flags")):
             self.words(name)

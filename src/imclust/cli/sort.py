@@ -151,6 +151,10 @@ def _undo(cfg: Sort, folder: Path) -> None:
         say(f"{folder / 'imclust-sorted.json'} now names only those that were left or are missing "
             "and where they came from: put them right, and the same command goes on; without that "
             "file the folder is free again")  # fmt: skip
+    elif folder.exists() and (rest := sorted(p for p in folder.rglob("*") if not p.is_dir())):
+        names = ", ".join(printable(p.relative_to(folder).as_posix()) for p in rest[:SHOWN])
+        more = f" and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+        say(f"what was sorted is as it was before; what is not of imclust stays: {names}{more}")
     else:
         say("everything is as it was before the sorting")
 

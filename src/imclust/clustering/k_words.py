@@ -64,7 +64,10 @@ def k_lines(words: Mapping[str, Any]) -> list[str]:
     >>> k_lines({"criteria": [["agreement", "do they agree?", 7, False]]})[0]
     '   agreement favours   7: do they agree? (does not count)'
     """
-    note = "(each against its own trend: it rises or falls with K whatever the images)"
+    note = (
+        "(each against its own trend, as it rises or falls with K whatever the images; the vote "
+        "weighs the whole curves, not these K)"
+    )
     return [
         f"{name:>12} favours {k:>3}: {asks}{'' if counts else ' (does not count)'}"
         for name, asks, k, counts in words["criteria"]

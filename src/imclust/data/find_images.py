@@ -76,6 +76,9 @@ def find_images(data: Path) -> FoundImages:
     """
     found = FoundImages()
     if data.is_file():
+        if data.suffix.lower() in image_suffixes():
+            allowed, do = "a folder or a zip archive of images", "name the folder that it lies in"
+            raise input_error(str(data), allowed, "a single picture", do)
         _search_zip(data, found)
         return found
     files = sorted(_files(data, found))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imclust.core.artifacts import ArtifactSpec, make_artifact
-from imclust.core.errors import input_error
+from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
 from imclust.core.npy import open_npy
@@ -156,8 +156,13 @@ def _carried(cfg: Encode, spec: ArtifactSpec) -> tuple[dict[str, int], np.ndarra
         return None
     if DIGESTS not in doc["files"]:
         return None
-    digests = open_npy(artifact_file(cfg.out, DIGESTS)).tolist()
-    return {d: row for row, d in enumerate(digests) if d}, Features.load(cfg.out).x
+    try:
+        digests = open_npy(artifact_file(cfg.out, DIGESTS)).tolist()
+        rows = Features.load(cfg.out).x
+    except InputError as e:  # nothing of it can be believed
+        say(f"{e} All images are encoded again.")
+        return None
+    return {d: row for row, d in enumerate(digests) if d}, rows
 
 
 def _encode(
