@@ -172,9 +172,7 @@ def _look_at_members(
 def _tell_labels(found: SubmissionCheck, allowed: frozenset[str], wrong: Tally) -> None:
     if wrong:
         labels = ", ".join(natural(allowed)[:12]) + (", ..." if len(allowed) > 12 else "")
-        found.problems.append(
-            f"labels that are none of {labels} (--n-clusters says how many there are): {wrong}"
-        )
+        found.problems.append(f"labels that are none of {labels}: {wrong}")
     if found.rows > 1 and len(found.counts) == 1 and not wrong and len(allowed) != 1:
         found.problems.append(f"every row has the label {_short(next(iter(found.counts)))}")
 
