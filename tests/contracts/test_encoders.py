@@ -91,8 +91,8 @@ def test_a_few_steps_lower_the_loss_and_codes_tell_two_kinds_apart(entry, tmp_pa
 
         epochs = EPOCHS.get(entry.name, 8)
         short = dataclasses.replace(plan, epochs=epochs, checkpoints=())
-        if encoder.hears:
-            encoder.hear([images.reshape(n, -1).astype(np.float32)], 0)
+        if encoder.needs_spaces:
+            encoder.take_spaces([images.reshape(n, -1).astype(np.float32)], 0)
         loss = encoder.objective(n, 0)
         log = fit(
             network, loss, images, encoder.preprocessing, short,

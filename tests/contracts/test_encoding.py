@@ -50,10 +50,10 @@ def trained(name, index, tmp_path):
     if getattr(ENCODERS[name].method, "refines", False):
         start = trained(BASE[name], index, tmp_path)
     others = ()
-    if getattr(ENCODERS[name].method, "hears", False):
+    if getattr(ENCODERS[name].method, "needs_spaces", False):
         others = (tmp_path / "others",)
-        heard = trained("pixels", index, tmp_path)
-        encode.run(encode.Encode(index=index, weights=heard, out=others[0]))
+        pixels = trained("pixels", index, tmp_path)
+        encode.run(encode.Encode(index=index, weights=pixels, out=others[0]))
     train.run(
         train.Train(
             encoder=ENCODERS[name].config(**settings), index=index, out=tmp_path / name,

@@ -58,15 +58,15 @@ def test_clusters_are_those_of_all_spaces_side_by_side(rng):
     np.testing.assert_array_equal(found, joint_clusters(rows, (4, 50), seed=0))
 
 
-@pytest.mark.parametrize(("heard", "least", "most"), [("groups", 0.9, 1.0), ("noise", -0.1, 0.5)])
-def test_the_codes_know_what_the_spaces_know(heard, least, most, tmp_path):
+@pytest.mark.parametrize(("held", "least", "most"), [("groups", 0.9, 1.0), ("noise", -0.1, 0.5)])
+def test_the_codes_know_what_the_spaces_know(held, least, most, tmp_path):
     """Groups that colours and shapes do not tell are learned from spaces; noise teaches none."""
     rng = np.random.default_rng(0)
     images, y = two_kinds(96, size=32)
     images = np.where(rng.random((96, 1, 1, 1)) < 0.5, images, 255 - images)  # not to be found
-    space = 9 * np.eye(2)[y] if heard == "groups" else np.zeros((96, 2))
+    space = 9 * np.eye(2)[y] if held == "groups" else np.zeros((96, 2))
     encoder = PseudoLabels(CONFIG)
-    encoder.hear([space + rng.standard_normal((96, 2))], 0)
+    encoder.take_spaces([space + rng.standard_normal((96, 2))], 0)
     with isolated_seed(0):
         network = encoder.network()
     plan = replace(encoder.suited(encoder.plan(96), images), steps=60)
@@ -111,7 +111,7 @@ def test_views_of_photographs_differ_in_colour_as_neighbours_do(rng):
     same = np.broadcast_to(shown[:1], shown.shape)
     assert not colour_rule(same, near).colours  # nothing differs between neighbours
     encoder = PseudoLabels(CONFIG)
-    encoder.hear([rng.standard_normal((n, 3))], 0)
+    encoder.take_spaces([rng.standard_normal((n, 3))], 0)
     plan = encoder.suited(encoder.plan(n), shown)
     assert plan.augmentation == colour_rule(shown, encoder.near)
     plain = PseudoLabels(replace(CONFIG, augmentation="photographs"))

@@ -362,16 +362,16 @@ class BaselineRun:
             seed = ("--seed", str(self.seed))
             yield Step("start", (train_command(self.at.index, start, name, flags, *seed),))
             more = ("--init-weights", str(start))
-        if self._hears(self.encoder):
+        if self._needs_spaces(self.encoder):
             yield self._free_step()
-            more += self._heard()
+            more += self._space_flags()
         yield from encode_steps(self.at, self.encoder_words, *more)
 
     @staticmethod
-    def _hears(encoder: str) -> bool:
-        return getattr(ENCODERS[encoder].method, "hears", False)
+    def _needs_spaces(encoder: str) -> bool:
+        return getattr(ENCODERS[encoder].method, "needs_spaces", False)
 
-    def _heard(self) -> tuple[str, ...]:
+    def _space_flags(self) -> tuple[str, ...]:
         """Flag of `train` that names the spaces which cost next to nothing."""
         return ("--features", *(str(self._free(name) / "latents") for name in FREE))
 
@@ -416,8 +416,8 @@ class BaselineRun:
         side, width, *times = plan
         commands: list[tuple[str, ...]] = []
         for way, time in zip(WAYS, times, strict=False):
-            heard = self._heard() if self._hears(way) else ()
-            more = ("--seed", str(self.seed), "--budget", f"{time}s", *heard)
+            spaces = self._space_flags() if self._needs_spaces(way) else ()
+            more = ("--seed", str(self.seed), "--budget", f"{time}s", *spaces)
             flags = ("--size", side, "--width", width, *self.encoder_words)
             weights = self.at.encoded / way
             commands.append(train_command(self.at.index, weights, way, flags, *more))

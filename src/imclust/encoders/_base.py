@@ -32,8 +32,8 @@ class Encoder:
     """What an index must hold for it."""
     refines: bool = False
     """Whether `train` must be given the weights that it starts from."""
-    hears: bool = False
-    """Whether `train` must be given other spaces of the images, for `hear`."""
+    needs_spaces: bool = False
+    """Whether `train` must be given other spaces of the images, for `take_spaces`."""
     decodes: bool = False
     """Whether `reconstruct` gives images back."""
     preprocessing: Preprocessing
@@ -82,9 +82,9 @@ class Encoder:
         """How to train it on so many images; None when there is nothing to train."""
         return None
 
-    def hear(self, spaces: list[np.ndarray], seed: int) -> None:
+    def take_spaces(self, spaces: list[np.ndarray], seed: int) -> None:
         """What other spaces hold of the training images; asked for before `objective` if it
-        `hears`.
+        `needs_spaces`.
 
         Parameters
         ----------

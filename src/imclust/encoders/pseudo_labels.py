@@ -45,16 +45,16 @@ class PseudoLabelsConfig(ViewsConfig):
 class PseudoLabels(ViewsEncoder):
     """The encoder that learns from other spaces.
 
-    Once it heard of spaces, `labels` (tasks, n) int holds the clusters of the training images and
+    Once it has its spaces, `labels` (tasks, n) int holds the clusters of the training images and
     `near` (n, NEAR) int their neighbours.
     """
 
     cfg: PseudoLabelsConfig
-    hears = True
+    needs_spaces = True
     labels: np.ndarray
     near: np.ndarray
 
-    def hear(self, spaces: list[np.ndarray], seed: int) -> None:
+    def take_spaces(self, spaces: list[np.ndarray], seed: int) -> None:
         """Cluster the spaces side by side, and find neighbours there."""
         from imclust.training.pseudo_labels import joint_clusters, joint_rows, near_rows
 

@@ -98,7 +98,7 @@ def run(cfg: Train) -> None:
         raise input_error(
             f"--init-weights of {entry.name}", needs, cfg.init_weights, "see train --help"
         )
-    if getattr(entry.method, "hears", False) != bool(cfg.features):
+    if getattr(entry.method, "needs_spaces", False) != bool(cfg.features):
         needs = "left out: it learns from the images alone" if cfg.features else "given"
         got = ", ".join(map(str, cfg.features)) or None
         raise input_error(f"--features of {entry.name}", needs, got, "see train --help")
@@ -155,7 +155,7 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         numbers = facts["parameters"] * (len(plan.checkpoints) + 1 + 2 * 3)  # and resume points
         disk_space(folder, 4 * numbers)
         if cfg.features:
-            encoder.hear(_spaces(cfg.features, [r.id for r in rows]), cfg.seed)
+            encoder.take_spaces(_spaces(cfg.features, [r.id for r in rows]), cfg.seed)
         images = all_pixels(rows, encoder.preprocessing, "read")
         plan = encoder.suited(plan, images)
         if cfg.budget is not None:
