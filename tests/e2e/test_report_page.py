@@ -7,7 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
+from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.records import Assignment, read_csv, write_csv
+from imclust.core.word_records import SeenClasses
+from imclust.report.page.rows import gather_rows
 from pages import CLASSES, LONG, hard_names, made_up, make_run, opened, stage
 
 pytestmark = pytest.mark.slow
@@ -478,6 +481,38 @@ def test_images_are_found_by_name_and_by_likeness(browser, looked):
         assert page.locator("#look h2").inner_text() == "Things to look at"
         assert seen.errors == []
         assert seen.outside == []
+
+
+def test_images_are_found_by_what_is_seen_in_them(browser, run, tmp_path):
+    ids = gather_rows(run / "clusters", run / "raw/index", None, {}).ids
+    classes = (("school bus", "bus"), ("seashore", "coast"), ("cat", "animal"))
+    likeliest, shares = np.tile([0, 1], (len(ids), 1)), np.zeros((len(ids), 2))
+    shares[:3], shares[3:5, 0] = [[0.2, 0.1], [0.9, 0.04], [0.0, 0.06]], 0.049
+    likeliest[:2, 1] = 2
+    seen_here = SeenClasses(ids, classes, likeliest, shares)
+    spec = ArtifactSpec(SeenClasses.kind, {}, {}, ())
+    make_artifact(tmp_path / "words", spec, lambda folder: seen_here.save(folder))
+    words = ("--words", tmp_path / "words", "--out", tmp_path / "page")
+    stage("report", "--assignment", run / "clusters", *words)
+    with opened(browser, tmp_path / "page" / "report.html") as (page, seen):
+        for query, told, found in (
+            ("buses", "2 of 120 seen as bus, the surest first", [1, 0]),
+            ("sea", "1 of 120 seen as seashore, the surest first", [2]),
+            ("animals", "1 of 120 seen as animal, the surest first", [0]),
+            (
+                "zebra",
+                "Nothing matches: the network knows no such word, and no file is called so",
+                [],
+            ),
+            ("🦊", "2 of 120 by file name", None),
+        ):
+            page.locator("#find-word").fill(query)
+            assert page.locator("#find-count").inner_text() == told
+            rows = page.locator("#found .tile").evaluate_all(
+                "(tiles) => tiles.map((t) => Number(t.dataset.row))"
+            )
+            assert found is None or rows == found
+        assert seen.errors == []
 
 
 def with_levels(folder):

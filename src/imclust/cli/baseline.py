@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from imclust.cli.image_checks import check_count
 from imclust.cli.pair_steps import LINK, pair_steps
 from imclust.cli.parser import parse, parse_stage
 from imclust.cli.pipeline import (
     HOMEWORK,
     LAYERED,
     Predictor,
-    check_count,
     cluster_steps,
     encode_command,
     encode_steps,

@@ -13,7 +13,7 @@ from typing import Literal
 
 import tyro
 
-from imclust.cli.encoder_choice import EncoderWord, check_strong, strong_paths
+from imclust.cli.encoder_choice import EncoderWord, check_strong, check_tower, strong_paths
 from imclust.cli.growing import (
     Growth,
     files_came,
@@ -22,11 +22,11 @@ from imclust.cli.growing import (
     start_afresh,
     told,
 )
+from imclust.cli.image_checks import check_count, check_images, images_about
 from imclust.cli.pipeline import (
     LAYERED,
     Predictor,
     best_steps,
-    check_count,
     index_step,
     predict_steps,
 )
@@ -50,11 +50,8 @@ from imclust.core.manifest import MANIFEST, read_manifest
 from imclust.core.ray_workers import check_ray
 from imclust.core.records import named, read_csv
 from imclust.core.tables import refuse_edited_tables
-from imclust.data.find_images import image_suffixes
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
 from imclust.report.results import TABLES, FolderAssignment
-
-ZIPPED = 1000  # images that are expected of an archive, before it is opened
 
 
 @dataclass(frozen=True)
@@ -85,6 +82,9 @@ class ClusterFolder:
     encoder: EncoderWord = "light"
     """What looks at the images: `light` comes with the program; `strong`, two large networks
     (DINOv2 and SigLIP2), is fetched once, 684 MiB, and wants a GPU or patience."""
+    text_tower: str = ""
+    """With --encoder strong: a folder, or google/siglip2-base-patch16-224 (1.5 GB, fetched once),
+    whose text half finds images by any words (`find`) and names the clusters."""
     remove_copies: bool = False
     """Cluster one image of each group of copies, exact or near; the others go where it goes."""
     symlinks: bool = False
@@ -113,6 +113,7 @@ class ClusterFolder:
             do = "watch the folder itself"
             raise input_error("--watch", "used without --new", f"--new {self.new}", do)
         check_ray(self.ray, self.ray_storage)
+        check_tower(self.encoder, self.text_tower)
 
 
 def run(cfg: ClusterFolder) -> None:
@@ -189,6 +190,7 @@ def cluster_folder(
     without_corrections: bool = False,
     fresh: bool = False,
     encoder: EncoderWord = "light",
+    text_tower: str = "",
     remove_copies: bool = False,
     symlinks: bool = False,
     copy: bool = False,
@@ -218,6 +220,8 @@ def cluster_folder(
         clusters that are there.
     encoder : {"light", "strong"}, optional
         What looks at the images; `strong` is fetched once.
+    text_tower : str, optional
+        With `strong`: a SigLIP2 model whose text half finds images by any words.
     remove_copies : bool, optional
         Cluster one image of each group of copies.
     symlinks, copy : bool, optional
@@ -259,6 +263,7 @@ def cluster_folder(
             without_corrections,
             fresh=fresh,
             encoder=encoder,
+            text_tower=text_tower,
             remove_copies=remove_copies,
             symlinks=symlinks,
             copy=copy,
@@ -280,7 +285,7 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
     said = bool(cfg.corrections) or cfg.without_corrections
     known = cfg.new is not None and not said and (at.clusters / MANIFEST).is_file()
     if not known:
-        _look_at(data, cfg)
+        check_images(data, cfg.workspace, links=cfg.symlinks and not cfg.copy)
     check_writable(cfg.workspace)
     if cfg.encoder == "strong":
         check_strong()
@@ -297,12 +302,12 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
             cfg = _corrected_first(cfg, at, data)
             growth = growth_of(at, data)
     if cfg.new is None:
-        steps, images = _steps(cfg, at, data, growth), _about(data)
+        steps, images = _steps(cfg, at, data, growth), images_about(data)
         took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         further = cfg.new.expanduser().resolve()
-        _look_at(further, cfg)
+        check_images(further, cfg.workspace, links=cfg.symlinks and not cfg.copy)
         raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", at.top, further)
         folder = at.folder / f"new-{raw.name.removeprefix(f'{at.name}-new-')}"
         refuse_edited_tables(folder, TABLES)
@@ -311,7 +316,7 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
         old = iter(()) if known else _steps(cfg, at, data, growth)
         steps = chain(old, _new_steps(at, further, raw, folder))
         titles += ["new index", "new latents", "new clusters"]
-        images = _about(further) if known else _about(data)
+        images = images_about(further) if known else images_about(data)
         took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage)
         assignment, index = folder / "clusters", raw / "index"
     names = at.names if (at.names / MANIFEST).is_file() else None
@@ -376,7 +381,7 @@ def _corrected_first(cfg: ClusterFolder, at: RunPaths, data: Path) -> ClusterFol
         return cfg
     steps = _steps(cfg, at, data, growth_of(at, data, as_it_is=True), guess=True)
     corrected = next(step for step in steps if step.title == "clusters")
-    run_steps([corrected], [corrected.title], _about(data), plain_words)
+    run_steps([corrected], [corrected.title], images_about(data), plain_words)
     return replace(cfg, corrections=(), without_corrections=False)
 
 
@@ -401,7 +406,15 @@ def _steps(
     again = ("--refreshed-by", _again(cfg, data))
     strong = strong_paths(at) if cfg.encoder == "strong" else ()
     yield from best_steps(
-        at, how, LAYERED, None, again, look=True, carry=growth is not None, strong=strong
+        at,
+        how,
+        LAYERED,
+        None,
+        again,
+        look=True,
+        carry=growth is not None,
+        strong=strong,
+        tower=cfg.text_tower,
     )
 
 
@@ -411,7 +424,7 @@ def _again(cfg: ClusterFolder, data: Path) -> str:
     words = ["python", "-m", "imclust", "cluster-folder"]
     words.append(str(data.relative_to(here) if data.is_relative_to(here) else data))
     default = {field.name: field.default for field in fields(ClusterFolder)}
-    for name in ("n_clusters", "seed", "effort", "encoder", "name", "workspace"):
+    for name in ("n_clusters", "seed", "effort", "encoder", "text_tower", "name", "workspace"):
         value = getattr(cfg, name)
         if value != default[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]
@@ -423,26 +436,3 @@ def _new_steps(at: RunPaths, further: Path, raw: Path, to: Path) -> Iterator[Ste
     source = ["folder", "--data-dir", str(further), "--least", "1"]
     yield index_step(raw, source, ["--set-aside-corrupt"], "new index")
     yield from predict_steps(at, raw, to)
-
-
-def _look_at(data: Path, cfg: ClusterFolder) -> None:
-    """Refuse what is no folder of images, links into an archive, and a workspace whose pictures
-    would be among the images."""
-    if not data.exists():
-        raise input_error(
-            "the images", "a folder or zip", f"{data}, which does not exist", "check it"
-        )
-    if data.is_file() and cfg.symlinks and not cfg.copy:
-        do = "take --copy, or unpack the archive first"
-        raise input_error("--symlinks", "used with images in a folder", f"the file {data}", do)
-    if data.is_dir() and cfg.workspace.expanduser().resolve().is_relative_to(data):
-        got = f"{cfg.workspace.resolve()}, inside of {data}"
-        do = "run it from another folder, or name one with --workspace"
-        raise input_error("the folder that data/ goes to", "outside of the images", got, do)
-
-
-def _about(data: Path) -> int:
-    """How many images there seem to be, by their names."""
-    if not data.is_dir():
-        return ZIPPED
-    return sum(p.suffix.lower() in image_suffixes() for p in data.rglob("*"))

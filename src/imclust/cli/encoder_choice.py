@@ -66,6 +66,23 @@ def strong_paths(at: RunPaths) -> tuple[RunPaths, ...]:
     )
 
 
+def check_tower(encoder: EncoderWord, tower: str) -> None:
+    """Refuse a text tower without the image half that it belongs to.
+
+    Raises
+    ------
+    InputError
+        It is given with another encoder than `strong`.
+
+    Examples
+    --------
+    >>> check_tower("strong", "google/siglip2-base-patch16-224")
+    """
+    if tower and encoder != "strong":
+        do = "add --encoder strong, whose SigLIP2 it belongs to, or leave it out"
+        raise input_error("--text-tower", "used with --encoder strong", f"--encoder {encoder}", do)
+
+
 def check_strong() -> None:
     """Say what is fetched for `--encoder strong`, and refuse before any work where it cannot be.
 

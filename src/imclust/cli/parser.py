@@ -27,6 +27,7 @@ STAGES = {  # in pipeline order
     "gather": ("Gather", "join latents that several machines encoded"),
     "reduce": ("Reduce", "latents to a smaller space: PCA, KernelPCA, t-SNE"),
     "look": ("LookStage", "find copies, spoilt and odd pictures, and what is alike"),
+    "words": ("Words", "tell what is seen in every image, in words that it is found by"),
     "curate": ("Curate", "choose images to keep: no near copies, even over what there is"),
     "cluster": ("Cluster", "give every image a cluster"),
     "name": ("Name", "name the clusters by what the bundled network sees in them"),
@@ -53,6 +54,7 @@ COMMANDS = {  # these run the stages, one after another
 }
 RUN_COMMANDS = {  # these take the assignment of a finished run to other places
     "sort": ("Sort", "copy, move or link its images into a folder a cluster; and take that back"),
+    "find": ("Find", "list its images that show what words say"),
     "export": ("Export", "write it for other programs: ImageFolder, COCO, FiftyOne, Parquet, ..."),
 }
 ALL = STAGES | COMMANDS | RUN_COMMANDS

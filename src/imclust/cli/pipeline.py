@@ -13,8 +13,6 @@ from pathlib import Path
 
 from imclust.cli.run_paths import RunPaths
 from imclust.cli.steps import Command, Step
-from imclust.core.checks import cluster_count, enough_distinct_rows
-from imclust.core.errors import input_error
 from imclust.core.manifest import read_manifest
 from imclust.core.records import feature_folders
 
@@ -312,6 +310,7 @@ def best_steps(
     look: bool = False,
     carry: bool = False,
     strong: Sequence[RunPaths] = (),
+    tower: str = "",
 ) -> Iterator[Step]:
     """From the index to the page by the encoder and clusterer that do best without labels.
 
@@ -334,6 +333,9 @@ def best_steps(
     strong : Sequence[RunPaths]
         Of further networks: their spaces are clustered, and those of the run's own encoder only
         tell what is alike and what clusters are called.
+    tower : str
+        The text tower of the last of `strong`, which then tells what is seen and clusters are
+        called.
 
     Examples
     --------
@@ -356,10 +358,37 @@ def best_steps(
         page = (*page, "--look", str(at.look))
     yield from cluster_steps(drawn, how, spaces)
     if look:
-        command = ("name", "--assignment", str(at.clusters), "--features", str(seen))
-        yield Step("names", ((*command, "--out", str(at.names)),))
-        page = (*page, "--names", str(at.names))
+        yield Step("names", name_commands(at, strong, tower))
+        at_words = (strong[-1] if tower else at).words
+        page = (*page, "--names", str(at.names), "--words", str(at_words))
     yield from result_steps(drawn, how, latents, submit=submit, page=page)
+
+
+def name_commands(at: RunPaths, strong: Sequence[RunPaths], tower: str) -> tuple[Command, ...]:
+    """Tell what is seen in every image, and name the clusters by it.
+
+    Parameters
+    ----------
+    at : RunPaths
+        Of the run.
+    strong : Sequence[RunPaths]
+        Of further networks.
+    tower : str
+        The text tower of the last of these, if any.
+
+    Examples
+    --------
+    >>> at = RunPaths(Path(), "photos", "auto-seed0", "timm", 0)
+    >>> [command[0] for command in name_commands(at, (), "")]
+    ['words', 'name']
+    """
+    home = strong[-1] if tower else at
+    features = ("--features", str(home.encoded / "latents"))
+    words: Command = ("words", *features, "--out", str(home.words))
+    name: Command = ("name", "--assignment", str(at.clusters), *features, "--out", str(at.names))
+    if tower:
+        words, name = (*words, "--text-tower", tower), (*name, "--words", str(home.words))
+    return words, name
 
 
 def predict_steps(at: RunPaths, raw: Path, out: Path) -> Iterator[Step]:
@@ -391,38 +420,3 @@ def predict_steps(at: RunPaths, raw: Path, out: Path) -> Iterator[Step]:
     yield Step("new latents", tuple(encode))
     known = ("--assignment", str(at.clusters), "--index", str(index), "--features", *spaces)
     yield Step("new clusters", (("predict", *known, "--out", str(out / "clusters")),))
-
-
-def check_count(index: Path, n_clusters: object) -> None:
-    """Refuse a K that the images of an index are too few for, before anything is learned.
-
-    Parameters
-    ----------
-    index : Path
-        The `index` artefact.
-    n_clusters : int or 'auto' or None
-        K as it was given; None is the challenge's own.
-
-    Raises
-    ------
-    InputError
-        There are too few images, or too few that differ, for it; or too few for a vote on it.
-
-    Examples
-    --------
-    >>> check_count(Path("raw/index"), 2)  # 24 images are enough
-    """
-    from imclust.clustering.n_clusters import LEAST
-    from imclust.data.images import load_index
-
-    doc = read_manifest(index, "index")
-    rows = [row for row in load_index(index) if row.split == "train" and not row.problem]
-    n, digests = len(rows), {row.digest for row in rows}
-    k = n_clusters or doc["n_clusters"]
-    if isinstance(k, int):
-        cluster_count(k, n)
-        if all(digests):
-            enough_distinct_rows(k, len(digests), of=doc["content"])
-    if k == "auto" and n < LEAST:
-        do = "say how many clusters there are: K=<n> (--n-clusters)"
-        raise input_error("the number of images to tell K from", f"at least {LEAST}", n, do)

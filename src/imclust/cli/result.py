@@ -133,6 +133,8 @@ class FolderResult:
         lines.append(f"table: {self.folder / 'assignments.csv'}")
         run = quote(str(self.folder))
         lines.append(f"sort them for real: python -m imclust sort {run} --into NEW_FOLDER")
+        if self.report is not None:
+            lines.append(f"find by what is seen: python -m imclust find {run} WORDS")
         if self.piles is not None:
             lines.append(f"images by cluster: {self.piles}")
         if self.report is not None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from imclust.cli.encoder_choice import EncoderWord, check_strong, strong_paths
+from imclust.cli.image_checks import check_count
 from imclust.cli.pair_steps import LINK, pair_steps
 from imclust.cli.parser import config_flags, parse_stage
 from imclust.cli.pipeline import (
     LAYERED,
     Predictor,
     best_steps,
-    check_count,
     index_step,
     result_steps,
 )

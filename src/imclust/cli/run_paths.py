@@ -104,6 +104,11 @@ class RunPaths:
         return self.encoded / "look"
 
     @property
+    def words(self) -> Path:
+        """What is seen in every image."""
+        return self.encoded / "words"
+
+    @property
     def reduced(self) -> Path:
         """Smaller spaces made from the latents."""
         return self.encoded / f"seed{self.seed}" if self.encoder in FIXED else self.encoded

@@ -7,15 +7,20 @@ The words are WordNet 3.0's (Princeton University; see `imagenet_words.LICENSE.t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 
-from imclust.core.records import read_csv
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Features, read_csv
 from imclust.encoders.timm import packaged
 
 WORDS = Path(__file__).with_name("imagenet_words.csv")
+SYNONYMS = Path(__file__).with_name("imagenet_synonyms.csv")
+# ImageNet has no class of persons, but its pictures of clothes show who wears them.
+PERSON = ("person", "people")
+WORN = {word: f"person or {word}" for word in ("clothing", "garment")}
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,11 @@ def imagenet_words() -> ClassWords:
     True
     """
     rows = [[row["name"], *filter(None, row["hypernyms"].split("|"))] for row in read_csv(WORDS)]
-    # The nearest of several words for the very same classes: `monarch`, not `danaid`.
-    deepest = sorted((at, word) for row in rows for at, word in enumerate(row))
-    classes: dict[str, list[int]] = {word: [] for _, word in deepest}
+    often = {row["word"]: int(row["uses"]) for row in read_csv(SYNONYMS)}
+    # Of several words for the very same classes the commonest, `airplane`, not `airliner`; of those
+    # that are as common the nearest, `monarch`, not `danaid`.
+    deepest = sorted((-often.get(word, 0), at, word) for row in rows for at, word in enumerate(row))
+    classes: dict[str, list[int]] = {word: [] for *_, word in deepest}
     for c, row in enumerate(rows):
         for word in row:
             classes[word].append(c)
@@ -62,7 +69,38 @@ def imagenet_words() -> ClassWords:
     members = np.zeros((len(rows), len(first)), bool)
     for v, together in enumerate(first):
         members[list(together), v] = True
-    return ClassWords(tuple(first.values()), members)
+    return ClassWords(tuple(WORN.get(word, word) for word in first.values()), members)
+
+
+def class_words() -> tuple[tuple[str, ...], ...]:
+    """Words that find each class of ImageNet: its name, what it is a kind of, and their synonyms.
+
+    Examples
+    --------
+    >>> set(class_words()[468]) >= {"cab", "taxi", "car", "motor vehicle"}
+    True
+    """
+    other = {row["word"]: row["synonyms"].split("|") for row in read_csv(SYNONYMS)}
+    other["clothing"] = [*filter(None, other.get("clothing", ())), *PERSON]
+    rows = [[row["name"], *filter(None, row["hypernyms"].split("|"))] for row in read_csv(WORDS)]
+    return tuple(
+        tuple(dict.fromkeys([*row, *(o for word in row for o in other.get(word, ()) if o)]))
+        for row in rows
+    )
+
+
+def network_of(features: Path) -> str:
+    """timm's name of the network that made a `features` artefact, or "".
+
+    Examples
+    --------
+    >>> network_of(Path("run/latents"))  # these are pixels
+    ''
+    """
+    doc = read_manifest(features, Features.kind)
+    weights = doc["inputs_at"].get("weights")
+    config = read_manifest(features / weights)["config"] if weights else {}
+    return str(config.get("model", "")) if config.get("method") == "timm" else ""
 
 
 def class_logits(model: str, vectors: np.ndarray) -> np.ndarray | None:
@@ -87,13 +125,20 @@ def class_logits(model: str, vectors: np.ndarray) -> np.ndarray | None:
     >>> class_logits("tf_efficientnet_lite0", np.zeros((2, 1280), np.float32)).shape
     (2, 1000)
     """
-    from imclust.training.pretrained import read_state
-
     path = packaged(model)
     if path is None:
         return None
-    state = read_state(path)
-    weight, bias = (np.asarray(state[f"_fc.{name}"]) for name in ("weight", "bias"))
+    weight, bias = _head(path)
     if weight.shape[1] != vectors.shape[1]:
         return None
     return np.asarray(vectors, np.float32) @ weight.T + bias
+
+
+@cache
+def _head(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and biases of the classifier in a file."""
+    from imclust.training.pretrained import read_state
+
+    state = read_state(path)
+    weight, bias = (np.asarray(state[f"_fc.{name}"]) for name in ("weight", "bias"))
+    return weight, bias

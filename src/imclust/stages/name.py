@@ -11,6 +11,7 @@ import numpy as np
 from imclust.clustering.blocks import sample_rows
 from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters, seen_words
 from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import (
@@ -22,7 +23,8 @@ from imclust.core.records import (
     rows_of_ids,
     write_csv,
 )
-from imclust.encoders.class_head import class_logits, imagenet_words
+from imclust.core.word_records import SeenClasses
+from imclust.encoders.class_head import ClassWords, class_logits, imagenet_words, network_of
 
 MOST = 20_000  # images that names are told from
 
@@ -35,9 +37,12 @@ class Name:
     assignment: Path
     """The `assignment` artefact."""
     features: Path
-    """The `features` artefact of the images, from `encode` with a bundled network."""
+    """The `features` artefact of the images, from `encode` with a bundled network, or with that of
+    the text tower of --words."""
     out: Path
     """Where names.csv goes."""
+    words: Path | None = None
+    """The `words` artefact of a text tower, whose nouns then name."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -53,6 +58,7 @@ def run(cfg: Name) -> None:
     0
     """
     roles = {"assignment": cfg.assignment, "features": cfg.features}
+    roles |= {"words": cfg.words} if cfg.words else {}
     spec = ArtifactSpec(NAMES_KIND, {}, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder), force=cfg.force):
         doc = read_manifest(cfg.assignment)
@@ -68,11 +74,14 @@ def _name(cfg: Name, folder: Path) -> dict[str, Any]:
     rows = sample_rows(len(clustering.ids), MOST, 0)  # of more, names are what these say
     at = rows_of_ids(features.ids, clustering.ids[rows])
     space, clusters = parts_of(cfg.features, features.x)[0], clustering.clusters[rows]
-    logits = class_logits(_model(cfg.features), np.asarray(space[at]))
+    if cfg.words is None:
+        logits, words = class_logits(network_of(cfg.features), np.asarray(space[at])), None
+    else:
+        logits, words = _by_tower(cfg.words, cfg.features, space[at])
     if logits is None:
         found = [NamedCluster("", ())] * k
     else:
-        words = imagenet_words()
+        words = words or imagenet_words()
         share = class_shares(logits, clusters, k) @ words.members
         there = np.bincount(clusters, minlength=k) > 0
         seen = seen_words(logits, clusters, k, words.members)
@@ -84,19 +93,28 @@ def _name(cfg: Name, folder: Path) -> dict[str, Any]:
     return {"names": [name for name, _ in named_now]}
 
 
+def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.ndarray, ClassWords]:
+    """How well a text tower's nouns fit images, (n, v), and the nouns.
+
+    Raises
+    ------
+    InputError
+        The words are of no tower, or of other latents.
+    """
+    seen, doc = SeenClasses.load(folder), read_manifest(folder)
+    if seen.vectors is None or doc["inputs"]["features"] != read_manifest(features)["digest"]:
+        got = "of a network's classes" if seen.vectors is None else "of other latents"
+        do = f"make them: words --features {features} --text-tower MODEL"
+        raise input_error("--words", "words of a text tower for these latents", got, do)
+    nouns = tuple(mine[0] for mine in seen.classes)
+    return seen.fit(latents), ClassWords(nouns, np.eye(len(nouns), dtype=bool))
+
+
 def _with_kept(found: list[tuple[str, str]], kept: list[Any]) -> list[tuple[str, str]]:
     """Clusters that were named before keep that name, and no other gets it."""
     taken = {pair[0] for pair in kept if pair}
     free = [("", "") if name in taken else (name, why) for name, why in found]
     return [(old[0], old[1]) if old else new for old, new in zip(kept, free, strict=True)]
-
-
-def _model(features: Path) -> str:
-    """timm's name of the network that made them, or ""."""
-    doc = read_manifest(features, Features.kind)
-    weights = doc["inputs_at"].get("weights")
-    config = read_manifest(features / weights)["config"] if weights else {}
-    return str(config.get("model", "")) if config.get("method") == "timm" else ""
 
 
 def _told(named: NamedCluster) -> str:

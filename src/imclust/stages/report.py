@@ -46,6 +46,8 @@ class Report:
     """Assignments or submissions of other runs of the same images, to compare with."""
     names: Path | None = None
     """The `names` artefact of the assignment."""
+    words: Path | None = None
+    """The `words` artefact of the images: what is seen in each."""
     look: Path | None = None
     """The `look` artefact of the images: copies, spoilt pictures, neighbours."""
     refreshed_by: str = ""
@@ -76,6 +78,7 @@ def run(cfg: Report) -> None:
     named |= {
         "look": cfg.look,
         "names": cfg.names,
+        "words": cfg.words,
         "embedding": cfg.embedding,
         "val_embedding": cfg.val_embedding,
     }
@@ -136,6 +139,7 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         refreshed_by=cfg.refreshed_by,
         look=cfg.look,
         names=cfg.names,
+        words=cfg.words,
         pairs=at.get("pairs"),
     )
     draw(sources, folder)

@@ -20,6 +20,7 @@ from imclust.report.page.labelled import against_labels
 from imclust.report.page.levels import levels_of, why_no_coarse
 from imclust.report.page.render import render
 from imclust.report.page.rows import Rows, columns, gather_rows
+from imclust.report.page.seen import seen_of
 from imclust.report.page.sources import Sources, run_name
 from imclust.report.page.sprites import Sheets, sheets_of, side_for
 from imclust.report.page.tables import (
@@ -97,6 +98,9 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     data = columns(rows, index["content"]) | {"others": [other["cluster"] for other in others]}
     data |= hints.columns() if hints else {}
     data |= levels.columns() if levels else {}
+    seen = seen_of(at.words, rows)
+    facts["seen"] = bool(seen)
+    data |= seen
     context = _summary(at, rows, index, clustering) | _sections(at, rows, names, labelled, others)
     doubt = decisions.doubt if decisions else {}
     ordered = sorted(clusters, key=lambda c: -doubt.get(c["number"], 0))

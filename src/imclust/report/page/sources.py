@@ -32,6 +32,8 @@ class Sources:
         What is to be looked at of the images.
     names : Path | None
         What the clusters may be called.
+    words : Path | None
+        What is seen in every image.
     pairs : Path | None
         The scores of pairs that the assignment is of, where it is of such.
     """
@@ -48,6 +50,7 @@ class Sources:
     refreshed_by: str = ""
     look: Path | None = None
     names: Path | None = None
+    words: Path | None = None
     pairs: Path | None = None
 
     @property

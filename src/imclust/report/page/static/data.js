@@ -31,7 +31,7 @@ async function readRows() {
   const read = JSON.parse(await new Response(stream).text());
   for (const [name, value] of Object.entries(read)) {
     if (name === "others") R.others = value.map(numbers);
-    else if (name === "near" || name === "line") R[name] = wholes(value);
+    else if (["near", "line", "seen"].includes(name)) R[name] = wholes(value);
     else R[name] = typeof value === "string" ? numbers(value) : value;
   }
   R.place = new Map(R.id.map((id, row) => [id, row]));

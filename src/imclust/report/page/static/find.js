@@ -1,13 +1,55 @@
-// Images by the name of their file, in a line of likeness, or like another one.
+// Images by what is seen in them or the name of their file, in a line of likeness, or like another one.
 const likeThese = (row) => {
   const k = R.near.length / R.n;
   return [...R.near.subarray(row * k, (row + 1) * k)].filter((other) => other !== row);
 };
 
-function showFound(rows, text, narrowed) {
+// A word in small letters, and what it may be the plural of; the same as in word_records.py.
+function forms(text) {
+  const word = text.trim().toLowerCase().replace(/\s+/g, " ");
+  const endings = [["", ""], ["s", ""], ["es", ""], ["ies", "y"]];
+  return new Set(endings.filter(([s]) => word.endsWith(s)).map(([s, y]) => word.slice(0, word.length - s.length) + y).filter(Boolean));
+}
+
+// Places in R.word_list that a query means: the words that are it, else those in which a word begins so.
+function wordsLike(query) {
+  const wanted = forms(query);
+  const places = R.word_list.map((_, place) => place);
+  const same = places.filter((place) => [...forms(R.word_list[place])].some((form) => wanted.has(form)));
+  const begin = query.trim().toLowerCase();
+  const begins = (word) => word.startsWith(begin) || word.includes(` ${begin}`) || word.includes(`-${begin}`);
+  return same.length ? same : places.filter((place) => begins(R.word_list[place].toLowerCase()));
+}
+
+// Of the images in which any of these words is seen: share of each, and how much each word is seen in all.
+const LEAST = 0.05;
+function seenAs(places) {
+  const meant = new Set(places);
+  const said = R.class_words.map((mine) => mine.filter((place) => meant.has(place)));
+  const shares = new Map();
+  const amounts = new Map();
+  const width = R.seen.length / R.n;
+  for (let row = 0; row < R.n; row++) {
+    let share = 0;
+    for (const number of R.seen.subarray(row * width, (row + 1) * width)) {
+      const words = number ? said[number >> 8] : [];
+      if (!words.length) continue;
+      share += (number & 255) / 255;
+      for (const place of words) amounts.set(place, (amounts.get(place) || 0) + (number & 255));
+    }
+    if (share >= LEAST) shares.set(row, share);
+  }
+  const likest = [...amounts].sort((a, b) => b[1] - a[1]).map(([place]) => place);
+  const of = (place) => said.flatMap((mine, number) => (mine.includes(place) ? [number] : [])).join();
+  const once = likest.filter((place, i) => likest.findIndex((other) => of(other) === of(place)) === i);
+  return { shares, words: once.map((place) => R.word_list[place]) };
+}
+
+const SHOWN_WORDS = 6;
+function showFound(rows, text, narrowed, captions = () => null) {
   $("find-count").textContent = text;
   $("find-all").hidden = !narrowed;
-  paged($("found"), $("found-pager"), rows, () => null);
+  paged($("found"), $("found-pager"), rows, captions);
   showMoves();
 }
 
@@ -22,7 +64,15 @@ function findWord() {
   const order = R.line || Array.from({ length: R.n }, (_, row) => row);
   const text = (row) => `${called(row)} ${R.id[row]} ${F.texts ? R.text[row] : ""}`.toLowerCase();
   const rows = [...order].filter((row) => text(row).includes(word));
-  return showFound(rows, `${rows.length} of ${R.n}`, true);
+  if (!R.seen) return showFound(rows, `${rows.length} of ${R.n}`, true);
+  const { shares, words } = seenAs(wordsLike(word));
+  const likest = [...shares.keys()].sort((a, b) => shares.get(b) - shares.get(a) || a - b);
+  const named = rows.filter((row) => !shares.has(row));
+  const parts = [];
+  if (likest.length) parts.push(`${likest.length} of ${R.n} seen as ${words.slice(0, SHOWN_WORDS).join(", ")}${words.length > SHOWN_WORDS ? " and more" : ""}, the surest first`);
+  if (rows.length) parts.push(`${rows.length} of ${R.n} by file name`);
+  const none = `Nothing matches: ${wordsLike(word).length ? "the network sees it in no image" : "the network knows no such word"}, and no file is called so`;
+  return showFound([...likest, ...named], parts.join("; ") || none, true, (row) => (shares.has(row) ? [shares.get(row).toFixed(2)] : null));
 }
 
 function moreLike(row) {

@@ -1,0 +1,95 @@
+"""What is looked at of the images before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imclust.core.checks import cluster_count, enough_distinct_rows
+from imclust.core.errors import input_error
+from imclust.core.manifest import read_manifest
+from imclust.data.find_images import image_suffixes
+
+ZIPPED = 1000  # images that are expected of an archive, before it is opened
+
+
+def check_images(data: Path, workspace: Path, *, links: bool = False) -> None:
+    """Refuse what is no folder of images, links into an archive, and a workspace whose pictures
+    would be among the images.
+
+    Parameters
+    ----------
+    data : Path
+        The folder or archive.
+    workspace : Path
+        Where data/ goes.
+    links : bool
+        Whether links to the images are wanted.
+
+    Raises
+    ------
+    InputError
+        One of these.
+
+    Examples
+    --------
+    >>> check_images(Path("photos"), Path())
+    """
+    if not data.exists():
+        raise input_error(
+            "the images", "a folder or zip", f"{data}, which does not exist", "check it"
+        )
+    if data.is_file() and links:
+        do = "take --copy, or unpack the archive first"
+        raise input_error("--symlinks", "used with images in a folder", f"the file {data}", do)
+    if data.is_dir() and workspace.expanduser().resolve().is_relative_to(data):
+        got = f"{workspace.resolve()}, inside of {data}"
+        do = "run it from another folder, or name one with --workspace"
+        raise input_error("the folder that data/ goes to", "outside of the images", got, do)
+
+
+def images_about(data: Path) -> int:
+    """How many images there seem to be, by their names.
+
+    Examples
+    --------
+    >>> images_about(Path("photos"))
+    24
+    """
+    if not data.is_dir():
+        return ZIPPED
+    return sum(p.suffix.lower() in image_suffixes() for p in data.rglob("*"))
+
+
+def check_count(index: Path, n_clusters: object) -> None:
+    """Refuse a K that the images of an index are too few for, before anything is learned.
+
+    Parameters
+    ----------
+    index : Path
+        The `index` artefact.
+    n_clusters : int or 'auto' or None
+        K as it was given; None is the challenge's own.
+
+    Raises
+    ------
+    InputError
+        There are too few images, or too few that differ, for it; or too few for a vote on it.
+
+    Examples
+    --------
+    >>> check_count(Path("raw/index"), 2)  # 24 images are enough
+    """
+    from imclust.clustering.n_clusters import LEAST
+    from imclust.data.images import load_index
+
+    doc = read_manifest(index, "index")
+    rows = [row for row in load_index(index) if row.split == "train" and not row.problem]
+    n, digests = len(rows), {row.digest for row in rows}
+    k = n_clusters or doc["n_clusters"]
+    if isinstance(k, int):
+        cluster_count(k, n)
+        if all(digests):
+            enough_distinct_rows(k, len(digests), of=doc["content"])
+    if k == "auto" and n < LEAST:
+        do = "say how many clusters there are: K=<n> (--n-clusters)"
+        raise input_error("the number of images to tell K from", f"at least {LEAST}", n, do)
