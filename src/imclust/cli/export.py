@@ -11,6 +11,7 @@ import tyro
 
 from imclust.core.errors import input_error
 from imclust.core.log import say
+from imclust.core.wording import counted
 from imclust.report.exports import EXPORTS
 from imclust.report.finished_run import FinishedRun
 
@@ -49,5 +50,6 @@ def run(cfg: Export) -> None:
         do = "choose another place: what is exported must not be found as new images"
         raise input_error("--out", "outside of the images", out.resolve(), do)
     how = EXPORTS.for_config(cfg.format).method(found, out, cfg.format)
-    say(f"{len(found.clustering.rows)} images in {len(found.clustering.names)} clusters: {out}")
+    images = counted(len(found.clustering.rows), "image")
+    say(f"{images} in {counted(len(found.clustering.names), 'cluster')}: {out}")
     say(f"open it: {how}")

@@ -18,6 +18,7 @@ from imclust.core.files import remove_work
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
 from imclust.core.records import feature_folders, read_csv
+from imclust.core.wording import counted
 from imclust.data.images import indexed
 from imclust.report.results import printable
 
@@ -222,9 +223,7 @@ def start_afresh(at: RunPaths, *, without_corrections: bool) -> None:
     if said and not without_corrections:
         allowed = "used on a run that is not corrected by hand"
         do = "add --without-corrections to leave them out (the files are kept), or drop --fresh"
-        raise input_error(
-            "--fresh", allowed, f"{len(said)} file{'s' * (len(said) != 1)} of corrections", do
-        )
+        raise input_error("--fresh", allowed, f"{counted(len(said), 'file')} of corrections", do)
     if without_corrections:
         leave_out(base, at.clusters)
     remove_work(base, MANIFEST)
@@ -289,7 +288,7 @@ def told(
     came, went = [i for i in after if i not in before], [i for i in before if i not in after]
     moved = [i for i in after if i in before and after[i] != before[i]]
     stay = len(after) - len(came) - len(moved)
-    parts = [f"{len(came)} new picture{'s' * (len(came) != 1)}"] if came else ["no new pictures"]
+    parts = [counted(len(came), "new picture")] if came else ["no new pictures"]
     parts += [f"{len(went)} gone"] if went else []
     lines = [
         f"the clusters are those of the last visit: {', '.join(parts)}, {stay} where they were"
@@ -302,13 +301,13 @@ def told(
         n = sum(v == c for v in after.values())
         name = f" ({names[c]})" if names[c] else ""
         lines.append(
-            f"new cluster {c}{name}: {n} picture{'s' * (n != 1)}, too unlike all that was there; "
+            f"new cluster {c}{name}: {counted(n, 'picture')}, too unlike all that was there; "
             "merge it on the page if you do not want it"
         )
     if moved:
         n = len(moved)
         lines.append(
-            f"{n} picture{'s' * (n != 1)} of an earlier visit changed place, because of what came "
+            f"{counted(n, 'picture')} of an earlier visit changed place, because of what came "
             f"or went: {_counted([after[i] for i in moved], names)}: "
             f"{', '.join(map(printable, sorted(moved)[:SHOWN]))}"
         )
@@ -320,4 +319,4 @@ def _counted(clusters: list[int], names: list[str]) -> str:
     found = sorted({c: clusters.count(c) for c in clusters}.items(), key=lambda f: (-f[1], f[0]))
     parts = [f"{n} in cluster {c}{f' ({names[c]})' if names[c] else ''}" for c, n in found[:SHOWN]]
     more = len(found) - SHOWN
-    return ", ".join(parts) + (f" and {more} more clusters" if more > 0 else "")
+    return ", ".join(parts) + (f" and {counted(more, 'more cluster')}" if more > 0 else "")

@@ -7,15 +7,18 @@ import re
 # (what a stage says, what is shown instead); "" for what helps nobody to see how it goes.
 WORDS = (
     (r"challenge \S+: .*", ""),
-    (r"(\d+) images? to cluster, 0 for validation", r"\1 pictures to cluster"),
-    (r"(\d+) images? found, (.*)", r"\1 pictures found, \2"),
+    (r"1 image to cluster, 0 for validation", "1 picture to cluster"),
+    (r"(\d+) images to cluster, 0 for validation", r"\1 pictures to cluster"),
+    (r"(\d+) image(s?) found, (.*)", r"\1 picture\2 found, \3"),
+    (r"1 image is an exact copy of others .*", "1 picture is an exact copy of another"),
     (r"(\d+) images are exact copies of others .*", r"\1 pictures are exact copies of others"),
-    (r"(\d+) of \d+ images are set aside", r"\1 set aside"),
+    (r"(\d+) of \d+ images? (?:is|are) set aside", r"\1 set aside"),
     (r"\S+: [\d,]+ parameters", ""),
     (r"weights of \S+ are in .*", ""),
     (r"\d+ latents of \d+ numbers are in .*", ""),
     (r"\S+: \d+ rows of \d+ numbers are in .*", ""),
     (r"\S+: clusters of \[.*\] images are in .*", ""),
+    (r"1 of \d+ images are encoded already", "1 picture is known from the last visit"),
     (r"(\d+ of \d+) images are encoded already", r"\1 pictures are known from the last visit"),
     (r"row order carries signal.*", ""),
 )

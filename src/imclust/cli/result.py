@@ -13,17 +13,16 @@ from imclust.clustering.correction_facts import in_words
 from imclust.clustering.k_words import k_lines, k_sentence
 from imclust.clustering.uncorrected import SUGGESTED
 from imclust.core.manifest import read_manifest
+from imclust.core.wording import counted
 from imclust.report.notebook import gallery
 from imclust.report.results import CENTRAL, AssignedImage, FolderAssignment, printable
 
 NAMED = 20  # unreadable files that a summary names
 
 
-def _plural(what: str, n: int) -> str:
-    """`near copies`, `outliers`; `dark` is so in any number."""
-    if n == 1 or not what.endswith(("copy", "outlier")):
-        return what
-    return f"{what.removesuffix('y')}ies" if what.endswith("y") else f"{what}s"
+def _counted(n: int, what: str) -> str:
+    """`2 near copies`, `1 outlier`; `dark` is so in any number."""
+    return counted(n, what) if what.endswith(("copy", "outlier")) else f"{n} {what}"
 
 
 def _by_hand(doc: dict[str, Any]) -> bool:
@@ -128,7 +127,9 @@ class FolderResult:
         ]
         times = [f"{title} {took:.1f}" for title, took in self.took.items() if took]
         lines.append(f"seconds: {'  '.join(times) or 'everything was up to date'}")
-        lines.append(f"{len(self.clustering.rows)} images in {format_duration(self.seconds)}")
+        lines.append(
+            f"{counted(len(self.clustering.rows), 'image')} in {format_duration(self.seconds)}"
+        )
         lines += [*self._to_look_at(), *self._stale()]
         lines.append(f"table: {self.folder / 'assignments.csv'}")
         run = quote(str(self.folder))
@@ -157,7 +158,7 @@ class FolderResult:
         if doc.get("suggested"):
             n = doc["suggested"]
             lines.append(
-                f"{n} image{'s' * (n != 1)} close to those moved may belong there too; none was "
+                f"{counted(n, 'image')} close to those moved may belong there too; none was "
                 f"moved: {self.clusters / SUGGESTED}, and on the page"
             )
         return lines
@@ -171,7 +172,7 @@ class FolderResult:
         n = read_manifest(self.clusters).get("copies_put_aside", 0)
         if not n:
             return []
-        them = "1 copy was" if n == 1 else f"{n} copies were"
+        them = f"{counted(n, 'copy')} {'was' if n == 1 else 'were'}"
         return [f"{them} put aside (--remove-copies): each is where the picture it copies is"]
 
     def _stale(self) -> list[str]:
@@ -191,7 +192,7 @@ class FolderResult:
         found = read_manifest(self.look)["found"] if self.look else {}
         if not found:
             return []
-        told = ", ".join(f"{n} {_plural(what, n)}" for what, n in found.items())
+        told = ", ".join(_counted(n, what) for what, n in found.items())
         return [f"to look at: {told}: {self.folder / 'look_at.csv'}, and on the page"]
 
     def _aside(self) -> list[str]:
@@ -200,7 +201,7 @@ class FolderResult:
             return []
         shown = ", ".join(printable(file) for file, _ in aside[:NAMED])
         more = f" and {len(aside) - NAMED} more" if len(aside) > NAMED else ""
-        files = f"{len(aside)} file{'s' * (len(aside) != 1)} that cannot be read"
+        files = f"{counted(len(aside), 'file')} that cannot be read"
         lines = [f"set aside, in no cluster: {files}: {shown}{more}"]
         return [*lines, f"why: {self.folder / 'set_aside.csv'}"]
 

@@ -13,6 +13,7 @@ import tyro
 from imclust.core.errors import input_error
 from imclust.core.locks import temporary_lock
 from imclust.core.log import say
+from imclust.core.wording import counted
 from imclust.data.images import stored_bytes
 from imclust.report.finished_run import FinishedRun
 from imclust.report.results import printable
@@ -105,8 +106,10 @@ def _preview(found: FinishedRun, sorting: Sorting, earlier: Sorting | None) -> l
     size = sum(stored_bytes(image) for image in images if Path(image.source).is_file())
     more = f", and as many sidecars ({sidecars})" if sidecars else ""
     done = {"copy": "copied", "move": "moved", "link": "linked"}[sorting.how]
+    be = "is" if len(pictures) == 1 else "are"
     lines.append(
-        f"{len(pictures)} images, {size / 2**20:.1f} MiB, are {done} into {sorting.folder}{more}"
+        f"{counted(len(pictures), 'image')}, {size / 2**20:.1f} MiB, {be} {done} into "
+        f"{sorting.folder}{more}"
     )
     lines.append("nothing there is replaced")
     if sorting.how == "move":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imclust.core.log import say
+from imclust.core.wording import counted
 
 
 def classes_of(facts: dict[str, Any]) -> dict[str, Any]:
@@ -79,8 +80,8 @@ def report_corrections(facts: dict[str, Any]) -> None:
     say(f"corrections: {in_words(facts['corrections'])}; K = {facts['n_clusters']}")
     if facts["suggested"]:
         say(
-            f"{facts['suggested']} images close to those moved may belong there too: nothing moves "
-            "them but you; the page shows who and why"
+            f"{counted(facts['suggested'], 'image')} close to those moved may belong there too: "
+            "nothing moves them but you; the page shows who and why"
         )
 
 

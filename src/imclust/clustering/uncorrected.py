@@ -26,6 +26,7 @@ from imclust.core.artifacts import (
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, file_digest, read_manifest, write_manifest
+from imclust.core.wording import counted
 
 TABLE = "assignment.csv"
 KEPT = "corrections"  # folder of the files themselves, in that of the corrected assignment
@@ -412,5 +413,5 @@ def of_grown(
         return file
     grown, gone = file.grown(ids, int(counts[file.assignment]), k, file_digest(shown / TABLE))
     if gone:
-        say(f"left out of {file.path}: what it says of {gone} image{'s' * (gone != 1)} now gone")
+        say(f"left out of {file.path}: what it says of {counted(gone, 'image')} now gone")
     return grown

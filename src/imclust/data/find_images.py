@@ -13,6 +13,7 @@ from typing import IO
 
 from imclust.core.errors import input_error
 from imclust.core.files import LITTER
+from imclust.core.wording import counted
 
 # Formats whose files are no single picture, or need other programs to be drawn.
 NO_PICTURES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
@@ -44,11 +45,11 @@ class FoundImages:
     def sentence(self) -> str:
         """``480 images found, 3 files left out: 2 .heic, 1 .txt``."""
         n, rest = len(self.images), self.left_out.total()
-        found = f"{n} image{'s' * (n != 1)} found"
+        found = f"{counted(n, 'image')} found"
         if not rest:
             return found
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.left_out.items()))
-        return f"{found}, {rest} file{'s' * (rest != 1)} left out: {kinds}"
+        return f"{found}, {counted(rest, 'file')} left out: {kinds}"
 
 
 def find_images(data: Path) -> FoundImages:

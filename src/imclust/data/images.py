@@ -21,6 +21,7 @@ from imclust.core.errors import InputError
 from imclust.core.log import progress, say
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import read_csv, write_csv
+from imclust.core.wording import counted
 from imclust.data.bit_depth import depth_sentence, eight_bits, with_exif
 from imclust.data.containers import member_bytes, member_size
 from imclust.data.find_images import image_suffixes
@@ -387,7 +388,7 @@ def inspect(rows: Iterable[ImageRow], total: int, max_pixels: int = MOST_PIXELS)
 
     found = list(progress(in_threads(look, rows), "inspect", total=total, unit="img"))
     for said, count in sorted(Counter(depths).items()):
-        say(f"{count} images are {said}")
+        say(f"{counted(count, 'image')} {'is' if count == 1 else 'are'} {said}")
     return found
 
 

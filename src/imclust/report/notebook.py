@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imclust.core.wording import counted
 from imclust.data.images import ImageRow
 from imclust.data.loader import Preprocessing, pixels
 from imclust.report.results import FolderAssignment
@@ -37,11 +38,11 @@ def gallery(clustering: FolderAssignment, caption: str) -> str:
     order = sorted(range(len(members)), key=lambda c: (-len(members[c]), c))
     shown = order[:CLUSTERS]
     each = max(2, min(A_CLUSTER, PICTURES // max(len(shown), 1)))
-    parts = [f"<p>{escape(caption)}. {_count(len(clustering.rows))}.</p>"]
+    parts = [f"<p>{escape(caption)}. {counted(len(clustering.rows), 'image')}.</p>"]
     for c in shown:
         few = spread(members[c], each)
         pictures = "".join(_picture(clustering.images[i], clustering.rows[i].file) for i in few)
-        title = f"<b>{escape(clustering.title(c))}</b> &nbsp; {_count(len(members[c]))}"
+        title = f"<b>{escape(clustering.title(c))}</b> &nbsp; {counted(len(members[c]), 'image')}"
         parts.append(f'<div style="margin:6px 0">{title}<br>{pictures}</div>')
     if len(order) > len(shown):
         parts.append(f"<p>and {len(order) - len(shown)} smaller clusters</p>")
@@ -76,10 +77,6 @@ def spread(members: list[int], most: int) -> list[int]:
     if few < 2:
         return members[:few]
     return [members[round(i * (len(members) - 1) / (few - 1))] for i in range(few)]
-
-
-def _count(n: int) -> str:
-    return f"{n} image{'s' * (n != 1)}"
 
 
 def _picture(image: ImageRow, file: str) -> str:

@@ -14,6 +14,7 @@ from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import write_csv
+from imclust.core.wording import counted
 from imclust.data.images import MOST_PIXELS, ImageRow, inspect, load_index, save_index
 
 
@@ -119,7 +120,8 @@ def run(cfg: Download) -> None:
         cluster_count(cfg.n_clusters, train)
     doc = read_manifest(cfg.out / "index")
     others = "of known identity" if doc["individuals"] else "for validation"
-    say(f"{train} {doc['content']} to cluster, {sum(r.split != 'train' for r in rows)} {others}")
+    what = counted(train, doc["content"].removesuffix("s"))
+    say(f"{what} to cluster, {sum(r.split != 'train' for r in rows)} {others}")
 
 
 def _save_answer(folder: Path, challenge: Challenge) -> None:
@@ -163,7 +165,10 @@ def _inspected(challenge: Challenge, cfg: Download) -> list[ImageRow]:
         )
     copies = len(rows) - len({r.digest for r in rows if not r.problem}) - len(bad)
     if copies:
-        say(f"{copies} {content} are exact copies of others (kept: every row needs an assignment)")
+        be = "is an exact copy" if copies == 1 else "are exact copies"
+        what = counted(copies, content.removesuffix("s"))
+        say(f"{what} {be} of others (kept: every row needs an assignment)")
     if bad:
-        say(f"{len(bad)} of {len(rows)} images are set aside")
+        be = "is" if len(bad) == 1 else "are"
+        say(f"{len(bad)} of {counted(len(rows), 'image')} {be} set aside")
     return rows

@@ -74,13 +74,11 @@ def _seen(cfg: Words) -> SeenClasses:
     return replace(found, ids=features.ids, likeliest=likeliest, shares=shares)
 
 
-NOTHING = np.zeros((0, 0))  # of no image yet
-
-
 def _of_network(cfg: Words, space: np.ndarray) -> SeenClasses:
     """The classes of the bundled network that made the latents, none of another's."""
     known = class_logits(network_of(cfg.features), space[:1]) is not None
-    return SeenClasses(NOTHING, class_words() if known else (), NOTHING, NOTHING)
+    none = np.zeros((0, 0))  # of no image yet
+    return SeenClasses(none, class_words() if known else (), none, none)
 
 
 def _of_tower(cfg: Words) -> SeenClasses:
@@ -92,10 +90,11 @@ def _of_tower(cfg: Words) -> SeenClasses:
     there = read_manifest(cfg.features, Features.kind)["inputs_at"].get("weights")
     file = cfg.features / str(there) / "weights.safetensors"
     tower.refuse_another(read_state(file) if there else {}, cfg.features)
+    none = np.zeros((0, 0))  # of no image yet
     return SeenClasses(
-        NOTHING,
+        none,
         tuple((word,) for word in nouns()),
-        *(NOTHING, NOTHING),
+        *(none, none),
         tower.vectors(nouns()),
         tower.projection,
         tower.scale,

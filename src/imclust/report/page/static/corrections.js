@@ -73,7 +73,7 @@ function toggle(row) {
 function showSelection() {
   const n = state.selected.size;
   const marked = all("[data-merge]:checked").length;
-  $("status").textContent = [n ? `${n} selected` : "Nothing selected", marked ? `${marked} clusters marked` : ""].filter(Boolean).join(", ");
+  $("status").textContent = [n ? `${n} selected` : "Nothing selected", marked ? `${marked} cluster${marked === 1 ? "" : "s"} marked` : ""].filter(Boolean).join(", ");
   $("actions").hidden = !n && !marked;
   $("move-to").disabled = $("pin").disabled = !n;
   if ($("like")) $("like").disabled = n !== 1;
