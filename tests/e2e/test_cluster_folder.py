@@ -204,6 +204,12 @@ def test_pictures_do_not_join_clusters_that_were_damaged(place, tmp_path):
     result = imclust_in(tmp_path, "cluster-folder", "pictures", *QUICK, *name)
     refused(result, "as imclust wrote them", "assignment.csv", "--fresh")
     assert table.read_bytes() == damaged
+    manifest = table.with_name("manifest.json")
+    manifest.write_bytes(manifest.read_bytes()[:-40])
+    result = imclust_in(tmp_path, "cluster-folder", "pictures", *QUICK, *name)
+    refused(result, "manifest.json changed or cut short", "clusters elsewhere", "afresh")
+    table.parent.rename(tmp_path / "damaged")
+    assert imclust_in(tmp_path, "cluster-folder", "pictures", *QUICK, *name)[0] == 0
 
 
 def test_corrections_come_back_with_names_and_reach_later_images(place, tmp_path):

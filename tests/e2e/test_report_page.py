@@ -515,6 +515,29 @@ def test_images_are_found_by_what_is_seen_in_them(browser, run, tmp_path):
         assert seen.errors == []
 
 
+def test_on_a_phone_what_can_be_done_takes_two_rows(browser, looked, tmp_path):
+    with opened(browser, looked, width=390) as (page, seen):
+        page.locator("#found").scroll_into_view_if_needed()
+        page.locator("#found .tile").first.click()
+        page.locator("#found .tile").nth(1).click()
+        rows = page.evaluate(
+            """() => {
+                const parts = document.querySelectorAll(".strip > p, .strip button, .strip select");
+                const shown = [...parts]
+                    .map((e) => e.getBoundingClientRect()).filter((b) => b.height)
+                    .map((b) => (b.top + b.bottom) / 2).sort((a, b) => a - b);
+                return 1 + shown.filter((y, i) => i && y - shown[i - 1] > 12).length;
+            }"""
+        )
+        assert rows == 2
+        assert page.locator(".strip").bounding_box()["height"] < 120
+        page.screenshot(path=tmp_path / "phone.png")
+        page.locator("#cannot").scroll_into_view_if_needed()
+        page.locator("#cannot").click()  # the last ones are reached by scrolling
+        assert page.locator("#badge").inner_text() == "1"
+        assert seen.errors == []
+
+
 def with_levels(folder):
     """Facts and files of four clusters that were voted on, two coarse and six fine ones."""
     of = np.arange(60) % 4

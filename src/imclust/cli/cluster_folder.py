@@ -20,7 +20,6 @@ from imclust.cli.growing import (
     growth_of,
     refuse_without,
     start_afresh,
-    told,
 )
 from imclust.cli.image_checks import check_count, check_images, images_about
 from imclust.cli.pipeline import (
@@ -39,7 +38,9 @@ from imclust.cli.run_paths import (
     data_set_name,
     run_name,
 )
+from imclust.cli.sorted_away import tell_sorted_away
 from imclust.cli.steps import Step, run_steps
+from imclust.cli.visit_words import told
 from imclust.cli.watching import watch
 from imclust.clustering.effort import EffortLevel
 from imclust.clustering.uncorrected import read_all
@@ -50,6 +51,7 @@ from imclust.core.manifest import MANIFEST, read_manifest
 from imclust.core.ray_workers import check_ray
 from imclust.core.records import named, read_csv
 from imclust.core.tables import refuse_edited_tables
+from imclust.data.images import indexed
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
 from imclust.report.results import TABLES, FolderAssignment
 
@@ -294,6 +296,7 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
     growth, visited = None, (at.clusters / MANIFEST).is_file()
     if not known:
         refuse_edited_tables(at.folder, TABLES)
+        tell_sorted_away(at.folder, images_about(data))
         if cfg.fresh:
             start_afresh(at, without_corrections=cfg.without_corrections)
         else:
@@ -355,7 +358,9 @@ def _told(
     rows = read_csv(at.clusters / "assignment.csv")
     names = named(doc, at.names if (at.names / MANIFEST).is_file() else None)
     known = max([*growth.before.values(), doc["grown"]["k"] - 1]) + 1
-    return told(growth.before, {r["id"]: int(r["cluster"]) for r in rows}, names, known)
+    now = {row.id: row.digest for row, _ in indexed(at.index)} if growth.digests else {}
+    after = {r["id"]: int(r["cluster"]) for r in rows}
+    return told(growth.before, after, names, known, (growth.digests, now))
 
 
 def _places(cfg: ClusterFolder, data: Path) -> RunPaths:

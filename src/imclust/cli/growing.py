@@ -13,16 +13,13 @@ from imclust.clustering.uncorrected import EVIDENCE, KEPT, TABLE, kept_files, le
 from imclust.competitions.challenges.folder import FolderConfig
 from imclust.core.artifacts import ArtifactSpec, is_artifact, make_artifact
 from imclust.core.base_records import Base
-from imclust.core.errors import InputError, input_error
+from imclust.core.errors import DamagedArtifactError, InputError, input_error
 from imclust.core.files import remove_work
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
 from imclust.core.records import feature_folders, read_csv
 from imclust.core.wording import counted
 from imclust.data.images import indexed
-from imclust.report.results import printable
-
-SHOWN = 8  # clusters that a sentence names
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,15 @@ class Growth:
         The cluster of every image at the last visit, by id.
     earlier : tuple of str
         sha256:K of each table since the base; pages of those visits may still be open.
+    digests : Mapping[str, str]
+        Of every image at the last visit, by id; empty where they are not known any more.
     """
 
     base: Path
     opened: tuple[str, ...]
     before: Mapping[str, int]
     earlier: tuple[str, ...]
+    digests: Mapping[str, str]
 
     def flags(self) -> tuple[str, ...]:
         """Flags of `cluster`."""
@@ -92,22 +92,24 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
     """
     if not (at.clusters / MANIFEST).is_file():
         return None
-    doc, damage = read_manifest(at.clusters), _damage(at.clusters)
+    doc, damage = _manifest_of(at.clusters), _damage(at.clusters)
     base, to = _finished(base_of(at)), base_of(at)
     table = f"{doc['files'][TABLE][1]}:{doc['n_clusters']}"
-    before = _clusters_before(at.clusters)
+    before, digests = _clusters_before(at.clusters), _digests_before(at, doc)
     if base is not None and base["config"]["of"] == doc["digest"]:
-        return Growth(to, (), before, (table,))  # kept at a visit that ended before anything grew
+        return Growth(
+            to, (), before, (table,), digests
+        )  # kept at a visit that ended before anything grew
     grown = base is not None and doc["inputs"].get("grown from") == base["digest"]
     if grown and damage:
         say(f"{damage} The clusters grow again from {base_of(at)}.")
     changed = not as_it_is and (_files_changed(at, data) or not _of_index(at, doc))
     if grown and not changed:
         was = doc["config"]
-        return Growth(to, tuple(was["opened"]), before, tuple(was.get("earlier", ())))
+        return Growth(to, tuple(was["opened"]), before, tuple(was.get("earlier", ())), digests)
     if grown and "corrections" not in doc:
         earlier = (*doc["config"].get("earlier", ()), table)
-        return Growth(to, tuple(doc["grown"]["opened"]), before, earlier)
+        return Growth(to, tuple(doc["grown"]["opened"]), before, earlier, digests)
     if not changed or not _of_index(at, doc):
         return None
     if damage:
@@ -115,7 +117,26 @@ def growth_of(at: RunPaths, data: Path, *, as_it_is: bool = False) -> Growth | N
         do = "put the file back, or add --fresh to cluster all pictures afresh"
         raise input_error(f"the clusters in {at.clusters}", allowed, damage, do)
     _keep_base(at, doc)
-    return Growth(to, (), before, (table,))
+    return Growth(to, (), before, (table,), digests)
+
+
+def _manifest_of(clusters: Path) -> dict[str, Any]:
+    """What the clusters of a run say of themselves.
+
+    Raises
+    ------
+    InputError
+        It was changed since: what the clusters were then, nothing tells.
+    """
+    try:
+        return read_manifest(clusters)
+    except DamagedArtifactError:
+        do = (
+            f"put that file back, or move {clusters} elsewhere and give the same command again, "
+            f"which clusters all pictures afresh (files of corrections lie in its {KEPT}/)"
+        )
+        got = f"{MANIFEST} changed or cut short"
+        raise input_error(f"the clusters in {clusters}", "as imclust wrote them", got, do) from None
 
 
 def refuse_without(at: RunPaths, growth: Growth | None) -> None:
@@ -253,6 +274,16 @@ def _clusters_before(folder: Path) -> dict[str, int]:
         return {}
 
 
+def _digests_before(at: RunPaths, doc: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of every image at the last visit by id, as far as anything still says it."""
+    if _of_index(at, doc):
+        return {row.id: row.digest for row, _ in indexed(at.index)}
+    if _finished(base_of(at)) is None:
+        return {}
+    base = Base.load(base_of(at))
+    return dict(zip(base.ids.tolist(), base.digests.tolist(), strict=True))
+
+
 def _of_index(at: RunPaths, doc: Mapping[str, Any]) -> bool:
     """Whether the index on the disk is that of the clusters."""
     index, latents = _finished(at.index), _finished(feature_folders(at.clusters)[0])
@@ -262,61 +293,3 @@ def _of_index(at: RunPaths, doc: Mapping[str, Any]) -> bool:
         and latents["inputs"]["index"] == index["digest"]
         and doc["inputs"]["features"] == latents["digest"]
     )
-
-
-def told(
-    before: Mapping[str, int], after: Mapping[str, int], names: list[str], k: int
-) -> list[str]:
-    """What became of a folder's clusters since the last visit, in plain words.
-
-    Parameters
-    ----------
-    before, after : Mapping[str, int]
-        Image -> cluster.
-    names : list[str]
-        Of the clusters now, "" where one has none.
-    k : int
-        Clusters at the last visit.
-
-    Examples
-    --------
-    >>> after = {"a": 0, "c": 1, "d": 1, "e": 1}
-    >>> told({"a": 0, "b": 1, "c": 1}, after, ["", "sea"], 2)[:2]  # doctest: +NORMALIZE_WHITESPACE
-    ['the clusters are those of the last visit: 2 new pictures, 1 gone, 2 where they were',
-     'placed among them: 2 in cluster 1 (sea)']
-    """
-    came, went = [i for i in after if i not in before], [i for i in before if i not in after]
-    moved = [i for i in after if i in before and after[i] != before[i]]
-    stay = len(after) - len(came) - len(moved)
-    parts = [counted(len(came), "new picture")] if came else ["no new pictures"]
-    parts += [f"{len(went)} gone"] if went else []
-    lines = [
-        f"the clusters are those of the last visit: {', '.join(parts)}, {stay} where they were"
-    ]
-    new = list(range(k, len(names)))
-    placed = [after[i] for i in came if after[i] < k]
-    if placed:
-        lines.append(f"placed among them: {_counted(placed, names)}")
-    for c in new:
-        n = sum(v == c for v in after.values())
-        name = f" ({names[c]})" if names[c] else ""
-        lines.append(
-            f"new cluster {c}{name}: {counted(n, 'picture')}, too unlike all that was there; "
-            "merge it on the page if you do not want it"
-        )
-    if moved:
-        n = len(moved)
-        lines.append(
-            f"{counted(n, 'picture')} of an earlier visit changed place, because of what came "
-            f"or went: {_counted([after[i] for i in moved], names)}: "
-            f"{', '.join(map(printable, sorted(moved)[:SHOWN]))}"
-        )
-    return [*lines, "to cluster all pictures afresh, add --fresh"]
-
-
-def _counted(clusters: list[int], names: list[str]) -> str:
-    """`3 in cluster 0 (sea), 1 in cluster 2`."""
-    found = sorted({c: clusters.count(c) for c in clusters}.items(), key=lambda f: (-f[1], f[0]))
-    parts = [f"{n} in cluster {c}{f' ({names[c]})' if names[c] else ''}" for c, n in found[:SHOWN]]
-    more = len(found) - SHOWN
-    return ", ".join(parts) + (f" and {counted(more, 'more cluster')}" if more > 0 else "")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from imclust.cli.sorted_away import note_sorted
 from imclust.core.errors import input_error
 from imclust.core.locks import temporary_lock
 from imclust.core.log import say
@@ -92,6 +93,8 @@ def _sort(cfg: Sort, folder: Path) -> None:
     if not cfg.yes:
         say("nothing was done; add --yes to do it")
         return
+    if sorting.how == "move":
+        note_sorted(found.folder, folder)
     carry_out(sorting)
     say(f"done; {folder / 'imclust-sorted.json'} says what came from where")
     say(f"take it back: python -m imclust sort --into {quote(str(cfg.into))} --undo --yes")
