@@ -44,14 +44,14 @@ def wanted(label):
     return words
 
 
-def encoded(archive, seed, top):
+def encoded(archive, seed, top, most=MOST):
     """Encode images drawn from an archive into folders of `top`; returns file -> class."""
     folder = Path(top) / "x"
     folder.mkdir()
     label = {}
     with zipfile.ZipFile(archive) as z:
         names = sorted(n for n in z.namelist() if n.lower().endswith((".jpg", ".jpeg", ".png")))
-        chosen = np.random.default_rng(seed).permutation(len(names))[:MOST]
+        chosen = np.random.default_rng(seed).permutation(len(names))[:most]
         for number, at in enumerate(sorted(chosen.tolist())):
             file = f"{number:05}{PurePosixPath(names[at]).suffix}"
             (folder / file).write_bytes(z.read(names[at]))

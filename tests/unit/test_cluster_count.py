@@ -72,7 +72,16 @@ def test_the_words_say_how_sure_it_is(rng):
     close = KVote(3, table, dict.fromkeys(CRITERIA, 2), True)
     assert k_words(close)["sure"] == "not sure: 2 does nearly as well"
     table[0]["vote"] = 0.0
-    assert k_words(close)["sure"].startswith("somewhat supported")
+    assert k_words(close)["sure"].startswith("somewhat supported: no other K does as well")
+    for row in table:
+        row["agreement"] = 0.9
+    alone = dict.fromkeys(CRITERIA, 3)
+    assert k_words(KVote(3, table, alone, True))["sure"].startswith("well supported")
+    alone |= {"modularity": 5, "learnability": 6, "agreement": 9}
+    said = k_words(KVote(3, table, alone, True))["sure"]
+    assert said.startswith(
+        "somewhat supported: 3 by the criteria together, but alone they favour 3"
+    )
 
 
 def test_finds_groups_of_very_different_sizes(rng):

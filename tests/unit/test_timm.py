@@ -1,8 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from helpers import environment
 from imclust.core.errors import InputError
 from imclust.core.reproducibility import isolated_seed
 from imclust.data.loader import to_input
@@ -167,3 +171,20 @@ def test_another_file_under_the_same_name_is_another_training(tmp_path, capsys):
         assert main(train) == 0
         said.append("is up to date" in capsys.readouterr().out)
     assert said == [False, True, False]
+
+
+def test_importing_timm_leaves_torchs_compiler_alone():
+    """It is half of the time; what needs it afterwards finds it whole."""
+    code = (
+        "import sys\n"
+        "from imclust.training import pretrained\n"
+        "disable = pretrained.torch.compiler.disable\n"
+        "pretrained.vision('timm').create_model('test_vit')\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+        "import torch\n"
+        "assert torch.compiler.disable is disable\n"
+        "assert torch.compiler.disable(len) is not None\n"
+        "import torch._dynamo.utils\n"
+        "assert torch._dynamo.utils.is_compile_supported('cpu') in (True, False)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())

@@ -33,7 +33,13 @@ def note_sorted(run: Path, into: Path) -> None:
 
 def sorted_away(run: Path) -> list[tuple[Path, int]]:
     """Folders that hold images moved from a run's folder, and how many each, while that is not
-    taken back."""
+    taken back.
+
+    Examples
+    --------
+    >>> sorted_away(Path("run"))  # it was never sorted
+    []
+    """
     found = []
     for folder in map(Path, _noted(run)):
         try:

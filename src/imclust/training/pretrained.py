@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -28,6 +31,44 @@ def vision(name: str) -> Any:
     >>> vision("timm").__name__
     'timm'
     """
+    with _without_compiler():
+        _import_torchvision()
+        return importlib.import_module(name)
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Torch's compiler, which nothing here uses, is not imported on the way: it takes half of the
+    time of timm's import.
+
+    Torchvision asks it one question, in operators that nothing here calls; timm marks functions
+    that it shall leave alone.
+    """
+    name = "torch._dynamo.utils"
+    if name in sys.modules:
+        yield
+        return
+
+    def leave_alone(fn: Any = None, *args: Any, **settings: Any) -> Any:
+        return (lambda f: f) if fn is None else fn
+
+    def is_compile_supported(device_type: str) -> bool:
+        return bool(importlib.import_module(name).is_compile_supported(device_type))
+
+    stand_in = ModuleType(name)
+    stand_in.is_compile_supported = is_compile_supported  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    disable = torch.compiler.disable
+    torch.compiler.disable = leave_alone
+    try:
+        yield
+    finally:
+        torch.compiler.disable = disable
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+
+
+def _import_torchvision() -> None:
     try:
         importlib.import_module("torchvision")
     except RuntimeError as e:
@@ -39,7 +80,6 @@ def vision(name: str) -> Any:
         _KEPT.append(library)  # the schemas live as long as this object
         importlib.invalidate_caches()
         importlib.import_module("torchvision")
-    return importlib.import_module(name)
 
 
 _KEPT: list[Any] = []
