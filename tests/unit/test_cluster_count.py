@@ -76,6 +76,9 @@ def test_the_words_say_how_sure_it_is(rng):
     for row in table:
         row["agreement"] = 0.9
     alone = dict.fromkeys(CRITERIA, 3)
+    said = k_words(KVote(3, table, alone, True))["sure"]
+    assert said.startswith("somewhat supported: so few images allow K up to 4 only")
+    table.append({"k": 8, "vote": 0.0, "agreement": 0.9})
     assert k_words(KVote(3, table, alone, True))["sure"].startswith("well supported")
     alone |= {"modularity": 5, "learnability": 6, "agreement": 9}
     said = k_words(KVote(3, table, alone, True))["sure"]

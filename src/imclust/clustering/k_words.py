@@ -11,6 +11,7 @@ from imclust.clustering.n_clusters import COUNTED, CRITERIA, KVote
 
 NEAR = 0.25  # standard deviations below the highest vote within which another K does nearly as well
 AGREED = 0.7  # mean adjusted Rand index at K from which ways to cluster are said to agree
+ENOUGH = 8  # the largest K tried, from where one may be well supported: 24 images
 ASIDE = 0.5  # of the median K that criteria favour alone, from where K is not well supported
 ASKS = {
     "silhouette": "do images lie nearer to their own cluster than to the next?",
@@ -91,6 +92,8 @@ def _sure(vote: KVote) -> str:
     told = f"ways to cluster agree to {agree:.2f}"
     if agree < AGREED:
         return f"somewhat supported: no other K does as well; {told} only"
+    if ks.max() < ENOUGH:
+        return f"somewhat supported: so few images allow K up to {ks.max()} only; {told}"
     alone = [vote.favourites[name] for name in COUNTED]
     if abs(np.median(alone) - vote.k) > ASIDE:
         return (
