@@ -171,7 +171,18 @@ def test_every_artefact_names_the_stage_that_makes_it_again(place):
     made = lineage(at / RUN / "report")
     stages = [doc["argv"][0] for doc in made.values()]
     assert set(stages) == {
-        *("download", "train", "encode", "look", "cluster", "reduce", "name", "score", "report"),
+        *(
+            "download",
+            "train",
+            "encode",
+            "look",
+            "cluster",
+            "reduce",
+            "words",
+            "name",
+            "score",
+            "report",
+        ),
     }
     submit = ("--assignment", f"{RUN}/clusters", "--index", "data/raw/folder-pictures/index")
     assert imclust_in(at, "submit", *submit, "--out", "submissions/pictures/one")[0] == 0

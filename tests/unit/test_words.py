@@ -1,6 +1,7 @@
 """Images found by words: by the bundled network's classes, and by a small text tower."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main
+from imclust.cli.encoder_choice import strong_paths
+from imclust.cli.pipeline import name_commands
+from imclust.cli.run_paths import RunPaths
 from imclust.core.errors import InputError
 from imclust.core.records import Features, found_names
 from imclust.core.word_records import SeenClasses, words_like
@@ -280,3 +284,23 @@ def test_words_of_the_bundled_network_find_what_it_sees(photos, tmp_path, capsys
         assert sentence in capsys.readouterr().err
     assert main(["find", str(tmp_path / "real"), "sea"]) == 2
     assert main(["find", str(photos / "run"), "sea", "--most", "0"]) == 2
+
+
+def test_a_tower_goes_with_the_strong_networks_alone(capsys):
+    at = RunPaths(Path(), "photos", "strong-auto-seed0", "timm", 0)
+    strong = strong_paths(at)
+    words, name = name_commands(at, strong, "owner/tower")
+    latents = ("--features", str(strong[-1].encoded / "latents"))  # SigLIP2's
+    assert words == (
+        "words",
+        *latents,
+        "--out",
+        str(strong[-1].words),
+        "--text-tower",
+        "owner/tower",
+    )
+    assert name[3:5] == latents
+    assert name[-2:] == ("--words", str(strong[-1].words))
+    assert name_commands(at, strong, "")[0][2] == str(at.encoded / "latents")
+    assert main(["cluster-folder", "x", "--text-tower", "owner/tower"]) == 2
+    assert "--text-tower must be used with --encoder strong" in capsys.readouterr().err
