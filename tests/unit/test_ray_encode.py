@@ -116,8 +116,15 @@ def test_steps_pass_the_address_to_the_stages_that_know_it():
     others = ["encode", "--out", "z"], ["reduce", "--out", "y", "pca"]
     step = Step("clusters", tuple(map(tuple, (*methods, *others))))
     with_ray = [words[1] == "--ray" for words in step.by_ray("local:2").commands]
-    assert with_ray == [True, False, True, False]
+    assert with_ray == [True, True, True, False]
     assert step.by_ray(None) is step
+
+
+def test_only_the_clusterer_counts_not_what_k_is_called():
+    words = ("cluster", "--out", "a", "--n-clusters", "auto")
+    step = Step("clusters", ((*words, "leiden"), (*words, "auto"), ("predict", "--out", "p")))
+    with_ray = [words[1] == "--ray" for words in step.by_ray("local:2").commands]
+    assert with_ray == [False, True, True]
 
 
 def test_the_line_to_watch_counts_shards_images_and_retries():
