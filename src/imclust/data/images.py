@@ -211,32 +211,31 @@ def stored_bytes(row: ImageRow) -> int:
 def decode(data: bytes, reduction: Callable[[int, int], int] | None = None) -> np.ndarray:
     """Any image file as upright 8-bit RGB: (height, width, 3) uint8.
 
-        Grey is repeated, palettes are looked up, transparency is laid over white, 16 bit is scaled
-        (not clipped) to 8, EXIF rotation is applied, an animation gives its first frame. Plain JPEGs
-        go through OpenCV, which is 1.2 to 3 times as fast as Pillow; everything else through Pillow.
+    Grey is repeated, palettes are looked up, transparency is laid over white, 16 bit is scaled
+    (not clipped) to 8, EXIF rotation is applied, an animation gives its first frame. Plain JPEGs
+    go through OpenCV, which is 1.2 to 3 times as fast as Pillow; everything else through Pillow.
 
-        Parameters
-        ----------
-        data : bytes
-            The stored bytes.
-        reduction : Callable[[int, int], int] | None, optional
-            (width, height) -> 1, 2, 4 or 8, by how much a JPEG may be made smaller in its own frequency
-            domain, which is many times faster than decoding all of it.
+    Parameters
+    ----------
+    data : bytes
+        The stored bytes.
+    reduction : Callable[[int, int], int] | None, optional
+        (width, height) -> 1, 2, 4 or 8, by how much a JPEG may be made smaller in its own frequency
+        domain, which is many times faster than decoding all of it.
 
-        Raises
-        ------
-        ValueError
-            Not an image, or truncated.
+    Raises
+    ------
+    ValueError
+        Not an image, or truncated.
 
-        Examples
-        --------
-        >>> import io
-    import os
-        >>> from PIL import Image
-        >>> file = io.BytesIO()
-        >>> Image.new("L", (4, 3)).save(file, "PNG")
-        >>> decode(file.getvalue()).shape
-        (3, 4, 3)
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (4, 3)).save(file, "PNG")
+    >>> decode(file.getvalue()).shape
+    (3, 4, 3)
     """
     image = open_image(data)
     with _one_at_a_time(image.width * image.height):
@@ -253,20 +252,19 @@ def decode(data: bytes, reduction: Callable[[int, int], int] | None = None) -> n
 def open_image(data: bytes) -> Image.Image:
     """The header alone: format, mode and size are known, the pixels are not decoded yet.
 
-        Raises
-        ------
-        ValueError
-            Not an image.
+    Raises
+    ------
+    ValueError
+        Not an image.
 
-        Examples
-        --------
-        >>> import io
-    import os
-        >>> from PIL import Image
-        >>> file = io.BytesIO()
-        >>> Image.new("L", (4, 3)).save(file, "PNG")
-        >>> open_image(file.getvalue()).size
-        (4, 3)
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (4, 3)).save(file, "PNG")
+    >>> open_image(file.getvalue()).size
+    (4, 3)
     """
     from PIL import Image, UnidentifiedImageError
 
