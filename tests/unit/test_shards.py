@@ -4,11 +4,14 @@ import importlib.util
 import os
 import pickle
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from imclust.__main__ import main
 from imclust.clustering import block_kmeans, portfolio
@@ -26,7 +29,7 @@ from imclust.core.manifest import read_manifest
 from imclust.core.npy import NpyRows, open_npy
 from imclust.core.ray_workers import one_cluster, ray_cluster
 from imclust.core.records import Assignment, read_csv, save_rows
-from imclust.core.shards import MappedRows, over_shards, received, run_by
+from imclust.core.shards import MappedRows, in_parallel, is_unwanted, over_shards, received, run_by
 
 RAY = importlib.util.find_spec("ray") is not None
 MANY = 52_000
@@ -62,6 +65,38 @@ def test_shards_come_in_order_whoever_works(mapped, monkeypatch):
         there = list(over_shards(mapped, np.sum, 0))
     for (_, a), (_, b) in zip(here, there, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_items_in_parallel_come_in_order_on_one_thread_of_each_library(monkeypatch):
+    monkeypatch.setattr(shards, "threads", lambda: 3)
+    met = threading.Barrier(3)
+
+    def work(item, more):
+        met.wait(30)  # three at once, or nobody goes on
+        pools = threadpoolctl.threadpool_info()
+        return item + more, max((p["num_threads"] for p in pools), default=1)
+
+    assert list(in_parallel(range(6), work, 10)) == [(10 + i, 1) for i in range(6)]
+    assert list(in_parallel([], work, 10)) == []
+
+
+def test_an_error_of_an_item_ends_the_others(monkeypatch):
+    monkeypatch.setattr(shards, "threads", lambda: 2)
+    begun, left = [], []
+
+    def work(item):
+        begun.append(item)
+        if item == 0:
+            raise InputError(f"item {item}")
+        while not is_unwanted():
+            time.sleep(0.01)
+        left.append(item)
+
+    with pytest.raises(InputError, match="item 0"):
+        list(in_parallel(range(1000), work))
+    assert len(begun) < 10
+    assert set(left) == set(begun) - {0}
+    assert not is_unwanted()
 
 
 def test_sums_do_not_depend_on_where_shards_are_worked_on(mapped, monkeypatch):

@@ -14,7 +14,7 @@ from imclust.clustering.metrics import pairwise_ari
 from imclust.clustering.selection import Candidate, collapse
 from imclust.clustering.views import View
 from imclust.core.log import progress
-from imclust.core.shards import over_items
+from imclust.core.shards import is_unwanted, over_items
 
 FEWER = 10  # neighbours of the second graph of a view, for small clusters
 KEPT = 0.7  # agreement with itself that an assignment keeps under an adapter
@@ -120,7 +120,11 @@ def _on_view(
 
     view, heads = group
     with threadpool_limits(1):
-        return [_of_head(name, head, view, k, seed, retrain=retrain) for name, head in heads]
+        return [
+            _of_head(name, head, view, k, seed, retrain=retrain)
+            for name, head in heads
+            if not is_unwanted()
+        ]
 
 
 def _of_head(

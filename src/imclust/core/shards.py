@@ -6,7 +6,9 @@ so that sums over all rows are the same bytes for any number of workers.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from imclust.core.reproducibility import threads
 
 SHARD = 1 << 17  # rows
 
@@ -65,6 +69,7 @@ class MappedRows:
 
 
 Runner: TypeAlias = Callable[[Sequence[Any], Callable[..., Any], tuple[Any, ...]], Iterator[Any]]
+_thread = threading.local()
 _runner: ContextVar[Runner | None] = ContextVar("runner", default=None)
 
 
@@ -120,9 +125,57 @@ def over_items(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> It
     [3, 3]
     """
     run = _runner.get()
-    if run is None:
-        return (work(item, *more) for item in items)
-    return run(items, work, more)
+    return in_parallel(items, work, *more) if run is None else run(items, work, more)
+
+
+def in_parallel(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> Iterator[Any]:
+    """`work(item, *more)` of every item, in order, on as many threads of this process as
+    OMP_NUM_THREADS allows, else on one a core.
+
+    Meanwhile libraries add up on one thread each: several add up as they come, so that the result
+    would tell how many there were, and wait for each other where the cores are busy.
+
+    Parameters
+    ----------
+    items : sequence
+        What is worked on.
+    work : Callable
+        What lets go of Python's lock most of the time, and is safe to call from several threads.
+    more : Any
+        Further arguments.
+
+    Examples
+    --------
+    >>> list(in_parallel([(1, 2), (3,)], sum))
+    [3, 3]
+    """
+    from threadpoolctl import threadpool_limits
+
+    unwanted = threading.Event()
+
+    def begin() -> None:
+        _thread.unwanted = unwanted
+
+    pool = ThreadPoolExecutor(max(1, min(threads(), len(items))), initializer=begin)
+    with threadpool_limits(1):
+        try:
+            yield from pool.map(lambda item: work(item, *more), items)
+        finally:
+            unwanted.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def is_unwanted() -> bool:
+    """Whether nobody waits any more for what this thread works on, as after Ctrl-C: long work asks
+    between its parts.
+
+    Examples
+    --------
+    >>> is_unwanted()
+    False
+    """
+    unwanted = getattr(_thread, "unwanted", None)
+    return unwanted is not None and unwanted.is_set()
 
 
 def _sent(shard: Any) -> Any:
