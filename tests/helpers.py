@@ -18,16 +18,17 @@ from standin import AICROWD_KEY, KAGGLE_KEY, KAGGLE_TOKEN
 __all__ = ["ROOT", "environment", "imclust_in"]
 
 
-def digits_answer(folder, reduce, cluster):
-    """Digits with an assignment `a` in a folder: raw, weights w, latents z, and what is asked for.
+def answer_about(challenge, folder, reduce, cluster):
+    """An assignment `a` of its images in a folder: raw, weights w, latents z, what is asked for.
 
     Args:
+        challenge: its name and flags.
         reduce, cluster: the flags of these two stages behind those of their inputs.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in (
-            "download --out raw digits",
+            f"download --out raw {challenge}",
             "train --index raw/index --out w pixels",
             "encode --index raw/index --weights w --out z",
             f"reduce --features z {reduce}",

@@ -11,6 +11,7 @@ import scipy.sparse.csgraph  # noqa: F401
 import sklearn.cluster
 import sklearn.linear_model
 import sklearn.mixture  # noqa: F401
+import torch._dynamo  # noqa: F401  (a second and a half, which PyTorch's optimisers take)
 
 import imclust.__main__
 import imclust.api  # noqa: F401

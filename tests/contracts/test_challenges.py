@@ -114,6 +114,14 @@ def test_photos_are_of_the_promised_shape_and_balanced(tmp_path):
     assert challenge.n_clusters == 2
 
 
+def test_photos_are_as_many_as_asked_for(tmp_path):
+    entry = CHALLENGES["photos"]
+    challenge = entry.method(entry.config(n_images=40), tmp_path)
+    assert (len(challenge.rows), len(challenge.labels)) == (50, 10)
+    with pytest.raises(InputError, match="n_images must be in"):
+        entry.config(n_images=4)
+
+
 def test_photos_take_both_sets_from_different_columns(tmp_path, monkeypatch):
     """Photographs that are dark left of column 480 and bright right of it: no crop has both."""
     from types import SimpleNamespace

@@ -75,8 +75,7 @@ def test_batch_workers_and_kills_change_nothing(entry, index, tmp_path, monkeypa
     whole, straight = encoded("a", batch=4)
     assert whole.ids.tolist() == [f"{i:02}.png" for i in range(N)]
     assert np.isfinite(whole.x).all()
-    assert encoded("b", batch=4)[1] == straight
-    for settings in ({"batch": 1}, {"batch": 9, "workers": 1}, {"workers": 5}):
+    for settings in ({"batch": 1, "workers": 5}, {"batch": 9, "workers": 1}):
         other, _ = encoded("c", **settings)
         if torch.cuda.is_available():  # where the order of sums depends on the size of a batch
             assert least_cosine(other.x, whole.x) > 0.999

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import digits_answer, make_arrays, refused
+from helpers import answer_about, make_arrays, refused
 from imclust.__main__ import main
 from imclust.core.manifest import file_digest, read_manifest
 from imclust.core.records import Assignment, read_csv, read_labels
@@ -19,8 +19,8 @@ SPACE = ("--features", "pca", "--index", "raw/index")
 def made(tmp_path_factory):
     """A space of the digits, and an assignment `a` in it."""
     there = tmp_path_factory.mktemp("digits")
-    return digits_answer(
-        there, "--out pca pca --components 30", "--features pca kmeans --restarts 2"
+    return answer_about(
+        "digits", there, "--out pca pca --components 30", "--features pca kmeans --restarts 2"
     )
 
 

@@ -30,7 +30,7 @@ def test_kills_end_in_the_same_bytes(imclust, tmp_path):
     make_artifact(tmp_path / "given", ArtifactSpec("published", {}, {}, ()), write)
     command = [
         *("finetune", "--index", "raw/index", "--weights", "w"),
-        *("--published", "given", "--stages", "0", "1", "all", "--epochs", "12", "--device", "cpu"),
+        *("--published", "given", "--stages", "0", "1", "all", "--epochs", "4", "--device", "cpu"),
     ]
 
     def start(out):

@@ -7,29 +7,23 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from command import Started
 from helpers import ROOT, environment, make_arrays
 
 KILLS = 4
 
 
-def start(workspace, data, **more):
-    return subprocess.Popen(
-        ["bash", str(ROOT / "run_baseline.sh")],
-        env=environment(CHALLENGE="arrays", DATA_DIR=str(data), WORKSPACE=str(workspace), **more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        # Where the suite itself runs in the background, Ctrl-C would be inherited as ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+@pytest.fixture
+def settings(tmp_path):
+    """Of a short run on two kinds of images, but for its workspace."""
+    data = make_arrays(tmp_path / "tiny")
+    return {"CHALLENGE": "arrays", "DATA_DIR": str(data), "ENCODER_FLAGS": "--epochs 2"}
 
 
-def finish(process):
-    printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed[-2000:]
-    return printed
+def started(workspace, settings):
+    return Started(workspace.parent, "baseline", WORKSPACE=str(workspace), **settings)
 
 
 def results(workspace):
@@ -40,30 +34,37 @@ def results(workspace):
     return {p.relative_to(workspace): p.read_bytes() for p in files if p.name not in timed}
 
 
-def test_many_kills_end_in_the_same_bytes(tmp_path):
+def test_many_kills_end_in_the_same_bytes(settings, tmp_path):
     """Every kill comes after a line that the run prints, so that no clock decides what is hit."""
-    data = make_arrays(tmp_path / "tiny")
-    short = {"ENCODER_FLAGS": "--epochs 3"}
-    lines = finish(start(tmp_path / "whole", data, **short)).count("\n")
+    status, printed = started(tmp_path / "whole", settings).finish()
+    assert status == 0, printed
+    lines = printed.count("\n")
     rng = random.Random(0)
-    again = {"CHALLENGE": "arrays", "DATA_DIR": str(data), "WORKSPACE": str(tmp_path / "killed")}
     for _ in range(KILLS):
-        process = Started(tmp_path, "baseline", **again, **short)
+        process = started(tmp_path / "killed", settings)
         for _ in zip(range(rng.randrange(1, lines // 2)), process.lines, strict=False):
             pass
         if process.kill() == 0:  # it was through already: the next one has all to do
             shutil.rmtree(tmp_path / "killed")
-    finish(start(tmp_path / "killed", data, **short))
+    status, printed = started(tmp_path / "killed", settings).finish()
+    assert status == 0, printed
     want, got = results(tmp_path / "whole"), results(tmp_path / "killed")
     assert want.keys() == got.keys()
     assert [p for p in want if want[p] != got[p]] == []
     assert [p for p in want if p.name == "submission.csv"]
 
 
-def test_ctrl_c_says_so_and_the_next_run_goes_on(tmp_path):
-    data = make_arrays(tmp_path / "tiny")
-    short = {"ENCODER_FLAGS": "--epochs 3"}
-    process = start(tmp_path, data, **short)
+def test_ctrl_c_says_so_and_the_next_run_goes_on(settings, tmp_path):
+    process = subprocess.Popen(
+        ["bash", str(ROOT / "run_baseline.sh")],
+        env=environment(WORKSPACE=str(tmp_path / "stopped"), **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # Where the suite itself runs in the background, Ctrl-C would be inherited as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     for line in process.stdout:
         if line.strip().startswith("training on"):
             break
@@ -73,4 +74,6 @@ def test_ctrl_c_says_so_and_the_next_run_goes_on(tmp_path):
     assert process.returncode != 0
     assert "interrupted; the same command goes on where it stopped" in printed
     assert "Traceback" not in printed
-    assert ": up to date" in finish(start(tmp_path, data, **short))
+    status, printed = started(tmp_path / "stopped", settings).finish()
+    assert status == 0, printed
+    assert ": up to date" in printed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import digits_answer, two_kinds
+from helpers import answer_about, two_kinds
 from imclust.__main__ import main
 
 STAGES = {  # words of each stage, OUT where its output goes
@@ -36,9 +36,10 @@ BELOW = {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Digits, clustered, with a submission."""
-    at = digits_answer(
-        tmp_path_factory.mktemp("digits"),
+    """Crops of two photographs, clustered, with a submission."""
+    at = answer_about(
+        "photos --n-images 40",
+        tmp_path_factory.mktemp("finished"),
         "--out p pca --components 8",
         "--features z kmeans --restarts 1",
     )

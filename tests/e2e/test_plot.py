@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import digits_answer, refused
+from helpers import answer_about, refused
 from imclust.__main__ import main
 from imclust.core.manifest import read_manifest
 
@@ -14,7 +14,9 @@ from imclust.core.manifest import read_manifest
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     there = tmp_path_factory.mktemp("digits")
-    return digits_answer(there, "--out two pca --components 2", "--features two minibatch-kmeans")
+    return answer_about(
+        "digits", there, "--out two pca --components 2", "--features two minibatch-kmeans"
+    )
 
 
 @pytest.fixture

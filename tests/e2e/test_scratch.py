@@ -9,11 +9,11 @@ import pytest
 from command import Started
 from helpers import ROOT, environment, make_arrays
 
-HOME = "data/runs/arrays-tiny/scratch-best-24s-seed0"  # what it learned
+HOME = "data/runs/arrays-tiny/scratch-best-12s-seed0"  # what it learned
 
 
 def start(workspace, data, **more):
-    settings = {"RECIPE": "scratch-best", "BUDGET": "24s", "CHALLENGE": "arrays"} | more
+    settings = {"RECIPE": "scratch-best", "BUDGET": "12s", "CHALLENGE": "arrays"} | more
     return subprocess.Popen(
         ["bash", str(ROOT / "run_baseline.sh")],
         env=environment(DATA_DIR=str(data), WORKSPACE=str(workspace), **settings),
@@ -26,7 +26,7 @@ def start(workspace, data, **more):
 
 def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     data = make_arrays(tmp_path / "tiny")
-    settings = {"RECIPE": "scratch-best", "BUDGET": "24s", "CHALLENGE": "arrays"}
+    settings = {"RECIPE": "scratch-best", "BUDGET": "12s", "CHALLENGE": "arrays"}
     places = {"DATA_DIR": str(data), "WORKSPACE": str(tmp_path)}
     process = Started(tmp_path, "baseline", **settings, **places)
     resume = tmp_path / HOME / ".simclr.partial" / "resume.pt"
@@ -39,7 +39,7 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     process = start(tmp_path, data)
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed[-2000:]
-    assert "plan for 24s: 32 px" in printed
+    assert "plan for 12s: 32 px" in printed
     plan = (tmp_path / HOME / "plan/plan.txt").read_text().split()
     for name, seconds in (("simclr", float(plan[2])), ("pseudo-labels", float(plan[3]))):
         doc = json.loads((tmp_path / HOME / name / "manifest.json").read_text())

@@ -224,42 +224,44 @@ def dying(monkeypatch, loss, after):
     monkeypatch.setattr(heads, "ClassLoss", Dying)
 
 
-@pytest.mark.parametrize("after", [1, 7, 9, 12, 13, 16])
-def test_a_kill_at_any_step_ends_in_the_same_bytes(here, monkeypatch, after):
+def test_a_kill_at_any_step_ends_in_the_same_bytes(here, monkeypatch):
     """20 images by 8: three steps an epoch; probe 1 to 6, three blocks 7 to 12, six more."""
     flags = ("--stages", "0", "1", "all")
     whole = results(published(here, *flags))
     monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(fitting, "LOG_EVERY", 2)
     whole_short_log = results(published(here, *flags, out="log"))
-    with monkeypatch.context() as m:
-        dying(m, heads.ClassLoss, after)
-        with pytest.raises(Killed):
-            published(here, *flags, out="killed")
-    assert (here / "killed/.weights.partial").is_dir()
-    again = results(published(here, *flags, out="killed"))
-    assert again == whole_short_log
-    different = {str(p) for p in whole if whole[p] != again[p]}
-    assert different <= {"weights/steps.jsonl"}  # which has more records now
-    assert whole.keys() == again.keys()
+    for after in (1, 7, 9, 12, 13, 16):
+        killed = f"killed-{after}"
+        with monkeypatch.context() as m:
+            dying(m, heads.ClassLoss, after)
+            with pytest.raises(Killed):
+                published(here, *flags, out=killed)
+        assert (here / killed / ".weights.partial").is_dir()
+        again = results(published(here, *flags, out=killed))
+        assert again == whole_short_log, after
+        different = {str(p) for p in whole if whole[p] != again[p]}
+        assert different <= {"weights/steps.jsonl"}, after  # which has more records now
+        assert whole.keys() == again.keys(), after
 
 
-@pytest.mark.parametrize("after", [14, 16, 17])
-def test_a_kill_before_a_collapse_ends_in_the_same_bytes(here, monkeypatch, after):
+def test_a_kill_before_a_collapse_ends_in_the_same_bytes(here, monkeypatch):
     start, _ = noisy(here, wrong=0)
     monkeypatch.setattr(heads, "ClassLoss", Collapsing)
     whole = finetune(here, "--assignment", start, *DEEP)
     monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(fitting, "LOG_EVERY", 1)
-    with monkeypatch.context() as m:
-        dying(m, Collapsing, after)
-        with pytest.raises(Killed):
-            finetune(here, "--assignment", start, *DEEP, out="killed")
-    again = finetune(here, "--assignment", start, *DEEP, out="killed")
-    want, got = results(whole), results(again)
-    assert {str(p) for p in want if want[p] != got[p]} <= {"weights/steps.jsonl"}
-    a, b = (read_manifest(o / "weights")["collapsed"] for o in (whole, again))
-    assert a == b != ""
+    for after in (14, 16, 17):
+        killed = f"killed-{after}"
+        with monkeypatch.context() as m:
+            dying(m, Collapsing, after)
+            with pytest.raises(Killed):
+                finetune(here, "--assignment", start, *DEEP, out=killed)
+        again = finetune(here, "--assignment", start, *DEEP, out=killed)
+        want, got = results(whole), results(again)
+        assert {str(p) for p in want if want[p] != got[p]} <= {"weights/steps.jsonl"}, after
+        a, b = (read_manifest(o / "weights")["collapsed"] for o in (whole, again))
+        assert a == b != "", after
 
 
 def test_a_later_stage_skips_finished_ones(here, monkeypatch, capsys):

@@ -20,7 +20,7 @@ RECALL = 0.985  # of the neighbours of the rows tried, so that it is .98 of all 
 TRIED = 500  # rows whose true neighbours are found
 FIRST = 8  # cells gone through, half as many again until they are enough
 EACH = 96  # rows a cell, about
-AROUND = 1024  # centres that a row is compared with, at least, where there are so many
+AROUND = 24  # coarse cells' worth of centres that a row is compared with
 QUERIES = 2048  # rows whose neighbours are sought at once
 
 
@@ -162,8 +162,8 @@ class _Cells:
     def _nearest_cells(self, x: np.ndarray, coarse: int, probes: int) -> np.ndarray:
         """The cells (m, probes) nearest to rows (m, d), of those around their coarse cell."""
         middle = self._coarse[coarse][None]
-        around = nearest_neighbors(middle, self._centres, min(self.count, max(AROUND, 4 * probes)))
-        among = around[0][0]
+        many = max(AROUND * round(self.count**0.5), 8 * probes)
+        among = nearest_neighbors(middle, self._centres, min(self.count, many))[0][0]
         centres = self._centres[among]
         apart = np.square(centres).sum(1) - 2 * x @ centres.T
         if probes >= len(among):

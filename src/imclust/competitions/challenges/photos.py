@@ -11,7 +11,7 @@ import numpy as np
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, Home, array_rows
 from imclust.competitions.downloads import save_array
-from imclust.core.checks import valid_seed
+from imclust.core.checks import in_range, valid_seed
 
 SIDE, SIZE, VAL_LEFT = 96, 32, 480
 
@@ -26,8 +26,12 @@ class PhotosConfig:
     seed: int = 0
     """Places and order of the crops."""
 
+    n_images: int = 2000
+    """Crops to cluster, at least 8; there are a quarter as many more for validation."""
+
     def __post_init__(self) -> None:
         valid_seed(self.seed)
+        in_range("photos", "n_images", self.n_images, 8, 1_000_000)
 
 
 @CHALLENGES.register("photos", PhotosConfig, paper="china.jpg and flower.jpg of scikit-learn")
@@ -51,8 +55,8 @@ def photos(cfg: PhotosConfig, files: Path) -> Challenge:
     labels: dict[str, str] = {}
     rows = []
     for split, columns, each in (
-        ("train", slice(0, VAL_LEFT), 1000),
-        ("val", slice(VAL_LEFT, None), 250),
+        ("train", slice(0, VAL_LEFT), cfg.n_images // 2),
+        ("val", slice(VAL_LEFT, None), cfg.n_images // 8),
     ):
         x = np.concatenate([_crops(p[:, columns], each, rng) for p in pictures])
         order = rng.permutation(len(x))
