@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
 from imclust import Priors, cluster_latents
 from imclust.clustering import heads, metrics
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import run_head
-from imclust.clustering.clusterers.auto import AutoConfig
+from imclust.clustering.clusterers.auto import AutoConfig, auto
 from imclust.clustering.effort import EFFORTS, LEVELS, effort_of, level_within, seconds_of
 from imclust.clustering.evidence import NAMES, distances, evidence, purity, silhouettes
 from imclust.clustering.graph_layout import graph_layout
@@ -21,6 +22,7 @@ from imclust.clustering.graph_merging import merge_by_graph
 from imclust.clustering.learnability import learnability, learned_by_cluster
 from imclust.clustering.linkage import linkage_tree
 from imclust.clustering.metrics import ari, pairwise_ari
+from imclust.clustering.n_clusters import estimate_k
 from imclust.clustering.neighbor_graph import joint_graph, top_eigenvectors
 from imclust.clustering.selection import Candidate
 from imclust.clustering.selector import (
@@ -34,6 +36,7 @@ from imclust.clustering.selector import (
     standings,
 )
 from imclust.clustering.views import View
+from imclust.core import shards
 from imclust.core.errors import InputError
 from imclust.stages.cluster import _stability
 
@@ -224,6 +227,25 @@ def test_auto_finds_skewed_groups():
     assert found.facts["estimated_accuracy"] > 0.6
     even = cluster_latents(x, 4, effort="quick", priors=Priors(proportions="uniform"))
     assert np.ptp(np.bincount(even.labels)) < 20 < np.ptp(np.bincount(found.labels))
+
+
+def test_the_number_of_threads_decides_nothing(monkeypatch):
+    """Neither of those that candidates are shared among, nor of the numerical libraries."""
+    rng = np.random.default_rng(0)
+    z = (
+        rng.standard_normal((120, 40)) + 1.2 * np.eye(4, 40)[rng.integers(4, size=120)] * 3
+    ).astype(np.float32)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(shards, "threads", lambda threads=threads: threads)
+        with threadpool_limits(threads):
+            answer = auto(z, 4, AutoConfig(), seed=0)
+            vote = estimate_k([z], 0)
+        found.append((answer.probabilities.tobytes(), answer.facts, vote.table))
+    assert found[0][0] == found[1][0]
+    assert found[0][2] == found[1][2]
+    candidates = [[(c["head"], c["view"], c["score"]) for c in f[1]["candidates"]] for f in found]
+    assert candidates[0] == candidates[1]
 
 
 def test_effort_is_one_of_three_levels_and_more_of_it_costs_more():

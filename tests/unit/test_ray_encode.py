@@ -20,7 +20,7 @@ from imclust.__main__ import main, parse
 from imclust.cli.steps import Step
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
-from imclust.core.ray_tasks import Tally
+from imclust.core.ray_tasks import Tally, run_tasks
 from imclust.core.records import read_csv
 from imclust.data.images import load_index
 from imclust.encoders import _ray_latents
@@ -116,8 +116,15 @@ def test_steps_pass_the_address_to_the_stages_that_know_it():
     others = ["encode", "--out", "z"], ["reduce", "--out", "y", "pca"]
     step = Step("clusters", tuple(map(tuple, (*methods, *others))))
     with_ray = [words[1] == "--ray" for words in step.by_ray("local:2").commands]
-    assert with_ray == [True, False, True, False]
+    assert with_ray == [True, True, True, False]
     assert step.by_ray(None) is step
+
+
+def test_only_the_clusterer_counts_not_what_k_is_called():
+    words = ("cluster", "--out", "a", "--n-clusters", "auto")
+    step = Step("clusters", ((*words, "leiden"), (*words, "auto"), ("predict", "--out", "p")))
+    with_ray = [words[1] == "--ray" for words in step.by_ray("local:2").commands]
+    assert with_ray == [False, True, True]
 
 
 def test_the_line_to_watch_counts_shards_images_and_retries():
@@ -163,6 +170,27 @@ def artefacts(top):
                     data = [{**row, "seconds": ""} for row in read_csv(path)]
                 found[str(path.relative_to(top))] = data
     return found
+
+
+@needs_ray
+def test_a_worker_with_a_share_of_a_gpu_does_many_tasks(tmp_path):
+    """Or each task would load the network anew. Ray is told of a GPU that need not be there."""
+    import ray
+
+    def note_process(path):
+        with path.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return True
+
+    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        tasks = [tmp_path / "processes"] * 12
+        run_tasks(note_process, tasks, lambda tally, item: None, gpus=0.5)
+    finally:
+        ray.shutdown()
+    noted = tasks[0].read_text().split()
+    assert len(noted) == 12
+    assert len(set(noted)) <= 2
 
 
 @needs_ray

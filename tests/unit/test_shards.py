@@ -2,15 +2,25 @@
 
 import importlib.util
 import os
+import pickle
 import sys
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from imclust.__main__ import main
-from imclust.clustering import block_kmeans
+from imclust.clustering import block_kmeans, portfolio
 from imclust.clustering.block_kmeans import Centres, one_pass
+from imclust.clustering.classifier import learn_clusters, placed_by
+from imclust.clustering.clusterers import _base
+from imclust.clustering.clusterers._base import Clustering, concatenate_views, predict_in_blocks
+from imclust.clustering.clusterers.auto import AutoConfig, auto
+from imclust.clustering.effort import EFFORTS
 from imclust.clustering.metrics import hungarian_accuracy
 from imclust.core import ray_workers, shards
 from imclust.core.artifacts import ArtifactSpec, make_artifact
@@ -19,10 +29,11 @@ from imclust.core.manifest import read_manifest
 from imclust.core.npy import NpyRows, open_npy
 from imclust.core.ray_workers import one_cluster, ray_cluster
 from imclust.core.records import Assignment, read_csv, save_rows
-from imclust.core.shards import MappedRows, over_shards, run_by
+from imclust.core.shards import MappedRows, in_parallel, is_unwanted, over_shards, received, run_by
 
 RAY = importlib.util.find_spec("ray") is not None
 MANY = 52_000
+SMALL = {name: replace(effort, rows=600) for name, effort in EFFORTS.items()}
 
 
 @pytest.fixture
@@ -54,6 +65,38 @@ def test_shards_come_in_order_whoever_works(mapped, monkeypatch):
         there = list(over_shards(mapped, np.sum, 0))
     for (_, a), (_, b) in zip(here, there, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_items_in_parallel_come_in_order_on_one_thread_of_each_library(monkeypatch):
+    monkeypatch.setattr(shards, "threads", lambda: 3)
+    met = threading.Barrier(3)
+
+    def work(item, more):
+        met.wait(30)  # three at once, or nobody goes on
+        pools = threadpoolctl.threadpool_info()
+        return item + more, max((p["num_threads"] for p in pools), default=1)
+
+    assert list(in_parallel(range(6), work, 10)) == [(10 + i, 1) for i in range(6)]
+    assert list(in_parallel([], work, 10)) == []
+
+
+def test_an_error_of_an_item_ends_the_others(monkeypatch):
+    monkeypatch.setattr(shards, "threads", lambda: 2)
+    begun, left = [], []
+
+    def work(item):
+        begun.append(item)
+        if item == 0:
+            raise InputError(f"item {item}")
+        while not is_unwanted():
+            time.sleep(0.01)
+        left.append(item)
+
+    with pytest.raises(InputError, match="item 0"):
+        list(in_parallel(range(1000), work))
+    assert len(begun) < 10
+    assert set(left) == set(begun) - {0}
+    assert not is_unwanted()
 
 
 def test_sums_do_not_depend_on_where_shards_are_worked_on(mapped, monkeypatch):
@@ -177,7 +220,7 @@ def test_ray_is_refused_with_other_methods(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     line = "cluster --features z --index none --n-clusters 5 --out a --ray local:2 leiden"
     assert main(line.split()) == 2
-    assert "--ray must be used with kmeans; got leiden" in capsys.readouterr().err
+    assert "--ray must be used with auto or kmeans; got leiden" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not RAY, reason="Ray is an extra")
@@ -191,22 +234,104 @@ def test_the_bytes_are_those_of_one_process(features, monkeypatch):
             assert (features / out / name).read_bytes() == (features / "here" / name).read_bytes()
 
 
-@pytest.mark.skipif(not RAY, reason="Ray is an extra")
-def test_a_worker_that_dies_changes_no_byte(features, monkeypatch):
-    from imclust.core.ray_workers import ray_workers
+def test_predict_refuses_an_address_that_is_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = "predict --assignment a --index i --features z --out p --ray somewhere"
+    assert main(words.split()) == 2
+    assert "--ray must be auto, ray://host:port or local:N" in capsys.readouterr().err
 
-    def dies_once(rows, mark):  # the first worker that comes this far is killed
+
+def test_several_spaces_travel_by_where_they_lie(mapped):
+    def elsewhere(parts, work, more):
+        assert all(isinstance(x, MappedRows) for part in parts for x in part)
+        return (work(received(part), *more) for part in parts)
+
+    with pytest.MonkeyPatch.context() as patch, run_by(elsewhere):
+        patch.setattr(shards, "SHARD", 300)
+        found = list(over_shards([mapped, mapped[:, :3]], np.hstack))
+    np.testing.assert_array_equal(np.concatenate([rows for _, rows in found])[:, :12], mapped)
+    assert [rows.shape for _, rows in found] == [(300, 15)] * 3 + [(100, 15)]
+
+
+def dying(work, mark):
+    """Work that kills the first worker that comes to it."""
+
+    def once(*more):
         try:
             os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
-            return np.sum(rows)
+            return work(*more)
         return os.kill(os.getpid(), 9)
+
+    return once
+
+
+def in_pickles(items, work, more):
+    """Stands for workers: what goes there and comes back is pickled."""
+    for item in pickle.loads(pickle.dumps(items)):
+        yield pickle.loads(pickle.dumps(work(received(item), *more)))
+
+
+def test_candidates_made_elsewhere_are_those_made_here():
+    rng = np.random.default_rng(0)
+    spaces = [rng.standard_normal((120, 6)) + 4 * (np.arange(120) % 3)[:, None] for _ in range(2)]
+    spaces = [x.astype(np.float32) for x in spaces]
+    here = auto(spaces, 3, AutoConfig("quick"), 0)
+    with run_by(in_pickles):
+        there = auto(spaces, 3, AutoConfig("quick"), 0)
+    np.testing.assert_array_equal(here.probabilities, there.probabilities)
+    assert [(c.name, c.view, c.reason, c.numbers) for c in here.candidates] == [
+        (c.name, c.view, c.reason, c.numbers) for c in there.candidates
+    ]
+
+
+def test_rows_are_placed_shard_by_shard_as_all_at_once(mapped, monkeypatch):
+    z = [np.asarray(mapped, np.float32), np.asarray(mapped[:, :5], np.float32)]
+    labels = (z[0].sum(1) > 0).astype(int)
+    learned = learn_clusters(concatenate_views(z), labels, 2)
+    found = Clustering(np.empty((0, 2)), placed_by(learned, list))
+    want = learned.posteriors(concatenate_views(z))
+    monkeypatch.setattr(_base, "LARGE", 500)
+    monkeypatch.setattr(shards, "SHARD", 300)
+    np.testing.assert_allclose(predict_in_blocks(found, z), want, atol=1e-6)
+    here = predict_in_blocks(found, z)
+    with run_by(in_pickles):
+        np.testing.assert_array_equal(predict_in_blocks(found, z), here)
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+@pytest.mark.slow
+def test_auto_and_predict_by_workers_are_the_bytes_of_one_process(features, monkeypatch):
+    """Also where the worker of a candidate and that of a shard are killed."""
+    monkeypatch.setattr(shards, "SHARD", 20_000)
+    line = "cluster --features z --index index --out {} {} auto --effort quick"
+    place = "predict --assignment here --features z --index index --out {} {}"
+    monkeypatch.setattr("imclust.clustering.effort.EFFORTS", SMALL)
+    about = {"content": "texts", "n_clusters": 5}
+    make_artifact(features / "index", ArtifactSpec("index", {}, {}, ()), lambda _: about)
+    assert main(line.format("here", "").split()) == 0
+    assert main(place.format("placed", "").split()) == 0
+    for module, name in ((portfolio, "_on_view"), (_base, "_predicted")):
+        monkeypatch.setattr(module, name, dying(getattr(module, name), features / name))
+    with one_cluster():
+        assert main(line.format("there", "--ray local:2").split()) == 0
+        assert main(place.format("placed-there", "--ray local:2").split()) == 0
+    assert (features / "_on_view").exists()
+    assert (features / "_predicted").exists()
+    for one, other in (("here", "there"), ("placed", "placed-there")):
+        for name in ("probabilities.npy", "assignment.csv"):
+            assert (features / one / name).read_bytes() == (features / other / name).read_bytes()
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_a_worker_that_dies_changes_no_byte(features, monkeypatch):
+    from imclust.core.ray_workers import ray_workers
 
     monkeypatch.setattr(shards, "SHARD", 2000)
     x = open_npy(features / "z/x.npy")
     want = [np.sum(x[a : a + 2000]) for a in range(0, MANY, 2000)]
     with ray_workers("local:2", [features / "z/x.npy"]):
-        found = [f for _, f in over_shards(x, dies_once, str(features / "died"))]
+        found = [f for _, f in over_shards(x, dying(np.sum, features / "died"))]
     assert (features / "died").exists()
     assert found == want
 

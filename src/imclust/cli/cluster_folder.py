@@ -102,8 +102,8 @@ class ClusterFolder:
     workspace: Path = Path()
     """Where data/ goes; it must lie outside of the images."""
     ray: str | None = None
-    """Have a Ray cluster encode: `auto` (that of this machine),
-    `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
+    """Have a Ray cluster encode, cluster by `auto` or `kmeans`, and place: `auto` (that of this
+    machine), `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
     ray_storage: str | None = None
     """With --ray: a folder or an address, such as s3://bucket/folder, that takes the encoded
     shards until they are joined; nodes need no path but the images'."""
@@ -237,7 +237,7 @@ def cluster_folder(
     workspace : str | Path, optional
         The folder that data/ goes to.
     ray : str | None, optional
-        Address of a Ray cluster that encodes: `auto`, `ray://host:port` or `local:N`.
+        Address of a Ray cluster that encodes and clusters: `auto`, `ray://host:port` or `local:N`.
     ray_storage : str | None, optional
         Folder or address that takes the encoded shards until they are joined.
 

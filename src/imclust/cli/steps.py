@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from imclust.cli.parser import run_stage
@@ -85,13 +86,16 @@ class Step:
         """
         if address is None:
             return self
-        flags: dict[str, Command] = {"encode": ("--ray", address), "kmeans": ("--ray", address)}
-        if storage is not None:
-            flags["encode"] += ("--ray-storage", storage)
+        to: Command = ("--ray", address)
+        stored: Command = () if storage is None else ("--ray-storage", storage)
 
         def with_flags(words: Command) -> Command:
-            known = "kmeans" if words[0] == "cluster" and "kmeans" in words else words[0]
-            return (words[0], *flags.get(known, ()), *words[1:])
+            named = {word for before, word in pairwise(words) if before != "--n-clusters"}
+            knows = words[0] in {"encode", "predict"} or (
+                words[0] == "cluster" and not named.isdisjoint({"kmeans", "auto"})
+            )
+            more = stored if words[0] == "encode" else ()
+            return (words[0], *(to + more if knows else ()), *words[1:])
 
         return Step(self.title, tuple(map(with_flags, self.commands)))
 

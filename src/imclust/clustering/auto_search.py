@@ -25,6 +25,7 @@ from imclust.clustering.selection import Candidate, collapse, reject_nuisance_co
 from imclust.clustering.selector import Pool
 from imclust.clustering.views import View
 from imclust.core.log import progress
+from imclust.core.shards import in_parallel
 
 T = TypeVar("T", int, str)
 ALONE: tuple[Preparation, ...] = ("pca", "power", "white")
@@ -63,14 +64,14 @@ def choose_views(
     ['1 pca', '1 power', '1 white']
     """
     if len(spaces) == 1:
-        return [View.of(spaces, (0,), how, seed) for how in ALONE]
+        return list(in_parallel(ALONE, lambda how: View.of(spaces, (0,), how, seed)))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(spaces[0]))[:SCOUTS])
     few = {name: values[chosen] for name, values in (nuisances or {}).items()}
     scouts = _Scouts([np.asarray(s[chosen]) for s in spaces], k, seed, few)
     best = scouts.best()
     if thrown_out is not None:
         thrown_out += [c for c in scouts.found if c.reason]
-    return [View.of(spaces, *View.named(name), seed) for name in best]
+    return list(in_parallel(best, lambda name: View.of(spaces, *View.named(name), seed)))
 
 
 class _Scouts:

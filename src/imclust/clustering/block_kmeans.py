@@ -15,6 +15,7 @@ Examples
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -25,8 +26,10 @@ from imclust.clustering.blocks import each_block, sample_rows
 from imclust.core.log import progress
 from imclust.core.shards import over_shards
 
-SAMPLE = 10_000  # rows that starts are tried on, at least
+SAMPLE = 10_000  # rows that the best starts go on with, at least
 A_CENTRE = 128  # rows of the sample for each centre
+FEW, A_START = 1280, 64  # of it, rows that starts are tried on: at least, and for each centre
+TRIED, KEPT = 5, 5  # passes of a start on these, which tell good ones; how many go on
 A_CELL, CELL_PASSES = 32, 10  # rows of the sample for each of many cells, and passes over it
 PASSES = 100  # over all rows at most
 STILL = 1e-5  # of the inertia: a pass that wins less is the last
@@ -159,8 +162,9 @@ def kmeans_in_blocks(
 ) -> Centres:
     """k-means of many rows.
 
-    Starts are tried on a sample of at least A_CENTRE rows a centre, with scikit-learn's k-means++
-    and Lloyd; the best goes on over all rows until a pass wins less than STILL of the inertia.
+    Starts are tried with scikit-learn's k-means++ and a few passes of Lloyd on a part of a sample,
+    the best of them to their end on the sample of at least A_CENTRE rows a centre; the best of
+    these goes on over all rows until a pass wins less than STILL of the inertia.
 
     Parameters
     ----------
@@ -207,14 +211,22 @@ def _start_on_sample(
 ) -> Centres:
     """The best of some starts on a sample of the rows (n, d), and the sample's mean as origin."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     chosen = sample_rows(len(rows), max(SAMPLE, A_CENTRE * k), seed)
     few = np.asarray(rows[chosen], np.float32)
     few = few if apply is None else apply(few)
-    with threadpool_limits(1):  # several threads add up as they come
-        solver = KMeans(k, n_init=restarts, random_state=seed).fit(few)
-    return Centres(solver.cluster_centers_.astype(np.float64), few.mean(0, dtype=np.float64))
+    # k-means++ costs more than the passes do, and its starts differ after some of these already.
+    fewer = few[sample_rows(len(few), max(FEW, A_START * k), seed)] if restarts > 1 else few
+    seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=restarts)
+    with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up as they come
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        tried = [KMeans(k, n_init=1, max_iter=TRIED, random_state=s).fit(fewer) for s in seeds]
+        best = sorted(tried, key=lambda solver: solver.inertia_)[:KEPT]
+        ends = [KMeans(k, n_init=1, init=solver.cluster_centers_).fit(few) for solver in best]
+    points = min(ends, key=lambda solver: solver.inertia_).cluster_centers_
+    return Centres(points.astype(np.float64), few.mean(0, dtype=np.float64))
 
 
 def coarse_cells(

@@ -78,9 +78,9 @@ def _descent() -> Callable[..., None]:
     import numba
 
     try:
-        return numba.njit(cache=True)(_descend)
+        return numba.njit(cache=True, nogil=True)(_descend)
     except RuntimeError:  # no folder to keep it in, as with a read-only home
-        return numba.njit(_descend)
+        return numba.njit(nogil=True)(_descend)
 
 
 def _descend(

@@ -15,6 +15,7 @@ from imclust.clustering.views import View
 from imclust.core.checks import finite, shaped
 from imclust.core.errors import input_error
 from imclust.core.log import progress
+from imclust.core.shards import over_items
 
 SAMPLE = 2000  # rows looked at: more of them change K little
 LEAST = 10  # rows: fewer leave too few for each cluster
@@ -100,7 +101,7 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     >>> estimate_k([x.astype(np.float32)], seed=0).k
     3
     """
-    from imclust.clustering.auto_search import choose_views
+    from threadpoolctl import threadpool_limits
 
     ks = _limits(spaces, low, high)
     n = len(spaces[0])
@@ -109,6 +110,15 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     if all(float(np.ptp(z, axis=0).max()) == 0 for z in taken):
         got = "rows all alike"
         raise input_error("images to tell K from", "different", got, "check the encoder")
+    with threadpool_limits(1):  # the same sums, whatever the number of cores
+        return _voted(taken, ks, seed)
+
+
+def _voted(taken: list[np.ndarray], ks: np.ndarray, seed: int) -> KVote:
+    """The vote among some K on rows of several spaces."""
+    from imclust.clustering.auto_search import choose_views
+
+    rows = taken[0]
     views = choose_views(taken, min(SCOUTED, _most_clusters(len(rows))), seed)
     curves = _curves_of(views, ks, seed)
     counted = np.column_stack([curves[name] for name in COUNTED])
@@ -171,13 +181,20 @@ def cuts(view: View, k: int, seed: int) -> list[np.ndarray]:
     ]
 
 
+def _all_cuts(view: View, ks: list[int], seed: int) -> list[list[np.ndarray]]:
+    return [cuts(view, k, seed) for k in ks]
+
+
 def _curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Each criterion as a curve (len(ks),) over K: means over views and heads."""
-    made, own = [], []
-    for k in progress(ks.tolist(), "vote on K", leave=False):
-        for view in views:
-            made += cuts(view, k, seed)
-            own += [view.name] * 3
+    bar = progress(None, "vote on K", total=len(views), leave=False)
+    of_view = []
+    for found in over_items(views, _all_cuts, ks.tolist(), seed):
+        of_view.append(found)
+        bar.update(1)
+    bar.close()
+    made = [labels for at_k in zip(*of_view, strict=True) for three in at_k for labels in three]
+    own = [view.name for view in views for _ in range(3)] * len(ks)
     n, each = len(made[0]), 3 * len(views)
     table = evidence(made, own, views, np.arange(n), seed).table
     means = table.reshape(len(ks), each, -1).mean(1)

@@ -57,10 +57,11 @@ def place_rows(
     apply = partial(_prepared, apply=[m.apply for m in made])
     rows = concatenate_views([m.rows for m in made])
     placed = [new[i] for i in parts]
-    if not many:
-        return from_neighbours(placed, apply, rows, p)
-    learned = learn_clusters(rows, p.argmax(1), p.shape[1])
-    return predict_in_blocks(Clustering(p, placed_by(learned, apply)), placed)
+    if many:
+        predict = placed_by(learn_clusters(rows, p.argmax(1), p.shape[1]), apply)
+    else:
+        predict = partial(from_neighbours, apply=apply, rows=rows, p=p)
+    return predict_in_blocks(Clustering(p, predict), placed)
 
 
 def _prepared(new: Any, apply: list[Any]) -> list[np.ndarray]:

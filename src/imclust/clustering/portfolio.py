@@ -14,6 +14,7 @@ from imclust.clustering.metrics import pairwise_ari
 from imclust.clustering.selection import Candidate, collapse
 from imclust.clustering.views import View
 from imclust.core.log import progress
+from imclust.core.shards import is_unwanted, over_items
 
 FEWER = 10  # neighbours of the second graph of a view, for small clusters
 KEPT = 0.7  # agreement with itself that an assignment keeps under an adapter
@@ -96,18 +97,49 @@ def candidates_at(
     >>> [c.name for c in candidates_at([("kmeans", CHEAP["kmeans"], view)], k=2, seed=0)]
     ['kmeans']
     """
-    made: list[Candidate] = []
-    for name, head, view in progress(runs, f"auto, K = {k}", leave=False):
-        start = time.monotonic()
-        whole = np.asarray(head(view, k, seed), np.int64)
-        made.append(_candidate(name, view, whole, k, start))
-        if not retrain or name not in TAUGHT or made[-1].reason:
-            continue
-        start = time.monotonic()
-        taught = lda_self_training(view.rows, whole, k)
-        alike = pairwise_ari([whole, taught])[0, 1]
-        if KEPT <= alike < 1:
-            made.append(_candidate(f"{name}, retrained", view, taught, k, start))
+    # A view's heads share its graph, spectrum and layout: they are one piece of work.
+    of_view: dict[int, list[int]] = {}
+    for number, (_, _, view) in enumerate(runs):
+        of_view.setdefault(id(view), []).append(number)
+    groups = [(runs[mine[0]][2], [runs[i][:2] for i in mine]) for mine in of_view.values()]
+    made: dict[int, list[Candidate]] = {}
+    with progress(None, f"auto, K = {k}", total=len(runs), leave=False) as bar:
+        found = over_items(groups, _on_view, k, seed, retrain)
+        for mine, each in zip(of_view.values(), found, strict=True):
+            made |= dict(zip(mine, each, strict=True))
+            bar.update(len(mine))
+    return [c for number in range(len(runs)) for c in made[number]]
+
+
+def _on_view(
+    group: tuple[View, list[tuple[str, Head]]], k: int, seed: int, retrain: bool
+) -> list[list[Candidate]]:
+    """What each of some heads makes of a view, and the adapter of that; with one thread, since
+    several add up as they come."""
+    from threadpoolctl import threadpool_limits
+
+    view, heads = group
+    with threadpool_limits(1):
+        return [
+            _of_head(name, head, view, k, seed, retrain=retrain)
+            for name, head in heads
+            if not is_unwanted()
+        ]
+
+
+def _of_head(
+    name: str, head: Head, view: View, k: int, seed: int, *, retrain: bool
+) -> list[Candidate]:
+    start = time.monotonic()
+    whole = np.asarray(head(view, k, seed), np.int64)
+    made = [_candidate(name, view, whole, k, start)]
+    if not retrain or name not in TAUGHT or made[0].reason:
+        return made
+    start = time.monotonic()
+    taught = lda_self_training(view.rows, whole, k)
+    alike = pairwise_ari([whole, taught])[0, 1]
+    if KEPT <= alike < 1:
+        made.append(_candidate(f"{name}, retrained", view, taught, k, start))
     return made
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import numpy as np
 
@@ -19,6 +18,23 @@ if TYPE_CHECKING:
 
 HOW: tuple[Preparation, ...] = get_args(Preparation)
 DIMS = 5  # of a layout
+Made = TypeVar("Made")
+
+
+class _Once(Generic[Made]):
+    """As `functools.cached_property`, whose one lock, before Python 3.12, has the views of all
+    threads wait for each other."""
+
+    def __init__(self, make: Callable[[Any], Made]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, view: Any, owner: type | None = None) -> Made:
+        made = view.__dict__[self._name] = self._make(view)
+        return made
 
 
 @dataclass
@@ -85,12 +101,12 @@ class View:
         parts, how, *_ = name.split(" ")
         return tuple(int(p) - 1 for p in parts.split("+")), next(h for h in HOW if h == how)
 
-    @cached_property
+    @_Once
     def rows(self) -> np.ndarray:
         """(n, d') float32, its spaces side by side, each of the same weight."""
         return np.hstack(self.spaces) / np.float32(len(self.spaces) ** 0.5)
 
-    @cached_property
+    @_Once
     def graph(self) -> csr_array:
         """Of nearest neighbours in all of its spaces, (n, n) sparse."""
         return joint_graph(self.spaces, self.neighbours)
@@ -102,7 +118,7 @@ class View:
             self._spectrum = top_eigenvectors(self.graph, max(count, DIMS + 1))
         return self._spectrum[1][:, :count]
 
-    @cached_property
+    @_Once
     def layout(self) -> np.ndarray:
         """(n, DIMS) float32, neighbours near each other; the rows themselves where n is tiny."""
         if len(self.spaces[0]) <= DIMS + 10:
@@ -110,12 +126,12 @@ class View:
         start = self.eigenvectors(DIMS + 1)[:, 1:]
         return graph_layout(self.graph, start, self.seed)
 
-    @cached_property
+    @_Once
     def ward(self) -> Tree:
         """Ward's tree over the layout."""
         return linkage_tree(self.layout, "ward", self.seed)
 
-    @cached_property
+    @_Once
     def average(self) -> Tree:
         """The tree of average linkage over the layout."""
         return linkage_tree(self.layout, "average", self.seed)

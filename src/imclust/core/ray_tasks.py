@@ -104,6 +104,7 @@ def run_tasks(
 
     _check_gpus(gpus)
     options = {"max_retries": 0, "scheduling_strategy": "SPREAD", "num_cpus": 1, "num_gpus": gpus}
+    options |= {"max_calls": 0}  # or Ray ends each worker that has a GPU after a single task
     task = ray.remote(**options)(_placed)
     tally, lost = Tally(len(items)), Counter[int]()
     waiting, running = deque(range(len(items))), dict[Any, int]()

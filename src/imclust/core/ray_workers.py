@@ -9,7 +9,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from imclust._version import __version__
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.object_storage import object_size, storage_url
-from imclust.core.shards import MappedRows, Shard, run_by
+from imclust.core.shards import received, run_by
 
 STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
 AHEAD = 2  # tasks a CPU that wait or run at once
@@ -159,8 +159,21 @@ def ray_workers(address: str, files: Sequence[Path]) -> Iterator[None]:
         yield
 
 
+def workers_of(address: str | None, features: Sequence[Path]) -> AbstractContextManager[None]:
+    """`ray_workers` that see the rows of some artefacts; without an address, this process.
+
+    Examples
+    --------
+    >>> with workers_of(None, [Path("z")]):
+    ...     pass
+    """
+    if address is None:
+        return nullcontext()
+    return ray_workers(address, [path / "x.npy" for path in features])
+
+
 class _Runner:
-    """Runs work on shards as tasks, and gives their results in order."""
+    """Runs work on shards or items as tasks, and gives their results in order."""
 
     def __init__(self, cpus: int) -> None:
         import ray
@@ -170,23 +183,38 @@ class _Runner:
         self._task, self._ahead = ray.remote(**options)(_work_on), AHEAD * cpus
 
     def __call__(
-        self, shards: Sequence[Shard], work: Callable[..., Any], more: tuple[Any, ...]
+        self, items: Sequence[Any], work: Callable[..., Any], more: tuple[Any, ...]
     ) -> Iterator[Any]:
         import ray
 
         shared = ray.put(more)
         waiting: deque[Any] = deque()
-        for shard in shards:
-            waiting.append(self._task.remote(shard, work, shared))
+        for item in items:
+            waiting.append(self._task.remote(item, work, shared))
             if len(waiting) > self._ahead:
-                yield ray.get(waiting.popleft())
+                yield _result(waiting.popleft())
         while waiting:
-            yield ray.get(waiting.popleft())
+            yield _result(waiting.popleft())
 
 
-def _work_on(shard: Shard, work: Callable[..., Any], more: tuple[Any, ...]) -> Any:
+def _result(ref: Any) -> Any:
+    """Of a task: what it gave, or the sentence that it raised."""
+    import ray
+
+    try:
+        return ray.get(ref)
+    except ray.exceptions.RayTaskError as e:
+        cause = getattr(e, "cause", None)
+        raise (cause if isinstance(cause, InputError) else e) from None
+    except ray.exceptions.RayError as e:
+        got = f"{RETRIES + 1} lost, the last by {type(e).__name__}"
+        do = "look at the memory of the nodes, then repeat the command"
+        raise input_error("the workers of a task", "alive to its end", got, do) from None
+
+
+def _work_on(item: Any, work: Callable[..., Any], more: tuple[Any, ...]) -> Any:
     """On a worker."""
-    return work(shard.rows() if isinstance(shard, MappedRows) else shard, *more)
+    return work(received(item), *more)
 
 
 def _check_nodes(files: Sequence[Path | str]) -> None:

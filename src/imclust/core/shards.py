@@ -1,4 +1,4 @@
-"""Work on rows shard by shard: in this process, or wherever `run_by` says.
+"""Work on rows shard by shard, or item by item: in this process, or wherever `run_by` says.
 
 Shards lie at the same places whoever works on them, and what comes of them is taken in their order,
 so that sums over all rows are the same bytes for any number of workers.
@@ -6,7 +6,9 @@ so that sums over all rows are the same bytes for any number of workers.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from imclust.core.reproducibility import threads
 
 SHARD = 1 << 17  # rows
 
@@ -64,20 +68,21 @@ class MappedRows:
         return made
 
 
-Shard: TypeAlias = "MappedRows | np.ndarray"
-Runner: TypeAlias = Callable[[Sequence[Shard], Callable[..., Any], tuple[Any, ...]], Iterator[Any]]
+Runner: TypeAlias = Callable[[Sequence[Any], Callable[..., Any], tuple[Any, ...]], Iterator[Any]]
+_thread = threading.local()
 _runner: ContextVar[Runner | None] = ContextVar("runner", default=None)
 
 
 def over_shards(
-    rows: np.ndarray, work: Callable[..., Any], *more: Any
+    rows: np.ndarray | list[np.ndarray], work: Callable[..., Any], *more: Any
 ) -> Iterator[tuple[slice, Any]]:
     """`work(shard, *more)` of every shard, in order, with where it lies.
 
     Parameters
     ----------
-    rows : np.ndarray
-        (n, d), memory-mapped where other machines are to read it.
+    rows : np.ndarray or list of np.ndarray
+        (n, d), memory-mapped where other machines are to read it; or several (n, d_v) side by
+        side, of which a shard is a list, too.
     work : Callable
         A function of a module, so that other processes can find it.
     more : Any
@@ -88,26 +93,120 @@ def over_shards(
     >>> [found for _, found in over_shards(np.ones((3, 2)), np.sum)]
     [np.float64(6.0)]
     """
-    places = [slice(a, min(a + SHARD, len(rows))) for a in range(0, len(rows), SHARD)]
+    n = len(rows[0]) if isinstance(rows, list) else len(rows)
+    places = [slice(a, min(a + SHARD, n)) for a in range(0, n, SHARD)]
+
+    def cut(place: slice) -> Any:
+        return [x[place] for x in rows] if isinstance(rows, list) else rows[place]
+
     run = _runner.get()
     if run is None:
         for place in places:
-            yield place, work(rows[place], *more)
+            yield place, work(cut(place), *more)
         return
-    shards: list[Shard] = []
-    for place in places:
-        shards.append(MappedRows.of(rows[place]) or rows[place])
-    yield from zip(places, run(shards, work, more), strict=True)
+    yield from zip(places, run([_sent(cut(place)) for place in places], work, more), strict=True)
+
+
+def over_items(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> Iterator[Any]:
+    """`work(item, *more)` of every item, in order: what is not of rows, such as candidates.
+
+    Parameters
+    ----------
+    items : sequence
+        What can be pickled.
+    work : Callable
+        A function of a module whose result says nothing of where it was called.
+    more : Any
+        Further arguments, which can be pickled.
+
+    Examples
+    --------
+    >>> list(over_items([(1, 2), (3,)], sum))
+    [3, 3]
+    """
+    run = _runner.get()
+    return in_parallel(items, work, *more) if run is None else run(items, work, more)
+
+
+def in_parallel(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> Iterator[Any]:
+    """`work(item, *more)` of every item, in order, on as many threads of this process as
+    OMP_NUM_THREADS allows, else on one a core.
+
+    Meanwhile libraries add up on one thread each: several add up as they come, so that the result
+    would tell how many there were, and wait for each other where the cores are busy.
+
+    Parameters
+    ----------
+    items : sequence
+        What is worked on.
+    work : Callable
+        What lets go of Python's lock most of the time, and is safe to call from several threads.
+    more : Any
+        Further arguments.
+
+    Examples
+    --------
+    >>> list(in_parallel([(1, 2), (3,)], sum))
+    [3, 3]
+    """
+    from threadpoolctl import threadpool_limits
+
+    unwanted = threading.Event()
+
+    def begin() -> None:
+        _thread.unwanted = unwanted
+
+    pool = ThreadPoolExecutor(max(1, min(threads(), len(items))), initializer=begin)
+    with threadpool_limits(1):
+        try:
+            yield from pool.map(lambda item: work(item, *more), items)
+        finally:
+            unwanted.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def is_unwanted() -> bool:
+    """Whether nobody waits any more for what this thread works on, as after Ctrl-C: long work asks
+    between its parts.
+
+    Examples
+    --------
+    >>> is_unwanted()
+    False
+    """
+    unwanted = getattr(_thread, "unwanted", None)
+    return unwanted is not None and unwanted.is_set()
+
+
+def _sent(shard: Any) -> Any:
+    """A shard as it travels: where its rows lie, if they are mapped."""
+    if isinstance(shard, list):
+        return [_sent(part) for part in shard]
+    return MappedRows.of(shard) or shard
+
+
+def received(item: Any) -> Any:
+    """On a worker: an item, or a shard with its rows mapped again.
+
+    Examples
+    --------
+    >>> received([np.zeros(2), "a"])
+    [array([0., 0.]), 'a']
+    """
+    if isinstance(item, list):
+        return [received(part) for part in item]
+    return item.rows() if isinstance(item, MappedRows) else item
 
 
 @contextmanager
 def run_by(runner: Runner) -> Iterator[None]:
-    """Inside the block, `over_shards` has its work done elsewhere, such as by a Ray cluster.
+    """Inside the block, `over_shards` and `over_items` have their work done elsewhere, such as by a
+    Ray cluster.
 
     Parameters
     ----------
     runner : callable
-        (shards, work, more) -> an iterator of `work(shard, *more)`, in the order of the shards.
+        (items, work, more) -> an iterator of `work(item, *more)`, in the order of the items.
 
     Examples
     --------

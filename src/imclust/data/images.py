@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 import zipfile
 from collections import Counter
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 T = TypeVar("T")
-READERS = 4
+READERS = max(4, min(os.cpu_count() or 1, 16))  # threads; what they call lets go of the lock
 JPEG_END = b"\xff\xd9"
 BIG = 40_000_000  # pixels: 120 MB decoded
 MOST_PIXELS = 150_000_000  # of an image that is decoded whole: 600 MB in Pillow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,7 @@ from imclust.core.look_records import Look
 from imclust.core.manifest import facts_of, read_manifest
 from imclust.core.npy import kept_rows
 from imclust.core.parquet import check_parquet
-from imclust.core.ray_workers import check_ray, ray_workers
+from imclust.core.ray_workers import check_ray, workers_of
 from imclust.core.records import (
     Assignment,
     Features,
@@ -108,8 +108,9 @@ class Cluster:
     without_corrections: bool = False
     """Leave out what the assignment in --out was corrected with; it is kept beside it."""
     ray: str | None = None
-    """Have the passes of `kmeans` over more than 50 000 rows done by Ray: `auto` (the cluster of
-    this machine), `ray://host:port`, or `local:N` workers. The assignment is the same bytes."""
+    """Have Ray do the candidates of the clusterer `auto`, and of more than 50 000 rows its labels
+    or the passes of `kmeans`: `auto` (the cluster of this machine), `ray://host:port`, or `local:N`
+    workers. The assignment is the same bytes."""
     parquet: bool = False
     """Also assignment.parquet/: the table in files of a million rows (extra `parquet`)."""
     force: bool = False
@@ -158,10 +159,10 @@ def run(cfg: Cluster) -> None:
     entry = CLUSTERERS.for_config(cfg.clusterer)
     if cfg.ray is not None:
         check_ray(cfg.ray)
-        if entry.name != "kmeans":
-            do = "leave --ray out, or cluster by kmeans"
-            raise input_error("--ray", "used with kmeans", entry.name, do)
-        if cfg.clusterer.levels != 1:
+        if entry.name not in {"auto", "kmeans"}:
+            do = "leave --ray out, or cluster by one of these"
+            raise input_error("--ray", "used with auto or kmeans", entry.name, do)
+        if getattr(cfg.clusterer, "levels", 1) != 1:
             raise input_error("--ray", "used with kmeans --levels 1", "--levels 2", "leave it out")
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
@@ -239,7 +240,8 @@ def _fitted(
     count_that_fits(chosen, int(mine.sum()), len(mine))
     seen = nuisances(cfg.index, first.ids[mine]) if looks_at_nuisances(entry.method) else None
     even = cfg.priors.proportions == "uniform"
-    with _workers(cfg, len(fitted[0])):
+    far = entry.name == "auto" or len(fitted[0]) > LARGE  # whose candidates are shared out, too
+    with workers_of(cfg.ray if far else None, cfg.features):
         found = run_head(entry.method, fitted, chosen, cfg.clusterer, cfg.seed, seen, even=even)
     found, voted = _levels(cfg, found, fitted, first.ids[mine], voted, folder)
     k = int(found.probabilities.shape[1])
@@ -306,13 +308,6 @@ def _grow(cfg: Cluster, _: int | str, folder: Path) -> dict[str, Any]:
     grown = {"k": base.facts["n_clusters"], "kept": len(known) - came, "came": came}
     grown |= {"opened": opened, "corrected": base.facts["corrected"]}
     return facts | base.carried(facts["n_clusters"]) | {"grown": grown}
-
-
-def _workers(cfg: Cluster, rows: int) -> AbstractContextManager[None]:
-    """Who works on shards: this process, or where that is asked for and worth it, Ray."""
-    if cfg.ray is None or rows <= LARGE:
-        return nullcontext()
-    return ray_workers(cfg.ray, [path / "x.npy" for path in cfg.features])
 
 
 def _copies(cfg: Cluster, first: Features) -> tuple[list[int], list[int]]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from imclust.clustering.blocks import LARGE
 from imclust.clustering.placing import place_rows, seen_of
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import finite
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
+from imclust.core.ray_workers import check_ray, workers_of
 from imclust.core.records import Assignment, Features, feature_folders, parts_of
 from imclust.data.images import indexed
 
@@ -36,8 +38,14 @@ class Predict:
     rests on, in the same order."""
     out: Path
     """Where the assignment of the new images goes."""
+    ray: str | None = None
+    """Have more than 50 000 new images placed by Ray: `auto` (the cluster of this machine),
+    `ray://host:port`, or `local:N` workers. The assignment is the same bytes."""
     force: bool = False
     """Do it again even if it is up to date."""
+
+    def __post_init__(self) -> None:
+        check_ray(self.ray)
 
 
 def run(cfg: Predict) -> None:
@@ -64,7 +72,8 @@ def _predict(cfg: Predict, folder: Path) -> dict[str, Any]:
     doc = read_manifest(cfg.assignment, Assignment.kind)
     clustering = Assignment.load(cfg.assignment).part(doc["config"].get("split", "train"))
     old, new, ids = _spaces(cfg, doc, clustering.ids)
-    p = place_rows(doc.get("view"), old, new, clustering.probabilities)
+    with workers_of(cfg.ray if len(ids) > LARGE else None, cfg.features):
+        p = place_rows(doc.get("view"), old, new, clustering.probabilities)
     twins, of = _copies(cfg, ids, clustering.ids)
     p[twins] = clustering.probabilities[of]
     found = Assignment(ids, np.full(len(ids), "train"), p)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from imclust.clustering.blocks import LARGE
+from imclust.clustering.blocks import LARGE, in_order
 from imclust.clustering.preprocessing import JoinedRows, Preparation, Prepared, prepare
 from imclust.core.checks import distinct_rows, enough_distinct_rows
 from imclust.core.log import progress
+from imclust.core.shards import over_shards
 
 if TYPE_CHECKING:
     from imclust.clustering.selection import Candidate
@@ -206,17 +207,29 @@ def on_sample(bound: int) -> Callable[[M], M]:
 
 
 def predict_in_blocks(found: Clustering, z: Rows, block: int = 4096) -> np.ndarray:
-    """`found.place` of many rows (n, d), so many at a time: (n, k) float32."""
-
-    n, out = len(as_views(z)[0]), np.empty((0, 0), np.float32)
-    many = progress(range(0, n, block), "placing rows", leave=False)
-    for a in many if n > LARGE else range(0, n, block):
-        rows = [np.asarray(view[a : a + block]) for view in as_views(z)]
-        p = found.predict(rows if isinstance(z, list) else rows[0])
-        if not a:
-            out = np.empty((n, p.shape[1]), p.dtype)
-        out[a : a + block] = p
+    """`found.predict` of many rows (n, d), so many at a time: (n, k) float32; above LARGE rows
+    shard by shard, see `over_shards`."""
+    n = len(as_views(z)[0])
+    if n <= LARGE:
+        return _predicted(z, found.predict, block)
+    out = np.empty((0, 0), np.float32)
+    with progress(None, "placing rows", total=n, unit="row", leave=False) as bar:
+        for place, p in over_shards(z, _predicted, found.predict, block):
+            if not place.start:
+                out = np.empty((n, p.shape[1]), p.dtype)
+            out[place] = p
+            bar.update(place.stop - place.start)
     return out
+
+
+def _predicted(z: Rows, predict: Callable[[Any], np.ndarray], block: int) -> np.ndarray:
+    """Of one shard."""
+
+    def of(a: int) -> np.ndarray:
+        rows = [np.asarray(view[a : a + block]) for view in as_views(z)]
+        return predict(rows if isinstance(z, list) else rows[0])
+
+    return np.concatenate(list(in_order(range(0, len(as_views(z)[0]), block), of)))
 
 
 def predict_rows(

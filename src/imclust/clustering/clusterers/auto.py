@@ -90,9 +90,12 @@ def auto(
     >>> np.bincount(found.labels)
     array([20, 20, 20])
     """
+    from threadpoolctl import threadpool_limits
+
     many = len(as_views(z)[0]) > LARGE
     fit = on_sample(effort_of(cfg.effort).rows)(partial(_fit, many=many))
-    return fit(z, n_clusters, cfg, seed, nuisances=nuisances or {}, even=even)
+    with threadpool_limits(1):  # the same sums, whatever the number of cores
+        return fit(z, n_clusters, cfg, seed, nuisances=nuisances or {}, even=even)
 
 
 def _fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from imclust.clustering.preprocessing import Preparation
 from imclust.core.checks import in_range
 
 TRIES = 14  # halvings of the range of resolutions
+ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def communities(graph: Any, resolution: float, seed: int) -> Any:
     from sknetwork.clustering import Leiden
 
     graph = csr_matrix(graph)  # it does not know the newer csr_array
-    if os.name == "posix":  # its core draws from C's rand(), which random_state does not reach
-        ctypes.CDLL(None).srand(seed % 2**32)
-    return Leiden(resolution=resolution, random_state=seed).fit_predict(graph)
+    # Its core draws from C's rand(), which random_state does not reach and all threads share.
+    with ONE_AT_A_TIME:
+        if os.name == "posix":
+            ctypes.CDLL(None).srand(seed % 2**32)
+        return Leiden(resolution=resolution, random_state=seed).fit_predict(graph)
