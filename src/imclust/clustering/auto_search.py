@@ -86,28 +86,33 @@ class _Scouts:
 
     def best(self) -> list[str]:
         """Names of the best views, best first."""
-        every = range(len(self._spaces))
-        for how in ALONE if len(self._spaces) <= MANY else JOINED[:1]:
-            for part in every:
-                self._look((part,), how)
+        hows = ALONE if len(self._spaces) <= MANY else JOINED[:1]
+        self._look([((part,), how) for how in hows for part in range(len(self._spaces))])
         order = self._best_first(lambda name: self._views[name].parts[0])
-        for part in order[:1]:
-            for how in ALONE:
-                self._look((part,), how)
-        for size in sorted({2, (len(order) + 1) // 2, len(order)} - {1}):
-            for how in JOINED:
-                self._look(tuple(sorted(order[:size])), how)
+        sizes = sorted({2, (len(order) + 1) // 2, len(order)} - {1})
+        joined = [tuple(sorted(order[:size])) for size in sizes]
+        self._look([((order[0],), how) for how in ALONE])
+        self._look([(parts, how) for parts in joined for how in JOINED])
         return self._best_first(lambda name: name)[:FINALISTS]
 
-    def _look(self, parts: tuple[int, ...], how: Preparation) -> None:
-        view = View.of(self._spaces, parts, how, self._seed)
-        if view.name in self._views:
-            return
-        self._views[view.name] = view
-        for name, head in progress(list(CHEAP.items()), f"auto, {view.name}", leave=False):
+    def _look(self, wanted: list[tuple[tuple[int, ...], Preparation]]) -> None:
+        """Those of the views that were not looked at before."""
+        known = {(view.parts, view.how) for view in self._views.values()}
+        fresh = [each for each in dict.fromkeys(wanted) if each not in known]
+        bar = progress(None, "auto, views", total=len(fresh), leave=False)
+        for view, found in in_parallel(fresh, self._scout):
+            self._views[view.name] = view
+            self.found += found
+            bar.update(1)
+        bar.close()
+
+    def _scout(self, wanted: tuple[tuple[int, ...], Preparation]) -> tuple[View, list[Candidate]]:
+        view = View.of(self._spaces, *wanted, self._seed)
+        found = []
+        for name, head in CHEAP.items():
             labels = np.asarray(head(view, self._k, self._seed), np.int64)
-            reason = collapse(labels, self._k)
-            self.found.append(Candidate(name, view.name, labels, reason=reason))
+            found.append(Candidate(name, view.name, labels, reason=collapse(labels, self._k)))
+        return view, found
 
     def _best_first(self, of: Callable[[str], T]) -> list[T]:
         """Views, or spaces, by the learnability of what was found in them, best first."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from imclust.clustering.learnability import learned_by_cluster
 from imclust.clustering.metrics import effective_clusters
+from imclust.core.shards import in_parallel
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -88,11 +89,17 @@ def evidence(
     """
     few = [c[compared] for c in whole]
     learned, macro = learned_by_cluster([v.rows[compared] for v in views], few)
-    inside = np.mean([[purity(v.graph, c) for c in whole] for v in views], axis=0)
     rows = compared[np.random.default_rng(seed).permutation(len(compared))[:JUDGED]]
     picked = [np.unique(c[rows], return_inverse=True)[1] for c in whole]
-    cosine = np.mean([silhouettes(cosine_distances(v.rows[rows]), picked) for v in views], axis=0)
-    layouts = np.array([silhouettes(distances(v.layout[rows]), picked) for v in views])
+
+    def seen_in(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        inside = np.array([purity(view.graph, c) for c in whole])
+        cosine = silhouettes(cosine_distances(view.rows[rows]), picked)
+        return inside, cosine, silhouettes(distances(view.layout[rows]), picked)
+
+    seen = list(in_parallel(views, seen_in))
+    inside, cosine = (np.mean([each[part] for each in seen], axis=0) for part in (0, 1))
+    layouts = np.array([each[2] for each in seen])
     at = {v.name: i for i, v in enumerate(views)}
     mine = [layouts[at[o], i, 0] if o in at else layouts[:, i, 0].mean() for i, o in enumerate(own)]
     layout = layouts.mean(0)

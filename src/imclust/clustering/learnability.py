@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from imclust.core.shards import in_parallel
+
 FOLDS = 10
 RIDGE = 1e-2  # of the mean eigenvalue of the rows' products
 
@@ -40,7 +42,7 @@ def learnability(views: list[np.ndarray], labellings: list[np.ndarray]) -> np.nd
     """
 
     right = np.zeros(len(labellings))
-    for _, _, _, hits in _held_out(views, labellings):
+    for _, hits in _held_out(views, labellings):
         right += [h.sum() for h in hits]
     return right / (len(labellings[0]) * len(views))
 
@@ -65,8 +67,8 @@ def learned_by_cluster(
     (array([1.]), array([1.]))
     """
     counts = [np.zeros(int(c.max()) + 1) for c in labellings]
-    for _, held, mine, hits in _held_out(views, labellings):
-        for count, c, h in zip(counts, mine, hits, strict=True):
+    for held, hits in _held_out(views, labellings):
+        for count, c, h in zip(counts, labellings, hits, strict=True):
             count += np.bincount(c[held], h, len(count))
     sizes = [np.bincount(c) * len(views) for c in labellings]
     shares = [n[s > 0] / s[s > 0] for n, s in zip(counts, sizes, strict=True)]
@@ -76,9 +78,9 @@ def learned_by_cluster(
 
 def _held_out(
     views: list[np.ndarray], labellings: list[np.ndarray]
-) -> Iterator[tuple[int, np.ndarray, list[np.ndarray], list[np.ndarray]]]:
-    """For every view and fold: its view, the rows held out, the labellings, and which of the rows
-    were named right in each."""
+) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """For every view and fold: the rows held out, and which of them were named right in each
+    labelling."""
     from imclust.clustering.preprocessing import principal
 
     sizes = [int(c.max()) + 1 for c in labellings]
@@ -89,25 +91,25 @@ def _held_out(
     # Folds are drawn, not cut from the row order, in which clusters may lie.
     fold = np.random.default_rng(0).permutation(n) % min(FOLDS, n)
     ends = np.cumsum(sizes)
-    for number, view in enumerate(views):
+
+    def hits_in(view: np.ndarray) -> list[tuple[np.ndarray, list[np.ndarray]]]:
         centred, width = (view - view.mean(0)).astype(np.float32), view.shape[1] + 1
         if n < width:  # the same products in fewer columns, exactly
             centred = centred @ principal(centred, n)[1]
         rows = np.hstack([centred, np.ones((n, 1), np.float32)])
         gram, cross = rows.T @ rows, rows.T @ hot
         ridge = RIDGE * np.trace(gram) / width
+        found = []
         for f in range(fold.max() + 1):
             held = np.flatnonzero(fold == f)
             out = rows[held]
             kept = (gram - out.T @ out).astype(np.float64)
             kept[np.diag_indices_from(kept)] += ridge
             guess = out @ np.linalg.solve(kept, cross - out.T @ hot[held])
-            yield (
-                number,
-                held,
-                labellings,
-                [
-                    guess[:, end - k : end].argmax(1) == c[held]
-                    for end, k, c in zip(ends, sizes, labellings, strict=True)
-                ],
-            )
+            parts = zip(ends, sizes, labellings, strict=True)
+            hits = [guess[:, end - k : end].argmax(1) == c[held] for end, k, c in parts]
+            found.append((held, hits))
+        return found
+
+    for found in in_parallel(views, hits_in):
+        yield from found
