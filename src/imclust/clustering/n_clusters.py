@@ -15,7 +15,7 @@ from imclust.clustering.views import View
 from imclust.core.checks import finite, shaped
 from imclust.core.errors import input_error
 from imclust.core.log import progress
-from imclust.core.shards import over_items
+from imclust.core.shards import one_thread_each, over_items
 
 SAMPLE = 2000  # rows looked at: more of them change K little
 LEAST = 10  # rows: fewer leave too few for each cluster
@@ -101,8 +101,6 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     >>> estimate_k([x.astype(np.float32)], seed=0).k
     3
     """
-    from threadpoolctl import threadpool_limits
-
     ks = _limits(spaces, low, high)
     n = len(spaces[0])
     rows = np.sort(np.random.default_rng(seed).permutation(n)[:SAMPLE])
@@ -110,7 +108,7 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     if all(float(np.ptp(z, axis=0).max()) == 0 for z in taken):
         got = "rows all alike"
         raise input_error("images to tell K from", "different", got, "check the encoder")
-    with threadpool_limits(1):  # the same sums, whatever the number of cores
+    with one_thread_each():  # the same sums, whatever the number of cores
         return _voted(taken, ks, seed)
 
 

@@ -14,7 +14,7 @@ from imclust.clustering.metrics import pairwise_ari
 from imclust.clustering.selection import Candidate, collapse
 from imclust.clustering.views import View
 from imclust.core.log import progress
-from imclust.core.shards import is_unwanted, over_items
+from imclust.core.shards import is_unwanted, one_thread_each, over_items
 
 FEWER = 10  # neighbours of the second graph of a view, for small clusters
 KEPT = 0.7  # agreement with itself that an assignment keeps under an adapter
@@ -116,10 +116,8 @@ def _on_view(
 ) -> list[list[Candidate]]:
     """What each of some heads makes of a view, and the adapter of that; with one thread, since
     several add up as they come."""
-    from threadpoolctl import threadpool_limits
-
     view, heads = group
-    with threadpool_limits(1):
+    with one_thread_each():
         return [
             _of_head(name, head, view, k, seed, retrain=retrain)
             for name, head in heads

@@ -149,20 +149,59 @@ def in_parallel(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> I
     >>> list(in_parallel([(1, 2), (3,)], sum))
     [3, 3]
     """
-    from threadpoolctl import threadpool_limits
-
     unwanted = threading.Event()
 
     def begin() -> None:
         _thread.unwanted = unwanted
 
     pool = ThreadPoolExecutor(max(1, min(threads(), len(items))), initializer=begin)
-    with threadpool_limits(1):
+    with one_thread_each():
         try:
             yield from pool.map(lambda item: work(item, *more), items)
         finally:
             unwanted.set()
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Inside the block, each numerical library adds up on one thread, so that its sums do not tell
+    how many cores there are.
+
+    The first block that is entered sees to it, whichever thread enters it, and the last one that is
+    left ends it: libraries know one number for all threads, and telling them takes milliseconds.
+
+    Examples
+    --------
+    >>> with one_thread_each():
+    ...     total = np.ones((4, 4)) @ np.ones(4)
+    """
+    import scipy.linalg  # noqa: F401  (what is loaded later would not hear of it)
+    import sklearn.cluster  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    with _limit.lock:
+        _limit.blocks += 1
+        if _limit.blocks == 1:
+            _limit.kept = threadpool_limits(1)
+    try:
+        yield
+    finally:
+        with _limit.lock:
+            _limit.blocks -= 1
+            if _limit.blocks == 0:
+                _limit.kept.restore_original_limits()
+
+
+class _Limit:
+    """Who is inside of `one_thread_each`."""
+
+    def __init__(self) -> None:
+        self.lock, self.blocks = threading.Lock(), 0
+        self.kept: Any = None
+
+
+_limit = _Limit()
 
 
 def is_unwanted() -> bool:

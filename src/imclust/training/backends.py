@@ -21,7 +21,7 @@ from imclust.core.reproducibility import BackendName, Precision, has_fast_bf16
 from imclust.data.loader import Preprocessing, normalised
 
 AGREEMENT = 0.9999  # least cosine between the fast features of an image and torch's in float32
-WORTH_COMPILING = 40_000_000  # pixels in all; compiling costs as much as torch needs for these
+WORTH_COMPILING = 20_000_000  # pixels in all; compiling costs as much as torch needs for these
 PROBE_PIXELS = 1_000_000  # how many pixels the comparison with torch looks at
 
 

@@ -24,6 +24,7 @@ from imclust.clustering.clusterers._base import (
 )
 from imclust.clustering.clusterers._partitions import by_neighbours
 from imclust.clustering.effort import EffortLevel, effort_of
+from imclust.core.shards import one_thread_each
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,9 @@ def auto(
     >>> np.bincount(found.labels)
     array([20, 20, 20])
     """
-    from threadpoolctl import threadpool_limits
-
     many = len(as_views(z)[0]) > LARGE
     fit = on_sample(effort_of(cfg.effort).rows)(partial(_fit, many=many))
-    with threadpool_limits(1):  # the same sums, whatever the number of cores
+    with one_thread_each():  # the same sums, whatever the number of cores
         return fit(z, n_clusters, cfg, seed, nuisances=nuisances or {}, even=even)
 
 
