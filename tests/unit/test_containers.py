@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import shutil
 import tarfile
 import threading
+import zipfile
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -212,3 +214,18 @@ def test_a_list_of_addresses_is_refused_or_goes_on_without_those_that_failed(web
     assert [r.id for r in challenge.rows] == [f"{home}/{n}.png" for n in ("a", "abc")]
     assert list(challenge.labels.values()) == ["a", "abc"]
     assert "gone.png,status 404" in (tmp_path / "files" / "failed.csv").read_text()
+
+
+def test_what_takes_the_place_of_an_open_archive_is_opened_anew(tmp_path, monkeypatch):
+    """Also under the same relative path in another working folder, as in a notebook."""
+    for name, content in (("a", b"first"), ("b", b"second")):
+        (tmp_path / name).mkdir()
+        with zipfile.ZipFile(tmp_path / name / "x.zip", "w") as archive:
+            archive.writestr("one.png", content)
+    monkeypatch.chdir(tmp_path / "a")
+    assert member_bytes("x.zip", "one.png") == b"first"
+    monkeypatch.chdir(tmp_path / "b")
+    assert member_bytes("x.zip", "one.png") == b"second"
+    shutil.copyfile(tmp_path / "a" / "x.zip", tmp_path / "b" / "new.zip")
+    (tmp_path / "b" / "new.zip").rename(tmp_path / "b" / "x.zip")
+    assert member_bytes("x.zip", "one.png") == b"first"

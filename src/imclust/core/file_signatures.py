@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 NPY, ZIP, GZIP = b"\x93NUMPY", b"PK\x03\x04", b"\x1f\x8b"
 MAGIC: dict[str, tuple[bytes, ...]] = {
@@ -92,3 +98,43 @@ def mismatch(path: Path, name: str) -> str:
     if suffix in TEXT and b"\0" in head:
         return describe_content(head)
     return ""
+
+
+def kept_for_file(maxsize: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """`functools.lru_cache` of a function of a path, for the file that lies there now.
+
+    One that takes its place is opened anew, and so is that of the same relative path once the
+    working folder is another: a notebook's process may see both.
+
+    Parameters
+    ----------
+    maxsize : int
+        How many results are kept.
+
+    Examples
+    --------
+    >>> @kept_for_file(8)
+    ... def size(path):
+    ...     return Path(path).stat().st_size
+    >>> _ = Path("a.txt").write_text("four")
+    >>> size("a.txt")
+    4
+    """
+
+    def keep(make: Callable[..., T]) -> Callable[..., T]:
+        @lru_cache(maxsize)
+        def kept(path: str, state: tuple[int, ...], *more: Any) -> T:
+            return make(path, *more)
+
+        @wraps(make)
+        def of_file(path: str, *more: Any) -> T:
+            try:
+                now = os.stat(path)
+            except OSError:  # which the function itself has words for
+                return make(path, *more)
+            state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+            return kept(os.path.abspath(path), state, *more)
+
+        return of_file
+
+    return keep

@@ -8,11 +8,11 @@ from __future__ import annotations
 import tarfile
 import threading
 import zipfile
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from imclust.core.errors import input_error
+from imclust.core.file_signatures import kept_for_file
 
 TAR, PARQUET = ".tar", ".parquet"
 KEPT_GROUPS = 4  # row groups of Parquet tables that are held at once
@@ -76,12 +76,12 @@ def member_size(source: str, member: str) -> int:
     return _zip(source).getinfo(member).file_size
 
 
-@lru_cache(maxsize=8)
+@kept_for_file(8)
 def _zip(path: str) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-@lru_cache(maxsize=8)
+@kept_for_file(8)
 def tar_members(path: str) -> dict[str, tuple[int, int]]:
     """Name of every file in a tar -> where its bytes begin, and how many there are.
 
@@ -152,7 +152,7 @@ def _parquet_cell(source: str, member: str) -> bytes:
     return bytes(value)
 
 
-@lru_cache(maxsize=8)
+@kept_for_file(8)
 def _row_groups(path: str) -> list[tuple[int, int]]:
     """Of every row of a Parquet table its row group, and its place there."""
     facts = parquet_file(path).metadata
@@ -160,7 +160,7 @@ def _row_groups(path: str) -> list[tuple[int, int]]:
     return [(g, i) for g, size in enumerate(sizes) for i in range(size)]
 
 
-@lru_cache(maxsize=KEPT_GROUPS)
+@kept_for_file(KEPT_GROUPS)
 def _group(path: str, group: int, column: str) -> list[bytes | None]:
     """A column of bytes in one row group; of Hugging Face's `{bytes, path}` the bytes."""
     cells = parquet_file(path).read_row_group(group, columns=[column]).column(column).to_pylist()

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from imclust.core.errors import InputError
+from imclust.core.file_signatures import kept_for_file
 from imclust.core.log import progress
 from imclust.data.images import ImageRow, decode, refuse_changed, unchanged_bytes
 
@@ -65,7 +65,7 @@ class Preprocessing:
         return max(by for by in (1, 2, 4, 8) if by == 1 or by <= spare)
 
 
-@lru_cache(maxsize=8)
+@kept_for_file(8)
 def _array(path: str) -> np.ndarray:
     from imclust.core.npy import open_npy
 

@@ -31,7 +31,11 @@ def vision(name: str) -> Any:
     >>> vision("timm").__name__
     'timm'
     """
-    with _without_compiler():
+    try:
+        with _without_compiler():
+            _import_torchvision()
+            return importlib.import_module(name)
+    except (AttributeError, ImportError):  # of a version that asks the compiler for more
         _import_torchvision()
         return importlib.import_module(name)
 
