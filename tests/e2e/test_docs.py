@@ -93,7 +93,7 @@ def make_data(my):
         for at in (my / "images", my / "tree" / "ab"[y]):
             at.mkdir(parents=True, exist_ok=True)
             Image.fromarray(x).save(at / f"{i}.png")
-    for name, n, seed in (("photos", 100, 2), ("later", 3, 3)):
+    for name, n, seed in (("photos", 60, 2), ("later", 3, 3)):
         for i, x in enumerate(two_kinds(n, seed)[0]):
             at = my / name / f"{i % 3}"
             at.mkdir(parents=True, exist_ok=True)
