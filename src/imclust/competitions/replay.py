@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,19 +67,20 @@ def replay(
             with new_folder(work / name) as fresh:
                 shutil.copytree(fetched_from / name, fresh, dirs_exist_ok=True)
     total = sum(step.seconds for step in steps)
-    for number, step in enumerate(steps, 1):
-        if fetched_from is not None and step.argv[0] == "download":
-            copy_fetched(fetched_from / step.out / "files", work / step.out / "files")
-        start = time.monotonic()
-        _run(step, work, user)
-        first_time += step.seconds
-        now = time.monotonic()
-        left = (total - first_time) * (now - began) / max(first_time, 1e-3)
-        about = f"; about {left:.0f} s left" if number < len(steps) else ""
-        say(
-            f"[{number}/{len(steps)}] {step.title}: {now - start:.1f} s "
-            f"(first time {step.seconds:.1f} s{about})"
-        )
+    with _Stages(work, user) as stages:
+        for number, step in enumerate(steps, 1):
+            if fetched_from is not None and step.argv[0] == "download":
+                copy_fetched(fetched_from / step.out / "files", work / step.out / "files")
+            start = time.monotonic()
+            stages.run(step)
+            first_time += step.seconds
+            now = time.monotonic()
+            left = (total - first_time) * (now - began) / max(first_time, 1e-3)
+            about = f"; about {left:.0f} s left" if number < len(steps) else ""
+            say(
+                f"[{number}/{len(steps)}] {step.title}: {now - start:.1f} s "
+                f"(first time {step.seconds:.1f} s{about})"
+            )
 
 
 def copy_fetched(files: Path, to: Path) -> None:
@@ -184,25 +187,94 @@ def _shown(value: object) -> str:
     return "not known or not set" if value is None else str(value)
 
 
-def _run(step: Step, work: Path, user: str) -> None:
-    """One stage in a process of its own, from this very source."""
-    env = dict(os.environ) | {n: v for n, v in step.variables.items() if v is not None}
-    for name in VARIABLES:
-        if name in step.variables and step.variables[name] is None:
-            env.pop(name, None)
-    source = str(Path(__file__).parents[2])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [source, env.get("PYTHONPATH")]))
-    work.mkdir(parents=True, exist_ok=True)
-    more = ["--log", str(work / "log.csv")] if step.argv[0] == "submit" else []
-    argv = [sys.executable, "-P", "-m", "imclust", *step.words(work, user)]
-    where = argv.index("submit") + 1 if more else len(argv)
-    argv[where:where] = more
-    status = subprocess.run(argv, cwd=work, env=env, stdout=subprocess.DEVNULL).returncode
-    if status:
-        raise InputError(
-            f"Every stage must end well; {step.title} ended with status {status} and said why "
-            "above; mend that, and the same command goes on from there."
-        )
+WAIT = 1.0  # seconds that an interrupted stage has to say so
+# Commands come as lines of JSON, and how each ended goes back; what they print goes nowhere.
+SERVE = """
+import json, os, sys
+from imclust.__main__ import main
+ended = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+try:
+    for line in sys.stdin:
+        try:
+            status = main(json.loads(line))
+        except SystemExit as e:
+            status = e.code if isinstance(e.code, int) else 1
+        ended.write(f"{status}\\n")
+        ended.flush()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+class _Stages:
+    """Stages in a process of their own, from this very source; another one where the variables of
+    then were others: libraries look at them once."""
+
+    def __init__(self, work: Path, user: str) -> None:
+        self._work, self._user = work, user
+        self._child: subprocess.Popen[str] | None = None
+        self._environment: dict[str, str] = {}
+
+    def run(self, step: Step) -> None:
+        environment = self._environment_of(step)
+        if self._child is None or environment != self._environment:
+            self._end()
+            self._work.mkdir(parents=True, exist_ok=True)
+            self._environment = environment
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-c", SERVE],
+                cwd=self._work, env=environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        argv = step.words(self._work, self._user)
+        if argv[0] == "submit":
+            argv[1:1] = ["--log", str(self._work / "log.csv")]
+        status = self._status_of(argv)
+        if status:
+            raise InputError(
+                f"Every stage must end well; {step.title} ended with status {status} and said why "
+                "above; mend that, and the same command goes on from there."
+            )
+
+    def __enter__(self) -> _Stages:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._end(WAIT if kind is KeyboardInterrupt else None)
+
+    def _end(self, wait: float | None = None) -> None:
+        """Let the process end, which it does once nothing more can come, or after a time."""
+        if self._child is not None:
+            for stream in (self._child.stdin, self._child.stdout):
+                assert stream is not None
+                with suppress(BrokenPipeError):
+                    stream.close()
+            try:
+                self._child.wait(wait)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+            self._child = None
+
+    def _environment_of(self, step: Step) -> dict[str, str]:
+        environment = dict(os.environ) | {n: v for n, v in step.variables.items() if v is not None}
+        for name in VARIABLES:
+            if name in step.variables and step.variables[name] is None:
+                environment.pop(name, None)
+        source = str(Path(__file__).parents[2])
+        paths = filter(None, [source, environment.get("PYTHONPATH")])
+        return environment | {"PYTHONPATH": os.pathsep.join(paths)}
+
+    def _status_of(self, argv: list[str]) -> int:
+        assert self._child is not None
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with suppress(BrokenPipeError):  # it was killed, which the next line tells
+            self._child.stdin.write(json.dumps(argv) + "\n")
+            self._child.stdin.flush()
+        ended = self._child.stdout.readline()
+        return int(ended) if ended else self._child.wait() or 1
 
 
 def _numbers(folder: Path, kind: str) -> dict[str, str]:
