@@ -36,6 +36,17 @@ def test_another_picture_under_the_name_is_replaced_and_placed():
     assert not any("changed place" in line for line in lines)
 
 
+def test_pictures_that_swap_names_are_renamed():
+    lines = said({"a": 1, "b": 0, "c": 0, "d": 1}, {"a": "3", "b": "2", "c": "1", "d": "3"})
+    assert lines[0].endswith("no new pictures, 2 renamed, 4 where they were")
+    assert len(lines) == 2
+
+
+def test_a_picture_that_another_is_moved_over_is_gone():
+    lines = said({"a": 0, "c": 1, "d": 1}, {"a": "2", "c": "3", "d": "3"})
+    assert lines[0].endswith("no new pictures, 1 renamed, 1 gone, 3 where they were")
+
+
 def test_one_is_told_in_the_singular():
     lines = said({**BEFORE, "e": 0, "f": 2}, {**THEN, "e": "5", "f": "6"}, ("", "sea", ""))
     assert "2 new pictures" in lines[0]

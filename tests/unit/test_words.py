@@ -277,6 +277,7 @@ def test_words_of_the_bundled_network_find_what_it_sees(photos, tmp_path, capsys
     assert capsys.readouterr().out == "0 of 8 images for 'school bus', nothing matches\n"
     wrong = {
         "zzzz": "must be one of the",
+        "goldfish pizza": "look for one at a time: goldfish, pizza",
         " ": "the words to find must be given",
     }
     for words, sentence in wrong.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -128,6 +129,8 @@ def by_class(seen: SeenClasses, query: str) -> tuple[np.ndarray, str]:
     if not (words := words_like(query, known)):
         near = difflib.get_close_matches(query.lower(), known, 3)
         do = f"did you mean {' or '.join(near)}?" if near else "try a more common one"
+        single = [word for word in re.findall(r"\w+", query) if words_like(word, known)]
+        do = f"look for one at a time: {', '.join(single)}" if len(single) > 1 else do
         allowed = f"one of the {len(known)} words that the network knows"
         raise InputError(f"what to find must be {allowed}; got {query!r}; {do}")
     share = seen.share_of(words)

@@ -37,11 +37,14 @@ def told(
     ['the clusters are those of the last visit: 2 new pictures, 1 gone, 2 where they were',
      'placed among them: 2 in cluster 1 (sea)']
     """
-    renamed = _renamed(before, after, *digests)
+    then = {i: digest for i, digest in digests[0].items() if i in before}
+    now = {i: digest for i, digest in digests[1].items() if i in after}
+    renamed = _renamed(then, now)
     came = [i for i in after if i not in before and i not in renamed]
-    went = set(before) - set(after) - set(renamed.values())
+    went = {i for i in before if i not in after or i in renamed} - set(renamed.values())
     was = {i: before[renamed.get(i, i)] for i in after if renamed.get(i, i) in before}
-    replaced = {i for i in after if i in before and digests[0].get(i, "") != digests[1].get(i, "")}
+    changed = {i for i in after if i in before and then.get(i, "") != now.get(i, "")}
+    replaced = changed - set(renamed)
     moved = [i for i, c in was.items() if after[i] != c and i not in replaced]
     stay = len(after) - len(came) - len(moved) - len(replaced)
     parts = [counted(len(came), "new picture")] if came else ["no new pictures"]
@@ -89,13 +92,11 @@ def _listed(images: Iterable[str]) -> str:
     return ", ".join(map(printable, found[:SHOWN])) + more
 
 
-def _renamed(
-    before: Iterable[str], after: Iterable[str], then: Mapping[str, str], now: Mapping[str, str]
-) -> dict[str, str]:
-    """Images that were not there -> those of the same bytes that are there no more."""
+def _renamed(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Images whose bytes lay under another name -> that name, where these bytes lie no more."""
     left: dict[str, list[str]] = {}
-    for i in sorted(set(before) - set(after), reverse=True):
-        if digest := then.get(i):
-            left.setdefault(digest, []).append(i)
-    came = sorted(set(after) - set(before))
-    return {i: left[now[i]].pop() for i in came if left.get(now.get(i, ""))}
+    for i in sorted(then, reverse=True):
+        if now.get(i) != then[i]:
+            left.setdefault(then[i], []).append(i)
+    fresh = [i for i in sorted(now) if then.get(i) != now[i]]
+    return {i: left[now[i]].pop() for i in fresh if left.get(now[i])}

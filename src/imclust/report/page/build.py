@@ -242,7 +242,7 @@ def _numbers(
     if "stability" in clustering:
         out.append((f"{clustering['stability']:.2f}", "stability", "agreement over seeds"))
     if "estimated_accuracy" in clustering:
-        told = "told without labels: off by 0.1 on average"
+        told = "told without labels, for this K: off by 0.1 on average"
         out.append((f"{clustering['estimated_accuracy']:.2f}", "estimated accuracy", told))
     took = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
     out.append((took, "computing", "all stages together"))
