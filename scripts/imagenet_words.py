@@ -49,13 +49,16 @@ def nouns(folder: Path) -> dict[str, tuple[list[str], str | None]]:
     return found
 
 
+def senses_of(folder: Path) -> dict[str, list[str]]:
+    """Noun -> offsets of its senses, the commonest first."""
+    lines = (folder / "index.noun").read_text().splitlines()
+    words = (line.split() for line in lines if not line.startswith(" "))
+    return {fields[0]: fields[6 + int(fields[3]) :] for fields in words}
+
+
 def used(folder: Path) -> dict[tuple[str, str], int]:
     """(Word, offset) -> how often the tagged texts use it in that sense."""
-    senses, found = {}, Counter[tuple[str, str]]()
-    for line in (folder / "index.noun").read_text().splitlines():
-        if not line.startswith(" "):
-            fields = line.split()
-            senses[fields[0]] = fields[6 + int(fields[3]) :]
+    senses, found = senses_of(folder), Counter[tuple[str, str]]()
     for line in (folder / "cntlist.rev").read_text().splitlines():
         key, sense, times = line.split()
         word, _, rest = key.partition("%")

@@ -12,6 +12,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from imagenet_words import senses_of
+
 HERE = Path(__file__).parents[1] / "src" / "imclust" / "encoders"
 # Lexicographer's file -> how often its sense must occur in the tagged texts.
 OFTEN = {"05": 1, "06": 2, "08": 2, "13": 1, "17": 1, "18": 5, "19": 2, "20": 1}
@@ -33,11 +35,7 @@ PASSED_OVER = {
 
 def of_wordnet(folder: Path) -> set[str]:
     """Its nouns that pass."""
-    senses, count = {}, defaultdict(int)
-    for line in (folder / "index.noun").read_text().splitlines():
-        if not line.startswith(" "):
-            fields = line.split()
-            senses[fields[0]] = fields[6 + int(fields[3]) :]
+    senses, count = senses_of(folder), defaultdict[tuple[str, int], int](int)
     for line in (folder / "cntlist.rev").read_text().splitlines():
         key, sense, times = line.split()
         lemma, _, rest = key.partition("%")

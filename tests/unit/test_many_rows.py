@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from imclust.clustering import block_kmeans, blocks, dendrogram, effort, neighbor_cells
 from imclust.clustering.block_kmeans import Centres, kmeans_in_blocks, one_pass, sum_of_squares
-from imclust.clustering.blocks import each_block, in_order
+from imclust.clustering.blocks import each_block
 from imclust.clustering.classifier import learn_clusters
 from imclust.clustering.clusterers import CLUSTERERS, _base, auto, kmeans
 from imclust.clustering.metrics import hungarian_accuracy
@@ -18,8 +18,9 @@ from imclust.clustering.neighbor_cells import neighbors_in_cells
 from imclust.clustering.neighbors import nearest_neighbors
 from imclust.clustering.reducers import pca
 from imclust.clustering.reducers.pca import PCAConfig
-from imclust.core import checks
+from imclust.core import checks, shards
 from imclust.core.npy import NpyRows, open_npy
+from imclust.core.shards import in_parallel
 
 
 def groups(n, k=4, d=16, seed=0, apart=4.0):
@@ -54,10 +55,11 @@ def test_a_pass_equals_one_row_by_row(rng, dtype, offset):
     assert found.score + sum_of_squares(x, centres) == pytest.approx(inertia, rel=1e-5)
 
 
-def test_the_number_of_threads_changes_no_byte():
+def test_the_number_of_threads_changes_no_byte(monkeypatch):
     x = groups(20_000, k=9)[0]
     found = []
     for threads in (1, 2, 3):
+        monkeypatch.setattr(shards, "threads", lambda threads=threads: threads)
         with threadpool_limits(threads):
             found.append(kmeans_in_blocks(x, 9, 2, 0))
     for other in found[1:]:
@@ -116,18 +118,18 @@ def test_rows_on_the_disk_are_never_all_in_memory(tmp_path, monkeypatch):
     assert peak < 60_000 * 128 * 2  # not even as they lie on the disk
 
 
-def test_blocks_come_in_order_and_only_a_few_ahead():
+def test_blocks_come_in_order_and_only_a_few_ahead(monkeypatch):
+    monkeypatch.setattr(shards, "threads", lambda: 2)
     asked = []
 
     def slow(item):
         asked.append(item)
         return item
 
-    with threadpool_limits(2):
-        found = in_order(range(1000), slow)
-        assert [next(found) for _ in range(3)] == [0, 1, 2]
-        assert len(asked) < 20
-        found.close()
+    found = in_parallel(range(1000), slow)
+    assert [next(found) for _ in range(3)] == [0, 1, 2]
+    assert len(asked) < 20
+    found.close()
     x = np.arange(10.0)[:, None]
     assert [b.sum() for _, b in each_block(x, lambda b: b, block=4)] == [6, 22, 17]
 

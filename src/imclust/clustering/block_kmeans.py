@@ -24,7 +24,7 @@ import numpy as np
 
 from imclust.clustering.blocks import each_block, sample_rows
 from imclust.core.log import progress
-from imclust.core.shards import over_shards
+from imclust.core.shards import one_thread_each, over_shards
 
 SAMPLE = 10_000  # rows that the best starts go on with, at least
 A_CENTRE = 128  # rows of the sample for each centre
@@ -212,7 +212,6 @@ def _start_on_sample(
     """The best of some starts on a sample of the rows (n, d), and the sample's mean as origin."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
     chosen = sample_rows(len(rows), max(SAMPLE, A_CENTRE * k), seed)
     few = np.asarray(rows[chosen], np.float32)
@@ -220,7 +219,7 @@ def _start_on_sample(
     # k-means++ costs more than the passes do, and its starts differ after some of these already.
     fewer = few[sample_rows(len(few), max(FEW, A_START * k), seed)] if restarts > 1 else few
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=restarts)
-    with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up as they come
+    with warnings.catch_warnings(), one_thread_each():
         warnings.simplefilter("ignore", ConvergenceWarning)
         tried = [KMeans(k, n_init=1, max_iter=TRIED, random_state=s).fit(fewer) for s in seeds]
         best = sorted(tried, key=lambda solver: solver.inertia_)[:KEPT]
@@ -258,11 +257,10 @@ def coarse_cells(
     ((3, 3), (150,))
     """
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     few = np.asarray(rows[sample_rows(len(rows), A_CELL * count, seed)], np.float32)
     few = few if apply is None else apply(few)
-    with threadpool_limits(1):  # several threads add up as they come
+    with one_thread_each():
         solver = KMeans(count, n_init=1, max_iter=CELL_PASSES, random_state=seed).fit(few)
     centres = solver.cluster_centers_.astype(np.float32)
     return centres, nearest_centres(rows, centres, apply)

@@ -7,14 +7,13 @@ cores.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
 
 from imclust.core.log import progress
+from imclust.core.shards import in_parallel
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -25,7 +24,8 @@ BLOCK = 2048  # rows; 2 MiB of 256 columns, which stay in a core's cache between
 def each_block(
     rows: np.ndarray, work: Callable[[np.ndarray], T], what: str = "", *, block: int = BLOCK
 ) -> Iterator[tuple[slice, T]]:
-    """What `work` makes of every block, in order, with where it lies; see `in_order`.
+    """What `work` makes of every block, in order, with where it lies; see
+    `imclust.core.shards.in_parallel`.
 
     Parameters
     ----------
@@ -51,41 +51,13 @@ def each_block(
     places = [slice(a, min(a + block, len(rows))) for a in range(0, len(rows), block)]
     bar = progress(None, what, total=len(rows), unit="row", leave=False) if what else None
     try:
-        for place, found in zip(places, in_order(places, work_on), strict=True):
+        for place, found in zip(places, in_parallel(places, work_on), strict=True):
             yield place, found
             if bar is not None:
                 bar.update(place.stop - place.start)
     finally:
         if bar is not None:
             bar.close()
-
-
-def in_order(items: Sequence[Item], work: Callable[[Item], T]) -> Iterator[T]:
-    """What `work` makes of each item, in order; several are worked on at once, each by one thread.
-
-    Examples
-    --------
-    >>> list(in_order([3, 1], str))
-    ['3', '1']
-    """
-    from threadpoolctl import ThreadpoolController
-
-    pools = ThreadpoolController()
-    blas = pools.select(user_api="blas").info()
-    threads = max((pool["num_threads"] for pool in blas), default=1)
-    waiting: deque[Future[T]] = deque()
-    # One thread a product of matrices, which is then always summed in the same order.
-    with pools.limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def sample_rows(n: int, most: int, seed: int) -> np.ndarray:

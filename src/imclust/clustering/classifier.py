@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imclust.core.shards import one_thread_each
+
 if TYPE_CHECKING:
     from imclust.clustering.clusterers._base import Rows
 
@@ -61,9 +63,8 @@ def learn_clusters(rows: np.ndarray, labels: np.ndarray, k: int) -> LinearClassi
     [0, 0, 1, 1]
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # the same sums, whatever the number of cores
+    with one_thread_each():
         model = LogisticRegression(C=1 / WEAKEST, max_iter=200).fit(rows, labels)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # told by one number

@@ -16,6 +16,7 @@ from imclust.clustering.block_kmeans import coarse_cells, nearest_centres
 from imclust.clustering.blocks import each_block
 from imclust.clustering.preprocessing import unit_rows
 from imclust.core.log import progress
+from imclust.core.shards import one_thread_each
 
 RESAMPLINGS = 10  # of the rows nearest to the centres, at each level
 PER_BRANCH = 10  # branches of a node, on average
@@ -143,7 +144,6 @@ def grow_tree(rows: np.ndarray, counts: Sequence[int], seed: int = 0) -> Cluster
 def _on_nearest(rows: np.ndarray, centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Centres (k, d) moved by k-means on the rows nearest to each, half an average cluster."""
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     each = max(1, len(rows) // (2 * len(centres)))
     work = each_block(rows, lambda block: unit_rows(block))
@@ -155,6 +155,6 @@ def _on_nearest(rows: np.ndarray, centres: np.ndarray, labels: np.ndarray) -> np
     few = unit_rows(np.asarray(rows[near]))
     if len(few) < len(centres):
         return centres
-    with threadpool_limits(1):
+    with one_thread_each():
         solver = KMeans(len(centres), init=centres, n_init=1, max_iter=10).fit(few)
     return solver.cluster_centers_.astype(np.float32)

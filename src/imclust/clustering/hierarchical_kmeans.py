@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from imclust.clustering.block_kmeans import Apply, Centres, coarse_cells
-from imclust.clustering.blocks import in_order
 from imclust.core.log import progress
+from imclust.core.shards import in_parallel
 
 NEAR = 6  # cells whose centres a row is compared with, its own included
 SAMPLE = 64  # rows a centre that a cell is cut by, drawn from its own
@@ -63,7 +63,7 @@ def hierarchical_kmeans(
     def cut(cell: int) -> tuple[np.ndarray, np.ndarray]:
         return _cut(of, members[cell], int(shares[cell]), seed + cell)
 
-    found = list(in_order(range(len(members)), cut))
+    found = list(in_parallel(range(len(members)), cut))
     points = np.concatenate([p for p, _ in found]).astype(np.float64)
     middles = np.stack([middle for _, middle in found])
     near = _nearest_cells(middles)
@@ -82,7 +82,7 @@ def hierarchical_kmeans(
         title = f"hierarchical kmeans, pass {number}"
         bar = progress(None, title, total=len(rows), unit="row", leave=False)
         for (rivals, added, counts, far), of_cell in zip(
-            in_order(range(len(members)), sums), members, strict=True
+            in_parallel(range(len(members)), sums), members, strict=True
         ):
             total[rivals] += added
             count[rivals] += counts

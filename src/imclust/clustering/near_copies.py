@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from imclust.clustering.block_kmeans import coarse_cells
-from imclust.clustering.blocks import in_order
 from imclust.clustering.preprocessing import unit_rows
 from imclust.core.log import progress
+from imclust.core.shards import in_parallel
 
 A_CELL = 500  # rows of a cell on average: all pairs within it are compared
 BLOCK = 1024  # rows whose likeness to those before them is held at a time
@@ -52,7 +52,7 @@ def near_copies(
     ends = np.cumsum(np.bincount(cells))
     groups = [g for g in np.split(order, ends[:-1]) if len(g)]
     of, like = np.full(len(rows), NONE), np.full(len(rows), -1, np.float32)
-    found = in_order(groups, lambda mine: _within(np.asarray(rows[mine])))
+    found = in_parallel(groups, lambda mine: _within(np.asarray(rows[mine])))
     shown = progress(groups, "near copies, cells", leave=False)
     for mine, (before, similarity) in zip(shown, found, strict=True):
         like[mine] = similarity

@@ -12,9 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from imclust.clustering.block_kmeans import A_CELL, CELL_PASSES, coarse_cells
-from imclust.clustering.blocks import in_order, sample_rows
+from imclust.clustering.blocks import sample_rows
 from imclust.clustering.neighbors import nearest_neighbors
 from imclust.core.log import progress
+from imclust.core.shards import in_parallel, one_thread_each
 
 RECALL = 0.985  # of the neighbours of the rows tried, so that it is .98 of all rows'
 TRIED = 500  # rows whose true neighbours are found
@@ -50,15 +51,13 @@ def neighbors_in_cells(
     >>> places.shape, bool((np.diff(apart) >= 0).all())
     ((200, 5), True)
     """
-    from threadpoolctl import threadpool_limits
-
     n = len(rows)
-    with threadpool_limits(1):  # several threads add up as they come
+    with one_thread_each():
         cells = _Cells(rows)
         probes = cells.probes_for(recall, k)
     index, distance = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     parts = cells.parts()
-    found = in_order(parts, lambda part: cells.search(part, k, probes))
+    found = in_parallel(parts, lambda part: cells.search(part, k, probes))
     with progress(None, "nearest neighbours", total=n, unit="row", leave=False) as bar:
         for part, (near, far) in zip(parts, found, strict=True):
             index[part], distance[part] = near, far
@@ -96,7 +95,7 @@ class _Cells:
             return centres, (self._rows[mine] @ centres.T - half).argmax(1)
 
         own, centres, before = np.empty(len(self._rows), np.int64), [], 0
-        for mine, (points, cells) in zip(members, in_order(members, cut), strict=True):
+        for mine, (points, cells) in zip(members, in_parallel(members, cut), strict=True):
             own[mine] = cells + before
             centres.append(points)
             before += len(points)

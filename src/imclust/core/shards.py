@@ -7,8 +7,9 @@ so that sums over all rows are the same bytes for any number of workers.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -154,10 +155,17 @@ def in_parallel(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> I
     def begin() -> None:
         _thread.unwanted = unwanted
 
-    pool = ThreadPoolExecutor(max(1, min(threads(), len(items))), initializer=begin)
+    # What a thread of such a pool shares out again it does itself.
+    many = 1 if hasattr(_thread, "unwanted") else max(1, min(threads(), len(items)))
+    pool, waiting = ThreadPoolExecutor(many, initializer=begin), deque[Future[Any]]()
     with one_thread_each():
         try:
-            yield from pool.map(lambda item: work(item, *more), items)
+            for item in items:
+                waiting.append(pool.submit(work, item, *more))
+                if len(waiting) > 2 * many:  # never far ahead of whoever takes the results
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         finally:
             unwanted.set()
             pool.shutdown(cancel_futures=True)

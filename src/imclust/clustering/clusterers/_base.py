@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from imclust.clustering.blocks import LARGE, in_order
+from imclust.clustering.blocks import LARGE
 from imclust.clustering.preprocessing import JoinedRows, Preparation, Prepared, prepare
 from imclust.core.checks import distinct_rows, enough_distinct_rows
 from imclust.core.log import progress
-from imclust.core.shards import over_shards
+from imclust.core.shards import in_parallel, over_shards
 
 if TYPE_CHECKING:
     from imclust.clustering.selection import Candidate
@@ -229,7 +229,7 @@ def _predicted(z: Rows, predict: Callable[[Any], np.ndarray], block: int) -> np.
         rows = [np.asarray(view[a : a + block]) for view in as_views(z)]
         return predict(rows if isinstance(z, list) else rows[0])
 
-    return np.concatenate(list(in_order(range(0, len(as_views(z)[0]), block), of)))
+    return np.concatenate(list(in_parallel(range(0, len(as_views(z)[0]), block), of)))
 
 
 def predict_rows(
