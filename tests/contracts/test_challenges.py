@@ -12,7 +12,7 @@ from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Home, home_of
 from imclust.competitions.submission import read_sample
 from imclust.core.errors import InputError
-from imclust.data.images import inspect
+from imclust.data.inspection import inspect
 from imclust.data.loader import Preprocessing, all_pixels
 from imclust.data.texts import read_texts
 from textures import make_individuals

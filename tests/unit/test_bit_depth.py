@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from imclust.data.bit_depth import depth_sentence
-from imclust.data.images import ImageRow, decode, inspect, open_image
+from imclust.data.images import ImageRow, decode, open_image
+from imclust.data.inspection import inspect
 
 
 def stored(values, kind="TIFF"):

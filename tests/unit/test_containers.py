@@ -17,7 +17,8 @@ from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.fetch_images import fetch_images, image_path
 from imclust.core.errors import InputError
 from imclust.data.containers import member_bytes, member_size, tar_members
-from imclust.data.images import decode, inspect, read_bytes, stored_bytes
+from imclust.data.images import decode, read_bytes, stored_bytes
+from imclust.data.inspection import inspect
 from imclust.data.loader import Preprocessing, all_pixels
 
 

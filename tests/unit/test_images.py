@@ -12,7 +12,8 @@ from PIL import Image
 from helpers import environment
 from imclust.competitions.challenges._base import array_rows
 from imclust.core.errors import InputError
-from imclust.data.images import ImageRow, decode, inspect
+from imclust.data.images import ImageRow, decode
+from imclust.data.inspection import inspect
 from imclust.data.loader import Preprocessing, all_pixels, pixels, square, to_input
 
 
@@ -195,7 +196,8 @@ def test_a_png_of_400_million_pixels_is_refused_within_the_memory_of_its_file(tm
     """5 MiB that would become 1.6 GiB."""
     code = (
         "import resource, sys\n"
-        "from imclust.data.images import ImageRow, inspect\n"
+        "from imclust.data.images import ImageRow\n"
+        "from imclust.data.inspection import inspect\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "row, = inspect([ImageRow('a', 'train', sys.argv[1], '')], 1)\n"
         "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"

@@ -18,12 +18,12 @@ from PIL import Image
 from helpers import two_kinds
 from imclust.__main__ import main, parse
 from imclust.cli.steps import Step
+from imclust.core import ray_tasks
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.ray_tasks import Tally, run_tasks
 from imclust.core.records import read_csv
 from imclust.data.images import load_index
-from imclust.encoders import _ray_latents
 from imclust.stages.encode import Encode
 
 RAY = importlib.util.find_spec("ray") is not None
@@ -113,10 +113,11 @@ def test_steps_pass_the_address_to_the_stages_that_know_it():
         ("cluster", "--ray", "auto", "--out", "a", "kmeans"),
     )
     methods = ["cluster", "--out", "a", "kmeans"], ["cluster", "--out", "a", "auto"]
-    others = ["encode", "--out", "z"], ["reduce", "--out", "y", "pca"]
+    others = ["encode", "--out", "z"], ["reduce", "--out", "pca", "tsne"]
+    methods += ["reduce", "--out", "y", "pca"], ["download", "--out", "r", "folder"]
     step = Step("clusters", tuple(map(tuple, (*methods, *others))))
     with_ray = [words[1] == "--ray" for words in step.by_ray("local:2").commands]
-    assert with_ray == [True, True, True, False]
+    assert with_ray == [True, True, True, True, True, False]
     assert step.by_ray(None) is step
 
 
@@ -341,7 +342,7 @@ def test_after_a_kill_only_lost_and_damaged_objects_are_made_again(place, s3, ca
 @pytest.mark.slow
 def test_objects_lost_before_they_are_joined_are_made_again(place, s3, capsys, monkeypatch):
     fs, at = s3
-    done = _ray_latents.run_tasks
+    done = ray_tasks.run_tasks
 
     def then_lost(work, parts, *more, **options):
         tally = done(work, parts, *more, **options)
@@ -350,7 +351,7 @@ def test_objects_lost_before_they_are_joined_are_made_again(place, s3, capsys, m
             fs.pipe_file(there(fs, at, "-x.npy")[-1], b"else")
         return tally
 
-    monkeypatch.setattr(_ray_latents, "run_tasks", then_lost)
+    monkeypatch.setattr(ray_tasks, "run_tasks", then_lost)
     assert main(by_s3(at)) == 0
     assert "2 of the finished shards are lost or damaged; they are made" in capsys.readouterr().out
     assert latents(place, "r") == latents(place, "one")

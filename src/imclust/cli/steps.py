@@ -51,6 +51,15 @@ BARS = {
     "tuning": "train",
     "things to look at": "look",
 }
+# Stages that know `--ray`, with their methods that do; none named, all of them.
+BY_RAY: dict[str, set[str]] = {
+    "download": set(),
+    "encode": set(),
+    "cluster": {"kmeans", "auto"},
+    "predict": set(),
+    "reduce": {"pca"},
+}
+VALUED = {"--n-clusters", "--features", "--out"}  # flags whose value may be called like a method
 Command = tuple[str, ...]
 
 
@@ -77,7 +86,7 @@ class Step:
         address : str or None
             Of the cluster.
         storage : str or None, optional
-            What `encode` is told as `--ray-storage`, too.
+            What `download` and `encode` are told as `--ray-storage`, too.
 
         Examples
         --------
@@ -90,11 +99,10 @@ class Step:
         stored: Command = () if storage is None else ("--ray-storage", storage)
 
         def with_flags(words: Command) -> Command:
-            named = {word for before, word in pairwise(words) if before != "--n-clusters"}
-            knows = words[0] in {"encode", "predict"} or (
-                words[0] == "cluster" and not named.isdisjoint({"kmeans", "auto"})
-            )
-            more = stored if words[0] == "encode" else ()
+            named = {word for before, word in pairwise(words) if before not in VALUED}
+            methods = BY_RAY.get(words[0])
+            knows = methods is not None and (not methods or not named.isdisjoint(methods))
+            more = stored if words[0] in {"download", "encode"} else ()
             return (words[0], *(to + more if knows else ()), *words[1:])
 
         return Step(self.title, tuple(map(with_flags, self.commands)))

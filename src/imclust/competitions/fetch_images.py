@@ -15,10 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from imclust._version import __version__
+from imclust.core.errors import input_error
 from imclust.core.log import progress
+from imclust.core.shards import is_elsewhere, over_items
 from imclust.data.images import MOST_BYTES, open_image
 
 FETCHED = "fetched"  # the folder of a challenge's files that images from their addresses lie in
+EACH = 1024  # addresses of a shard, where a Ray cluster fetches
 THREADS = 16
 TRIES = 3
 CONNECT, READ = 10, 30  # seconds to wait for a connection, and for the next bytes
@@ -61,9 +64,27 @@ def fetch_images(urls: Sequence[str], folder: Path, *, pause: float = 1.0) -> li
     >>> fetch_images([url], Path("f"))  # it is there already
     ['']
     """
+    if not is_elsewhere():
+        return _fetched_part(urls, folder, pause)
+    parts = [urls[a : a + EACH] for a in range(0, len(urls), EACH)]
+    found = over_items(parts, _fetched_part, folder.absolute(), pause)
+    found = progress(found, "fetch", total=len(parts), unit="shard")
+    problems = [problem for part in found for problem in part]
+    unseen = [u for u, p in zip(urls, problems, strict=True) if not p and not _is_there(folder, u)]
+    if unseen:
+        got, do = f"{len(unseen)} fetched ones missing here", "put it on storage that all share"
+        raise input_error(f"the folder {folder}", "seen by all nodes", got, do)
+    return problems
+
+
+def _fetched_part(urls: Sequence[str], folder: Path, pause: float) -> list[str]:
     with ThreadPoolExecutor(THREADS) as pool:
         found = pool.map(lambda url: _fetched(url, image_path(folder, url), pause), urls)
         return list(progress(found, "fetch", total=len(urls), unit="img"))
+
+
+def _is_there(folder: Path, url: str) -> bool:
+    return image_path(folder, url).is_file()
 
 
 def _fetched(url: str, to: Path, pause: float) -> str:

@@ -14,6 +14,7 @@ from imclust.core.log import say, shown_by
 from imclust.core.ray_workers import AHEAD, RETRIES
 
 LOOK = 1.0  # seconds between two looks at who is done
+MISSED = 3  # times that what was finished may be lost again before it is taken
 
 
 @dataclass
@@ -141,6 +142,49 @@ def run_tasks(
     finally:
         for ref in running:
             ray.cancel(ref, force=False)
+    return tally
+
+
+def run_and_take(
+    work: Callable[[Any], bool],
+    items: Sequence[Any],
+    seen: Callable[[Tally, Any], None],
+    take: Callable[[Any], bool],
+    *,
+    gpus: float = 0.0,
+) -> Tally:
+    """`run_tasks`, then `take(item)` of every item here, in order; what is not whole any more is
+    made again.
+
+    Parameters
+    ----------
+    work, items, seen, gpus
+        As for `run_tasks`.
+    take : Callable
+        Takes what came of an item; false where that has gone or is damaged.
+
+    Raises
+    ------
+    InputError
+        As for `run_tasks`, or something was lost more than MISSED times.
+
+    Examples
+    --------
+    >>> run_and_take(encode_part, parts, seen, joined).done  # doctest: +SKIP
+    2
+    """
+    tally = run_tasks(work, items, seen, gpus=gpus)
+    lost = [item for item in items if not take(item)]
+    for _ in range(MISSED):
+        if not lost:
+            break
+        say(f"{len(lost)} of the finished shards are lost or damaged; they are made again")
+        run_tasks(work, lost, lambda tally, item: None, gpus=gpus)
+        tally.retries += len(lost)
+        lost = [item for item in lost if not take(item)]
+    if lost:
+        got = f"{lost[0]} gone or damaged {MISSED} times"
+        raise input_error("finished shards", "left alone until they are joined", got, "repeat it")
     return tally
 
 

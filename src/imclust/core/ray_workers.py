@@ -108,7 +108,8 @@ def ray_cluster(address: str, files: Sequence[Path | str]) -> Iterator[int]:
 
 @contextmanager
 def one_cluster() -> Iterator[None]:
-    """Inside the block, what the first `ray_cluster` starts or joins serves the others, too.
+    """Inside the block, what the first `ray_cluster` starts or joins serves the others, too; within
+    another such block, until the end of that.
 
     Examples
     --------
@@ -121,7 +122,7 @@ def one_cluster() -> Iterator[None]:
     finally:
         _kept.reset(before)
         ray = sys.modules.get("ray")
-        if ray is not None and ray.is_initialized():
+        if not _kept.get() and ray is not None and ray.is_initialized():
             ray.shutdown()
 
 

@@ -129,6 +129,17 @@ def over_items(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> It
     return in_parallel(items, work, *more) if run is None else run(items, work, more)
 
 
+def is_elsewhere() -> bool:
+    """Whether work on shards and items is done elsewhere, such as by a Ray cluster.
+
+    Examples
+    --------
+    >>> is_elsewhere()
+    False
+    """
+    return _runner.get() is not None
+
+
 def in_parallel(items: Sequence[Any], work: Callable[..., Any], *more: Any) -> Iterator[Any]:
     """`work(item, *more)` of every item, in order, on as many threads of this process as
     OMP_NUM_THREADS allows, else on one a core.

@@ -6,8 +6,6 @@ import hashlib
 import io
 import os
 import threading
-import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,11 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from imclust.core.errors import InputError
-from imclust.core.log import progress, say
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.records import read_csv, write_csv
-from imclust.core.wording import counted
-from imclust.data.bit_depth import depth_sentence, eight_bits, with_exif
+from imclust.data.bit_depth import eight_bits, with_exif
 from imclust.data.containers import member_bytes, member_size
 from imclust.data.find_images import image_suffixes
 
@@ -119,6 +115,17 @@ def load_index(folder: Path) -> list[ImageRow]:
         if not Path(source).is_file():
             raise InputError(f"{source} must still be there; it has gone; run download again.")
     return rows
+
+
+def at_whole_paths(rows: Sequence[ImageRow]) -> list[ImageRow]:
+    """Rows whose files are named from the root on, for processes that run in other folders.
+
+    Examples
+    --------
+    >>> at_whole_paths([ImageRow("a", "train", "/photos/a.png", "")])[0].source
+    '/photos/a.png'
+    """
+    return [replace(row, source=str(Path(row.source).absolute())) for row in rows]
 
 
 def read_bytes(row: ImageRow) -> bytes:
@@ -348,60 +355,6 @@ def refuse_large(image: Image.Image, max_pixels: int = MOST_PIXELS) -> None:
     pixels = image.width * image.height
     if pixels > most:
         raise ValueError(f"{image.width} x {image.height} pixels, more than --max-pixels {most}")
-
-
-def inspect(rows: Iterable[ImageRow], total: int, max_pixels: int = MOST_PIXELS) -> list[ImageRow]:
-    """Decode every image once: fills in size and digest, or the problem.
-
-    Parameters
-    ----------
-    rows : iterable of ImageRow
-        Not inspected yet.
-    total : int
-        How many there are, for the progress bar.
-    max_pixels : int
-        As for `refuse_large`.
-
-    Examples
-    --------
-    >>> there = ImageRow("a", "train", "photos/dune/00.png", "")
-    >>> odd = ImageRow("b", "train", "raw/index/index.csv", "")
-    >>> [(row.width, row.problem) for row in inspect([there, odd], 2)]
-    [(32, ''), (0, 'not an image')]
-    """
-    depths: list[str] = []
-
-    def look(row: ImageRow) -> ImageRow:
-        try:
-            data = read_bytes(row)
-            image = open_image(data)
-            refuse_large(image, max_pixels)
-            decode(data, smallest)
-            if said := depth_sentence(image):
-                depths.append(said)
-            width, height = image.size
-            digest = bytes_digest(data)
-        except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as e:
-            return replace(row, problem=str(e))
-        except PermissionError:
-            return replace(row, problem="no permission to read it")
-        return replace(row, width=width, height=height, digest=digest)
-
-    found = list(progress(in_threads(look, rows), "inspect", total=total, unit="img"))
-    for said, count in sorted(Counter(depths).items()):
-        say(f"{counted(count, 'image')} {'is' if count == 1 else 'are'} {said}")
-    return found
-
-
-def smallest(width: int, height: int) -> int:
-    """The reduction for a look at whether an image can be read at all.
-
-    Examples
-    --------
-    >>> smallest(640, 480), smallest(32, 32)
-    (8, 1)
-    """
-    return 8 if min(width, height) >= 64 else 1
 
 
 def in_threads(do: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:

@@ -26,16 +26,15 @@ from imclust.core.manifest import KEY, file_digest, verify_artifact
 from imclust.core.npy import NpyRows, open_npy
 from imclust.core.object_shards import fetch_shard, make_shard, remove_shards
 from imclust.core.object_storage import fetch_named, probe_storage, put_named, storage_url
-from imclust.core.ray_tasks import Tally, call_on_worker, run_tasks
+from imclust.core.ray_tasks import Tally, call_on_worker, run_and_take
 from imclust.core.ray_workers import ray_cluster
-from imclust.data.images import ImageRow
+from imclust.data.images import ImageRow, at_whole_paths
 from imclust.encoders import revive_encoder
 from imclust.encoders._latents import DONE, Engine, Settings, Stream, latents_of, stream_to_disk
 
 PARTS = "shards"  # folder of the parts, beside what they become
 FETCHED = "fetched"  # in it: the part that is joined just now, of those that are objects
 WEIGHTS = "weights.safetensors"
-MISSED = 3  # times that parts which were finished may be lost again
 BLOCK = 4096  # rows that are joined at a time
 
 
@@ -106,6 +105,9 @@ class Part:
         """Where it goes; other borders, another folder."""
         last = self.first + len(self.rows)
         return self.job.folder / PARTS / f"{self.first:09}-{last:09}"
+
+    def __str__(self) -> str:
+        return f"{self.job.top}: {self.spec}" if self.job.top else str(self.out)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -189,7 +191,7 @@ def encode_by_ray(
     ...               gpus=0.0)  # doctest: +SKIP
     """
     how = replace(how, weights=how.weights.absolute(), workers=how.workers or 1)
-    key = (folder / KEY).read_text()
+    rows, key = at_whole_paths(rows), (folder / KEY).read_text()
     job = Job(how, json.dumps(trained), modules, key, folder.absolute())
     seen: list[Path | str] = [job.folder / KEY, how.weights / WEIGHTS, Path(rows[0].source)]
     if storage is not None:
@@ -244,41 +246,31 @@ def _top(storage: str, key: str) -> str:
 
 
 def _all(parts: list[Part], folder: Path, rows: int, gpus: float) -> tuple[Tally, int]:
-    """Have all parts made and join them to x.npy, those made again that are lost before; with the
-    numbers a latent."""
-    with progress(None, "encode", total=rows, unit="img") as bar:
+    """Have all parts made and join them to x.npy; with the numbers a latent."""
+    with ExitStack() as stack:
+        file: NpyRows | None = None
+        bar = stack.enter_context(progress(None, "encode", total=rows, unit="img"))
 
         def seen(tally: Tally, part: Part) -> None:
             tally.images += 0 if tally.last_kept else len(part.rows)
             bar.set_postfix_str(tally.line(), refresh=False)
             bar.update(len(part.rows))
 
-        tally = run_tasks(encode_part, parts, seen, gpus=gpus)
-    with ExitStack() as stack:
-        file: NpyRows | None = None
-        lost = parts
-        for left in reversed(range(MISSED + 1)):
-            missing = []
-            for part in lost:
-                path = part.whole()
-                if path is None:
-                    missing.append(part)
-                    continue
-                x = open_npy(path)
-                if file is None:
-                    file = stack.enter_context(NpyRows(folder / "x.npy", (rows, x.shape[1])))
-                for a in range(0, len(x), BLOCK):
-                    file.write(part.first + a, x[a : a + BLOCK])
-            lost = missing
-            if not lost and file is not None:
-                return tally, file.shape[1]
-            if not left:
-                break
-            say(f"{len(lost)} of the finished shards are lost or damaged; they are made again")
-            run_tasks(encode_part, lost, lambda tally, part: None, gpus=gpus)
-            tally.retries += len(lost)
-        got = f"{lost[0].spec if lost[0].job.top else lost[0].out} gone or damaged {MISSED} times"
-        raise input_error("finished shards", "left alone until they are joined", got, "repeat it")
+        def join(part: Part) -> bool:
+            nonlocal file
+            path = part.whole()
+            if path is None:
+                return False
+            x = open_npy(path)
+            if file is None:
+                file = stack.enter_context(NpyRows(folder / "x.npy", (rows, x.shape[1])))
+            for a in range(0, len(x), BLOCK):
+                file.write(part.first + a, x[a : a + BLOCK])
+            return True
+
+        tally = run_and_take(encode_part, parts, seen, join, gpus=gpus)
+        assert file is not None
+        return tally, file.shape[1]
 
 
 def encode_part(part: Part) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +14,12 @@ from imclust.core.checks import cluster_count, given_count
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
+from imclust.core.ray_workers import check_ray, one_cluster, ray_workers
 from imclust.core.records import write_csv
 from imclust.core.wording import counted
-from imclust.data.images import MOST_PIXELS, ImageRow, inspect, load_index, save_index
+from imclust.data.images import MOST_PIXELS, ImageRow, load_index, save_index
+from imclust.data.inspection import inspect
+from imclust.data.ray_inspection import forget_inspection, inspect_by_ray
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,18 @@ class Download:
     unreadable. JPEGs are decoded smaller than they are and may have 400 million."""
     set_aside_corrupt: bool = False
     """Go on without the images that cannot be read; the submission still holds their rows."""
+    ray: str | None = None
+    """Have the images looked at, and fetched from their addresses, by Ray: `auto` (the cluster of
+    this machine), `ray://host:port`, or `local:N` workers. The index is the same bytes."""
+    ray_storage: str | None = None
+    """With --ray: a folder or an address, such as s3://bucket/folder, that takes the finished
+    shards; on the path of the index unless given."""
     force: bool = False
     """Do it again even if it is up to date."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
+        check_ray(self.ray, self.ray_storage)
 
 
 def run(cfg: Download) -> None:
@@ -69,11 +80,13 @@ def run(cfg: Download) -> None:
 
     def challenge() -> Any:
         if not opened:
-            opened.append(entry.method(cfg.challenge, cfg.out / "files"))
+            fetches = getattr(cfg.challenge, "fetches", False)
+            with nullcontext() if cfg.ray is None or not fetches else ray_workers(cfg.ray, []):
+                opened.append(entry.method(cfg.challenge, cfg.out / "files"))
         return opened[0]
 
     def write_index(folder: Path) -> dict[str, Any]:
-        rows = _inspected(challenge(), cfg)
+        rows, facts = _inspected(challenge(), cfg, folder)
         readable = sum(not r.problem for r in rows)
         if readable < challenge().least:
             allowed = f"at least {challenge().least}"
@@ -94,6 +107,7 @@ def run(cfg: Download) -> None:
             "pairs": len(challenge().pairs),
             "individuals": challenge().hints is not None,
             "rows": {s: splits.count(s) for s in sorted(set(splits))},
+            **facts,
         }
 
     def write_labels(folder: Path) -> dict[str, Any]:
@@ -108,7 +122,11 @@ def run(cfg: Download) -> None:
     again = cfg.force or _gone(cfg.out / "index")
     said = {} if cfg.n_clusters is None else {"n_clusters": cfg.n_clusters}
     spec = ArtifactSpec("index", config | said, {}, modules)
-    make_artifact(cfg.out / "index", spec, write_index, force=again)
+    resume = cfg.ray is not None
+    with nullcontext() if cfg.ray is None else one_cluster():
+        make_artifact(cfg.out / "index", spec, write_index, force=again, keep_partial=resume)
+    if cfg.ray is not None and cfg.ray_storage is not None:
+        forget_inspection(cfg.ray_storage, spec.key())
     make_artifact(
         cfg.out / "labels", ArtifactSpec("labels", config, {}, modules), write_labels, force=again
     )
@@ -145,11 +163,21 @@ def _gone(index: Path) -> bool:
     return False
 
 
-def _inspected(challenge: Challenge, cfg: Download) -> list[ImageRow]:
-    """Rows with size and digest. Unreadable ones are listed, then refused or set aside."""
+def _inspected(
+    challenge: Challenge, cfg: Download, folder: Path
+) -> tuple[list[ImageRow], dict[str, Any]]:
+    """Rows with size and digest, and facts. Unreadable ones are listed, then refused or set
+    aside."""
     rows, content = challenge.rows, challenge.content
-    known = [r for r in rows if r.digest]
-    rows = known if len(known) == len(rows) else inspect(rows, len(rows), cfg.max_pixels)
+    facts: dict[str, Any] = {}
+    if not all(r.digest for r in rows):
+        if cfg.ray is None:
+            rows = inspect(rows, len(rows), cfg.max_pixels)
+        else:
+            rows, tally = inspect_by_ray(
+                rows, cfg.max_pixels, folder, address=cfg.ray, storage=cfg.ray_storage
+            )
+            facts["ray"] = tally.facts()
     bad = [r for r in rows if r.problem]
     for r in bad[:20]:
         say(f"cannot read {r.member or r.source}: {r.problem}")
@@ -171,4 +199,4 @@ def _inspected(challenge: Challenge, cfg: Download) -> list[ImageRow]:
     if bad:
         be = "is" if len(bad) == 1 else "are"
         say(f"{len(bad)} of {counted(len(rows), 'image')} {be} set aside")
-    return rows
+    return rows, facts

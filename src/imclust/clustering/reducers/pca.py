@@ -11,6 +11,8 @@ from imclust.clustering.blocks import LARGE, each_block
 from imclust.clustering.reducers import REDUCERS
 from imclust.clustering.reducers._base import Reduction, component_count, fix_signs
 from imclust.core.checks import in_range
+from imclust.core.log import progress
+from imclust.core.shards import over_shards
 
 COMPONENTS = 64
 STEP = 50  # of the first rows every so manieth tells where about the others lie
@@ -34,7 +36,7 @@ class PCAConfig:
 def pca(x: np.ndarray, cfg: PCAConfig, seed: int) -> Reduction:
     """(n, d) float32 -> (n, k) float32 by scikit-learn, which fixes the signs itself.
 
-    Above LARGE rows x is gone through once in blocks and may be memory-mapped.
+    Above LARGE rows x is gone through once, shard by shard, and may be memory-mapped.
 
     Examples
     --------
@@ -54,19 +56,17 @@ def pca(x: np.ndarray, cfg: PCAConfig, seed: int) -> Reduction:
 
 
 def _of_many(x: np.ndarray, k: int, *, whiten: bool) -> Reduction:
-    """From the covariance: products of float32 blocks about the first ones' mean, which float32
-    holds well, added up as float64 in the order of the blocks."""
+    """From the covariance, which is added up in the order of shards, whoever works on them."""
     origin = np.asarray(x[:LARGE:STEP], np.float32).mean(0)
-
-    def sums_of(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        block = block - origin
-        return block.sum(0, dtype=np.float64), (block.T @ block).astype(np.float64)
 
     total = np.zeros(x.shape[1])
     products = np.zeros((x.shape[1], x.shape[1]))
-    for _, (sums, squares) in each_block(x, sums_of, "pca"):
+    bar = progress(None, "pca", total=len(x), unit="row", leave=False)
+    for place, (sums, squares) in over_shards(x, shard_moments, origin):
         total += sums
         products += squares
+        bar.update(place.stop - place.start)
+    bar.close()
     away = total / len(x)
     covariance = (products - len(x) * np.outer(away, away)) / (len(x) - 1)
     variance, vectors = np.linalg.eigh(covariance)
@@ -77,6 +77,40 @@ def _of_many(x: np.ndarray, k: int, *, whiten: bool) -> Reduction:
         _projected, mean=origin + away, directions=(directions * scale).astype(np.float32)
     )
     return Reduction(None, predict, {"explained": round(float(kept.sum() / variance.sum()), 4)})
+
+
+def shard_moments(rows: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a shard says of mean and covariance: products of float32 blocks about a point amid the
+    rows, which float32 holds well, added up as float64 in the order of the blocks.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        (m, d) float, also memory-mapped.
+    origin : np.ndarray
+        (d,) float32, the point.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Sums (d,) and sums of products (d, d) of the rows less the origin, float64.
+
+    Examples
+    --------
+    >>> sums, products = shard_moments(np.array([[0.0, 1], [2, 3]]), np.zeros(2, np.float32))
+    >>> sums.tolist(), products.tolist()
+    ([2.0, 4.0], [[4.0, 6.0], [6.0, 10.0]])
+    """
+    total, products = np.zeros(len(origin)), np.zeros((len(origin), len(origin)))
+
+    def work(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        block = block - origin
+        return block.sum(0, dtype=np.float64), block.T @ block
+
+    for _, (sums, squares) in each_block(rows, work):
+        total += sums
+        products += squares
+    return total, products
 
 
 def _projected(rows: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, LocalData, image_files
 from imclust.core.errors import input_error
-from imclust.data.images import ImageRow, inspect
+from imclust.data.images import ImageRow
+from imclust.data.inspection import inspect
 
 
 @dataclass(frozen=True)

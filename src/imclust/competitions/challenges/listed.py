@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import Challenge, LocalData, in_sample_order
@@ -23,6 +24,7 @@ SHOWN = 3  # reasons that are said
 class ListedConfig(LocalData):
     """A csv table of images (--data-dir is the file). You say how many clusters: K=<n>."""
 
+    fetches: ClassVar[bool] = True  # which a Ray cluster can do
     path_column: str = "path"
     """Column of paths, from the table's folder on; where there is none, of addresses, see below."""
     url_column: str = "url"
