@@ -49,12 +49,15 @@ import numpy as np
 STEPS = (
     "kmeans", "kmeans alone", "auto", "place", "reduce", "faiss", "faiss sample", "minibatch",
     "neighbours", "faiss until", "kmeans local:1", "kmeans local:2", "auto local:1", "auto local:2",
-    "place local:1", "place local:2", "encode", "encode local:1", "encode local:2",
+    "place local:1", "place local:2", "reduce local:1", "reduce local:2", "many", "many local:2",
+    "encode", "encode local:1", "encode local:2",
 )  # fmt: skip
 RUNS, STARTS = 5, 20
 MOST_RUNS = 12  # of faiss, until one reaches our inertia
 REACHED = 1.001  # times that, which counts as reached
 NEAR = 15
+FEW = 2000  # clusters; of more, faiss and MiniBatchKMeans start once
+CHUNK, LOOKED_AT = 8192, 5000  # rows
 
 
 def make_rows(
@@ -145,9 +148,11 @@ def faiss_runs(x: np.ndarray, k: int, seed: int, *, sample: bool) -> tuple[Calla
     x = np.asarray(x, np.float32)
     faiss.omp_set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
 
+    runs = RUNS if k <= FEW else 1
+
     def all_rows() -> np.ndarray:
         found = []
-        for run in range(RUNS * seed + 1, RUNS * (seed + 1) + 1):
+        for run in range(RUNS * seed + 1, RUNS * seed + 1 + runs):
             solver = faiss.Kmeans(x.shape[1], k, niter=25, seed=run, max_points_per_centroid=2**30)
             solver.train(x)
             found.append((inertia_of(x, solver.centroids), run, solver.centroids))
@@ -159,7 +164,7 @@ def faiss_runs(x: np.ndarray, k: int, seed: int, *, sample: bool) -> tuple[Calla
         solver.index.search(x, 1)
         return solver.centroids
 
-    return (few_rows, 1) if sample else (all_rows, RUNS)
+    return (few_rows, 1) if sample else (all_rows, runs)
 
 
 def faiss_until(x: np.ndarray, k: int, seed: int, memory: Memory) -> dict[str, Any]:
@@ -197,6 +202,9 @@ def one_step(step: str, folder: Path, k: int, seed: int) -> dict[str, Any]:
         doc = stage("encode", "--index", str(folder / "raw/index"), "--weights",
                     str(folder / "w"), "--out", str(out), *ray, "--ray-rows", "128")  # fmt: skip
         more = {"images_per_second": doc["images_per_second"]}
+    elif name == "many":
+        stage("cluster", *at, "--n-clusters", str(k), "--seed", str(seed), *ray,
+              "--out", str(out), "kmeans", "--levels", "2")  # fmt: skip
     elif name in ("kmeans", "auto"):
         doc = stage("cluster", *at, "--n-clusters", str(k), "--seed", str(seed), *ray,
                     "--out", str(out), name)  # fmt: skip
@@ -204,8 +212,8 @@ def one_step(step: str, folder: Path, k: int, seed: int) -> dict[str, Any]:
     elif name == "place":
         stage("predict", "--assignment", str(folder / "kmeans"), *at, *ray,
               "--out", str(out))  # fmt: skip
-    elif step == "reduce":
-        stage("reduce", *at[2:], "--half", "--out", str(folder / "pca"), "pca")
+    elif name == "reduce":
+        stage("reduce", *at[2:], "--half", "--out", str(out), *ray, "pca")
     elif step == "kmeans alone":
         from imclust.clustering.block_kmeans import kmeans_in_blocks
 
@@ -219,7 +227,9 @@ def one_step(step: str, folder: Path, k: int, seed: int) -> dict[str, Any]:
     elif step == "minibatch":
         from sklearn.cluster import MiniBatchKMeans
 
-        solver = MiniBatchKMeans(k, n_init=STARTS, batch_size=2048, random_state=seed).fit(x)
+        starts = STARTS if k <= FEW else 1
+        solver = MiniBatchKMeans(k, n_init=starts, batch_size=max(2048, k), random_state=seed)
+        solver.fit(x)
         solver.predict(x)
         points = solver.cluster_centers_
     else:
@@ -228,14 +238,41 @@ def one_step(step: str, folder: Path, k: int, seed: int) -> dict[str, Any]:
         found = nearest_neighbors(x, np.asarray(x, np.float32), NEAR, same=True)[0]
     seconds, used = time.perf_counter() - began, time.process_time() - cpu
     if workers:
-        file = "x.npy" if name == "encode" else "probabilities.npy"
+        files = {"encode": "x.npy", "reduce": "x.npy", "many": "nearest.npy"}
+        file = files.get(name, "probabilities.npy")
         more["equal"] = (out / file).read_bytes() == (folder / name / file).read_bytes()
     more |= {"seconds": seconds / divide, "cpu": used / divide, "mib": memory.close()}
     if step.startswith("faiss") or step == "minibatch":
         more["inertia"] = inertia_of(x, points)
+    if step == "many":
+        more |= of_many(x, out, k)
     if step == "neighbours":
         more["recall"] = recall_of(x, found)
     return more
+
+
+def of_many(x: np.ndarray, out: Path, k: int) -> dict[str, float]:
+    """Inertia of all rows at the means of their clusters; of some rows, how much smaller it would
+    be at the nearest of all means, and the share of those that are in the cluster of this."""
+    labels = np.load(out / "nearest.npy", allow_pickle=False)[:, 0]
+    x = np.asarray(x, np.float32)
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=k)
+    used = np.flatnonzero(counts)
+    starts = np.concatenate([[0], np.cumsum(counts[used])[:-1]])
+    means = np.zeros((k, x.shape[1]), np.float32)
+    means[used] = np.add.reduceat(x[order], starts, axis=0) / counts[used, None]
+    parts = [np.square(x[a : a + CHUNK] - means[labels[a : a + CHUNK]]).sum(1)
+             for a in range(0, len(x), CHUNK)]  # fmt: skip
+    apart = np.concatenate(parts)
+    few = np.random.default_rng(1).permutation(len(x))[:LOOKED_AT]
+    half = np.square(means).sum(1) / 2
+    best = np.concatenate([(half - x[few[a : a + 500]] @ means.T).argmin(1)
+                           for a in range(0, len(few), 500)])  # fmt: skip
+    least = np.square(x[few] - means[best]).sum(1)
+    return {"inertia": float(apart.sum(dtype=np.float64)), "empty": float((counts == 0).sum()),
+            "nearest": float((best == labels[few]).mean()),
+            "least": float(least.sum() / apart[few].sum())}  # fmt: skip
 
 
 def recall_of(x: np.ndarray, found: np.ndarray) -> float:
@@ -325,6 +362,7 @@ def main() -> None:
                 said = row.get("inertia", row.get("recall", ""))
                 said = f"{said:.6g}" if said else ""
                 said += f"  {row['runs']} runs" if "runs" in row else ""
+                said += f"  nearest {row['nearest']:.3f}" if "nearest" in row else ""
                 said += f"  bytes equal: {row['equal']}" if "equal" in row else ""
                 said += f"  {row['images_per_second']}/s" if "images_per_second" in row else ""
                 print(f"{rows:>10} {step:15}{row['seconds']:>8.1f}{row['cpu']:>8.1f}"

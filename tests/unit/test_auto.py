@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,10 +34,10 @@ from imclust.clustering.selector import (
     model,
     standings,
 )
+from imclust.clustering.stability import stability
 from imclust.clustering.views import View
 from imclust.core import shards
 from imclust.core.errors import InputError
-from imclust.stages.cluster import _stability
 
 SKEWED = (130, 40, 14, 8)
 
@@ -317,5 +316,4 @@ def test_the_stability_of_an_answer_is_told_where_only_a_sample_of_rows_was_fitt
     method, cfg = CLUSTERERS["auto"].method, AutoConfig(effort="quick")
     found = run_head(method, [x], 2, cfg, 0, None, even=False)
     assert found.facts["fitted_rows"] == 70
-    stage = SimpleNamespace(clusterer=cfg, seed=0)
-    assert _stability(stage, 2, [x], found) > 0.9
+    assert stability(method, cfg, 2, 0, [x], found) > 0.9

@@ -10,7 +10,8 @@ from imclust.cli.run_paths import RunPaths
 from imclust.cli.steps import Command, Step
 from imclust.core.files import replaced_file
 from imclust.core.manifest import MANIFEST, read_manifest
-from imclust.core.records import names_by_id, read_csv, write_csv
+from imclust.core.pair_records import names_by_id
+from imclust.core.records import read_csv, write_csv
 
 LINK = Predictor("link")
 FOLDS = 3  # of the known identities, one tuned encoder each

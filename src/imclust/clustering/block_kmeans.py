@@ -285,6 +285,11 @@ def nearest_centres(
     >>> nearest_centres(np.array([[0.1], [0.9]]), np.array([[0.0], [1.0]]))
     array([0, 1])
     """
+    found = [part for _, part in over_shards(rows, _nearest_of_shard, centres, apply)]
+    return np.concatenate(found)
+
+
+def _nearest_of_shard(rows: np.ndarray, centres: np.ndarray, apply: Apply | None) -> np.ndarray:
     half = np.square(centres).sum(1) / 2
 
     def work(block: np.ndarray) -> np.ndarray:

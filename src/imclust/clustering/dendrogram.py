@@ -99,6 +99,30 @@ def centre_distances(
     return np.concatenate([centres.distances(further[at]) for at in _pieces(len(further))])
 
 
+def own_distances(z: np.ndarray | JoinedRows, c: np.ndarray, k: int) -> np.ndarray:
+    """(n,) float64 in [0, 2]: cosine distance of z (n, d) to the centre of the own cluster.
+
+    Of very many clusters, too: nothing of the others is computed.
+
+    Parameters
+    ----------
+    z : np.ndarray or JoinedRows
+        (n, d) rows.
+    c : np.ndarray
+        (n,) int in [0, k), their clusters.
+    k : int
+        Clusters.
+
+    Examples
+    --------
+    >>> own_distances(np.array([[1.0, 0], [0, 1], [0, 2]]), np.array([0, 1, 1]), 2)
+    array([0., 0., 0.])
+    """
+    points = _Centres.of(z, c, k).points
+    found = [np.einsum("ij,ij->i", _unit(z[at]), points[c[at]]) for at in _pieces(len(z))]
+    return np.clip(1 - np.concatenate(found), 0, 2)
+
+
 @dataclass(frozen=True)
 class _Centres:
     """Mean directions of clusters, (k, d) float64 of length 1, and which have no images (k,)."""

@@ -8,11 +8,13 @@ cells get centres in proportion to their rows, as the best ones lie in many dime
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from imclust.clustering.block_kmeans import Apply, Centres, coarse_cells
 from imclust.core.log import progress
-from imclust.core.shards import in_parallel
+from imclust.core.shards import MappedRows, is_elsewhere, over_items
 
 NEAR = 6  # cells whose centres a row is compared with, its own included
 SAMPLE = 64  # rows a centre that a cell is cut by, drawn from its own
@@ -56,36 +58,25 @@ def hierarchical_kmeans(
     ends = np.cumsum(shares)
     owned = [np.arange(end - share, end) for end, share in zip(ends, shares, strict=True)]
 
-    def of(which: np.ndarray) -> np.ndarray:
-        block = np.ascontiguousarray(rows[which], np.float32)
-        return block if apply is None else apply(block)
-
-    def cut(cell: int) -> tuple[np.ndarray, np.ndarray]:
-        return _cut(of, members[cell], int(shares[cell]), seed + cell)
-
-    found = list(in_parallel(range(len(members)), cut))
+    sources = [_source(rows, m) for m in members]
+    pieces = zip(sources, shares.tolist(), range(seed, seed + len(members)), strict=True)
+    found = list(over_items([[*source, share, s] for source, share, s in pieces], _cut, apply))
     points = np.concatenate([p for p, _ in found]).astype(np.float64)
     middles = np.stack([middle for _, middle in found])
-    near = _nearest_cells(middles)
+    near = nearest_cells(middles)
+    rivals = [np.concatenate([owned[c] for c in cells]) for cells in near]
     origin = middles.mean(0)
     before = np.inf
     for number in range(1, PASSES + 1):
-        fixed = points
-
-        def sums(
-            cell: int, points: np.ndarray = fixed
-        ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-            rivals = np.concatenate([owned[c] for c in near[cell]])
-            return rivals, *_sums(of(members[cell]), points[rivals])
-
         total, count, inertia = np.zeros_like(points), np.zeros(k, np.int64), 0.0
         title = f"hierarchical kmeans, pass {number}"
         bar = progress(None, title, total=len(rows), unit="row", leave=False)
-        for (rivals, added, counts, far), of_cell in zip(
-            in_parallel(range(len(members)), sums), members, strict=True
+        items = [[*source, points[mine]] for source, mine in zip(sources, rivals, strict=True)]
+        for mine, of_cell, (added, counts, far) in zip(
+            rivals, members, over_items(items, _sums, apply), strict=True
         ):
-            total[rivals] += added
-            count[rivals] += counts
+            total[mine] += added
+            count[mine] += counts
             inertia += float(far)
             bar.update(len(of_cell))
         bar.close()
@@ -94,6 +85,19 @@ def hierarchical_kmeans(
         before = inertia
         points = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], points)
     return Centres(points, origin, inertia, number)
+
+
+def _source(rows: np.ndarray, members: np.ndarray) -> list[Any]:
+    """A cell's rows as they travel: all rows and which of them, or these alone."""
+    if not is_elsewhere():
+        return [rows, members]
+    mapped = MappedRows.of(rows)
+    return [np.ascontiguousarray(rows[members]), None] if mapped is None else [mapped, members]
+
+
+def _block(rows: np.ndarray, members: np.ndarray | None, apply: Apply | None) -> np.ndarray:
+    block = np.ascontiguousarray(rows if members is None else rows[members], np.float32)
+    return block if apply is None else apply(block)
 
 
 def proportional_counts(sizes: np.ndarray, total: int) -> np.ndarray:
@@ -121,13 +125,16 @@ def proportional_counts(sizes: np.ndarray, total: int) -> np.ndarray:
     return counts
 
 
-def _cut(of: Apply, rows: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _cut(item: list[Any], apply: Apply | None) -> tuple[np.ndarray, np.ndarray]:
     """Centres (k, d') of a cell's rows, by a sample of them, and their mean (d',)."""
     from sklearn.cluster import KMeans
 
-    rng = np.random.default_rng(seed)
-    few = rows if len(rows) <= SAMPLE * k else np.sort(rng.choice(rows, SAMPLE * k, replace=False))
-    block = of(few)
+    rows, members, k, seed = item
+    which = np.arange(len(rows)) if members is None else members
+    if len(which) > SAMPLE * k:
+        drawn = np.random.default_rng(seed).choice(len(which), SAMPLE * k, replace=False)
+        which = which[np.sort(drawn)]
+    block = _block(rows, which, apply)
     middle = block.mean(0, dtype=np.float64)
     if k == 1:
         return middle[None], middle
@@ -135,18 +142,28 @@ def _cut(of: Apply, rows: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np
     return solver.cluster_centers_, middle
 
 
-def _nearest_cells(middles: np.ndarray) -> np.ndarray:
-    """The NEAR cells nearest to each, its own first: (cells, at most NEAR) int64."""
+def nearest_cells(middles: np.ndarray, near: int = NEAR) -> np.ndarray:
+    """The cells nearest to each of `middles` (cells, d), its own first: (cells, at most `near`)
+    int64.
+
+    Examples
+    --------
+    >>> nearest_cells(np.array([[0.0], [1.0], [9.0]])).tolist()
+    [[0, 1, 2], [1, 0, 2], [2, 1, 0]]
+    """
     squares = np.square(middles).sum(1)
     apart = squares[:, None] + squares - 2 * middles @ middles.T
     np.fill_diagonal(apart, -np.inf)
-    return np.argsort(apart, axis=1, kind="stable")[:, :NEAR]
+    return np.argsort(apart, axis=1, kind="stable")[:, :near]
 
 
-def _sums(block: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Sums (m, d') and counts (m,) of the rows nearest to each point, and their inertia."""
+def _sums(item: list[Any], apply: Apply | None) -> tuple[np.ndarray, np.ndarray, float]:
+    """Sums (m, d') and counts (m,) of a cell's rows nearest to each of m points, and their
+    inertia."""
     from scipy.sparse import csr_array
 
+    source, members, points = item
+    block = _block(source, members, apply)
     middle = points.mean(0)
     rows, about = block - middle.astype(np.float32), (points - middle).astype(np.float32)
     half = np.square(about).sum(1) / 2

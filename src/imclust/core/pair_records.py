@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from imclust.core import checks
+from imclust.core.errors import input_error
 from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.records import save_rows, write_csv
+from imclust.core.records import Assignment, save_rows, write_csv
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,25 @@ class PairScores:
         names = ("ids", "splits", "groups", "pairs", "scores", "probability")
         a = {n: np.asarray(open_npy(artifact_file(folder, f"{n}.npy"))) for n in names}
         return cls(names=tuple(doc["score_names"]), **a)
+
+
+def names_by_id(assignment: Path) -> dict[str, str]:
+    """id -> name of its cluster, of an assignment whose clusters have names.
+
+    Raises
+    ------
+    InputError
+        They have none.
+
+    Examples
+    --------
+    >>> len(names_by_id(Path("run/linked")))
+    24
+    """
+    names = read_manifest(assignment, Assignment.kind).get("names")
+    if not names:
+        do = "name the folder of another"
+        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
+    answer = Assignment.load(assignment)
+    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
+    return {i: names[c] for i, c in pairs}

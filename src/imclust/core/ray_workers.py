@@ -6,7 +6,9 @@ import importlib.util
 import os
 import platform
 import re
+import socket
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,6 +24,8 @@ from imclust.core.shards import received, run_by
 
 STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
 AHEAD = 2  # tasks a CPU that wait or run at once
+LONGEST = 300  # characters that are told of what Ray said
+ANSWER = 10.0  # seconds to wait until a cluster's port takes a connection
 RETRIES = 5  # of a task whose worker or node is lost
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
 
@@ -131,20 +135,48 @@ def _connect(address: str) -> None:
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
+        _refuse_silence(address)
         if address.startswith("local:"):
             here = {"num_cpus": int(address[6:]), "object_store_memory": STORE}
             joined = ray.init(address="local", include_dashboard=False, **here, **quiet)
         else:
-            joined = ray.init(address=address, **quiet)
-    except (ConnectionError, OSError, ValueError, RuntimeError) as e:
-        do = "start one with `ray start --head`, or use --ray local:2"
-        got = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise input_error(f"the Ray cluster {address}", "running, of this Ray", got, do) from None
+            with warnings.catch_warnings(action="ignore"):  # what it warns of is raised, too
+                joined = ray.init(address=address, **quiet)
+    except (ImportError, OSError, ValueError, RuntimeError, ray.exceptions.RayError) as e:
+        got = " ".join(str(e).split())[:LONGEST].rstrip(".") or type(e).__name__
+        allowed, do = "running", "start one with `ray start --head`, or use --ray local:2"
+        if "ersion mismatch" in got or "versions differ" in got:
+            allowed, do = "of the same Python and Ray as here", "install the same on both"
+        elif "ray[client]" in got:
+            allowed, do = "joined by Ray's client", "pip install 'ray[client]'"
+            got = "no such package here"
+        elif "uthentication" in got or "timeout" in got:
+            do = "set RAY_AUTH_MODE and the token as on its nodes, see Ray's token authentication"
+        raise input_error(f"the Ray cluster {address}", allowed, got, do) from None
     nodes = [n for n in ray.nodes() if n["Alive"]]
     board = getattr(joined, "dashboard_url", None)
     seen = f"; its dashboard: http://{board}" if board else ""
     cpus, many = int(ray.cluster_resources().get("CPU", 1)), "node" if len(nodes) == 1 else "nodes"
     say(f"Ray: {cpus} CPUs on {len(nodes)} {many}{seen}")
+
+
+def _refuse_silence(address: str) -> None:
+    """Refuse a cluster at whose port nobody listens: Ray itself would wait for it, some for ever.
+
+    Raises
+    ------
+    OSError
+        There is no answer.
+    """
+    if address.startswith("local:"):
+        return
+    at = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if found := re.fullmatch(r"(?:ray://)?([^/:]+):(\d+)", at):
+        host, port = found[1], int(found[2])
+        try:
+            socket.create_connection((host, port), ANSWER).close()
+        except (OSError, OverflowError) as e:
+            raise ConnectionError(f"no answer from {host}:{port} ({e})") from None
 
 
 @contextmanager

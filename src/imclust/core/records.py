@@ -16,6 +16,7 @@ from imclust.core import checks
 from imclust.core.errors import InputError, input_error
 from imclust.core.manifest import artifact_file, read_manifest
 
+NEAREST = "nearest.npy"  # of an assignment of very many clusters, see `nearest_records`
 NAMES_KIND = "names"  # artefact: what the clusters may be called, and why
 
 
@@ -202,7 +203,12 @@ class Assignment:
         """Read the artefact in `folder`."""
         from imclust.core.npy import open_npy
 
-        read_manifest(folder, cls.kind)
+        doc = read_manifest(folder, cls.kind)
+        if NEAREST in doc["files"]:
+            got, do = f"{doc['n_clusters']}", "take fewer, or its assignment.csv"
+            raise input_error(
+                f"clusters of {folder}", "so few that all have probabilities", got, do
+            )
         names = ("ids.npy", "splits.npy", "probabilities.npy")
         ids, splits, p = (open_npy(artifact_file(folder, name)) for name in names)
         return cls(ids, splits, p)
@@ -348,28 +354,6 @@ def read_pairs(path: Path, first: str, second: str) -> list[tuple[str, str]]:
         got = f"line {bad} without"
         raise input_error(str(path), "of two values a line", got, "fill it in")
     return [(r[first], r[second]) for r in rows]
-
-
-def names_by_id(assignment: Path) -> dict[str, str]:
-    """id -> name of its cluster, of an assignment whose clusters have names.
-
-    Raises
-    ------
-    InputError
-        They have none.
-
-    Examples
-    --------
-    >>> len(names_by_id(Path("run/linked")))
-    24
-    """
-    names = read_manifest(assignment, Assignment.kind).get("names")
-    if not names:
-        do = "name the folder of another"
-        raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
-    answer = Assignment.load(assignment)
-    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
-    return {i: names[c] for i, c in pairs}
 
 
 def read_labels(folder: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from imclust.clustering.apply_corrections import Corrected
-from imclust.clustering.blocks import LARGE, sample_rows
+from imclust.clustering.blocks import LARGE
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import (
     Clustering,
@@ -23,9 +23,11 @@ from imclust.clustering.clusterers._base import (
 from imclust.clustering.correction_facts import classes_of, kept_names, report_corrections
 from imclust.clustering.corrections import Corrections
 from imclust.clustering.levels import Level
+from imclust.clustering.nearest_clusters import is_many, refuse_with_many, write_nearest
 from imclust.clustering.preprocessing import JoinedRows, concatenate_unit_rows, joined_unit_rows
 from imclust.clustering.prior_tables import PriorFlags, as_given, read_priors, report_priors
 from imclust.clustering.priors import apply_priors
+from imclust.clustering.stability import stability
 from imclust.clustering.uncorrected import (
     EVIDENCE,
     SUGGESTED,
@@ -38,7 +40,14 @@ from imclust.clustering.uncorrected import (
 )
 from imclust.core.artifacts import ArtifactSpec, plain
 from imclust.core.base_records import Base
-from imclust.core.checks import count_that_fits, finite, given_count, in_range, valid_seed
+from imclust.core.checks import (
+    cluster_count,
+    count_that_fits,
+    finite,
+    given_count,
+    in_range,
+    valid_seed,
+)
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
@@ -57,9 +66,6 @@ from imclust.core.records import (
 )
 from imclust.data.images import indexed
 from imclust.data.nuisances import nuisances
-
-STABILITY_SEEDS = 5
-STABILITY_ROWS = 10_000  # of more than LARGE, that the other seeds are run on
 
 
 @dataclass(frozen=True)
@@ -162,8 +168,10 @@ def run(cfg: Cluster) -> None:
         if entry.name not in {"auto", "kmeans"}:
             do = "leave --ray out, or cluster by one of these"
             raise input_error("--ray", "used with auto or kmeans", entry.name, do)
-        if getattr(cfg.clusterer, "levels", 1) != 1:
-            raise input_error("--ray", "used with kmeans --levels 1", "--levels 2", "leave it out")
+    if is_many(cfg.clusterer, k):
+        flags = "unclustered", "copies", "grown_from", "corrections"
+        given = {f"--{name.replace('_', '-')}": bool(getattr(cfg, name)) for name in flags}
+        refuse_with_many(k, {"--proportions, ...": cfg.priors != PriorFlags(), **given})
     config = {"method": entry.name, **plain(cfg.clusterer)}
     config |= {"n_clusters": k, "split": cfg.split, "seed": cfg.seed}
     config |= {"priors": as_given(cfg.priors, None if k == "auto" else k)}
@@ -190,7 +198,9 @@ def run(cfg: Cluster) -> None:
     )  # fmt: skip
     if made:
         doc = read_manifest(cfg.out)
-        say(f"{entry.name}: clusters of {doc['sizes']} images are in {cfg.out}")
+        sizes = doc["sizes"]
+        shown = f"{min(sizes)} to {max(sizes)}" if is_many(cfg.clusterer, k) else sizes
+        say(f"{entry.name}: clusters of {shown} images are in {cfg.out}")
 
 
 def _roles(features: tuple[Path, ...]) -> dict[str, Path]:
@@ -214,10 +224,19 @@ def _cluster(cfg: Cluster, wanted: int | str, folder: Path) -> dict[str, Any]:
     copies, best = _copies(cfg, first)
     mine = first.splits == cfg.split
     mine[copies] = False
-    if isinstance(wanted, int):
+    if is_many(cfg.clusterer, wanted):
+        cluster_count(int(wanted), int(mine.sum()))
+    elif isinstance(wanted, int):
         count_that_fits(wanted, int(mine.sum()), len(mine))
     with ExitStack() as kept:
         fitted = [kept_rows(x, mine, folder, kept) for x in spaces]
+        if is_many(cfg.clusterer, wanted):
+            for x in fitted:
+                finite("the rows of the features", x)
+            keep = mine if cfg.split != "train" else np.ones_like(mine)
+            how = int(wanted), cfg.seed, cfg.clusterer.prepare
+            with workers_of(cfg.ray, cfg.features):
+                return write_nearest(folder, first, spaces, fitted, keep, *how, parquet=cfg.parquet)
         return _fitted(cfg, wanted, folder, first, spaces, fitted, mine, (copies, best))
 
 
@@ -273,7 +292,9 @@ def _fitted(
         write_csv(folder / "candidates.csv", header, rows_of)
     report_priors(given.facts, priors)
     facts |= {"copies_put_aside": len(copies)} if cfg.copies else {}
-    facts |= voted | {"stability": _stability(cfg, k, fitted, found)}
+    facts |= voted | {
+        "stability": stability(entry.method, cfg.clusterer, k, cfg.seed, fitted, found)
+    }
     return names | facts | found.facts | given.facts
 
 
@@ -422,22 +443,3 @@ def _tree(
     dendrogram(Sheet(folder, 7), tree.merges, names)
     np.save(folder / "apart.npy", tree.apart.astype(np.float32), allow_pickle=False)
     return {"merge_order": tree.merges.round(6).tolist()}
-
-
-def _stability(cfg: Cluster, k: int, spaces: list[np.ndarray], found: Clustering) -> float:
-    """Mean agreement of runs from several seeds, on a sample of many rows; `auto` has made some."""
-    from imclust.clustering.metrics import mean_pairwise_ari
-
-    entry = CLUSTERERS.for_config(cfg.clusterer)
-    runs = [found.labels]
-    if found.candidates:  # which know the rows that they were compared on, of many rows a sample
-        runs = [found.labels[found.compared_rows]]
-        runs += [c.labels for c in found.candidates if c.whole is not None and c.repeats]
-    else:
-        n = len(found.labels)
-        chosen = sample_rows(n, STABILITY_ROWS if n > LARGE else n, cfg.seed)
-        runs = [found.labels[chosen]]
-        few = [np.asarray(x[chosen]) for x in spaces]
-        for seed in range(cfg.seed + 1, cfg.seed + STABILITY_SEEDS):
-            runs.append(run_head(entry.method, few, k, cfg.clusterer, seed).labels)
-    return round(mean_pairwise_ari(runs), 4)

@@ -32,12 +32,11 @@ from imclust.core.checks import in_range, valid_seed
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import file_digest, read_manifest
-from imclust.core.pair_records import PairScores
+from imclust.core.pair_records import PairScores, names_by_id
 from imclust.core.records import (
     Assignment,
     Features,
     PairHints,
-    names_by_id,
     read_csv,
     write_csv,
 )

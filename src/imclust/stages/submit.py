@@ -28,8 +28,9 @@ from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.nearest_records import clusters_of
 from imclust.core.parquet import check_parquet, write_shards
-from imclust.core.records import Assignment, read_csv, rows_of_ids
+from imclust.core.records import read_csv, rows_of_ids
 from imclust.data.images import load_index
 
 
@@ -240,7 +241,7 @@ def _every_image(assignment: Path, index: Path) -> tuple[np.ndarray, np.ndarray,
     Those that were set aside as unreadable get the largest cluster.
     """
 
-    clustering = Assignment.load(assignment)
+    clustering = clusters_of(assignment)
     rows = [r for r in load_index(index) if r.split == "train"]
     readable = np.array([not r.problem for r in rows])
     ids = _array([r.id for r in rows])

@@ -1,0 +1,138 @@
+"""Very many clusters: the nearest of each row, through the stage, as numpy finds them."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imclust.__main__ import main
+from imclust.clustering import many_clusters, nearest_clusters
+from imclust.clustering.block_kmeans import Centres
+from imclust.clustering.clusterers._base import centre_probabilities
+from imclust.clustering.many_clusters import CELLS, CentreCells, cluster_many, nearest_of_shard
+from imclust.core import shards
+from imclust.core.artifacts import ArtifactSpec, make_artifact
+from imclust.core.errors import InputError
+from imclust.core.manifest import read_manifest
+from imclust.core.nearest_records import clusters_of
+from imclust.core.npy import NpyRows, open_npy
+from imclust.core.records import Assignment, read_csv, save_rows
+from imclust.core.shards import received, run_by
+
+RAY = importlib.util.find_spec("ray") is not None
+ROWS, K = 4000, 400
+
+
+@pytest.fixture
+def features(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    centres = 4 * rng.standard_normal((K, 6))
+    x = (centres[rng.integers(0, K, ROWS)] + 0.3 * rng.standard_normal((ROWS, 6))).astype("f2")
+
+    def write(folder):
+        with NpyRows(folder / "x.npy", x.shape, half=True) as file:
+            file.write(0, x)
+        save_rows(
+            folder, np.arange(ROWS).astype(str), np.where(np.arange(ROWS) % 9, "train", "val")
+        )
+        return {"rows": ROWS, "dims": 6}
+
+    make_artifact(tmp_path / "z", ArtifactSpec("features", {}, {}, ()), write)
+    monkeypatch.chdir(tmp_path)
+    for module in (many_clusters, nearest_clusters):
+        monkeypatch.setattr(module, "MANY", 300)
+    monkeypatch.setattr(shards, "SHARD", 1500)
+    return x.astype(np.float32)
+
+
+LINE = "cluster --features z --index none --n-clusters {k} --out {out} {more} kmeans --levels 2"
+
+
+def exact(x, points):
+    apart = np.sqrt(np.maximum(np.square(x[:, None] - points).sum(2), 0))
+    order = np.argsort(apart, 1)[:, :8]
+    return order, np.take_along_axis(apart, order, 1)
+
+
+def test_the_nearest_of_cells_are_the_nearest_of_all(rng):
+    x, points = rng.standard_normal((900, 5)), rng.standard_normal((1600, 5))
+    x = x.astype(np.float32)
+    cells = CentreCells.of(Centres(points, points.mean(0)))
+    nearest, apart = nearest_of_shard(x, cells)
+    order, far = exact(x, points)
+    assert (nearest[:, 0] == order[:, 0]).mean() > 0.97
+    assert len(cells.heads) > CELLS
+    same = (nearest == order).all(1)
+    assert same.mean() > 0.7
+    np.testing.assert_allclose(apart[same], far[same], atol=1e-3)
+    assert (np.diff(apart, axis=1) >= 0).all()
+    assert all(len(set(row)) == 8 for row in nearest.tolist())
+
+
+def test_probabilities_are_those_of_equal_gaussians_at_the_nearest(features):
+    found = cluster_many(features, features, K, seed=0)
+    np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-5)
+    assert (np.diff(found.probabilities, axis=1) <= 1e-6).all()
+    variance = found.facts["inertia"] / ROWS
+    assert variance < 6 * 0.3**2 * 1.5
+    centres = many_clusters.hierarchical_kmeans(features, K)
+    _, apart = nearest_of_shard(features, CentreCells.of(centres))
+    want = centre_probabilities(apart, 6, float(np.square(apart[:, 0]).mean()))
+    np.testing.assert_allclose(found.probabilities, want, atol=1e-4)
+
+
+def test_the_stage_writes_the_nearest_and_others_say_what_they_lack(features, capsys):
+    assert main(LINE.format(k=K, out="c", more="--parquet" * 0).split()) == 0
+    assert "kmeans: clusters of " in capsys.readouterr().out
+    doc, found = read_manifest(Path("c")), clusters_of(Path("c"))
+    assert doc["n_clusters"] == K
+    assert sum(doc["sizes"]) == ROWS
+    assert sorted(p.name for p in Path("c").iterdir()) == [
+        "assignment.csv", "ids.npy", "manifest.json", "nearest.npy", "nearest_probabilities.npy",
+        "splits.npy",
+    ]  # fmt: skip
+    table = read_csv(Path("c/assignment.csv"))
+    assert [int(row["cluster"]) for row in table] == found.clusters.tolist()
+    assert [int(row["runner_up"]) for row in table] == found.nearest[:, 1].tolist()
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    centre = unit[found.clusters == found.clusters[7]].mean(0)
+    want = 1 - unit[7] @ centre / np.linalg.norm(centre)
+    assert float(table[7]["distance"]) == pytest.approx(want, abs=1e-3)
+    with pytest.raises(InputError, match="must be so few that all have probabilities; got 400"):
+        Assignment.load(Path("c"))
+
+
+@pytest.mark.parametrize(
+    ("k", "more", "said"),
+    [
+        (ROWS, "", "K must be from 2 to the number of images (3555)"),
+        (K, "--unclustered 0.1", "--unclustered must be used with at most"),
+        (K, "--copies z", "--copies must be used with at most"),
+        (K, "--proportions uniform", "--proportions, ... must be used with at most"),
+    ],
+)
+def test_what_very_many_clusters_cannot_have_is_one_sentence(features, capsys, k, more, said):
+    assert main(LINE.format(k=k, out="c", more=more).split()) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("c").exists()
+
+
+def test_cells_worked_on_elsewhere_give_the_same_bytes(features):
+    def elsewhere(items, work, more):
+        return (work(received(item), *more) for item in items)
+
+    x = open_npy(Path("z/x.npy"))
+    here = cluster_many(x, x, K, seed=1)
+    with run_by(elsewhere):
+        there = cluster_many(x, x, K, seed=1)
+    assert here.nearest.tobytes() == there.nearest.tobytes()
+    assert here.probabilities.tobytes() == there.probabilities.tobytes()
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_workers_write_the_bytes_of_one_process(features):
+    assert main(LINE.format(k=K, out="here", more="").split()) == 0
+    assert main(LINE.format(k=K, out="there", more="--ray local:2").split()) == 0
+    for name in ("nearest.npy", "nearest_probabilities.npy", "assignment.csv"):
+        assert Path("here", name).read_bytes() == Path("there", name).read_bytes()
