@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import socket
 from threading import Barrier, Thread
 from uuid import uuid4
 
@@ -28,10 +29,31 @@ SPEC = {"encoding": "a", "first": 0, "rows": 2}
 FILES = {"x.npy": b"0123456789" * 1000, "ids.npy": b"ab"}
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(scope="session")
+def google():
+    """A local stand-in for Google's storage, with one bucket."""
+    for name in ("gcsfs", "gcp_storage_emulator"):
+        pytest.importorskip(name, reason=f"{name} is an extra")
+    from gcp_storage_emulator.server import create_server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        yield
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "file", "gs"])
 def top(request, tmp_path):
     if request.param == "file":
         return storage_url(str(tmp_path / "shards"))
+    if request.param == "gs":
+        request.getfixturevalue("google")
+        return storage_url(f"gs://bucket/{uuid4().hex}")
     return storage_url(f"memory://{uuid4().hex}")
 
 
@@ -242,6 +264,17 @@ def test_an_address_that_cannot_be_is_one_sentence_without_its_secrets(given):
         storage_url(given)
     assert WRONG[given] in str(e.value)
     assert "secret" not in str(e.value)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gcsfs") is not None, reason="gcsfs is installed")
+def test_google_without_its_package_is_one_sentence():
+    with pytest.raises(InputError, match=r"the package for gs:// is installed; .*imclust\[gs\]"):
+        storage_url("gs://bucket/me")
+
+
+def test_hdfs_without_its_driver_or_server_is_one_sentence():
+    with pytest.raises(InputError, match="hdfs://"):
+        probe_storage(storage_url("hdfs://127.0.0.1:1/me"))
 
 
 def test_a_store_whose_package_is_missing_is_one_sentence(monkeypatch):

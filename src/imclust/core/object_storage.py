@@ -1,4 +1,4 @@
-"""Objects on storage that fsspec knows: a folder, s3 (extra `s3`), gs, hdfs.
+"""Objects on storage that fsspec knows: a folder, s3 and gs (extras of these names), hdfs.
 
 Who may write there is told by the environment or by fsspec's own settings, never by the address.
 """
@@ -19,6 +19,7 @@ from imclust.core.manifest import file_digest
 
 BLOCK = 4 << 20  # bytes that are read at a time
 LONGEST = 200  # characters that are told of what a store said
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}  # protocol -> what brings its package
 PROBE = ".imclust-"  # begins the name of an object that is put and removed at once
 
 
@@ -66,7 +67,8 @@ def storage_url(given: str, what: str = "--ray-storage") -> str:
     try:
         fsspec.get_filesystem_class(protocol)
     except ImportError as e:
-        do = "pip install 'imclust[s3]'" if protocol in {"s3", "s3a"} else "install it"
+        extra = EXTRAS.get(protocol)
+        do = f"pip install 'imclust[{extra}]'" if extra else "install it"
         package = f"used where the package for {protocol}:// is installed"
         raise input_error(what, package, _first_line(e), do) from None
     except ValueError:

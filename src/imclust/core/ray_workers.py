@@ -24,6 +24,7 @@ from imclust.core.shards import received, run_by
 
 STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
 AHEAD = 2  # tasks a CPU that wait or run at once
+JOINS = 4  # tries
 LONGEST = 300  # characters that are told of what Ray said
 ANSWER = 10.0  # seconds to wait until a cluster's port takes a connection
 RETRIES = 5  # of a task whose worker or node is lost
@@ -140,8 +141,7 @@ def _connect(address: str) -> None:
             here = {"num_cpus": int(address[6:]), "object_store_memory": STORE}
             joined = ray.init(address="local", include_dashboard=False, **here, **quiet)
         else:
-            with warnings.catch_warnings(action="ignore"):  # what it warns of is raised, too
-                joined = ray.init(address=address, **quiet)
+            joined = _join(address, quiet)
     except (ImportError, OSError, ValueError, RuntimeError, ray.exceptions.RayError) as e:
         got = " ".join(str(e).split())[:LONGEST].rstrip(".") or type(e).__name__
         allowed, do = "running", "start one with `ray start --head`, or use --ray local:2"
@@ -158,6 +158,20 @@ def _connect(address: str) -> None:
     seen = f"; its dashboard: http://{board}" if board else ""
     cpus, many = int(ray.cluster_resources().get("CPU", 1)), "node" if len(nodes) == 1 else "nodes"
     say(f"Ray: {cpus} CPUs on {len(nodes)} {many}{seen}")
+
+
+def _join(address: str, quiet: dict[str, Any]) -> Any:
+    """Of a cluster that is busy, the server that it starts for a client may be late: ask again."""
+    import ray
+
+    for left in reversed(range(JOINS)):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # what it warns of is raised, too
+                return ray.init(address=address, **quiet)
+        except ConnectionError as e:
+            if not left or "Starting Ray client server failed" not in str(e):
+                raise
+    raise AssertionError
 
 
 def _refuse_silence(address: str) -> None:
