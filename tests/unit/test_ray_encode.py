@@ -129,9 +129,17 @@ def test_only_the_clusterer_counts_not_what_k_is_called():
 
 
 def test_the_line_to_watch_counts_shards_images_and_retries():
-    tally = Tally(4, done=3, retries=2)
-    tally.nodes.update(["a", "b", "a"])
-    assert tally.line() == "shards 3/4, 0 images/s a node on 2 nodes, retries 2"
+    tally = Tally(4, done=3, kept=1, retries=2, began=time.monotonic() - 100)
+    for node, kept in (("a", False), ("b", True), ("a", False)):
+        tally.nodes[node] += 1
+        tally.last_node, tally.last_kept = node, kept
+        tally.add_images(400)
+    said = "shards 3/4, 4 images/s a node on 2 nodes, retries 2, about 50 s left"
+    assert tally.line() == said
+    assert tally.table() == [
+        "  node a: 2 shards, 800 images, 8 a second",
+        "  node b: 1 shard, 0 images, 0 a second",
+    ]
 
 
 @needs_ray
@@ -203,7 +211,7 @@ def test_a_whole_run_makes_the_artefacts_of_one_process(images, tmp_path, capsys
     by_ray = ["--ray", "local:2", "--ray-storage", str(tmp_path / "shards")]
     assert main([*words, "--workspace", str(tmp_path / "ray"), *by_ray]) == 0
     said = capsys.readouterr().out
-    assert said.count("shards 1/1, ") == 2  # of both spaces
+    assert said.count("shards 1/1, ") == 3  # of the index and both spaces
     one, ray = artefacts(tmp_path / "one"), artefacts(tmp_path / "ray")
     assert len(one) > 30
     assert sorted(one) == sorted(ray)

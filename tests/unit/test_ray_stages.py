@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -157,6 +158,38 @@ def test_an_index_by_workers_is_that_of_one_process(files, capsys, storage):
         assert main(DOWNLOAD.format("again", f"--ray local:2{storage}").split()) == 0
     assert read_manifest(Path("again/index"))["ray"]["kept"] == 2
     assert Path("again/index/index.csv").read_bytes() == Path("one/index/index.csv").read_bytes()
+
+
+def dying(work, mark):
+    """Work that kills the first worker that comes to it."""
+
+    def once(*more):
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return work(*more)
+        return os.kill(os.getpid(), 9)
+
+    return once
+
+
+@needs_ray
+def test_a_worker_that_is_killed_changes_no_byte(files, many, monkeypatch):
+    assert main(DOWNLOAD.format("one", "").split()) == 0
+    assert main(LINE.format("here", "").split()) == 0
+    place = Path.cwd()
+    marks = [place / name for name in ("index", "moments", "rows")]
+    inspect = dying(ray_inspection.inspect_part, marks[0])
+    monkeypatch.setattr(ray_inspection, "inspect_part", inspect)
+    monkeypatch.setattr(pca, "shard_moments", dying(pca.shard_moments, marks[1]))
+    monkeypatch.setattr(reduce, "_placed", dying(reduce._placed, marks[2]))
+    with one_cluster():
+        assert main(DOWNLOAD.format("ray", "--ray local:2").split()) == 0
+        assert main(LINE.format("there", "--ray local:2").split()) == 0
+    assert all(mark.exists() for mark in marks)
+    assert read_manifest(Path("ray/index"))["ray"]["retries"] == 1
+    for one, ray in (("one/index/index.csv", "ray/index/index.csv"), ("here/x.npy", "there/x.npy")):
+        assert Path(one).read_bytes() == Path(ray).read_bytes()
 
 
 @needs_ray

@@ -12,6 +12,7 @@ from typing import Any
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say, shown_by
 from imclust.core.ray_workers import AHEAD, RETRIES
+from imclust.core.wording import counted
 
 LOOK = 1.0  # seconds between two looks at who is done
 MISSED = 3  # times that what was finished may be lost again before it is taken
@@ -29,10 +30,10 @@ class Tally:
         Tasks that are done; that were begun again; images of those that were worked on now.
     kept : int
         Tasks that an earlier run had done.
-    last_kept : bool
-        Whether the last one was.
-    nodes : Counter
-        Node -> tasks that it did.
+    last_kept, last_node : bool, str
+        Whether the last one was, and the node that had it.
+    nodes, images_of : Counter
+        Node -> tasks that it did, and images of those.
     """
 
     tasks: int
@@ -41,24 +42,54 @@ class Tally:
     images: int = 0
     kept: int = 0
     last_kept: bool = False
+    last_node: str = ""
     nodes: Counter[str] = field(default_factory=Counter)
+    images_of: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
+
+    def add_images(self, count: int) -> None:
+        """Those of the last task, unless an earlier run had done it."""
+        if not self.last_kept:
+            self.images += count
+            self.images_of[self.last_node] += count
 
     def line(self) -> str:
         """One line to watch.
 
         Examples
         --------
-        >>> Tally(12, done=3, images=0).line()
-        'shards 3/12, 0 images/s a node on 1 node, retries 0'
+        >>> Tally(12, images=0).line()
+        'shards 0/12, 0 images/s a node on 1 node, retries 0'
         """
         nodes = max(1, len(self.nodes))
-        pace = self.images / max(time.monotonic() - self.began, 1e-9) / nodes
+        took = max(time.monotonic() - self.began, 1e-9)
         many = "node" if nodes == 1 else "nodes"
+        worked = self.done - self.kept
+        left = took * (self.tasks - self.done) / worked if worked else 0.0
         return (
-            f"shards {self.done}/{self.tasks}, {pace:.0f} images/s a node on {nodes} {many}, "
-            f"retries {self.retries}"
+            f"shards {self.done}/{self.tasks}, {self.images / took / nodes:.0f} images/s a node "
+            f"on {nodes} {many}, retries {self.retries}"
+            + (f", about {left:.0f} s left" if left >= 1 else "")
         )
+
+    def table(self) -> list[str]:
+        """A line for each node, where there are several.
+
+        Examples
+        --------
+        >>> tally = Tally(3, done=3, images=12)
+        >>> tally.nodes.update(["a1", "b2", "a1"])
+        >>> tally.images_of.update({"a1": 8, "b2": 4})
+        >>> [line.partition(",")[0] for line in tally.table()]
+        ['  node a1: 2 shards', '  node b2: 1 shard']
+        """
+        took = max(time.monotonic() - self.began, 1e-9)
+        return [
+            f"  node {node[:8]}: {counted(count, 'shard')}, {self.images_of[node]} images, "
+            f"{self.images_of[node] / took:.0f} a second"
+            for node, count in sorted(self.nodes.items())
+            if len(self.nodes) > 1
+        ]
 
     def facts(self) -> dict[str, Any]:
         """For a manifest."""
@@ -135,7 +166,7 @@ def run_tasks(
                 for line in said:
                     say(line)
                 tally.done += 1
-                tally.last_kept = not worked
+                tally.last_kept, tally.last_node = not worked, node
                 tally.kept += not worked
                 tally.nodes[node] += 1
                 seen(tally, items[number])

@@ -134,13 +134,15 @@ def inspect_by_ray(
     ):
 
         def note(tally: Tally, part: Part) -> None:
-            tally.images += 0 if tally.last_kept else len(part.rows)
+            tally.add_images(len(part.rows))
             bar.set_postfix_str(tally.line(), refresh=False)
             bar.update(len(part.rows))
 
         tally = run_and_take(inspect_part, parts, note, take)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     say(f"Ray: {tally.line()}, {tally.kept} of the shards done before")
+    for line in tally.table():
+        say(line)
     say_depths(depths)
     return [row for part in parts for row in found[part.first]], tally
 

@@ -209,6 +209,8 @@ def encode_by_ray(
     (folder / DONE).unlink(missing_ok=True)  # of a run without Ray that came to nothing
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     say(f"Ray: {tally.line()}, {tally.kept} of the shards done before")
+    for line in tally.table():
+        say(line)
     return dims, engine, tally
 
 
@@ -252,7 +254,7 @@ def _all(parts: list[Part], folder: Path, rows: int, gpus: float) -> tuple[Tally
         bar = stack.enter_context(progress(None, "encode", total=rows, unit="img"))
 
         def seen(tally: Tally, part: Part) -> None:
-            tally.images += 0 if tally.last_kept else len(part.rows)
+            tally.add_images(len(part.rows))
             bar.set_postfix_str(tally.line(), refresh=False)
             bar.update(len(part.rows))
 
