@@ -77,10 +77,11 @@ class Baseline:
     workspace: Path = Path()
     """Where data/ and submissions/ go."""
     ray: str | None = None
-    """Have a Ray cluster encode, cluster by `auto` or `kmeans`, and place: `auto` (that of this
-    machine), `ray://host:port`, or `local:N` workers here. The results are the same bytes."""
+    """Have a Ray cluster index, encode, reduce by `pca`, cluster by `auto` or `kmeans`, and place:
+    `auto` (that of this machine), `ray://host:port`, or `local:N` workers here. The results are the
+    same bytes."""
     ray_storage: str | None = None
-    """With --ray: a folder or an address, such as s3://bucket/folder, that takes the encoded
+    """With --ray: a folder or an address, such as s3://bucket/folder, that takes finished
     shards until they are joined; nodes need no path but the images'."""
     set_aside_corrupt: bool = False
     """Go on without images that cannot be read; their rows get the largest cluster."""
