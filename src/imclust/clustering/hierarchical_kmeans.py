@@ -65,15 +65,15 @@ def hierarchical_kmeans(
     middles = np.stack([middle for _, middle in found])
     near = nearest_cells(middles)
     rivals = [np.concatenate([owned[c] for c in cells]) for cells in near]
+    items = [[*source, mine] for source, mine in zip(sources, rivals, strict=True)]
     origin = middles.mean(0)
     before = np.inf
     for number in range(1, PASSES + 1):
         total, count, inertia = np.zeros_like(points), np.zeros(k, np.int64), 0.0
         title = f"hierarchical kmeans, pass {number}"
         bar = progress(None, title, total=len(rows), unit="row", leave=False)
-        items = [[*source, points[mine]] for source, mine in zip(sources, rivals, strict=True)]
         for mine, of_cell, (added, counts, far) in zip(
-            rivals, members, over_items(items, _sums, apply), strict=True
+            rivals, members, over_items(items, _sums, points, apply), strict=True
         ):
             total[mine] += added
             count[mine] += counts
@@ -157,12 +157,15 @@ def nearest_cells(middles: np.ndarray, near: int = NEAR) -> np.ndarray:
     return np.argsort(apart, axis=1, kind="stable")[:, :near]
 
 
-def _sums(item: list[Any], apply: Apply | None) -> tuple[np.ndarray, np.ndarray, float]:
-    """Sums (m, d') and counts (m,) of a cell's rows nearest to each of m points, and their
+def _sums(
+    item: list[Any], centres: np.ndarray, apply: Apply | None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Sums (m, d') and counts (m,) of a cell's rows nearest to each of m of the centres, and their
     inertia."""
     from scipy.sparse import csr_array
 
-    source, members, points = item
+    source, members, mine = item
+    points = centres[mine]
     block = _block(source, members, apply)
     middle = points.mean(0)
     rows, about = block - middle.astype(np.float32), (points - middle).astype(np.float32)

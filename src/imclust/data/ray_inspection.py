@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from imclust.core.errors import DamagedArtifactError
+from imclust.core.errors import DamagedArtifactError, InputError
 from imclust.core.log import progress, say, silent
 from imclust.core.manifest import KEY
 from imclust.core.object_shards import fetch_shard, make_shard, remove_shards
@@ -181,7 +181,10 @@ def forget_inspection(storage: str, key: dict[str, Any]) -> None:
     --------
     >>> forget_inspection("memory://doc-inspect", {})
     """
-    remove_shards(_top(storage, json.dumps(key, sort_keys=True)))
+    try:
+        remove_shards(_top(storage, json.dumps(key, sort_keys=True)))
+    except InputError as e:
+        say(f"the index is whole, but its shards stay: {e}")
 
 
 def _top(storage: str, key: str) -> str:

@@ -124,8 +124,8 @@ def run(cfg: Download) -> None:
     spec = ArtifactSpec("index", config | said, {}, modules)
     resume = cfg.ray is not None
     with nullcontext() if cfg.ray is None else one_cluster():
-        make_artifact(cfg.out / "index", spec, write_index, force=again, keep_partial=resume)
-    if cfg.ray is not None and cfg.ray_storage is not None:
+        made = make_artifact(cfg.out / "index", spec, write_index, force=again, keep_partial=resume)
+    if made and cfg.ray is not None and cfg.ray_storage is not None:
         forget_inspection(cfg.ray_storage, spec.key())
     make_artifact(
         cfg.out / "labels", ArtifactSpec("labels", config, {}, modules), write_labels, force=again
