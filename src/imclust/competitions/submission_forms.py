@@ -340,8 +340,8 @@ def clusters_in(sample: Sample) -> list[str]:
     return found
 
 
-def read_answer(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> dict[str, str]:
-    """id -> name of its cluster in an answer made elsewhere, or in a table of the truth.
+def read_assignment(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> dict[str, str]:
+    """id -> name of its cluster in an assignment made elsewhere, or in a table of the truth.
 
     Parameters
     ----------
@@ -359,8 +359,8 @@ def read_answer(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> d
 
     Examples
     --------
-    >>> answer = read_answer(Path("submissions/first/submission.csv"), ["dune/00.png"])
-    >>> answer["dune/00.png"], len(answer)
+    >>> assignment = read_assignment(Path("submissions/first/submission.csv"), ["dune/00.png"])
+    >>> assignment["dune/00.png"], len(assignment)
     ('1', 24)
     """
     known = set(ids)
