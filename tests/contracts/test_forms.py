@@ -11,13 +11,12 @@ from helpers import refused
 from imclust.__main__ import main
 from imclust.competitions.sample_submission import SampleFormat, render
 from imclust.competitions.submission import check
+from imclust.competitions.submission_cells import cells_of, write
 from imclust.competitions.submission_forms import (
-    cells_of,
     clusters_in,
     named_labels,
     read_assignment,
     read_form,
-    write,
 )
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
@@ -214,7 +213,7 @@ def test_lists_that_are_no_clusters_are_no_answer_but_may_be_a_sample(tmp_path):
 
 def test_lists_of_matches_have_bounds(tmp_path, monkeypatch):
     sample = read(saved(tmp_path, text_of("matches")))
-    monkeypatch.setattr("imclust.competitions.submission_forms.MOST_MATCHES", 30)
+    monkeypatch.setattr("imclust.competitions.submission_cells.MOST_MATCHES", 30)
     with pytest.raises(InputError, match="ids in all lists of matches must be at most 30; got 36"):
         cells_of(sample, ["x"] * 6)
     spaced = read_form(saved(tmp_path, "id,matches\na,a\nb,b\n"))
