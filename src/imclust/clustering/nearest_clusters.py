@@ -98,9 +98,9 @@ def write_nearest(
         ready, rows = (cast("np.ndarray", clusterer_input(_blocks, x)) for x in (fitted, all_kept))
         found = cluster_many(ready, rows, k, seed, how)
         ids, splits = rows_where(first.ids, keep), rows_where(first.splits, keep)
-        answer = NearestAssignment(ids, splits, found.nearest, found.probabilities)
-        far = own_distances(joined_unit_rows(all_kept), answer.clusters, k)
-    return answer.save(folder, k, far, parquet=parquet) | found.facts
+        assignment = NearestAssignment(ids, splits, found.nearest, found.probabilities)
+        far = own_distances(joined_unit_rows(all_kept), assignment.clusters, k)
+    return assignment.save(folder, k, far, parquet=parquet) | found.facts
 
 
 @reads_blocks
