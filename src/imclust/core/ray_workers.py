@@ -21,6 +21,7 @@ from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.object_storage import object_size, storage_url
 from imclust.core.shards import received, run_by
+from imclust.core.wording import counted
 
 STORE = 256 << 20  # bytes of the object store of `local:N`; below 200 MB it does not start
 AHEAD = 2  # tasks a CPU that wait or run at once
@@ -156,8 +157,8 @@ def _connect(address: str) -> None:
     nodes = [n for n in ray.nodes() if n["Alive"]]
     board = getattr(joined, "dashboard_url", None)
     seen = f"; its dashboard: http://{board}" if board else ""
-    cpus, many = int(ray.cluster_resources().get("CPU", 1)), "node" if len(nodes) == 1 else "nodes"
-    say(f"Ray: {cpus} CPUs on {len(nodes)} {many}{seen}")
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    say(f"Ray: {counted(cpus, 'CPU')} on {counted(len(nodes), 'node')}{seen}")
 
 
 def _join(address: str, quiet: dict[str, Any]) -> Any:
