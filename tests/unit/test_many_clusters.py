@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from helpers import two_kinds
 from imclust.__main__ import main
 from imclust.clustering import many_clusters, nearest_clusters
 from imclust.clustering.block_kmeans import Centres
@@ -101,6 +103,27 @@ def test_the_stage_writes_the_nearest_and_others_say_what_they_lack(features, ca
     assert float(table[7]["distance"]) == pytest.approx(want, abs=1e-3)
     with pytest.raises(InputError, match="must be so few that all have probabilities; got 400"):
         Assignment.load(Path("c"))
+
+
+def test_a_submission_is_made_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(nearest_clusters, "MANY", 3)
+    Path("files").mkdir()
+    for i, x in enumerate(two_kinds(30)[0]):
+        Image.fromarray(x).save(f"files/{i:02}.png")
+    for line in (
+        "download --out raw folder --data-dir files",
+        "train --index raw/index --out w pixels",
+        "encode --index raw/index --weights w --out z",
+        "cluster --features z --index raw/index --n-clusters 5 --out c kmeans --levels 2",
+        "submit --assignment c --index raw/index --out s --log ledger.csv",
+    ):
+        assert main(line.split()) == 0
+    found = clusters_of(Path("c"))
+    rows = read_csv(Path("s/submission.csv"))
+    assert [list(row.values())[-1] for row in rows] == found.clusters.astype(str).tolist()
+    words = ["score", "--assignment", "c", "--index", "raw/index", "--labels", "raw/labels"]
+    assert main([*words, "--out", "t"]) == 2
 
 
 @pytest.mark.parametrize(
