@@ -18,12 +18,12 @@ def results(out):
 
 
 def test_kills_end_in_the_same_bytes(imclust, tmp_path):
-    make_arrays(tmp_path / "data")
+    make_arrays(tmp_path / "data", 24, 8)
     assert imclust("download", "--out", "raw", "arrays", "--data-dir", "data")[0] == 0
     assert imclust("train", "--index", "raw/index", "--out", "w", "conv-ae", "--epochs", 1)[0] == 0
 
     def write(folder):
-        table = ((str(i), str(i % 2)) for i in range(60))
+        table = ((str(i), str(i % 2)) for i in range(24))
         write_csv(folder / "labels.csv", ("id", "label"), table)
         return {}
 

@@ -18,7 +18,7 @@ KILLS = 4
 @pytest.fixture
 def settings(tmp_path):
     """Of a short run on two kinds of images, but for its workspace."""
-    data = make_arrays(tmp_path / "tiny")
+    data = make_arrays(tmp_path / "tiny", 32, 8)
     return {"CHALLENGE": "arrays", "DATA_DIR": str(data), "ENCODER_FLAGS": "--epochs 2"}
 
 
