@@ -278,6 +278,25 @@ def found_names(folder: Path | None) -> list[tuple[str, str]]:
     return [(r["name"], r["evidence"]) for r in read_csv(artifact_file(folder, "names.csv"))]
 
 
+def name_shares(doc: Mapping[str, Any], folder: Path | None) -> list[float | None]:
+    """Of each cluster, the share of its images in which its name is seen, by a `names` artefact;
+    None where it is by hand, or of a model that does not say it.
+
+    Examples
+    --------
+    >>> name_shares({"n_clusters": 2}, None)
+    [None, None]
+    """
+    shares: list[float | None] = [None] * doc["n_clusters"]
+    if folder is None:
+        return shares
+    given = doc.get("names") or [""] * doc["n_clusters"]
+    for c, row in enumerate(read_csv(artifact_file(folder, "names.csv"))):
+        if row["name"] and row.get("share") and not given[c]:
+            shares[c] = float(row["share"])
+    return shares
+
+
 def named(doc: Mapping[str, Any], folder: Path | None) -> list[str]:
     """What each cluster of an assignment is called: by hand, else by `names`, else "".
 
