@@ -115,7 +115,7 @@ def folder_steps(
     count += ("--copies", str(at.look)) if cfg.remove_copies else ()
     count += growth.flags() if growth else ()
     how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
-    refresh = ("--refreshed-by", again(cfg, data))
+    refresh = ("--refreshed-by", again(cfg, data), "--no-pictures")
     strong = strong_paths(at) if cfg.encoder == "strong" else ()
     yield from best_steps(
         at,
