@@ -16,7 +16,8 @@ from imclust.competitions.clients import vision_model as clients
 from imclust.competitions.clients.vision_model import KEY, vision_model
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError, ServiceError
-from imclust.core.records import Assignment, Features, found_names
+from imclust.core.name_records import found_names
+from imclust.core.records import Assignment, Features
 
 SECRET = "sk-very-secret-1234"
 PLACE = b"40 26 46 N"  # what a camera may have written into the file

@@ -17,7 +17,8 @@ from imclust.clustering.cluster_names import (
     seen_words,
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact
-from imclust.core.records import Assignment, Features, found_names, named
+from imclust.core.name_records import found_names, named
+from imclust.core.records import Assignment, Features
 from imclust.encoders.class_head import class_logits, imagenet_words
 
 WORDS = imagenet_words()

@@ -14,7 +14,8 @@ from imclust.cli.encoder_choice import strong_paths
 from imclust.cli.pipeline import name_commands
 from imclust.cli.run_paths import RunPaths
 from imclust.core.errors import InputError
-from imclust.core.records import Features, found_names
+from imclust.core.name_records import found_names
+from imclust.core.records import Features
 from imclust.core.word_records import SeenClasses, words_like
 from imclust.encoders import text_tower
 from imclust.encoders.class_head import class_words

@@ -35,8 +35,9 @@ from imclust.core.checks import given_count, valid_seed
 from imclust.core.errors import ServiceError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, read_manifest
+from imclust.core.name_records import named
 from imclust.core.ray_workers import check_ray
-from imclust.core.records import named, read_csv
+from imclust.core.records import read_csv
 from imclust.core.tables import refuse_edited_tables
 from imclust.data.images import indexed
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders

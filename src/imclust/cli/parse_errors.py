@@ -43,7 +43,7 @@ def refuse_empty(words: Sequence[str], name: str) -> None:
     imclust.core.errors.InputError: what follows cluster-folder must be ...
     """
     for before, word in zip(["", *words], words, strict=False):
-        if not word.strip() and not before.startswith("--"):
+        if not word and not before.startswith("--"):
             do = "type it; where it is a variable such as $FOLDER, set that first"
             raise input_error(f"what follows {name}", "a path or a word", "an empty one", do)
 

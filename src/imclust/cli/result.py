@@ -13,17 +13,13 @@ from imclust.clustering.correction_facts import in_words
 from imclust.clustering.k_words import k_lines, k_sentence
 from imclust.clustering.uncorrected import SUGGESTED
 from imclust.core.errors import ServiceError
+from imclust.core.look_records import found_words
 from imclust.core.manifest import read_manifest
 from imclust.core.wording import counted
 from imclust.report.notebook import gallery
 from imclust.report.results import CENTRAL, AssignedImage, FolderAssignment, printable
 
 NAMED = 20  # unreadable files that a summary names
-
-
-def _counted(n: int, what: str) -> str:
-    """`2 near copies`, `1 outlier`; `dark` is so in any number."""
-    return counted(n, what) if what.endswith(("copy", "outlier")) else f"{n} {what}"
 
 
 def _by_hand(doc: dict[str, Any]) -> bool:
@@ -198,7 +194,7 @@ class FolderResult:
         found = read_manifest(self.look)["found"] if self.look else {}
         if not found:
             return []
-        told = ", ".join(_counted(n, what) for what, n in found.items())
+        told = ", ".join(found_words(n, what) for what, n in found.items())
         return [f"to look at: {told}: {self.folder / 'look_at.csv'}, and on the page"]
 
     def _aside(self) -> list[str]:

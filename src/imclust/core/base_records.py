@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from imclust.core.manifest import artifact_file, facts_of, read_manifest
+from imclust.core.name_records import found_names
 from imclust.core.npy import open_npy
-from imclust.core.records import Assignment, found_names, read_csv, write_csv
+from imclust.core.records import Assignment, read_csv, write_csv
 
 CARRIED = ("names", "view", "head", "k_words", "k_clear", "level", "levels")
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from imclust.core.look_records import Look
 from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.records import Assignment, name_shares, named, read_csv
+from imclust.core.name_records import name_shares, named
+from imclust.core.records import Assignment, read_csv
 from imclust.core.tables import replace_tables
 from imclust.data.images import ImageRow, indexed
 

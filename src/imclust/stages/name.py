@@ -18,16 +18,8 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
 from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.records import (
-    NAMES_KIND,
-    Assignment,
-    Features,
-    named,
-    parts_of,
-    read_csv,
-    rows_of_ids,
-    write_csv,
-)
+from imclust.core.name_records import NAMES_KIND, named
+from imclust.core.records import Assignment, Features, parts_of, read_csv, rows_of_ids, write_csv
 from imclust.core.word_records import SeenClasses
 from imclust.encoders.class_head import ClassWords, class_logits, imagenet_words, network_of
 

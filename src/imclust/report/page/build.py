@@ -9,7 +9,8 @@ from typing import Any
 
 from imclust.clustering.correction_facts import in_words
 from imclust.core.manifest import lineage, read_manifest
-from imclust.core.records import cluster_names, found_names, name_shares, named
+from imclust.core.name_records import found_names, name_shares, named
+from imclust.core.records import cluster_names
 from imclust.data.images import indexed
 from imclust.report.page import provenance, relations
 from imclust.report.page.compare import compared
