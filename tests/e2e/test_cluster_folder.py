@@ -83,7 +83,7 @@ def test_every_readable_image_has_its_row(place):
     rows = table(at / RUN / "assignments.csv")
     assert set(rows) == set(kinds)
     assert list(next(iter(rows.values()))) == [
-        *("file", "cluster", "name", "confidence", "runner_up", "distance"),
+        *("file", "cluster", "name", "confidence", "runner_up", "distance", "name_share"),
     ]
     assert right(rows, kinds) == 1
     for row in rows.values():
