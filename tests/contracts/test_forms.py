@@ -11,13 +11,12 @@ from helpers import refused
 from imclust.__main__ import main
 from imclust.competitions.sample_submission import SampleFormat, render
 from imclust.competitions.submission import check
+from imclust.competitions.submission_cells import cells_of, write
 from imclust.competitions.submission_forms import (
-    cells_of,
     clusters_in,
     named_labels,
-    read_answer,
+    read_assignment,
     read_form,
-    write,
 )
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
@@ -209,12 +208,12 @@ def test_lists_that_are_no_clusters_are_no_answer_but_may_be_a_sample(tmp_path):
     with pytest.raises(
         InputError, match=r"the same for all that match; got other lists of 'b\.png'"
     ):
-        read_answer(path, IDS)
+        read_assignment(path, IDS)
 
 
 def test_lists_of_matches_have_bounds(tmp_path, monkeypatch):
     sample = read(saved(tmp_path, text_of("matches")))
-    monkeypatch.setattr("imclust.competitions.submission_forms.MOST_MATCHES", 30)
+    monkeypatch.setattr("imclust.competitions.submission_cells.MOST_MATCHES", 30)
     with pytest.raises(InputError, match="ids in all lists of matches must be at most 30; got 36"):
         cells_of(sample, ["x"] * 6)
     spaced = read_form(saved(tmp_path, "id,matches\na,a\nb,b\n"))
@@ -352,7 +351,7 @@ def test_a_column_of_ids_alone_is_no_answer(tmp_path):
 
 def test_columns_of_ids_without_names_are_called_by_their_number(tmp_path):
     text = text_of("members").partition("\n")[2]
-    found = read_answer(saved(tmp_path, text), IDS)
+    found = read_assignment(saved(tmp_path, text), IDS)
     assert [found[i] for i in IDS] == [{"x": "0", "y": "1", "z": "2"}[g] for g in GROUPS]
     sample = read(tmp_path / "sample.csv", header=False)
     write(tmp_path / "out.csv", sample, named_labels(sample))

@@ -515,6 +515,17 @@ def test_images_are_found_by_what_is_seen_in_them(browser, run, tmp_path):
         assert seen.errors == []
 
 
+def test_what_was_looked_for_stays_when_the_images_come_near(browser, looked):
+    typed = """() => { const field = document.querySelector("#find-word");
+        field.value = "no such file"; field.dispatchEvent(new Event("input")); }"""
+    with opened(browser, looked, height=100) as (page, _):
+        page.evaluate(typed)
+        page.locator("#found").scroll_into_view_if_needed()
+        page.wait_for_timeout(200)
+        assert page.locator("#find-word").input_value() == "no such file"
+        assert page.locator("#found .tile").count() == 0
+
+
 def test_on_a_phone_what_can_be_done_takes_two_rows(browser, looked, tmp_path):
     with opened(browser, looked, width=390) as (page, seen):
         page.locator("#found").scroll_into_view_if_needed()

@@ -117,20 +117,18 @@ def test_images_and_texts_together_tell_apart_what_either_confuses(tmp_path):
     )
     found = {}
     both = f"{t}/iz {t}/tz"
-    for name, seed, spaces, method in (
-        ("images", 0, f"{t}/iz", "kmeans"),
-        ("texts", 0, f"{t}/tz", "kmeans"),
-        ("joined", 0, both, "kmeans"),
-        *((f"co-{seed}", seed, both, "co-kmeans") for seed in range(3)),
+    for name, spaces, method in (
+        ("images", f"{t}/iz", "kmeans"),
+        ("texts", f"{t}/tz", "kmeans"),
+        ("joined", both, "kmeans"),
+        ("taught", both, "co-kmeans --restarts 50"),
     ):
         stages(
             f"cluster --features {spaces} --index {t}/ri/index --out {t}/{name}-clusters "
-            f"--seed {seed} --n-clusters 4 {method}",
+            f"--n-clusters 4 {method}",
             f"score --assignment {t}/{name}-clusters --index {t}/ri/index --labels {t}/rt/labels "
             f"--out {t}/{name}-scores",
         )
         found[name] = hungarian(t / f"{name}-scores")
     assert max(found["images"], found["texts"]) < 0.9
-    # One start of a seed in twelve ends elsewhere once features differ in their last digits.
-    together = float(np.median([found[f"co-{seed}"] for seed in range(3)]))
-    assert min(found["joined"], together) > 0.95
+    assert min(found["joined"], found["taught"]) > 0.95

@@ -45,7 +45,7 @@ def answer(rng):
 
 def test_nothing_said_changes_no_bit(answer, tmp_path):
     before, _ = answer
-    p, facts = before.after(said(tmp_path)).answer()
+    p, facts = before.after(said(tmp_path)).assignment()
     assert p.tobytes() == before.probabilities.tobytes()
     assert "names" not in facts
     assert facts["corrections"] == {
@@ -57,7 +57,7 @@ def test_nothing_said_changes_no_bit(answer, tmp_path):
 def test_moved_images_are_certain_and_others_keep_every_bit(answer, tmp_path):
     before, _ = answer
     after = before.after(said(tmp_path, move={"i0": 2, "i20": 1}))
-    p, facts = after.answer()
+    p, facts = after.assignment()
     assert p[[0, 20]].tolist() == [[0, 0, 1, 0], [0, 1, 0, 0]]
     assert p.dtype == np.float32
     changed = set(np.flatnonzero((p != before.probabilities).any(1)))
@@ -73,7 +73,7 @@ def test_images_among_moved_ones_are_suggested_and_one_alone_suggests_nobody(rng
     ids = np.array([f"i{r}" for r in range(80)])
     before = Corrected.first(ids, p.astype(np.float32), (), ())
     after = before.after(said(tmp_path, move={f"i{r}": 1 for r in range(24)}))
-    many, _ = after.answer()
+    many, _ = after.assignment()
     assert many.argmax(1).tolist() == [1] * 24 + [0] * 56
     close = after.suggestions(z)
     assert sorted(s.row for s in close) == list(range(24, 40))
@@ -94,7 +94,7 @@ def test_pinned_images_stay_whatever_pairs_say_of_others(answer, tmp_path):
     before, _ = answer
     own = int(before.probabilities[5].argmax())
     file = said(tmp_path, move={"i5": own, "i0": (own + 1) % K}, must_link=[["i5", "i50"]])
-    p, facts = before.after(file).answer()
+    p, facts = before.after(file).assignment()
     assert p[5, own] == p[50, own] == 1
     assert facts["corrections"]["pinned"] >= 1
 
@@ -103,14 +103,14 @@ def test_images_are_moved_to_new_clusters(answer, tmp_path):
     before, _ = answer
     file = said(tmp_path, move={"i0": K, "i1": K, "i2": K + 1}, names={str(K): "owls"})
     one = before.after(file)
-    p, facts = one.answer()
+    p, facts = one.assignment()
     assert p.shape == (N, K + 2)
     assert p.argmax(1)[:3].tolist() == [K, K, K + 1]
     assert p[3:, :K].tobytes() == before.probabilities[3:].tobytes()
     assert facts["names"] == ["", "", "", "", "owls", ""]
     assert facts["corrections"]["new"] == 2
     two = one.after(said(tmp_path, merge=[[1, K + 1]], move={"i3": K}))
-    p, facts = two.answer()
+    p, facts = two.assignment()
     assert p.argmax(1)[:4].tolist() == [K, K, 1, K]
     assert facts["names"] == ["", "", "", "", "owls"]
 
@@ -133,7 +133,7 @@ def test_handing_on_is_the_solution_of_the_linear_system(rng):
 
 def test_merged_clusters_share_their_mass_and_numbers_become_dense(answer, tmp_path):
     before, _ = answer
-    p, facts = before.after(said(tmp_path, merge=[[3, 1]], names={"3": "x", "2": "y"})).answer()
+    p, facts = before.after(said(tmp_path, merge=[[3, 1]], names={"3": "x", "2": "y"})).assignment()
     old = before.probabilities
     np.testing.assert_allclose(p, np.stack([old[:, 0], old[:, 1] + old[:, 3], old[:, 2]], 1))
     assert facts["names"] == ["", "x", "y"]
@@ -156,7 +156,7 @@ def test_pairs_hold_together_with_those_given_beforehand_and_with_moves(answer, 
         must_link=[["i0", "i45"]],
         cannot_link=[["i45", "i46"], ["i31", "i32"]],
     )
-    p, facts = given.after(file).answer()
+    p, facts = given.after(file).assignment()
     c = p.argmax(1)
     assert c[0] == c[15] == c[45] == 2
     assert p[45, 2] == 1
@@ -171,7 +171,7 @@ def test_a_later_file_speaks_of_the_answer_after_the_earlier_one(answer, tmp_pat
     before, _ = answer
     one = before.after(said(tmp_path, merge=[[0, 1]], move={"i0": 3, "i1": 2}, names={"3": "z"}))
     two = one.after(said(tmp_path, merge=[[1, 2]], move={"i1": 0}, names={"2": "", "0": "a"}))
-    p, facts = two.answer()
+    p, facts = two.assignment()
     assert p.shape[1] == 2
     assert p[0].tolist() == [0, 1]  # moved to 3, which is 2 after the first file, 1 after the next
     assert p[1].tolist() == [1, 0]  # the last word on it
@@ -220,7 +220,7 @@ def test_what_does_not_fit_the_answer(answer, tmp_path, parts, words):
 )
 def test_contradictions_name_the_images(answer, tmp_path, parts, words):
     with pytest.raises(InputError, match=words):
-        answer[0].after(said(tmp_path, **parts)).answer()
+        answer[0].after(said(tmp_path, **parts)).assignment()
 
 
 # --- the file -------------------------------------------------------------------------------------

@@ -87,6 +87,20 @@ def test_co_kmeans_of_one_view_is_spherical(rng):
     assert found["kmeans"] < 0.9
 
 
+def test_co_kmeans_of_views_that_confuse_other_groups():
+    """One view cannot tell groups 0 and 1 apart, the other holds groups 2 and 3 as copies."""
+    y, each = np.repeat(np.arange(4), 10), np.tile(np.arange(10), 4)
+    entry, found = CLUSTERERS["co-kmeans"], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        shared, own = rng.normal(size=(3, 30)), rng.normal(size=(3, 1, 30))
+        own = own + 0.5 * rng.normal(size=(3, 10, 30))
+        views = [shared[[0, 0, 1, 2]][y] + rng.normal(0, 0.3, (40, 30)), own[[0, 1, 2, 2]][y, each]]
+        views = [v + 1e-6 * rng.normal(size=v.shape) for v in views]
+        found.append(hungarian_accuracy(y, entry.method(views, 4, entry.config(50), seed).labels))
+    assert min(found) == 1
+
+
 def test_co_kmeans_with_copies_and_rows_of_zeros():
     z = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0)
     z[-1] = 0

@@ -276,7 +276,7 @@ def result_steps(
     ['scores', 'submission', 'report']
     """
     labels, scores = str(at.raw / "labels"), str(at.folder / "scores")
-    answer: Command = ("--assignment", str(assignment or at.clusters))
+    assigned: Command = ("--assignment", str(assignment or at.clusters))
     index = ("--index", str(at.index))
     measured: Command = ("--weights", str(weights)) if weights else ()
     drawn: Command = ("--embedding", str(embedding(at, how)))
@@ -286,17 +286,17 @@ def result_steps(
     spaces = ("--spaces", str(latents), str(embedding(at, how)))
     out = ("--out", scores)
     yield Step(
-        "scores", (("score", *answer, *index, "--labels", labels, *measured, *out, *spaces),)
+        "scores", (("score", *assigned, *index, "--labels", labels, *measured, *out, *spaces),)
     )
     if submit is not None:
         handed = ("--log", str(at.ledger), "--scores", scores, *submit)
         out = ("--out", str(at.submission))
-        yield Step("submission", (("submit", *answer, *index, *out, *handed),))
-        answer = ("--submission", str(at.submission))
+        yield Step("submission", (("submit", *assigned, *index, *out, *handed),))
+        assigned = ("--submission", str(at.submission))
     out = ("--out", str(at.folder / "report"))
     yield Step(
         "report",
-        (("report", *answer, "--scores", scores, "--labels", labels, *drawn, *out, *page),),
+        (("report", *assigned, "--scores", scores, "--labels", labels, *drawn, *out, *page),),
     )
 
 

@@ -112,7 +112,7 @@ class Corrected:
         to = merged_numbers(said.merge, k + new)
         moves = {where[i]: c for i, c in said.move.items()}
         fixed = {**self.fixed, **moves}
-        clusters = self.answer()[0].argmax(1) if moves else self.probabilities.argmax(1)
+        clusters = self.assignment()[0].argmax(1) if moves else self.probabilities.argmax(1)
         stay = {row for row, c in moves.items() if clusters[row] == c}
         named = {**self.names, **said.names}
         awaited = {**self.awaited, **said.awaited}
@@ -130,7 +130,7 @@ class Corrected:
             awaited={i: to[c] for i, c in awaited.items()},
         )
 
-    def answer(self) -> tuple[np.ndarray, dict[str, Any]]:
+    def assignment(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Probabilities (n, k) float32 that keep everything that was said, and the facts of it.
 
         Moved images are certain of their cluster; images of which nothing was said keep what they
@@ -178,7 +178,7 @@ class Corrected:
         known = set(np.array(self.must_link + self.cannot_link, np.int64).ravel().tolist())
         units, found = unit_rows(z), []
         moved = np.isin(rows, list(self.pinned), invert=True)
-        now = self.answer()[0].argmax(1)
+        now = self.assignment()[0].argmax(1)
         for row in others.tolist():
             to = int(q[row].argmax())
             near = rows[moved & (clusters == to)]

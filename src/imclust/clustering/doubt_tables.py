@@ -87,7 +87,7 @@ class QuestionRow(NamedTuple):
 def write_doubts(
     folder: Path,
     linked: Mapping[str, tuple[np.ndarray, Linked]],
-    answer: Assignment,
+    assignment: Assignment,
     names: Sequence[str],
 ) -> None:
     """Write `doubts.csv`, the most doubtful cluster first, and `questions.csv`.
@@ -99,7 +99,7 @@ def write_doubts(
     linked : mapping of str to (np.ndarray, Linked)
         Group -> its rows among those of the assignment, and its clusters; in the order in which
         clusters are numbered.
-    answer : Assignment
+    assignment : Assignment
         The whole.
     names : sequence of str
         (k,) of the clusters.
@@ -109,12 +109,12 @@ def write_doubts(
     >>> from imclust.clustering.pair_thresholds import Cut
     >>> p = np.array([[1, 0.8, 0.1], [0.8, 1, 0.4], [0.1, 0.4, 1]], np.float32)
     >>> linked = {"all": (np.arange(3), Linked(np.array([0, 0, 1]), p, Cut("average", 0.5)))}
-    >>> answer = Assignment(np.array([*"abc"]), np.full(3, "train"), np.eye(2)[[0, 0, 1]])
-    >>> write_doubts(Path(), linked, answer, ["sea", "hill"])
+    >>> assignment = Assignment(np.array([*"abc"]), np.full(3, "train"), np.eye(2)[[0, 0, 1]])
+    >>> write_doubts(Path(), linked, assignment, ["sea", "hill"])
     >>> [(row["name"], row["doubt"]) for row in read_csv(Path(DOUBTS))]
     [('sea', '0.5000'), ('hill', '0.5000')]
     """
-    ids, clusters = answer.ids, answer.clusters
+    ids, clusters = assignment.ids, assignment.clusters
     rows_of_doubt: list[DoubtRow] = []
     asked: list[tuple[np.ndarray, Question]] = []
     first = 0
@@ -126,7 +126,7 @@ def write_doubts(
             rows_of_doubt.append(
                 DoubtRow(first + c, names[first + c], doubt.value, *hold, nearest, *near)
             )
-        mine = answer.splits[rows] == "train"
+        mine = assignment.splits[rows] == "train"
         asked += [(rows, q) for q in questions(part.labels, part.matrix, mine, ASKED)]
         first += len(found)
     rows_of_doubt.sort(key=lambda row: -row.doubt)

@@ -146,14 +146,14 @@ def at_level(
     rows = graph_rows(labels, seed)
     few = [np.asarray(s[rows], np.float32) for s in spaces]
     view = View.of(few, tuple(range(len(few))), "power", seed)
-    answer = found
+    result = found
     if (count := counts.get("coarse", 0)) and count < k:
         made = _coarser(labels[rows], view, count)
         nested["coarse"] = made.parent[labels]
         if level == "coarse":
             p = merged_columns(found.probabilities, made.parent)
             predict = partial(_merged_predict, predict=found.predict, parent=made.parent)
-            answer = replace(found, probabilities=p, predict=predict)
+            result = replace(found, probabilities=p, predict=predict)
     if (count := counts.get("fine", 0)) > k:
         made = _finer(labels[rows], view, count, seed)
         apply = partial(_prepared, apply=view.apply)
@@ -164,8 +164,8 @@ def at_level(
         split = replace(split, probabilities=_inside(split.probabilities, labels, made.parent))
         nested["fine"] = split.labels
         if level == "fine":
-            answer = split
-    return answer, nested
+            result = split
+    return result, nested
 
 
 def _inside(p: np.ndarray, labels: np.ndarray, parent: np.ndarray) -> np.ndarray:

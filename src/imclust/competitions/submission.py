@@ -23,7 +23,8 @@ from imclust.competitions.sample_submission import (
     render,
     with_header,
 )
-from imclust.competitions.submission_forms import cells_of, match_problem, read_form, write
+from imclust.competitions.submission_cells import cells_of, write
+from imclust.competitions.submission_forms import match_problem, read_form
 from imclust.competitions.table_cells import (
     BOM,
     DELIMITERS,

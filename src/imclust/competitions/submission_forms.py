@@ -1,4 +1,4 @@
-"""The forms that submissions have: which one a table is of, its clusters read, clusters written.
+"""The forms that submissions have: which one a table is of, and its clusters.
 
 Beside id and label there are lists of matches (`id,matches`), one label a line without ids, a
 column of ids a cluster, and a column of 0 and 1 a cluster.
@@ -23,16 +23,15 @@ from imclust.competitions.sample_submission import (
     SampleFormat,
     as_numbers,
     read_sample,
-    render,
     unique_ids,
 )
+from imclust.competitions.submission_cells import label_cells
 from imclust.competitions.table_cells import cell_spans, cell_text, opened
 from imclust.core.errors import input_error
 from imclust.core.wording import counted
 
 MATCHES = ("matches", "match")  # columns of such names hold lists of ids
 OUTLIERS = ("outliers", "outlier")  # labels that mean: of no cluster
-MOST_MATCHES = 30_000_000  # ids in all lists together: some 500 MB
 PEEK = 1000  # rows that tell the form
 OPTION = "--submission-form"
 SAID = {
@@ -273,12 +272,8 @@ def match_problem(image: str, cell: str, ids: Collection[str]) -> str:
 
 def _check_indicators(path: Path, sample: Sample) -> None:
     for image, cell in zip(sample.ids, sample.labels, strict=True):
-        if not _is_indicator(_cells(sample, cell)):
+        if not _is_indicator(label_cells(sample, cell)):
             raise _odd(path, "indicators", f"{cell!r} of {image!r}")
-
-
-def _cells(sample: Sample, label: str) -> list[str]:
-    return [cell.strip().strip('"') for cell in label.split(sample.delimiter)]
 
 
 def _odd(path: Path, form: Form, got: str) -> Exception:
@@ -301,7 +296,7 @@ def named_labels(sample: Sample) -> list[str]:
     ['a', 'a', 'c']
     """
     if sample.form == "indicators":
-        at = [as_numbers(_cells(sample, label)).index(1.0) for label in sample.labels]
+        at = [as_numbers(label_cells(sample, label)).index(1.0) for label in sample.labels]
         return [sample.columns[1 + n] for n in at]
     if sample.form != "matches":
         return list(sample.labels)
@@ -341,8 +336,8 @@ def clusters_in(sample: Sample) -> list[str]:
     return found
 
 
-def read_answer(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> dict[str, str]:
-    """id -> name of its cluster in an answer made elsewhere, or in a table of the truth.
+def read_assignment(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> dict[str, str]:
+    """id -> name of its cluster in an assignment made elsewhere, or in a table of the truth.
 
     Parameters
     ----------
@@ -360,8 +355,8 @@ def read_answer(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> d
 
     Examples
     --------
-    >>> answer = read_answer(Path("submissions/first/submission.csv"), ["dune/00.png"])
-    >>> answer["dune/00.png"], len(answer)
+    >>> assignment = read_assignment(Path("submissions/first/submission.csv"), ["dune/00.png"])
+    >>> assignment["dune/00.png"], len(assignment)
     ('1', 24)
     """
     known = set(ids)
@@ -376,75 +371,3 @@ def read_answer(path: Path, ids: Sequence[str], form: SampleFormat = PLAIN) -> d
         got, do = f"none of them, first {sample.ids[0]!r}", "check that both belong together"
         raise input_error(f"ids of {path}", f"some of the {len(known)} images", got, do)
     return dict(zip(sample.ids, clusters_in(sample), strict=True))
-
-
-def cells_of(sample: Sample, labels: Sequence[str]) -> list[str]:
-    """What stands in the cell of every image: (n,), in the sample's form.
-
-    Parameters
-    ----------
-    sample : Sample
-        Its ids are those of the images.
-    labels : sequence of str
-        (n,) the label of the cluster of each.
-
-    Raises
-    ------
-    InputError
-        Clusters too large for lists of matches, ids with spaces in them, no column of that name.
-
-    Examples
-    --------
-    >>> _ = Path("lists.csv").write_text("image,matches\\na,a\\nb,b\\nc,c\\n")
-    >>> cells_of(read_form(Path("lists.csv"), known=["a", "b", "c"]), ["x", "x", "y"])
-    ['a b', 'a b', 'c']
-    """
-    if sample.form == "matches":
-        return _lists(sample.ids, labels)
-    if sample.outliers is not None:
-        sizes = Counter(labels)
-        labels = [sample.outliers if sizes[label] == 1 else label for label in labels]
-    if sample.form == "indicators":
-        (one, zero), names = _marks(sample), sample.columns[1:]
-        cell = {
-            name: sample.delimiter.join(one if other == name else zero for other in names)
-            for name in names
-        }  # fmt: skip
-        return [cell[label] for label in labels]
-    return list(labels)
-
-
-def _lists(ids: Sequence[str], labels: Sequence[str]) -> list[str]:
-    if spaced := next((i for i in ids if " " in i), None):
-        do = "hand in another form"
-        raise input_error("ids in lists of matches", "without spaces", repr(spaced), do)
-    members: dict[str, list[str]] = {}
-    for image, label in zip(ids, labels, strict=True):
-        members.setdefault(label, []).append(image)
-    total = sum(len(m) ** 2 for m in members.values())
-    if total > MOST_MATCHES:
-        got = f"{total}, {max(map(len, members.values()))} images in one cluster"
-        do = "take more clusters, or hand in another form"
-        raise input_error("ids in all lists of matches", f"at most {MOST_MATCHES}", got, do)
-    text = {label: " ".join(mine) for label, mine in members.items()}
-    return [text[label] for label in labels]
-
-
-def _marks(sample: Sample) -> tuple[str, str]:
-    """What stands for 1 and for 0, as the sample writes it."""
-    cells = sample.labels[0].split(sample.delimiter)
-    values = as_numbers(_cells(sample, sample.labels[0]))
-    return cells[values.index(1.0)], cells[values.index(0.0)]
-
-
-def write(path: Path, sample: Sample, labels: Sequence[str]) -> None:
-    """Write a submission to a file. `labels`: (n,) the label of the cluster of each image.
-
-    Examples
-    --------
-    >>> _ = Path("sample.csv").write_text("id,label\\na,0\\nb,0\\n")
-    >>> write(Path("mine.csv"), read_form(Path("sample.csv")), ["0", "1"])
-    >>> Path("mine.csv").read_text()
-    'id,label\\na,0\\nb,1\\n'
-    """
-    path.write_bytes(render(sample, cells_of(sample, labels)))

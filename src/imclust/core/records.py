@@ -337,8 +337,8 @@ def names_by_id(assignment: Path) -> dict[str, str]:
     if not names:
         do = "name the folder of another"
         raise input_error("--names-from", "an assignment of `link`", str(assignment), do)
-    answer = Assignment.load(assignment)
-    pairs = zip(answer.ids.tolist(), answer.clusters.tolist(), strict=True)
+    loaded = Assignment.load(assignment)
+    pairs = zip(loaded.ids.tolist(), loaded.clusters.tolist(), strict=True)
     return {i: names[c] for i, c in pairs}
 
 

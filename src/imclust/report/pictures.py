@@ -103,22 +103,22 @@ def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]
     return chosen
 
 
-def doubtful_clusters(answer: Assignment, most: int = MOST_CLUSTERS) -> list[int]:
+def doubtful_clusters(assignment: Assignment, most: int = MOST_CLUSTERS) -> list[int]:
     """Numbers of all clusters; of too many for one picture, of those with several images the ones
     of the least mean confidence, most doubtful first.
 
     Examples
     --------
     >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
-    >>> answer = Assignment(np.array([*"abcd"]), np.full(4, "train"), p)
-    >>> doubtful_clusters(answer), doubtful_clusters(answer, most=1)
+    >>> assignment = Assignment(np.array([*"abcd"]), np.full(4, "train"), p)
+    >>> doubtful_clusters(assignment), doubtful_clusters(assignment, most=1)
     ([0, 1], [1])
     """
-    k = answer.probabilities.shape[1]
+    k = assignment.probabilities.shape[1]
     if k <= most:
         return list(range(k))
-    sizes = np.bincount(answer.clusters, minlength=k)
-    total = np.bincount(answer.clusters, answer.probabilities.max(1), minlength=k)
+    sizes = np.bincount(assignment.clusters, minlength=k)
+    total = np.bincount(assignment.clusters, assignment.probabilities.max(1), minlength=k)
     doubt = np.where(sizes > 1, total / np.maximum(sizes, 1), np.inf)
     return [int(c) for c in np.argsort(doubt, kind="stable")[:most]]
 

@@ -81,7 +81,7 @@ class Cluster:
     """Instead: the `assignment` artefact whose K to take, such as one that voted on it."""
     level: Level = "chosen"
     """Where K is voted on: the `coarse`, the `chosen` or the `fine` level of the three nested
-    answers that levels.csv holds."""
+    assignments that levels.csv holds."""
     copies: Path | None = None
     """A `look` artefact: of every group of copies that it found one image is clustered, and the
     others go where that goes."""
@@ -353,20 +353,20 @@ def _corrected(
     fitted = np.flatnonzero(rows.splits == cfg.split)
     priors, _ = read_priors(cfg.priors, rows.ids[fitted], facts["n_clusters"])
     pairs = (of_rows(links, fitted) for links in (priors.must_link, priors.cannot_link))
-    answer = Corrected.first(rows.ids, rows.probabilities, *pairs)
+    corrected = Corrected.first(rows.ids, rows.probabilities, *pairs)
     shown, before_names, found = at, facts.get("names"), facts.pop("found_names", None)
     for n, file in enumerate(files):
         if n == 0:  # a later one speaks of what an earlier one has changed
             file = of_grown(file, cfg.earlier, shown, rows.ids.tolist(), facts["n_clusters"])
         refuse_another(file, files[:n], shown)
-        answer = answer.after(file)
-        p, said = answer.answer()
+        corrected = corrected.after(file)
+        p, said = corrected.assignment()
         rows, shown = replace(rows, probabilities=p), folder
         last = n == len(files) - 1
         facts |= _save(rows, z, folder, parquet=cfg.parquet and last) | said
     if "grown" in facts:
         facts |= kept_names(facts, before_names, found)
-    close = answer.suggestions(z)
+    close = corrected.suggestions(z)
     header = ("id", "cluster", "suggested", "sure", "because_of")
     named = (
         (rows.ids[s.row], rows.clusters[s.row], s.to, f"{s.sure:.4f}", rows.ids[s.because])

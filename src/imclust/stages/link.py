@@ -131,15 +131,15 @@ def _corrected(
     """The assignment of the same settings, and what the user said of it."""
     shown = there = before.bring(folder, files[0].assignment)
     keep_files(files, folder)
-    answer, names = Assignment.load(there), _names_before(there)
+    assignment, names = Assignment.load(there), _names_before(there)
     refuse_another(files[0], [], shown)
-    files[0].check(answer.ids.tolist(), answer.probabilities.shape[1])
+    files[0].check(assignment.ids.tolist(), assignment.probabilities.shape[1])
     at = _clusters(cfg)
     facts: dict[str, Any] = {}
     for n, file in enumerate(files):
         refuse_another(file, files[:n], shown)
-        at = at.after(file, answer.clusters, answer.probabilities.max(1), cfg.seed)
-        answer, facts = _save(cfg, at, names, folder)
+        at = at.after(file, assignment.clusters, assignment.probabilities.max(1), cfg.seed)
+        assignment, facts = _save(cfg, at, names, folder)
         shown = folder
     report_corrections(facts)
     return facts
@@ -175,13 +175,13 @@ def _save(
     found, given = PairScores.load(cfg.pairs), published(cfg.index)
     identities = np.array([given.get(i, "") for i in at.ids.tolist()], dtype=str)
     p, names, owners = _together(at.linked, at.ids, identities, before)
-    answer = Assignment(at.ids, found.splits, p)
-    names = at.names(answer.clusters, names)
+    assignment = Assignment(at.ids, found.splits, p)
+    names = at.names(assignment.clusters, names)
     z = np.asarray(Features.load(cfg.features).at(at.ids))
     header = ("cluster", "name", "identities")
     table = ((c, names[c], inside) for c, (_, inside) in enumerate(owners))
     write_csv(folder / "clusters.csv", header, table)
-    write_doubts(folder, at.linked, answer, names)
+    write_doubts(folder, at.linked, assignment, names)
     groups = {
         g: {
             "images": len(rows), "clusters": int(part.labels.max()) + 1,
@@ -192,10 +192,10 @@ def _save(
     }  # fmt: skip
     from imclust.clustering.dendrogram import per_image
 
-    seen = per_image(answer.probabilities, z)
-    facts = answer.save(folder, (seen.runner_up, seen.distance))
+    seen = per_image(assignment.probabilities, z)
+    facts = assignment.save(folder, (seen.runner_up, seen.distance))
     said = at.facts() if at.told else {}
-    return answer, facts | {"names": names, "groups": groups} | said
+    return assignment, facts | {"names": names, "groups": groups} | said
 
 
 def _together(
@@ -224,7 +224,7 @@ def _together(
 
 
 def _names_before(source: Path | None) -> dict[str, str]:
-    """id -> name of its cluster in an earlier answer."""
+    """id -> name of its cluster in an earlier assignment."""
     if source is None:
         return {}
     if source.is_dir():

@@ -10,7 +10,7 @@ import numpy as np
 
 from imclust.competitions.sample_submission import Form, SampleFormat
 from imclust.competitions.submission_check import challenge_of, ids_of
-from imclust.competitions.submission_forms import read_answer
+from imclust.competitions.submission_forms import read_assignment
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import input_error
 from imclust.core.log import say
@@ -70,7 +70,7 @@ def run(cfg: Read) -> None:
 
 def _read(cfg: Read, form: SampleFormat, folder: Path) -> dict[str, Any]:
     ids = ids_of(cfg.index)
-    named = read_answer(cfg.file, ids, form)
+    named = read_assignment(cfg.file, ids, form)
     missing = [i for i in ids if i not in named]
     odd = [i for i in named if i not in set(ids)]
     if missing or odd:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imclust.competitions.submission_check import ids_of
-from imclust.competitions.submission_forms import read_answer
+from imclust.competitions.submission_forms import read_assignment
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import input_error
 from imclust.core.log import say
@@ -111,7 +111,7 @@ def _score(cfg: Score, folder: Path) -> dict[str, Any]:
 def _of_table(cfg: Score) -> dict[str, str]:
     """id -> class by the table of the truth."""
     assert cfg.truth is not None
-    found = read_answer(cfg.truth, ids_of(cfg.index))
+    found = read_assignment(cfg.truth, ids_of(cfg.index))
     odd = sorted(set(found) - {r.id for r in load_index(cfg.index)})
     if odd:
         got = f"{len(odd)} others, first {odd[0]!r}"

@@ -26,7 +26,7 @@ class CoKMeansConfig:
     """Multi-view spherical k-means: takes several --features; with one it is spherical k-means."""
 
     restarts: int = 10
-    """Starts; the one of highest mean cosine to the consensus means wins."""
+    """Starts; the one of highest mean cosine to its cluster's means over all views wins."""
     rounds: int = 100
     """Most rounds over all views of a start."""
 
@@ -43,9 +43,11 @@ def co_kmeans(z: Rows, n_clusters: int, cfg: CoKMeansConfig, seed: int) -> Clust
     """Table 2 of the paper: the partition of one view gives the centres of the next.
 
     Deviations: starts are seeded as in k-means++ on all views, instead of at random on one; more
-    than two views teach each other in a ring (with one, that is spherical k-means); the start of
-    the highest objective is kept; probabilities are those of equal Gaussians at the consensus
-    means.
+    than two views teach each other in a ring (with one, that is spherical k-means). The consensus
+    means and the seeds themselves are led to a local maximum of the objective over all views at
+    once, and the highest is kept: where each view confuses other groups, a view that is taught by
+    one other alone forgets what it told apart, and rounding decided. Probabilities are those of
+    equal Gaussians at the means.
 
     Parameters
     ----------
@@ -68,10 +70,14 @@ def co_kmeans(z: Rows, n_clusters: int, cfg: CoKMeansConfig, seed: int) -> Clust
     rng = np.random.default_rng(seed)
     best, means = -np.inf, views
     for _ in range(cfg.restarts):
-        found = _start(views, n_clusters, cfg.rounds, rng)
-        score = float(_agreement(views, found).max(1).mean())
-        if score > best:
-            best, means = score, found
+        seeds = _seeds(views, n_clusters, rng)
+        centres = [view[seeds] for view in views]
+        taught = _taught(views, centres, cfg.rounds)
+        for start in (taught, centres):
+            found = _refined(views, start, cfg.rounds)
+            score = float(_agreement(views, found).max(1).mean())
+            if score > best:
+                best, means = score, found
     variance = float((_distances(views, means).min(1) ** 2).mean())
     predict = partial(_predict, means, variance)
     return Clustering(predict(z), predict, {"objective": round(best, 4)})
@@ -98,12 +104,9 @@ def _distances(views: list[np.ndarray], means: list[np.ndarray]) -> np.ndarray:
     return np.sqrt(np.maximum(2 - 2 * _agreement(views, means), 0))
 
 
-def _start(
-    views: list[np.ndarray], k: int, rounds: int, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """One start to its end: the consensus means (k, d_v) of every view."""
-    seeds = _seeds(views, k, rng)
-    centres = [view[seeds] for view in views]
+def _taught(views: list[np.ndarray], centres: list[np.ndarray], rounds: int) -> list[np.ndarray]:
+    """Table 2 from these centres (k, d_v) on: the consensus means (k, d_v) of every view."""
+    k, centres = len(centres[0]), list(centres)
     partitions = [_agreement(views, centres).argmax(1)] * len(views)
     best, idle = [-2.0] * len(views), 0
     for _ in range(rounds):
@@ -118,6 +121,18 @@ def _start(
         if idle == PATIENCE:
             break
     return _consensus(views, partitions, centres)
+
+
+def _refined(views: list[np.ndarray], means: list[np.ndarray], rounds: int) -> list[np.ndarray]:
+    """Lloyd's rounds on all views at once, from `means` to a local maximum of `_agreement`."""
+
+    k, before = len(means[0]), None
+    for _ in range(rounds):
+        together = _agreement(views, means).argmax(1)
+        if before is not None and np.array_equal(together, before):
+            break
+        means, before = [_centres(view, together, k) for view in views], together
+    return means
 
 
 def _seeds(views: list[np.ndarray], k: int, rng: np.random.Generator) -> list[int]:

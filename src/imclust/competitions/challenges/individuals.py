@@ -17,7 +17,7 @@ from imclust.competitions.challenges._samples import NAMED, FoundSample, find_sa
 from imclust.competitions.challenges.folder import image_name
 from imclust.competitions.downloads import made_file
 from imclust.competitions.sample_submission import SAMPLE
-from imclust.competitions.submission_forms import read_answer
+from imclust.competitions.submission_forms import read_assignment
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.records import PairHints, read_pairs
@@ -262,7 +262,7 @@ def _truth(cfg: IndividualsConfig, asked: list[str]) -> dict[str, str]:
     pairs = (
         dict(read_pairs(cfg.truth, *named))
         if set(named) <= set(head)
-        else read_answer(cfg.truth, asked, cfg.said_of_sample())
+        else read_assignment(cfg.truth, asked, cfg.said_of_sample())
     )
     return {i: pairs[i] for i in asked if i in pairs}
 

@@ -85,7 +85,7 @@ function finding() {
   $("find-word").addEventListener("input", findWord);
   $("find-all").addEventListener("click", showAll);
   $("like")?.addEventListener("click", () => moreLike([...state.selected][0]));
-  onceNear($("found"), () => $("found").childElementCount || showAll());
+  onceNear($("found"), () => $("find-all").hidden && showAll());  // nothing was looked for before
 }
 
 function looks() {
