@@ -102,8 +102,19 @@ def test_pycocotools_reads_the_json(place, rows, capsys):
     capsys.readouterr()
 
 
+def test_label_studio_takes_the_tasks(place):
+    """Where its kit is installed, which brings half a GiB."""
+    kit = pytest.importorskip("label_studio_sdk.label_interface")
+    interface = kit.LabelInterface((place / "label-studio" / "config.xml").read_text())
+    interface.validate()
+    tasks = json.loads((place / "label-studio" / "tasks.json").read_text())
+    for task in tasks:
+        assert interface.validate_prediction(task["predictions"][0])
+        task["predictions"][0]["result"][0]["value"] = {"choices": ["no such cluster"]}
+        assert not interface.validate_prediction(task["predictions"][0])
+
+
 def test_label_studio_has_tasks_of_its_documented_form(place, rows):
-    """Validated by label-studio-sdk 2.1.2 too, by hand: it brings half a GiB."""
     config = ET.parse(place / "label-studio" / "config.xml").getroot()
     image, choices = config.find("Image"), config.find("Choices")
     allowed = [choice.get("value") for choice in choices.iter("Choice")]
@@ -124,8 +135,22 @@ def test_label_studio_has_tasks_of_its_documented_form(place, rows):
         assert result["value"] == {"choices": [allowed[row.cluster]]}
 
 
+def test_fiftyone_reads_its_data_set(place, rows):
+    """By its importer, where it is installed: it brings a database, which need not run for this."""
+    importers = pytest.importorskip("fiftyone.utils.data.importers")
+    reader = importers.FiftyOneImageClassificationDatasetImporter(
+        dataset_dir=str(place / "fiftyone"), data_path="data.json"
+    )
+    with reader:
+        samples = list(reader)
+    assert len(samples) == N
+    for file, _, label in samples:
+        row = rows[Path(file).relative_to(place / "x").as_posix()]
+        assert label.label == f"cluster {row.cluster}"
+        assert label.confidence == pytest.approx(row.confidence)
+
+
 def test_fiftyone_has_its_two_files(place, rows):
-    """Read by the importers of fiftyone 1.22.1 too, by hand: it brings a database."""
     labels = json.loads((place / "fiftyone" / "labels.json").read_text())
     where = json.loads((place / "fiftyone" / "data.json").read_text())
     assert labels["classes"] == ["cluster 0", "cluster 1"]

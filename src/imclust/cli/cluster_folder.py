@@ -299,6 +299,9 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
     known = cfg.new is not None and not said and (at.clusters / MANIFEST).is_file()
     if not known:
         check_images(data, cfg.workspace, links=cfg.symlinks and not cfg.copy)
+    further = None if cfg.new is None else cfg.new.expanduser().resolve()
+    if further is not None:
+        check_images(further, cfg.workspace, links=cfg.symlinks and not cfg.copy)
     check_writable(cfg.workspace)
     check_naming(cfg, at)
     if cfg.encoder == "strong":
@@ -318,14 +321,12 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
                 refuse_without(at, growth_of(at, data, as_it_is=True))
             cfg = corrected_first(cfg, at, data)
             growth = growth_of(at, data)
-    if cfg.new is None:
+    if further is None:
         steps, images = folder_steps(cfg, at, data, growth, instead=instead), images_about(data)
         ray = cfg.ray, cfg.ray_storage
         took = run_steps(steps, titles, images, plain_words, *ray, unmet)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
-        further = cfg.new.expanduser().resolve()
-        check_images(further, cfg.workspace, links=cfg.symlinks and not cfg.copy)
         raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", at.top, further)
         folder = at.folder / f"new-{raw.name.removeprefix(f'{at.name}-new-')}"
         refuse_edited_tables(folder, TABLES)

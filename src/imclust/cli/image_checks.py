@@ -86,7 +86,7 @@ def check_enough(data: Path, n_clusters: int | str, instead: str = "") -> None:
     if images_about(data) >= (LEAST if isinstance(n_clusters, str) else n_clusters) > 1:
         return
     n = len(find_images(data).images)  # by content, which names may not tell
-    if n:  # where there is none, the index says more
+    if n > 1 or (n and instead):  # of none, or a single one, the index says more
         _enough(n, n_clusters, instead)
 
 
