@@ -132,14 +132,14 @@ def homework():
 QUICK = {
     "auto": {"effort": "quick"},
     "consensus": {"runs": 1},
-    "dec": {"heads": 2, "steps": 200},
+    "dec": {"heads": 2, "steps": 100},
     "deepcluster": {"rounds": 4, "steps": 40},
     "hdbscan": {},
-    "idec": {"heads": 2, "steps": 100},
-    "scan": {"heads": 4, "steps": 200},
-    "temi": {"heads": 4, "steps": 200},
+    "idec": {"heads": 1, "steps": 60},
+    "scan": {"heads": 2, "steps": 150},
+    "temi": {"heads": 2, "steps": 150},
     "tsne-kmeans": {},
-    "turtle": {"heads": 4, "steps": 200},
+    "turtle": {"heads": 2, "steps": 150},
     "umap-ward": {},
 }
 

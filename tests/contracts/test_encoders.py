@@ -22,7 +22,7 @@ SETTINGS = {
     "scan-net": {"n_clusters": 2, "lr": 2e-3},
 } | {name: {"width": 8} for name in VIEWS}
 EPOCHS = {"vgg-ae": 2, "conv-ae": 3}  # where eight take long
-IMAGES = {"vgg-ae": 32}  # where 96 take long
+IMAGES = {"vgg-ae": 16, "conv-ae": 48}  # where 96 take long
 COLOUR_BLIND = {"power-spectrum", "hog", "lbp", "scattering"}  # by what they are
 BASE = {"local-aggregation": "conv-ae", "scan-net": "simclr"}  # of encoders that refine another
 

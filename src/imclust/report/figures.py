@@ -264,20 +264,28 @@ def examples(
     for number, first in enumerate(sheets, 1):
         here = range(first, min(first + rows, len(images)))
         name = "examples" if len(sheets) == 1 else f"examples-{number}"
-        with sheet.figure(name, side * len(here), nrows=len(here), ncols=per_row) as (_, axes):
-            for row, cluster in zip(axes, here, strict=True):
-                _row(row, images[cluster], texts[cluster])
+        with sheet.figure(name, side * len(here)) as (_, axes):
+            middles, _ = _tiles(axes[0, 0], [images[cluster] for cluster in here], per_row)
+            axes[0, 0].set_yticks(middles, [texts[cluster] for cluster in here])
 
 
-def _row(axes: np.ndarray, images: np.ndarray, name: str, *, turned: bool = False) -> None:
-    """Images side by side, their name before them."""
-    for column, ax in enumerate(axes):
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-        if column < len(images):
-            ax.imshow(images[column], interpolation="nearest")
-    upright = {} if turned else {"rotation": 0, "ha": "right", "va": "center"}
-    axes[0].set_ylabel(name, **upright)
+def _tiles(ax: Axes, rows: list[np.ndarray], per_row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of images (m, s, s, 3) as one, since axes for each take seconds; the middles of rows and
+    of columns."""
+    side = max(image.shape[1] for image in rows)
+    gap = max(1, side // 24)
+    step = side + gap
+    sheet = np.full((step * len(rows) - gap, step * per_row - gap, 3), 255, np.uint8)
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            height, width = image.shape[:2]
+            sheet[y * step : y * step + height, x * step : x * step + width] = image
+    ax.imshow(sheet, interpolation="nearest")
+    ax.set(xticks=[])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    middles = np.arange(max(len(rows), per_row)) * step + (side - 1) / 2
+    return middles[: len(rows)], middles[:per_row]
 
 
 def sizes_of(sheet: Sheet, names: list[str], sizes: list[int]) -> None:
@@ -335,11 +343,12 @@ def reconstructions(
     True
     """
     n = len(originals)
-    with sheet.figure("reconstructions", 0.5 + 2 * sheet.width / n, nrows=2, ncols=n) as (_, axes):
-        _row(axes[0], originals, "original", turned=True)
-        _row(axes[1], rebuilt, "reconstruction", turned=True)
-        for ax, name in zip(axes[0], names, strict=True):
-            ax.set_title(name)
+    with sheet.figure("reconstructions", 0.5 + 2 * sheet.width / n) as (_, axes):
+        ax = axes[0, 0]
+        middles, columns = _tiles(ax, [originals, rebuilt], n)
+        ax.set_yticks(middles, ["original", "reconstruction"], rotation=90, va="center")
+        ax.xaxis.tick_top()
+        ax.set_xticks(columns, names)
 
 
 def dendrogram(sheet: Sheet, tree: np.ndarray, names: list[str]) -> None:
