@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from chat_server import NAMES, serving
+from imclust import cluster_folder
 from imclust.__main__ import main
 from imclust.competitions.clients import vision_model as clients
 
@@ -69,6 +70,13 @@ def test_a_folder_is_named_grows_and_keeps_its_names_when_the_model_fails(
 
     status, out, err = visit()  # nobody is there, and nobody is needed
     assert status == 0
+    result = cluster_folder(
+        "pictures", 3, effort="quick", name_by=server.address, name_model="another"
+    )
+    assert result.n_clusters == 3
+    assert set(result.clustering.names) == set(NAMES)  # those that are there stand
+    assert "start the server there" in str(result.unmet[0])
+    assert "start the server there" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,8 @@ def cluster_folder(
     Returns
     -------
     FolderResult
-        The assignment, which shows itself as a gallery in a notebook.
+        The assignment, which shows itself as a gallery in a notebook. What a service failed, such
+        as names, is said and in its `unmet`.
 
     Raises
     ------
@@ -264,7 +265,7 @@ def cluster_folder(
     >>> result = cluster_folder("my/photos", n_clusters=4)  # doctest: +SKIP
     >>> result.sizes, result.report  # doctest: +SKIP
     """
-    return _carried_out(
+    result = _carried_out(
         ClusterFolder(
             Path(folder),
             n_clusters,
@@ -288,6 +289,9 @@ def cluster_folder(
             ray_storage=ray_storage,
         )
     )
+    for failure in result.unmet:
+        say(str(failure))
+    return result
 
 
 def _carried_out(cfg: ClusterFolder) -> FolderResult:

@@ -111,7 +111,7 @@ def _asked(cfg: Name) -> AskedNames:
     )
     doc = read_manifest(cfg.assignment, Assignment.kind)
     by_hand = doc.get("names") or [""] * doc["n_clusters"]
-    named_already = _kept_names(doc, _by(cfg))
+    named_already = [bool(p) and p[1].split("; ")[0] == _by(cfg) for p in _kept_names(doc)]
     rows = read_csv(artifact_file(cfg.assignment, "assignment.csv"))
     images = {row.id: row for row, _ in indexed(cfg.index)}
     copies = Look.load(cfg.look).copy_of if cfg.look else {}
@@ -148,19 +148,18 @@ def _name(cfg: Name, folder: Path, asked: AskedNames | None) -> dict[str, Any]:
         seen = seen_words(logits, clusters, k, words.members)
         found = name_clusters(share, seen, words.rarity, words.words, there)
         seen_in = [dict(zip(words.words, here.tolist(), strict=True)) for here in seen.here]
-    kept = _kept_names(read_manifest(cfg.assignment), _by(cfg) if asked else "")
-    fresh = [(each.name, _told(each)) for each in found]
-    by_model = asked.names if asked else {}
-    for c, name in by_model.items():
-        fresh[c] = name, "; ".join(filter(None, (_by(cfg), fresh[c][1])))
-    named_now = _with_kept(fresh, kept)
+    now = _with_kept(
+        [(each.name, _told(each)) for each in found], _kept_names(read_manifest(cfg.assignment))
+    )
+    for c, name in (asked.names if asked else {}).items():
+        now[c] = name, "; ".join(filter(None, (_by(cfg), _told(found[c]))))
     shares = [
-        None if c in by_model else seen_in[c].get(name) for c, (name, _) in enumerate(named_now)
+        None if why.startswith("by ") else seen_in[c].get(name) for c, (name, why) in enumerate(now)
     ]
     told = ["" if share is None else f"{share:.4f}" for share in shares]
-    numbered = ((c, *row, told[c]) for c, row in enumerate(named_now))
+    numbered = ((c, *row, told[c]) for c, row in enumerate(now))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), numbered)
-    return {"names": [name for name, _ in named_now]}
+    return {"names": [name for name, _ in now]}
 
 
 def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.ndarray, ClassWords]:
@@ -180,10 +179,9 @@ def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.nda
     return seen.fit(latents), ClassWords(nouns, np.eye(len(nouns), dtype=bool))
 
 
-def _kept_names(doc: Mapping[str, Any], by: str) -> Sequence[Any]:
-    """(name, evidence) of clusters that were named before, of a model's own where one names."""
-    kept = doc.get("found_names") or [None] * doc["n_clusters"]
-    return [pair if pair and pair[1].startswith(by) else None for pair in kept]
+def _kept_names(doc: Mapping[str, Any]) -> Sequence[Any]:
+    """(name, evidence) of clusters that were named before, None of others."""
+    return doc.get("found_names") or [None] * doc["n_clusters"]
 
 
 def _with_kept(found: list[tuple[str, str]], kept: Sequence[Any]) -> list[tuple[str, str]]:
