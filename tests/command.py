@@ -41,13 +41,22 @@ def imclust_in(folder, *args, **env):
             timeout=SECONDS,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
+    return _finished(folder, _command, arguments, env)
+
+
+def python_in(folder, code):
+    """`python -c code` in a folder, in a process of its own: (status, stdout, stderr)."""
+    return _finished(folder, _lines, code, {})
+
+
+def _finished(folder, do, what, env):
     with tempfile.TemporaryDirectory() as outputs:
         files = [Path(outputs, name) for name in ("out", "err")]
-        child = _forked(folder, arguments, env, files)
+        child = _forked(folder, do, what, env, files)
         child.join(SECONDS)
         if child.exitcode is None:
             child.kill()
-            raise subprocess.TimeoutExpired(["imclust", *arguments], SECONDS)
+            raise subprocess.TimeoutExpired(what, SECONDS)
         out, err = (file.read_text(encoding="utf-8") for file in files)
         return child.exitcode, out, err
 
@@ -59,7 +68,7 @@ class Started:
         with tempfile.TemporaryDirectory() as outputs:
             os.mkfifo(Path(outputs, "out"))
             files = [Path(outputs, "out")] * 2
-            self.child = _forked(folder, list(map(str, args)), env, files)
+            self.child = _forked(folder, _command, list(map(str, args)), env, files)
             printed = open(files[0], encoding="utf-8")  # noqa: SIM115  (until it ends)
             self.lines = chain([printed.readline()], printed)  # by then it has opened both
 
@@ -75,9 +84,10 @@ class Started:
         return self.child.exitcode, printed
 
 
-def _forked(folder, arguments, env, files):
+def _forked(folder, do, what, env, files):
+    """A child that does `do(what)` in a folder, with that environment and outputs."""
     child = _server().Process(
-        target=_command, args=(str(folder), arguments, environment(**env), files)
+        target=_alone, args=(str(folder), do, what, environment(**env), files)
     )
     child.start()
     return child
@@ -97,16 +107,25 @@ def _server():
     return server
 
 
-def _command(folder, arguments, env, files):
-    """Become that command."""
-    from imclust.__main__ import main
-
+def _alone(folder, do, what, env, files):
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
-    sys.argv = ["imclust", *arguments]
     for fd, file in zip((1, 2), files, strict=True):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), fd)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+    do(what)
+
+
+def _command(arguments):
+    """Become that command."""
+    from imclust.__main__ import main
+
+    sys.argv = ["imclust", *arguments]
     raise SystemExit(main(arguments))
+
+
+def _lines(code):
+    sys.path.insert(0, "")
+    exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 import imclust
+from command import python_in
 from helpers import (
     ROOT,
     environment,
@@ -254,11 +255,8 @@ def test_the_stages_as_a_page_calls_them(name, request, standin, monkeypatch):
 @pytest.mark.parametrize("name", [n for n, page in PAGES.items() if blocks(page, "python")])
 def test_the_python_lines_work(name, place):
     for code in blocks(PAGES[name], "python"):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=place, env=environment(), capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        status, _, err = python_in(place, code)
+        assert status == 0, err
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.ipynb")), ids=lambda p: p.stem)
