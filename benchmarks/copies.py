@@ -6,12 +6,16 @@ Of each archive 200 pictures are taken, and six copies made of 20 of them. Recal
 copies that are put into a group with the picture they were made of. Precision: the share of what
 was put into the groups of these pictures that was made of them. Copies that the archive has itself
 are counted apart: nobody knows how many there are. Prints a table and writes JSON.
+
+`--by cleanvision imagededup` measures these libraries on the same pictures, where they are
+installed: CleanVision's exact and near duplicates, imagededup's perceptual hash; both as they come.
 """
 
 import argparse
 import io
 import json
 import tempfile
+import time
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -21,6 +25,7 @@ from PIL import Image
 
 from imclust.__main__ import main as imclust
 from imclust.core.look_records import Look
+from imclust.training.pretrained import vision
 
 ORIGINALS, COPIED = 200, 20
 KINDS = ("re-saved", "resized", "cropped", "turned a little", "turned by 90, 180, 270", "mirrored")
@@ -81,6 +86,44 @@ def found_by_imclust(folder, work):
     return list(groups.values())
 
 
+def found_by_cleanvision(folder, _):
+    """Groups of names, by its exact and near duplicates."""
+    from cleanvision import Imagelab
+
+    lab = Imagelab(data_path=str(folder))
+    lab.find_issues({"exact_duplicates": {}, "near_duplicates": {}}, n_jobs=1, verbose=False)
+    sets = [s for kind in ("exact_duplicates", "near_duplicates") for s in lab.info[kind]["sets"]]
+    return joined([{Path(name).name for name in each} for each in sets])
+
+
+def found_by_imagededup(folder, _):
+    """Groups of names, by its perceptual hash; its network's weights would have to be fetched."""
+    vision("torchvision")  # which it imports; some builds want help
+    from imagededup.methods import PHash
+
+    found = PHash(verbose=False).find_duplicates(
+        image_dir=str(folder), num_enc_workers=0, num_dist_workers=0
+    )
+    return joined([{name, *others} for name, others in found.items() if others])
+
+
+def joined(sets):
+    """Sets that share a member as one."""
+    groups = []
+    for each in sets:
+        touching = [group for group in groups if group & each]
+        groups = [group for group in groups if not group & each]
+        groups.append(each.union(*touching))
+    return groups
+
+
+FINDERS = {
+    "imclust": found_by_imclust,
+    "cleanvision": found_by_cleanvision,
+    "imagededup": found_by_imagededup,
+}
+
+
 def measured(made, groups):
     """Recall by kind, precision, and originals that lie with others."""
     group_of = {name: i for i, group in enumerate(groups) for name in group}
@@ -112,22 +155,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("archives", nargs="+", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--by", nargs="+", choices=FINDERS, default=["imclust"])
     parser.add_argument("--json", type=Path, default=Path("copies.json"))
     args = parser.parse_args()
     table = {}
     for archive in args.archives:
-        rows = []
+        rows = defaultdict(list)
         for seed in args.seeds:
             with tempfile.TemporaryDirectory() as top:
                 folder, work = Path(top) / "pictures", Path(top) / "work"
                 folder.mkdir()
                 made = make(archive, folder, seed)
-                rows.append(measured(made, found_by_imclust(folder, work)))
+                for name in args.by:
+                    began = time.process_time()
+                    row = measured(made, FINDERS[name](folder, work))
+                    rows[name].append(row | {"CPU seconds": time.process_time() - began})
         table[archive.stem] = rows
-        print(f"\n{archive.stem}, {len(args.seeds)} seeds, mean ± standard deviation")
-        for name in rows[0]:
-            values = [row[name] for row in rows]
-            print(f"  {name:24} {np.mean(values):.3f} ± {np.std(values):.3f}", flush=True)
+        for by, found in rows.items():
+            print(f"\n{archive.stem} by {by}, {len(args.seeds)} seeds, mean ± standard deviation")
+            for name in found[0]:
+                values = [row[name] for row in found]
+                print(f"  {name:24} {np.mean(values):.3f} ± {np.std(values):.3f}", flush=True)
     args.json.write_text(json.dumps(table, indent=1))
 
 

@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from imclust.__main__ import main as imclust
-from imclust.core.records import Assignment, found_names, read_csv
+from imclust.core.name_records import found_names
+from imclust.core.records import Assignment, read_csv
 from imclust.encoders.class_head import WORDS
 
 MOST = 300

@@ -240,7 +240,7 @@ def test_a_folder_with_a_sample_and_a_corrupt_image(tmp_path, capsys, monkeypatc
     monkeypatch.setenv("SET_ASIDE_CORRUPT", "1")
     printed = baseline(capsys, tmp_path, *flags)
     assert "7.jpg: truncated" in printed
-    assert "1 images set aside get the largest cluster" in printed
+    assert "1 image set aside gets the largest cluster" in printed
     folder = tmp_path / "submissions/folder-shots/pixels-homework-k2-seed0"
     rows = (folder / "submission.csv").read_text().split()
     assert rows[0] == "ImageID,label"

@@ -83,7 +83,7 @@ def test_every_readable_image_has_its_row(place):
     rows = table(at / RUN / "assignments.csv")
     assert set(rows) == set(kinds)
     assert list(next(iter(rows.values()))) == [
-        *("file", "cluster", "name", "confidence", "runner_up", "distance"),
+        *("file", "cluster", "name", "confidence", "runner_up", "distance", "name_share"),
     ]
     assert right(rows, kinds) == 1
     for row in rows.values():
@@ -447,7 +447,7 @@ def test_on_a_terminal_the_list_is_drawn_in_place(place):
         ("picture", (), ("a single picture", "name the folder")),
         ("few", ("holiday",), ("one word more, holiday", "in quotes")),
         ("few", ("--name", "../y"), ("--name must be the name of a folder", "../y")),
-        ("broken", (), ("readable images", "at least 2", "got 0 of 3")),
+        ("broken", (), ("readable images", "at least 2", "got 0 of 12")),
         ("few", ("--n-clusters", 5), ("clusters K", "(4)", "got 5")),
         ("same", ("--n-clusters", 2), ("number of different images (1)", "got 2", "copies")),
         ("few", ("--n-clusters", 1), ("--n-clusters", "at least 2, or auto", "got 1")),
@@ -469,7 +469,7 @@ def test_what_cannot_be_is_one_sentence(tmp_path, make, flags, words):
     elif make:
         (x / "y").mkdir(parents=True)
     if make == "broken":
-        for i in range(3):
+        for i in range(12):
             (x / f"{i}.jpg").write_bytes(b"\xff\xd8")
     for i in range({"one": 1, "few": 4, "same": 4, "latin": 2}.get(make, 0)):
         Image.fromarray(images[0 if make == "same" else i]).save(x / f"{i}.png")

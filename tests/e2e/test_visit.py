@@ -194,7 +194,7 @@ def test_the_visits(place, one_thread):
     said["move"] = {"bark02.png": 4, "bark03.png": 5, "night.png": 0}
     (at / "late.json").write_text(json.dumps(said))
     out = visit("--corrections", "late.json")
-    assert "what it says of 1 image now gone" in out
+    assert "speaks of 1 image now gone: moves wait until they come back" in out
     assert "changed place" not in out
     assert "too unlike" not in out
     late = clusters(at)
@@ -247,6 +247,41 @@ def test_the_visits(place, one_thread):
     assert len(list((at / RUN / "corrections-left-out").iterdir())) == 3
     assert max(clusters(at).values()) == 3
     assert "everything was up to date" in visit()
+
+
+def test_a_picture_that_comes_back_goes_where_it_was_moved_while_it_was_gone(
+    tmp_path, monkeypatch, one_thread
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mixed").mkdir()
+    for kind in ("moss", "sand"):
+        for i, image in enumerate(pictures(kind, 8)):
+            image.save(tmp_path / "mixed" / f"{kind}{i}.png")
+    command = tuple("2" if word == "4" else word for word in COMMAND)
+    run = tmp_path / "data/runs/folder-mixed/timm-auto-k2-seed0"
+
+    def clusters():
+        with (run / "assignments.csv").open(newline="") as f:
+            return {row["file"]: int(row["cluster"]) for row in csv.DictReader(f)}
+
+    visit(command=command)
+    first = clusters()
+    page = file_digest(run / "clusters" / "assignment.csv")
+    kept = {name: (tmp_path / "mixed" / name).read_bytes() for name in ("moss0.png", "moss1.png")}
+    for name in kept:
+        (tmp_path / "mixed" / name).unlink()
+    visit(command=command)
+    other = 1 - first["moss0.png"]
+    said = {"format": "imclust-corrections-1", "assignment": page}
+    said |= {"move": {"moss0.png": other, "moss2.png": other}}
+    (tmp_path / "said.json").write_text(json.dumps(said))
+    out = visit("--corrections", "said.json", command=command)
+    assert "speaks of 1 image now gone: moves wait until they come back" in out
+    for name, data in kept.items():
+        (tmp_path / "mixed" / name).write_bytes(data)
+    visit(command=command)
+    moved = {"moss0.png": other, "moss2.png": other}
+    assert clusters() == first | moved  # and the one of which nothing was said is where it was
 
 
 def majority(found):

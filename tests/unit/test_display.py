@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 import time
 
@@ -90,7 +91,7 @@ def test_off_a_terminal_it_is_lines(capsys, monkeypatch):
             say("hush")
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "  something"
-    assert any(line.startswith("[0/3] one: 0 s, look ") and "/4 img" in line for line in out)
+    assert any(line.startswith("[1/3] one: 0 s, look ") and "/4 img" in line for line in out)
     assert "[1/3] one: 0 s; about" in " ".join(out)
     assert out[-2].startswith("[2/3] two: up to date")
     assert out[-1] == "[3/3] three: 0 s"
@@ -103,8 +104,8 @@ def test_a_step_without_a_bar_is_heard_of_while_it_works(capsys, monkeypatch):
     with Display([Part("one", 5.0)]) as shown, shown.step("one"):
         time.sleep(0.5)
     out = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("[0/1] one: ") and "at work" in line for line in out) >= 2
-    assert out[-1].startswith("[1/1] one: ")
+    assert sum(line.startswith("[1/1] one: ") and "at work" in line for line in out) >= 2
+    assert re.fullmatch(r"\[1/1\] one: \d+ s", out[-1])
 
 
 def test_a_step_that_turns_out_on_the_way_is_added(capsys):

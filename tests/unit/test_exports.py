@@ -102,8 +102,19 @@ def test_pycocotools_reads_the_json(place, rows, capsys):
     capsys.readouterr()
 
 
+def test_label_studio_takes_the_tasks(place):
+    """Where its kit is installed, which brings half a GiB."""
+    kit = pytest.importorskip("label_studio_sdk.label_interface")
+    interface = kit.LabelInterface((place / "label-studio" / "config.xml").read_text())
+    interface.validate()
+    tasks = json.loads((place / "label-studio" / "tasks.json").read_text())
+    for task in tasks:
+        assert interface.validate_prediction(task["predictions"][0])
+        task["predictions"][0]["result"][0]["value"] = {"choices": ["no such cluster"]}
+        assert not interface.validate_prediction(task["predictions"][0])
+
+
 def test_label_studio_has_tasks_of_its_documented_form(place, rows):
-    """Validated by label-studio-sdk 2.1.2 too, by hand: it brings half a GiB."""
     config = ET.parse(place / "label-studio" / "config.xml").getroot()
     image, choices = config.find("Image"), config.find("Choices")
     allowed = [choice.get("value") for choice in choices.iter("Choice")]

@@ -120,6 +120,19 @@ def test_as_its_naive_twin_finds_them(seed):
     assert found == twin(old, new)
 
 
+def test_images_that_are_gone_are_known_where_they_were_or_are_to_be():
+    """Of three clusters, the last two of which became one."""
+    p = np.eye(3, dtype=np.float32)[[0, 1, 2, 2]]
+    base = Base(np.array(list("abcd")), np.array(list("1234")), p, {}, ())
+    said = {"was": [0, 1, 1], "awaited": {"c": 0, "z": 1}}
+    ids, digests, q = base._gone({"a"}, 2, said)
+    assert (ids.tolist(), digests.tolist()) == (list("bcdz"), ["2", "3", "4", ""])
+    assert q.argmax(1).tolist() == [1, 0, 1, 1]
+    later = Base(ids, digests, q, {}, ())
+    known = later.rows_of(np.array(list("dzc")), np.array(["4", "any", "other"]))
+    assert known.tolist() == [2, 3, -1]
+
+
 def test_who_is_known_by_name_by_copy_and_by_a_new_name():
     p = np.eye(2, dtype=np.float32)
     base = Base(np.array(["a", "b"]), np.array(["1", "2"]), p, {}, ())

@@ -101,7 +101,7 @@ def test_none_known_and_a_group_of_one_are_said(who, capsys):
     opened(who, split_column="")
     said = capsys.readouterr().out
     assert "no identities are known" in said
-    assert "1 groups have a single image" in said
+    assert "1 group has a single image" in said
 
 
 def lose_image(rows):

@@ -5,6 +5,7 @@ import pytest
 from sklearn.datasets import load_sample_images
 
 from imclust.__main__ import main
+from imclust.cli.result import FolderResult
 from imclust.clustering.cluster_names import (
     DISTINCT,
     HELD,
@@ -17,8 +18,11 @@ from imclust.clustering.cluster_names import (
     seen_words,
 )
 from imclust.core.artifacts import ArtifactSpec, make_artifact
-from imclust.core.records import Assignment, Features, found_names, named
+from imclust.core.name_records import NAMES_KIND, found_names, name_shares, named
+from imclust.core.records import Assignment, Features, read_csv, write_csv
 from imclust.encoders.class_head import class_logits, imagenet_words
+from imclust.report.results import FolderAssignment
+from sample_run import make_sample_run
 
 WORDS = imagenet_words()
 
@@ -181,3 +185,36 @@ def test_other_features_give_no_names(tmp_path):
     line = f"name --assignment {tmp_path}/c --features {tmp_path}/z --out {tmp_path}/n"
     assert main(line.split()) == 0
     assert found_names(tmp_path / "n") == [("", ""), ("", "")]
+
+
+def test_a_name_that_is_seen_in_few_images_says_so_wherever_it_stands(tmp_path, monkeypatch):
+    make_sample_run(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def write(folder):
+        rows = [(0, "animal", "animal 0.9 (elsewhere 0.1), in 0.69 of the images", "0.6900")]
+        rows += [(1, "lake", "", "0.9100")]
+        write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), rows)
+        return {"names": ["animal", "lake"]}
+
+    run = tmp_path / "run"
+    of = {"assignment": run / "clusters"}
+    make_artifact(run / "names", ArtifactSpec(NAMES_KIND, {}, of, ()), write)
+    answer = FolderAssignment.load(run / "clusters", tmp_path / "raw" / "index", run / "names")
+    assert (answer.doubtful(0), answer.doubtful(1)) == (0.69, None)
+    answer.write(tmp_path)
+    rows = read_csv(tmp_path / "assignments.csv")
+    assert {(row["name"], row["name_share"]) for row in rows} == {
+        ("animal", "0.69"),
+        ("lake", "0.91"),
+    }
+    summary = FolderResult(answer, run, run / "clusters", None, None, {}, 0.0).summary()
+    assert sum("[animal, seen in 69% of them]" in line for line in summary) == 1
+    assert sum(line.endswith("[lake]") for line in summary) == 1
+    line = "report --assignment run/clusters --names run/names --out run/report"
+    assert main(line.split()) == 0
+    page = (run / "report" / "report.html").read_text()
+    assert page.count("name seen in 69% of them") == 2
+    assert "seen in 91%" not in page
+    # By hand, a name is what it is.
+    assert name_shares({"n_clusters": 2, "names": ["mine", ""]}, run / "names") == [None, 0.91]

@@ -151,12 +151,15 @@ def test_the_k_of_download_is_kept_for_cluster(tmp_path, monkeypatch):
         ("cluster --features a --index b --out c autoo", ("got autoo", "take auto")),
         ("cluster --features a --index b --out c auto --efort quick", ("take --effort",)),
         ("cluster --features a --index b --out c", ("one of auto, co-kmeans",)),
-        ("cluster --features a --index b --out c --n-clusters x auto", ("INT or {auto}", "'x'")),
+        (
+            "cluster --features a --index b --out c --n-clusters x auto",
+            ("a whole number or auto", "'x'"),
+        ),
         ("cluster --features a auto", ("--index and --out of cluster must be given",)),
         ("download --out c arrays", ("--data-dir of download must be given",)),
         ("encode --index a --weights b --out c --zzz 3", ("got --zzz", "encode --help")),
-        ("encode --index", ("Missing value", "--index")),
-        ("train --index a --out b conv-ae --recipe litteral", ("litteral", "'fast', 'literal'")),
+        ("encode --index", ("--index must be followed by a value",)),
+        ("train --index a --out b conv-ae --recipe litteral", ("got 'litteral'", "take literal")),
         ("clutser", ("stage must be one of", "take cluster")),
     ],
 )

@@ -332,7 +332,7 @@ def test_nothing_is_replaced_and_it_is_said_before_any_work(tmp_path):
     [plain] = [f for f in planned_sorting(clustering, tmp_path / "sorted", "move").files
                if f.to.startswith("0")]  # fmt: skip
     (tmp_path / "sorted" / plain.to).write_text("mine")
-    with pytest.raises(InputError, match=r"1 files that would be replaced: 0 school bus/a"):
+    with pytest.raises(InputError, match=r"1 file that would be replaced: 0 school bus/a"):
         sort(clustering, tmp_path, "move")
     (tmp_path / "sorted" / plain.to).unlink()
     (tmp_path / "sorted" / f"{plain.to}.xmp").write_text("my keywords")

@@ -238,7 +238,7 @@ def test_images_set_aside_get_the_largest_cluster(tmp_path, capsys):
     ids = [r["id"] for r in read_csv(index / "index.csv") if not r["problem"]]
     job = index, answered(index, [1, 1, 1, 1, 1, 0, 0], tmp_path / "c", ids=ids)
     assert submit(job, tmp_path / "s") == 0
-    assert "1 images set aside get the largest cluster, 1" in capsys.readouterr().out
+    assert "1 image set aside gets the largest cluster, 1" in capsys.readouterr().out
     assert labels(tmp_path / "s/submission.csv").count("1") == 6
 
 

@@ -1,8 +1,11 @@
 """What a second visit says: renamed, replaced and moved pictures are told as what they are."""
 
+import shutil
+
 import pytest
 
 from imclust.__main__ import main
+from imclust.cli.image_checks import check_enough
 from imclust.cli.sorted_away import sorted_away, tell_sorted_away
 from imclust.cli.visit_words import told
 from imclust.core.errors import InputError
@@ -70,8 +73,15 @@ def test_a_folder_that_was_sorted_away_says_so_until_it_is_taken_back(run, monke
     with pytest.raises(InputError, match=r"got none: 24 images moved into .*two by sort; bring"):
         tell_sorted_away(run / "run", 0)
     capsys.readouterr()
-    tell_sorted_away(run / "run", 3)
+    instead = tell_sorted_away(run / "run", 3)
     assert "--undo --yes" in capsys.readouterr().out
+    # Where so few are left that K does not fit, the last word is how the others come back.
+    (run / "left").mkdir()
+    some = next(path for path in (run / "two").rglob("*.png"))
+    for n, k in ((1, 2), (2, 3), (3, "auto")):
+        shutil.copy(some, run / "left" / f"{n}.png")
+        with pytest.raises(InputError, match=r"; bring back the 24 images moved into .*--undo"):
+            check_enough(run / "left", k, instead)
     assert main(["sort", "--into", "two", "--undo", "--yes"]) == 0
     assert sorted_away(run / "run") == []
     tell_sorted_away(run / "run", 0)

@@ -1,5 +1,6 @@
 """Images found by words: by the bundled network's classes, and by a small text tower."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -7,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from helpers import two_kinds
 from imclust.__main__ import main
-from imclust.cli.encoder_choice import strong_paths
+from imclust.cli import encoder_choice
+from imclust.cli.encoder_choice import HubNetwork, strong_paths
 from imclust.cli.pipeline import name_commands
 from imclust.cli.run_paths import RunPaths
 from imclust.core.errors import InputError
-from imclust.core.records import Features, found_names
+from imclust.core.name_records import found_names
+from imclust.core.records import Features
 from imclust.core.word_records import SeenClasses, words_like
 from imclust.encoders import text_tower
 from imclust.encoders.class_head import class_words
@@ -193,6 +197,44 @@ def test_a_text_tower_names_clusters_and_finds_any_words(photos, tower, capsys, 
     assert main(["find", str(run), NOUNS[50]]) == 0
     told = capsys.readouterr().out
     assert told.startswith(f"0 of 24 images for {NOUNS[50]!r}, nothing matches: in no image")
+
+
+@pytest.mark.parametrize("tower", ["siglip"], indirect=True)  # the kind of the strong networks
+def test_a_folder_from_pictures_to_page_by_a_text_tower(
+    photos, tower, tmp_path, monkeypatch, capsys
+):
+    """`cluster-folder --text-tower`, its strong networks small ones in the hub's cache."""
+    hub, small = tmp_path / "hub", ("test_efficientnet.r160_in1k", "test_vit.r160_in1k")
+    for name in small:
+        with isolated(1):
+            state = vision("timm").create_model(name, num_classes=1000).state_dict()
+        if name == small[-1]:
+            state |= torch.load(photos / "vit.pt")
+        snapshot = hub / f"models--timm--{name}" / "snapshots" / ("0" * 40)
+        snapshot.mkdir(parents=True)
+        (snapshot.parents[1] / "refs").mkdir()
+        (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
+        save_file(state, snapshot / "model.safetensors")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    networks = tuple(HubNetwork(name, 2, "Apache-2.0", ("--size", "160")) for name in small)
+    monkeypatch.setattr(encoder_choice, "STRONG", networks)
+    monkeypatch.chdir(tmp_path)
+    line = ["cluster-folder", str(photos / "photos"), "--n-clusters", "2", "--effort", "quick"]
+    line += ["--encoder", "strong", "--text-tower", str(tower)]
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    run = tmp_path / "data/runs/folder-photos/strong-auto-k2-seed0"
+    with (run / "assignments.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert len(rows) == 24
+    assert all(row["name"] in row["file"] for row in rows)
+    assert {row["name"] for row in rows} == {"dune", "lake"}
+    assert "[dune]" in out
+    assert f"--text-tower {tower}" in (run / "report" / "report.html").read_text()
+    assert main(["find", str(run), "lake"]) == 0
+    assert capsys.readouterr().out.startswith("12 of 24 images for 'lake', among the likeliest")
+    assert main(line) == 0
+    assert "everything was up to date" in capsys.readouterr().out
 
 
 def test_the_tower_of_another_image_network_is_refused(photos, tower, tmp_path, capsys):

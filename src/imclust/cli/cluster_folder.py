@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -13,43 +12,32 @@ from typing import Literal
 
 import tyro
 
-from imclust.cli.encoder_choice import EncoderWord, check_strong, check_tower, strong_paths
-from imclust.cli.growing import (
-    Growth,
-    files_came,
-    growth_of,
-    refuse_without,
-    start_afresh,
+from imclust.cli.encoder_choice import EncoderWord, check_strong, check_tower
+from imclust.cli.folder_steps import (
+    check_naming,
+    corrected_first,
+    folder_steps,
+    new_steps,
+    places,
 )
-from imclust.cli.image_checks import check_count, check_images, images_about
-from imclust.cli.pipeline import (
-    LAYERED,
-    Predictor,
-    best_steps,
-    index_step,
-    predict_steps,
-)
+from imclust.cli.growing import Growth, growth_of, refuse_without, start_afresh
+from imclust.cli.image_checks import check_enough, check_images, images_about
 from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
-from imclust.cli.run_paths import (
-    RunPaths,
-    check_writable,
-    checked_name,
-    data_set_name,
-    run_name,
-)
+from imclust.cli.run_paths import RunPaths, check_writable, data_set_name
 from imclust.cli.sorted_away import tell_sorted_away
-from imclust.cli.steps import Step, run_steps
+from imclust.cli.steps import run_steps
 from imclust.cli.visit_words import told
 from imclust.cli.watching import watch
 from imclust.clustering.effort import EffortLevel
 from imclust.clustering.uncorrected import read_all
 from imclust.core.checks import given_count, valid_seed
-from imclust.core.errors import input_error
+from imclust.core.errors import ServiceError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, read_manifest
+from imclust.core.name_records import named
 from imclust.core.ray_workers import check_ray
-from imclust.core.records import named, read_csv
+from imclust.core.records import read_csv
 from imclust.core.tables import refuse_edited_tables
 from imclust.data.images import indexed
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
@@ -87,6 +75,15 @@ class ClusterFolder:
     text_tower: str = ""
     """With --encoder strong: a folder, or google/siglip2-base-patch16-224 (1.5 GB, fetched once),
     whose text half finds images by any words (`find`) and names the clusters."""
+    name_by: str = ""
+    """Have a vision-language model name the clusters: the address of its endpoint, which speaks
+    OpenAI's chat completions, such as http://localhost:1234/v1. Five pictures of each are sent
+    there, 512 pixels large, without file names, place or date. A key that it asks for is taken from
+    the environment variable IMCLUST_NAME_KEY. Where it fails, the usual names stand."""
+    name_model: str = ""
+    """With --name-by: the name of the model there."""
+    name_unencrypted: bool = False
+    """With --name-by: send pictures through the internet also without encryption (http)."""
     remove_copies: bool = False
     """Cluster one image of each group of copies, exact or near; the others go where it goes."""
     symlinks: bool = False
@@ -150,8 +147,11 @@ def run(cfg: ClusterFolder) -> None:
 
 
 def _visit(cfg: ClusterFolder) -> None:
-    for line in _carried_out(cfg).summary():
+    result = _carried_out(cfg)
+    for line in result.summary():
         say(line)
+    if result.unmet:
+        raise result.unmet[0]
 
 
 def unread_settings(environment: Mapping[str, str]) -> str:
@@ -194,6 +194,9 @@ def cluster_folder(
     fresh: bool = False,
     encoder: EncoderWord = "light",
     text_tower: str = "",
+    name_by: str = "",
+    name_model: str = "",
+    name_unencrypted: bool = False,
     remove_copies: bool = False,
     symlinks: bool = False,
     copy: bool = False,
@@ -225,6 +228,11 @@ def cluster_folder(
         What looks at the images; `strong` is fetched once.
     text_tower : str, optional
         With `strong`: a SigLIP2 model whose text half finds images by any words.
+    name_by, name_model : str, optional
+        Address of an endpoint of OpenAI's chat completions, and its vision-language model that
+        names the clusters by five pictures of each, which are sent there.
+    name_unencrypted : bool, optional
+        Send them through the internet also by http.
     remove_copies : bool, optional
         Cluster one image of each group of copies.
     symlinks, copy : bool, optional
@@ -245,7 +253,8 @@ def cluster_folder(
     Returns
     -------
     FolderResult
-        The assignment, which shows itself as a gallery in a notebook.
+        The assignment, which shows itself as a gallery in a notebook. What a service failed, such
+        as names, is said and in its `unmet`.
 
     Raises
     ------
@@ -257,7 +266,7 @@ def cluster_folder(
     >>> result = cluster_folder("my/photos", n_clusters=4)  # doctest: +SKIP
     >>> result.sizes, result.report  # doctest: +SKIP
     """
-    return _carried_out(
+    result = _carried_out(
         ClusterFolder(
             Path(folder),
             n_clusters,
@@ -267,6 +276,9 @@ def cluster_folder(
             fresh=fresh,
             encoder=encoder,
             text_tower=text_tower,
+            name_by=name_by,
+            name_model=name_model,
+            name_unencrypted=name_unencrypted,
             remove_copies=remove_copies,
             symlinks=symlinks,
             copy=copy,
@@ -278,50 +290,58 @@ def cluster_folder(
             ray_storage=ray_storage,
         )
     )
+    for failure in result.unmet:
+        say(str(failure))
+    return result
 
 
 def _carried_out(cfg: ClusterFolder) -> FolderResult:
     """Do all that is not done yet."""
     began = time.monotonic()
     data = cfg.folder.expanduser().resolve()
-    at = _places(cfg, data)
+    at = places(cfg, data)
     said = bool(cfg.corrections) or cfg.without_corrections
     known = cfg.new is not None and not said and (at.clusters / MANIFEST).is_file()
     if not known:
         check_images(data, cfg.workspace, links=cfg.symlinks and not cfg.copy)
+    further = None if cfg.new is None else cfg.new.expanduser().resolve()
+    if further is not None:
+        check_images(further, cfg.workspace, links=cfg.symlinks and not cfg.copy)
     check_writable(cfg.workspace)
+    check_naming(cfg, at)
     if cfg.encoder == "strong":
         check_strong()
     read_all(cfg.corrections)  # refuses what is none, before any work
-    titles = [] if known else [step.title for step in _steps(cfg, at, data, guess=True)]
+    titles = [] if known else [step.title for step in folder_steps(cfg, at, data, guess=True)]
+    instead, unmet = "", list[ServiceError]()
     growth, visited = None, (at.clusters / MANIFEST).is_file()
     if not known:
         refuse_edited_tables(at.folder, TABLES)
-        tell_sorted_away(at.folder, images_about(data))
+        instead = tell_sorted_away(at.folder, images_about(data))
+        check_enough(data, cfg.n_clusters, instead)
         if cfg.fresh:
             start_afresh(at, without_corrections=cfg.without_corrections)
         else:
             if cfg.without_corrections:
                 refuse_without(at, growth_of(at, data, as_it_is=True))
-            cfg = _corrected_first(cfg, at, data)
+            cfg = corrected_first(cfg, at, data)
             growth = growth_of(at, data)
-    if cfg.new is None:
-        steps, images = _steps(cfg, at, data, growth), images_about(data)
-        took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage)
+    if further is None:
+        steps, images = folder_steps(cfg, at, data, growth, instead=instead), images_about(data)
+        ray = cfg.ray, cfg.ray_storage
+        took = run_steps(steps, titles, images, plain_words, *ray, unmet)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
-        further = cfg.new.expanduser().resolve()
-        check_images(further, cfg.workspace, links=cfg.symlinks and not cfg.copy)
         raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", at.top, further)
         folder = at.folder / f"new-{raw.name.removeprefix(f'{at.name}-new-')}"
         refuse_edited_tables(folder, TABLES)
         if known:
             say(f"the clusters in {at.clusters} are taken as they are")
-        old = iter(()) if known else _steps(cfg, at, data, growth)
-        steps = chain(old, _new_steps(at, further, raw, folder))
+        old = iter(()) if known else folder_steps(cfg, at, data, growth, instead=instead)
+        steps = chain(old, new_steps(at, further, raw, folder))
         titles += ["new index", "new latents", "new clusters"]
         images = images_about(further) if known else images_about(data)
-        took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage)
+        took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage, unmet)
         assignment, index = folder / "clusters", raw / "index"
     names = at.names if (at.names / MANIFEST).is_file() else None
     clustering = FolderAssignment.load(assignment, index, names)
@@ -343,6 +363,7 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
         time.monotonic() - began,
         look,
         visit,
+        unmet,
     )
 
 
@@ -362,83 +383,3 @@ def _told(
     now = {row.id: row.digest for row, _ in indexed(at.index)} if growth.digests else {}
     after = {r["id"]: int(r["cluster"]) for r in rows}
     return told(growth.before, after, names, known, (growth.digests, now))
-
-
-def _places(cfg: ClusterFolder, data: Path) -> RunPaths:
-    name = (
-        data_set_name("folder", cfg.workspace, data) if cfg.name is None else checked_name(cfg.name)
-    )
-    # Not after the effort: --new finds the run of a folder whatever it was given.
-    without = ("without-copies",) if cfg.remove_copies else ()
-    run = run_name(
-        "timm" if cfg.encoder == "light" else cfg.encoder,
-        "auto",
-        cfg.n_clusters,
-        cfg.seed,
-        *without,
-    )
-    return RunPaths(cfg.workspace, name, run, "timm", cfg.seed, LAYERED)
-
-
-def _corrected_first(cfg: ClusterFolder, at: RunPaths, data: Path) -> ClusterFolder:
-    """Corrections speak of the page that is there: where files came since, they are applied before
-    these join. The rest of the visit then needs them no more."""
-    if not (cfg.corrections or cfg.without_corrections) or not files_came(at, data):
-        return cfg
-    steps = _steps(cfg, at, data, growth_of(at, data, as_it_is=True), guess=True)
-    corrected = next(step for step in steps if step.title == "clusters")
-    run_steps([corrected], [corrected.title], images_about(data), plain_words)
-    return replace(cfg, corrections=(), without_corrections=False)
-
-
-def _steps(
-    cfg: ClusterFolder,
-    at: RunPaths,
-    data: Path,
-    growth: Growth | None = None,
-    *,
-    guess: bool = False,
-) -> Iterator[Step]:
-    """The steps; with `guess`, before anything is there."""
-    yield index_step(at.raw, ["folder", "--data-dir", str(data)], ["--set-aside-corrupt"])
-    if not guess:
-        check_count(at.index, cfg.n_clusters)
-    count: tuple[str, ...] = ("--n-clusters", str(cfg.n_clusters))
-    count += ("--corrections", *map(str, cfg.corrections)) if cfg.corrections else ()
-    count += ("--without-corrections",) if cfg.without_corrections else ()
-    count += ("--copies", str(at.look)) if cfg.remove_copies else ()
-    count += growth.flags() if growth else ()
-    how = Predictor("auto", count=count, method_flags=("--effort", cfg.effort))
-    again = ("--refreshed-by", _again(cfg, data))
-    strong = strong_paths(at) if cfg.encoder == "strong" else ()
-    yield from best_steps(
-        at,
-        how,
-        LAYERED,
-        None,
-        again,
-        look=True,
-        carry=growth is not None,
-        strong=strong,
-        tower=cfg.text_tower,
-    )
-
-
-def _again(cfg: ClusterFolder, data: Path) -> str:
-    """This command without what concerns one visit: the page shows it with corrections."""
-    here = Path.cwd()
-    words = ["python", "-m", "imclust", "cluster-folder"]
-    words.append(str(data.relative_to(here) if data.is_relative_to(here) else data))
-    default = {field.name: field.default for field in fields(ClusterFolder)}
-    for name in ("n_clusters", "seed", "effort", "encoder", "text_tower", "name", "workspace"):
-        value = getattr(cfg, name)
-        if value != default[name]:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    words += ["--remove-copies"] * cfg.remove_copies
-    return shlex.join(words)
-
-
-def _new_steps(at: RunPaths, further: Path, raw: Path, to: Path) -> Iterator[Step]:
-    source = ["folder", "--data-dir", str(further), "--least", "1"]
-    yield index_step(raw, source, ["--set-aside-corrupt"], "new index")
-    yield from predict_steps(at, raw, to)

@@ -127,7 +127,9 @@ def by_class(seen: SeenClasses, query: str) -> tuple[np.ndarray, str]:
     """
     known = seen.words
     if not (words := words_like(query, known)):
-        near = difflib.get_close_matches(query.lower(), known, 3)
+        gapless = {re.sub(r"[\s-]", "", word.lower()): word for word in reversed(known)}
+        alike = difflib.get_close_matches(re.sub(r"[\s-]", "", query.lower()), gapless, 3)
+        near = [gapless[word] for word in alike]
         do = f"did you mean {' or '.join(near)}?" if near else "try a more common one"
         single = [word for word in re.findall(r"\w+", query) if words_like(word, known)]
         do = f"look for one at a time: {', '.join(single)}" if len(single) > 1 else do

@@ -201,6 +201,7 @@ def _keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
     def write(folder: Path) -> dict[str, Any]:
         digests = {row.id: row.digest for row, _ in indexed(at.index)}
         earlier = base_of(at) if doc["inputs"].get("grown from") else None
+        before = Base.load(earlier) if earlier and is_artifact(earlier) else None
         files = [*(kept_files(earlier) if earlier else ()), *kept_files(at.clusters)]
         for n, path in enumerate(files, 1):
             (folder / KEPT).mkdir(exist_ok=True)
@@ -208,7 +209,7 @@ def _keep_base(at: RunPaths, doc: Mapping[str, Any]) -> None:
         for name in EVIDENCE:
             if (at.clusters / name).is_file():
                 shutil.copyfile(at.clusters / name, folder / name)
-        return Base.of(at.clusters, digests, mine).save(folder)
+        return Base.of(at.clusters, digests, mine, before).save(folder)
 
     make_artifact(
         base_of(at), ArtifactSpec(Base.kind, {"of": doc["digest"]}, {}, (__name__,)), write

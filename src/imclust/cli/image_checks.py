@@ -7,7 +7,7 @@ from pathlib import Path
 from imclust.core.checks import cluster_count, enough_distinct_rows
 from imclust.core.errors import input_error
 from imclust.core.manifest import read_manifest
-from imclust.data.find_images import image_suffixes
+from imclust.data.find_images import find_images, image_suffixes
 
 ZIPPED = 1000  # images that are expected of an archive, before it is opened
 
@@ -60,7 +60,37 @@ def images_about(data: Path) -> int:
     return sum(p.suffix.lower() in image_suffixes() for p in data.rglob("*"))
 
 
-def check_count(index: Path, n_clusters: object) -> None:
+def check_enough(data: Path, n_clusters: int | str, instead: str = "") -> None:
+    """Refuse a K that the images are too few for, before any of them is opened as a picture.
+
+    Parameters
+    ----------
+    data : Path
+        The folder or archive.
+    n_clusters : int or 'auto'
+        K as it was given.
+    instead : str
+        What to do rather than to add images.
+
+    Raises
+    ------
+    InputError
+        There are fewer.
+
+    Examples
+    --------
+    >>> check_enough(Path("photos"), 2)  # 24 images are enough
+    """
+    from imclust.clustering.n_clusters import LEAST
+
+    if images_about(data) >= (LEAST if isinstance(n_clusters, str) else n_clusters) > 1:
+        return
+    n = len(find_images(data).images)  # by content, which names may not tell
+    if n > 1 or (n and instead):  # of none, or a single one, the index says more
+        _enough(n, n_clusters, instead)
+
+
+def check_count(index: Path, n_clusters: object, instead: str = "") -> None:
     """Refuse a K that the images of an index are too few for, before anything is learned.
 
     Parameters
@@ -69,6 +99,8 @@ def check_count(index: Path, n_clusters: object) -> None:
         The `index` artefact.
     n_clusters : int or 'auto' or None
         K as it was given; None is the challenge's own.
+    instead : str
+        What to do rather than to add images.
 
     Raises
     ------
@@ -79,17 +111,22 @@ def check_count(index: Path, n_clusters: object) -> None:
     --------
     >>> check_count(Path("raw/index"), 2)  # 24 images are enough
     """
-    from imclust.clustering.n_clusters import LEAST
     from imclust.data.images import load_index
 
     doc = read_manifest(index, "index")
     rows = [row for row in load_index(index) if row.split == "train" and not row.problem]
-    n, digests = len(rows), {row.digest for row in rows}
+    digests = {row.digest for row in rows}
     k = n_clusters or doc["n_clusters"]
+    _enough(len(rows), k, instead)
+    if isinstance(k, int) and all(digests):
+        enough_distinct_rows(k, len(digests), of=doc["content"])
+
+
+def _enough(n: int, k: object, instead: str) -> None:
+    from imclust.clustering.n_clusters import LEAST
+
     if isinstance(k, int):
-        cluster_count(k, n)
-        if all(digests):
-            enough_distinct_rows(k, len(digests), of=doc["content"])
+        cluster_count(k, n, **({"do": instead} if instead else {}))
     if k == "auto" and n < LEAST:
-        do = "say how many clusters there are: K=<n> (--n-clusters)"
+        do = instead or "say how many clusters there are: K=<n> (--n-clusters)"
         raise input_error("the number of images to tell K from", f"at least {LEAST}", n, do)

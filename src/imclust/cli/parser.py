@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import io
-import re
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import field, fields, make_dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from imclust.core.errors import InputError, input_error
+from imclust.cli.parse_errors import near, parse_error, refuse_empty
+from imclust.core.errors import input_error
 from imclust.core.registry import Registry
 
 STAGES = {  # in pipeline order
@@ -59,7 +58,12 @@ RUN_COMMANDS = {  # these take the assignment of a finished run to other places
 }
 ALL = STAGES | COMMANDS | RUN_COMMANDS
 
-METAVARS: dict[Callable[[str], Any], str] = {Path: "PATH", str: "STR", float: "FLOAT"}
+METAVARS: dict[Callable[[str], Any], str] = {
+    Path: "PATH",
+    str: "TEXT",
+    float: "NUMBER",
+    int: "NUMBER",
+}
 
 
 def parse(argv: Sequence[str]) -> tuple[Callable[[Any], Any], Any]:
@@ -91,7 +95,7 @@ def parse(argv: Sequence[str]) -> tuple[Callable[[Any], Any], Any]:
     name, *words = argv
     if name not in ALL:
         known = list(ALL)
-        do = _near(name, known) or "choose one"
+        do = near(name, known) or "choose one"
         raise input_error("stage", f"one of {', '.join(known)}", repr(name), do)
     home = "stages" if name in STAGES else "cli"
     module = importlib.import_module(f"imclust.{home}.{name.replace('-', '_')}")
@@ -102,6 +106,7 @@ def parse(argv: Sequence[str]) -> tuple[Callable[[Any], Any], Any]:
 def _config(config: Any, name: str, words: list[str]) -> Any:
     import tyro
 
+    refuse_empty(words, name)
     start = {"default": config.from_environment()} if hasattr(config, "from_environment") else {}
     said = io.StringIO()
     try:
@@ -115,7 +120,7 @@ def _config(config: Any, name: str, words: list[str]) -> Any:
             )
     except SystemExit as e:
         if e.code:
-            raise _parse_error(e, said.getvalue(), name) from None
+            raise parse_error(e, said.getvalue(), name) from None
         raise
     return config(**{f.name: getattr(found, f.name) for f in fields(config)})
 
@@ -140,19 +145,37 @@ def _for_tyro(config: Any, words: Sequence[str]) -> Any:
     """
     types: dict[str, Any] = {}
     for name, hint in get_type_hints(config, include_extras=True).items():
-        registry = next((a for a in get_args(hint)[1:] if isinstance(a, Registry)), None)
+        notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        bare = get_args(hint)[0] if notes else hint
+        registry = next((a for a in notes if isinstance(a, Registry)), None)
         if registry is not None:
             types[name] = registry.union(words)
-        elif isinstance(hint, UnionType):
-            types[name] = Union[get_args(hint)]  # noqa: UP007
-        elif get_origin(hint) is tuple and get_args(hint)[0] in METAVARS:
-            types[name] = _several(get_args(hint)[0])
+            continue
+        if isinstance(bare, UnionType):
+            other = _optional(bare)
+        elif get_origin(bare) is tuple and get_args(bare)[0] in METAVARS:
+            other = _several(get_args(bare)[0])
+        else:
+            continue
+        types[name] = Annotated[(other, *notes)] if notes else other
     if not types:
         return config
     own = {f.name: f for f in fields(config)}
     changed = [(n, t, field(default=own[n].default)) for n, t in types.items() if n in own]
     space = {"__doc__": config.__doc__}
     return make_dataclass(config.__name__, changed, bases=(config,), frozen=True, namespace=space)
+
+
+def _optional(union: UnionType) -> Any:
+    """`X | None` as tyro reads it; a help calls it by X alone."""
+    kinds = get_args(union)
+    some = [METAVARS.get(kind) for kind in kinds if kind is not NoneType]
+    whole: Any = Union[kinds]  # noqa: UP007
+    if len(some) == len(kinds) or None in some:
+        return whole
+    from tyro.conf import arg
+
+    return Annotated[whole, arg(metavar="|".join(filter(None, some)))]
 
 
 def _several(kind: Callable[[str], Any]) -> Any:
@@ -164,60 +187,12 @@ def _several(kind: Callable[[str], Any]) -> Any:
         tuple,
         PrimitiveConstructorSpec(
             nargs="*",
-            metavar=f"[{word} [{word} ...]]",
+            metavar=f"{word} ...",
             instance_from_str=lambda words: tuple(map(kind, words)),
             is_instance=lambda value: isinstance(value, tuple),
             str_from_instance=lambda value: [str(v) for v in value],
         ),
     ]
-
-
-def _parse_error(end: SystemExit, box: str, name: str) -> InputError:
-    """The one sentence of what the option parser draws a box about."""
-    cause: BaseException | None = end
-    while cause is not None:  # a config that refuses a value says why itself
-        if isinstance(cause, InputError):
-            return cause
-        cause = cause.__context__
-    # Its frame is of spaces where the terminal has no lines.
-    lines = [line[2:].rstrip(" │") for line in box.splitlines()[1:-1]]
-    text = " ".join(line.strip() for line in lines if line.strip("-─ "))
-    text = text.split(" For full helptext")[0].split(" Argument helptext:")[0].rstrip(".")
-    asked = f"python -m imclust {name} --help lists what there is"
-    flags = [line.split()[0].rstrip(",") for line in lines if line.startswith("    --")]
-    if odd := re.search(r"Unrecognized options:\s+([^\s,]+)", text):
-        if not odd[1].startswith("-") and "Available subcommands" not in text:
-            allowed = "options, and each path as one word, in quotes where it has spaces"
-            do = f"put the path in quotes ({asked})"
-            return input_error(f"what follows {name}", allowed, f"one word more, {odd[1]}", do)
-        commands = re.findall(r"[\w-]+", text.partition("Available subcommands:")[2])
-        known = [word for word in (*flags, *commands) if word != odd[1]]
-        do = _near(odd[1], known) or asked
-        return input_error(f"the options of {name}", "among those it has", odd[1], do)
-    if odd := re.match(
-        r"Unrecognized or misplaced options: (--[\w-]+).*?imclust [\w-]+ ([\w-]+)\)", text
-    ):
-        allowed = f"among those of {odd[2]}, or before that word where it is one of {name}"
-        return input_error(
-            f"what follows {odd[2]}", allowed, odd[1], f"put it there, or see {asked}"
-        )
-    if text.startswith("Missing from"):
-        what = " and ".join(flags) or "what stands after the command"
-        return input_error(f"{what} of {name}", "given", "none of it", asked)
-    if choices := re.match(r"Expected one of \{(.*?)\}", text):
-        return input_error(f"what follows {name}", f"one of {choices[1]}", "none of these", asked)
-    if value := re.match(
-        r"Error parsing (\S+?): no type matching (\S+) could .*? from (\[.*?\])", text
-    ):
-        kinds = value[2].replace("{None}|", "").replace("|", " or ")
-        return input_error(value[1], kinds, value[3].strip("[]"), asked)
-    return InputError(f"{text}; {asked}.")
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    """What to do about a misspelt word: nothing where none of the known ones is near."""
-    found = difflib.get_close_matches(word, known, 1)
-    return f"take {found[0]}" if found else ""
 
 
 @lru_cache(maxsize=64)

@@ -311,6 +311,7 @@ def best_steps(
     carry: bool = False,
     strong: Sequence[RunPaths] = (),
     tower: str = "",
+    asked: Command = (),
 ) -> Iterator[Step]:
     """From the index to the page by the encoder and clusterer that do best without labels.
 
@@ -336,6 +337,8 @@ def best_steps(
     tower : str
         The text tower of the last of `strong`, which then tells what is seen and clusters are
         called.
+    asked : tuple of str
+        Flags of `name` that have a model name clusters, which may fail.
 
     Examples
     --------
@@ -358,13 +361,15 @@ def best_steps(
         page = (*page, "--look", str(at.look))
     yield from cluster_steps(drawn, how, spaces)
     if look:
-        yield Step("names", name_commands(at, strong, tower))
+        yield Step("names", name_commands(at, strong, tower, asked), optional=bool(asked))
         at_words = (strong[-1] if tower else at).words
         page = (*page, "--names", str(at.names), "--words", str(at_words))
     yield from result_steps(drawn, how, latents, submit=submit, page=page)
 
 
-def name_commands(at: RunPaths, strong: Sequence[RunPaths], tower: str) -> tuple[Command, ...]:
+def name_commands(
+    at: RunPaths, strong: Sequence[RunPaths], tower: str, asked: Command = ()
+) -> tuple[Command, ...]:
     """Tell what is seen in every image, and name the clusters by it.
 
     Parameters
@@ -375,6 +380,8 @@ def name_commands(at: RunPaths, strong: Sequence[RunPaths], tower: str) -> tuple
         Of further networks.
     tower : str
         The text tower of the last of these, if any.
+    asked : tuple of str
+        Flags of `name` that have a model name them.
 
     Examples
     --------
@@ -388,6 +395,8 @@ def name_commands(at: RunPaths, strong: Sequence[RunPaths], tower: str) -> tuple
     name: Command = ("name", "--assignment", str(at.clusters), *features, "--out", str(at.names))
     if tower:
         words, name = (*words, "--text-tower", tower), (*name, "--words", str(home.words))
+    if asked:
+        name = (*name, "--index", str(at.index), "--look", str(at.look), *asked)
     return words, name
 
 

@@ -15,10 +15,10 @@ WORDS = (
     (r"(\d+) of \d+ images? (?:is|are) set aside", r"\1 set aside"),
     (r"\S+: [\d,]+ parameters", ""),
     (r"weights of \S+ are in .*", ""),
-    (r"\d+ latents of \d+ numbers are in .*", ""),
+    (r"\d+ latents? of \d+ numbers (?:is|are) in .*", ""),
     (r"\S+: \d+ rows of \d+ numbers are in .*", ""),
     (r"\S+: clusters of \[.*\] images are in .*", ""),
-    (r"1 of \d+ images are encoded already", "1 picture is known from the last visit"),
+    (r"1 of \d+ images? is encoded already", "1 picture is known from the last visit"),
     (r"(\d+ of \d+) images are encoded already", r"\1 pictures are known from the last visit"),
     (r"row order carries signal.*", ""),
 )

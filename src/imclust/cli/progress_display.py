@@ -229,7 +229,8 @@ class Display:
         over = sum(p.state in {"done", "up to date"} for p in self.parts)
         left = seconds_left(self.parts, time.monotonic() - self._start, self._count)
         about = "" if over == len(self.parts) else f"; about {format_duration(left)} left"
-        say_plainly(f"[{over}/{len(self.parts)}] {text}{about}")
+        number = over + any(p.state == "at work" for p in self.parts)
+        say_plainly(f"[{number}/{len(self.parts)}] {text}{about}")
 
     def _bar(self, items: Iterable[Any] | None, what: str, **settings: Any) -> Any:
         from tqdm import tqdm

@@ -12,17 +12,14 @@ from imclust.cli.progress_display import format_duration
 from imclust.clustering.correction_facts import in_words
 from imclust.clustering.k_words import k_lines, k_sentence
 from imclust.clustering.uncorrected import SUGGESTED
+from imclust.core.errors import ServiceError
+from imclust.core.look_records import found_words
 from imclust.core.manifest import read_manifest
 from imclust.core.wording import counted
 from imclust.report.notebook import gallery
 from imclust.report.results import CENTRAL, AssignedImage, FolderAssignment, printable
 
 NAMED = 20  # unreadable files that a summary names
-
-
-def _counted(n: int, what: str) -> str:
-    """`2 near copies`, `1 outlier`; `dark` is so in any number."""
-    return counted(n, what) if what.endswith(("copy", "outlier")) else f"{n} {what}"
 
 
 def _by_hand(doc: dict[str, Any]) -> bool:
@@ -55,6 +52,8 @@ class FolderResult:
         The `look` artefact, where there is one.
     visit : Sequence[str]
         What became of the clusters since the last visit.
+    unmet : Sequence[ServiceError]
+        What a service failed, of that which was asked for.
 
     Examples
     --------
@@ -71,6 +70,7 @@ class FolderResult:
     seconds: float
     look: Path | None = None
     visit: Sequence[str] = ()
+    unmet: Sequence[ServiceError] = ()
 
     @property
     def assignments(self) -> list[AssignedImage]:
@@ -114,7 +114,9 @@ class FolderResult:
             members = self.clustering.members(c)
             mean = sum(self.clustering.rows[i].confidence for i in members) / max(size, 1)
             shown = ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
-            name = f"  [{self.clustering.names[c]}]" if self.clustering.names[c] else ""
+            share = self.clustering.doubtful(c)
+            seen = "" if share is None else f", seen in {share:.0%} of them"
+            name = f"  [{self.clustering.names[c]}{seen}]" if self.clustering.names[c] else ""
             lines.append(f"{c:>7}  {size:>6}  {mean:>10.2f}  {shown}{name}")
         lines += [
             "",
@@ -192,7 +194,7 @@ class FolderResult:
         found = read_manifest(self.look)["found"] if self.look else {}
         if not found:
             return []
-        told = ", ".join(_counted(n, what) for what, n in found.items())
+        told = ", ".join(found_words(n, what) for what, n in found.items())
         return [f"to look at: {told}: {self.folder / 'look_at.csv'}, and on the page"]
 
     def _aside(self) -> list[str]:

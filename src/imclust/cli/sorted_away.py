@@ -54,7 +54,7 @@ def sorted_away(run: Path) -> list[tuple[Path, int]]:
     return found
 
 
-def tell_sorted_away(run: Path, images: int) -> None:
+def tell_sorted_away(run: Path, images: int) -> str:
     """Say where images of a folder were moved to, and how they come back.
 
     Parameters
@@ -64,6 +64,11 @@ def tell_sorted_away(run: Path, images: int) -> None:
     images : int
         How many images are in it now.
 
+    Returns
+    -------
+    str
+        How they come back, for whoever refuses the few that are left; "" where none was moved.
+
     Raises
     ------
     InputError
@@ -72,7 +77,9 @@ def tell_sorted_away(run: Path, images: int) -> None:
     Examples
     --------
     >>> tell_sorted_away(Path("run"), 0)  # nothing was moved
+    ''
     """
+    told = []
     for folder, n in sorted_away(run):
         moved = f"{counted(n, 'image')} moved into {folder} by sort"
         undo = f"python -m imclust sort --into {quote(str(folder))} --undo --yes"
@@ -80,6 +87,8 @@ def tell_sorted_away(run: Path, images: int) -> None:
             do = f"bring them back ({undo}), or cluster that folder"
             raise input_error("the folder", "with images in it", f"none: {moved}", do)
         say(f"{moved} count as gone here; this brings them back: {undo}")
+        told.append(f"bring back the {moved} ({undo})")
+    return " and ".join(told)
 
 
 def _noted(run: Path) -> list[str]:

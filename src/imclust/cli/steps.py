@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from imclust.cli.parser import run_stage
 from imclust.cli.progress_display import Display, Part
+from imclust.core.errors import ServiceError
 from imclust.core.manifest import MANIFEST
 from imclust.core.object_storage import probe_storage, storage_url
 from imclust.core.ray_workers import one_cluster
@@ -50,6 +51,7 @@ BARS = {
     "pairs": "match",
     "tuning": "train",
     "things to look at": "look",
+    "names": "names",
 }
 # Stages that know `--ray`, with their methods that do; none named, all of them.
 BY_RAY: dict[str, set[str]] = {
@@ -73,10 +75,13 @@ class Step:
         What the user reads, of `COST`.
     commands : tuple of tuple of str
         Words of each stage's command.
+    optional : bool
+        Whether the others go on where a service fails it.
     """
 
     title: str
     commands: tuple[Command, ...]
+    optional: bool = False
 
     def by_ray(self, address: str | None, storage: str | None = None) -> Step:
         """The step with the flag `--ray` for those of its stages that know it; itself for None.
@@ -105,7 +110,7 @@ class Step:
             more = stored if words[0] in {"download", "encode"} else ()
             return (words[0], *(to + more if knows else ()), *words[1:])
 
-        return Step(self.title, tuple(map(with_flags, self.commands)))
+        return replace(self, commands=tuple(map(with_flags, self.commands)))
 
 
 def run_steps(
@@ -115,6 +120,7 @@ def run_steps(
     words: Callable[[str], str] = str,
     ray: str | None = None,
     storage: str | None = None,
+    unmet: list[ServiceError] | None = None,
 ) -> dict[str, float]:
     """Do the steps, shown as one run.
 
@@ -132,6 +138,8 @@ def run_steps(
         Address of a Ray cluster that works for the stages that know how.
     storage : str, optional
         Where these put shards; refused before any work where nothing can be written.
+    unmet : list of ServiceError, optional
+        Gets what a service failed of optional steps.
 
     Returns
     -------
@@ -156,7 +164,12 @@ def run_steps(
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)
                 for command in step.commands:
-                    run_stage(command)
+                    try:
+                        run_stage(command)
+                    except ServiceError as e:
+                        if not step.optional or unmet is None:
+                            raise
+                        unmet.append(e)
                 if _written(step) == before:
                     nothing()
     return {part.title: part.took * (part.state == "done") for part in parts}

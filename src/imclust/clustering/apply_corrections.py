@@ -69,6 +69,8 @@ class Corrected:
         Cluster -> its name.
     links : tuple[int, int]
         How many must-link and cannot-link pairs were said afterwards.
+    awaited : Mapping[str, int]
+        Cluster of images that are to be moved there when they come back.
     """
 
     ids: np.ndarray
@@ -82,6 +84,7 @@ class Corrected:
     new: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
     links: tuple[int, int] = (0, 0)
+    awaited: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def first(cls, ids: np.ndarray, p: np.ndarray, must_link: Pairs, cannot_link: Pairs) -> Self:
@@ -112,6 +115,7 @@ class Corrected:
         clusters = self.assignment()[0].argmax(1) if moves else self.probabilities.argmax(1)
         stay = {row for row, c in moves.items() if clusters[row] == c}
         named = {**self.names, **said.names}
+        awaited = {**self.awaited, **said.awaited}
         return replace(
             self,
             probabilities=_summed(_widened(self.probabilities, new), to),
@@ -123,6 +127,7 @@ class Corrected:
             new=self.new + new,
             names={to[c]: named[c] for c in sorted(named, reverse=True) if named[c]},
             links=(self.links[0] + len(said.must_link), self.links[1] + len(said.cannot_link)),
+            awaited={i: to[c] for i, c in awaited.items()},
         )
 
     def assignment(self) -> tuple[np.ndarray, dict[str, Any]]:
@@ -200,6 +205,8 @@ class Corrected:
             "names": {str(c): self.names[c] for c in sorted(self.names)},
             "was": list(self.was),
         }
+        if self.awaited:
+            facts["awaited"] = dict(self.awaited)
         named = {"names": [self.names.get(c, "") for c in range(k)]} if self.names else {}
         return {"corrections": facts, **named}
 

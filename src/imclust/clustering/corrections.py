@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +38,8 @@ class Corrections:
         on, which become new clusters.
     must_link, cannot_link : IdPairs
         Pairs of images that share a cluster, or do not, after merging.
+    awaited : Mapping[str, int]
+        Moves of images that are not there, as `move`: they hold when these come back.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Corrections:
     move: dict[str, int]
     must_link: IdPairs
     cannot_link: IdPairs
+    awaited: Mapping[str, int] = field(default_factory=dict)
 
     def check(self, ids: Iterable[str], k: int) -> None:
         """Refuse what does not fit an assignment of images `ids` with k clusters."""
@@ -97,14 +100,15 @@ class Corrections:
         -------
         corrections : Corrections
         gone : int
-            Images that it speaks of and that are not there: what is said of them is left out.
+            Images that it speaks of and that are not there: pairs with them are left out, moves to
+            clusters that there are wait for them.
 
         Examples
         --------
         >>> old = Corrections(Path("c.json"), "0" * 64, {2: "new"}, (), {"a": 2, "b": 0}, (), ())
         >>> new, gone = old.grown(["a", "c"], 2, 3, "1" * 64)
-        >>> new.names, new.move, gone
-        ({3: 'new'}, {'a': 3}, 1)
+        >>> new.names, new.move, dict(new.awaited), gone
+        ({3: 'new'}, {'a': 3}, {'b': 0}, 1)
         """
         there = set(ids)
         pairs = (self.must_link, self.cannot_link)
@@ -117,7 +121,9 @@ class Corrections:
         names = {c + (now - k) * (c >= k): name for c, name in self.names.items()}
         names = {to.get(c, c): name for c, name in names.items() if c < now or c in to}
         move = {i: to.get(c, c) for i, c in moved.items()}
-        of = replace(self, assignment=assignment, names=names, move=move)
+        absent = {i: c + (now - k) * (c >= k) for i, c in self.move.items() if i not in there}
+        awaited = {i: to.get(c, c) for i, c in absent.items() if c < now or c in to}
+        of = replace(self, assignment=assignment, names=names, move=move, awaited=awaited)
         return replace(of, must_link=must, cannot_link=cannot), len(named - there)
 
     def refused(self, what: str, allowed: str, got: str) -> InputError:

@@ -413,5 +413,6 @@ def of_grown(
         return file
     grown, gone = file.grown(ids, int(counts[file.assignment]), k, file_digest(shown / TABLE))
     if gone:
-        say(f"left out of {file.path}: what it says of {counted(gone, 'image')} now gone")
+        n, pairs = counted(gone, "image"), "" if len(grown.awaited) == gone else "; not pairs"
+        say(f"{file.path} speaks of {n} now gone: moves wait until they come back{pairs}")
     return grown

@@ -21,6 +21,7 @@ from imclust.competitions.table_cells import (
     split,
 )
 from imclust.core.errors import input_error
+from imclust.core.wording import counted
 
 SAMPLE = "sample_submission.csv"
 LABEL_NAMES = (
@@ -226,7 +227,7 @@ def render(sample: Sample, labels: Sequence[str]) -> bytes:
     b'id;label\\r\\na;1\\r\\nb;2\\r\\n'
     """
     if len(labels) != len(sample.ids):
-        raise ValueError(f"{len(labels)} labels for {len(sample.ids)} ids")
+        raise ValueError(f"{counted(len(labels), 'label')} for {counted(len(sample.ids), 'id')}")
     if sample.form == "members":
         return _columns_of_members(sample, labels)
     whole = sample.form == "indicators"  # cells with what stands between them

@@ -35,6 +35,7 @@ from imclust.competitions.table_cells import (
 )
 from imclust.competitions.vocabulary import vocabulary
 from imclust.core.errors import InputError, input_error
+from imclust.core.wording import counted
 
 __all__ = [
     "SAMPLE", "Sample", "SubmissionCheck", "check", "check_submission", "natural",
@@ -139,7 +140,9 @@ def _look_at_lines(
         else:
             found.counts[label] += 1
     if found.rows != len(sample.ids):
-        found.problems.append(f"it has {found.rows} labels for {len(sample.ids)} images")
+        found.problems.append(
+            f"it has {counted(found.rows, 'label')} for {counted(len(sample.ids), 'image')}"
+        )
     if empty:
         found.problems.append(f"lines without a label: {empty}")
     _tell_labels(found, allowed, wrong)
@@ -287,7 +290,7 @@ def _look_at_rows(
         found.problems.append(f"line {reader.line_num} cannot be read as CSV ({e})")
         return
     if found.rows != len(sample.ids):
-        found.problems.append(f"it has {found.rows} rows, the sample {len(sample.ids)}")
+        found.problems.append(f"it has {counted(found.rows, 'row')}, the sample {len(sample.ids)}")
     if uneven:
         found.problems.append(f"rows of another number of cells than {width}: {uneven}")
     found.problems += ids.problems()

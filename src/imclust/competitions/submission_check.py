@@ -23,6 +23,7 @@ from imclust.core.errors import ServiceError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
 from imclust.core.records import read_published
+from imclust.core.wording import counted
 from imclust.data.images import load_index
 
 DATA = Path("data/raw")
@@ -229,7 +230,7 @@ def contents(found: SubmissionCheck) -> str:
     shown = natural(found.counts)[:SHOWN]
     counts = ", ".join(f"{found.counts[label]} of {label}" for label in shown)
     more = ", ..." * (len(found.counts) > SHOWN)
-    return f"{found.rows} rows, labels: {counts}{more}"
+    return f"{counted(found.rows, 'row')}, labels: {counts}{more}"
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from imclust.competitions.sample_submission import (
 from imclust.competitions.submission_cells import label_cells
 from imclust.competitions.table_cells import cell_spans, cell_text, opened
 from imclust.core.errors import input_error
+from imclust.core.wording import counted
 
 MATCHES = ("matches", "match")  # columns of such names hold lists of ids
 OUTLIERS = ("outliers", "outlier")  # labels that mean: of no cluster
@@ -184,7 +185,7 @@ def _read_lines(path: Path, form: SampleFormat, count: int | None) -> Sample:
         raise _odd(path, "lines", f"line {empty} without a label")
     header = form.header if count is None else len(lines) == count + 1
     if count is not None and len(lines) - header != count:
-        got = f"{len(lines)} lines for {count} images"
+        got = f"{counted(len(lines), 'line')} for {counted(count, 'image')}"
         raise _odd(path, "lines", got)
     top, rows = (lines[0], lines[1:]) if header else (None, lines)
     if not rows:

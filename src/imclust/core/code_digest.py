@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
+import json
+import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 SOURCE = Path(__file__).parents[1]
 PACKAGE = SOURCE.name
@@ -14,6 +19,8 @@ PACKAGE = SOURCE.name
 LEFT_OUT = frozenset({PACKAGE, f"{PACKAGE}._version"})
 
 DATA = (".json", ".csv", ".npz", ".txt")
+# What was read from sources, by their bytes: taking trees apart anew costs a second a command.
+KNOWN = SOURCE / "__pycache__" / f"code_digests.{sys.implementation.cache_tag}.json"
 
 
 def code_digest(*modules: str) -> str:
@@ -77,22 +84,57 @@ def _facts(module: str) -> tuple[str, tuple[str, ...]]:
     """Digest of a module's code and data, and the modules of imclust that it imports."""
     path = _path(module)
     source = path.read_bytes()
-    tree = ast.parse(source)
-    _drop_docstrings(tree)
-    digest = hashlib.sha256(ast.dump(tree, annotate_fields=False).encode())
-    if any(ending.encode() in source for ending in DATA):
-        for file in _data_files(tree, path.parent):
-            digest.update(file.read_bytes())
-    return digest.hexdigest(), tuple(sorted(set(_imports(tree)) - LEFT_OUT))
+    known, mark = _known(), hashlib.sha256(source).hexdigest()
+    if mark not in known:
+        tree = ast.parse(source)
+        _drop_docstrings(tree)
+        text = ast.dump(tree, annotate_fields=False).encode()
+        names = _data_names(tree) if any(ending.encode() in source for ending in DATA) else []
+        known[mark] = [hashlib.sha256(text).hexdigest(), names, list(_imported(tree))]
+        atexit.unregister(_remember)
+        atexit.register(_remember)
+    digest, names, imported = known[mark]
+    if files := [path.parent / name for name in names if (path.parent / name).is_file()]:
+        tree = ast.parse(source)
+        _drop_docstrings(tree)
+        whole = hashlib.sha256(ast.dump(tree, annotate_fields=False).encode())
+        for file in files:
+            whole.update(file.read_bytes())
+        digest = whole.hexdigest()
+    return digest, tuple(sorted(set(_modules(imported)) - LEFT_OUT))
 
 
-def _data_files(tree: ast.Module, folder: Path) -> list[Path]:
-    """Files beside a module that it names, such as the numbers of a fitted model."""
+@cache
+def _known() -> dict[str, Any]:
+    """Digest of its tree, names of data files and imports of each source, by the sha256 of that."""
+    try:
+        found = json.loads(KNOWN.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember() -> None:
+    """Keep them for the next command, as Python keeps what it compiles; sources that are no more
+    are let go."""
+    if sys.dont_write_bytecode:
+        return
+    sources = {hashlib.sha256(p.read_bytes()).hexdigest() for p in SOURCE.rglob("*.py")}
+    text = json.dumps({mark: facts for mark, facts in _known().items() if mark in sources})
+    fresh = KNOWN.with_name(f"{KNOWN.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        os.replace(fresh, KNOWN)
+    except OSError:  # somebody else's installation
+        fresh.unlink(missing_ok=True)
+
+
+def _data_names(tree: ast.Module) -> list[str]:
+    """What may be files beside a module, such as the numbers of a fitted model."""
     texts = {
         n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
     }
-    names = (text for text in texts if text.endswith(DATA))
-    return sorted(p for p in (folder / n for n in names if "/" not in n) if p.is_file())
+    return sorted(text for text in texts if text.endswith(DATA) and "/" not in text)
 
 
 def _path(module: str) -> Path:
@@ -131,19 +173,24 @@ def _is_text(statement: ast.stmt) -> bool:
     )
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
-    """Modules of imclust that a tree imports, outside of `if TYPE_CHECKING`."""
+def _imported(tree: ast.AST) -> Iterator[tuple[str, list[str]]]:
+    """What a tree imports of imclust, outside of `if TYPE_CHECKING`: a module, and names of it."""
     for node in _statements(tree, for_types=False):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            module = node.module or PACKAGE
-            yield from _with_parents(module)
-            for alias in node.names:
-                if _is_module(f"{module}.{alias.name}"):
-                    yield f"{module}.{alias.name}"
+            yield node.module or PACKAGE, [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == PACKAGE:
-                    yield from _with_parents(alias.name)
+                    yield alias.name, []
+
+
+def _modules(imported: list[tuple[str, list[str]]]) -> Iterator[str]:
+    """These modules with the packages around them, and names of them that are modules, too."""
+    for module, names in imported:
+        yield from _with_parents(module)
+        for name in names:
+            if _is_module(f"{module}.{name}"):
+                yield f"{module}.{name}"
 
 
 def _with_parents(module: str) -> Iterator[str]:

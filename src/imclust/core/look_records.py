@@ -12,6 +12,7 @@ import numpy as np
 from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.npy import open_npy
 from imclust.core.records import read_csv, write_csv
+from imclust.core.wording import counted
 
 
 class Finding(NamedTuple):
@@ -33,6 +34,18 @@ class Finding(NamedTuple):
     what: str
     value: float
     of: str
+
+
+def found_words(n: int, what: str) -> str:
+    """How many things of a kind were found: `2 near copies`, `1 outlier`; `dark` is so in any
+    number.
+
+    Examples
+    --------
+    >>> found_words(2, "near copy"), found_words(2, "dark")
+    ('2 near copies', '2 dark')
+    """
+    return counted(n, what) if what.endswith(("copy", "outlier")) else f"{n} {what}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from imclust.core.errors import InputError, input_error
 from imclust.core.manifest import artifact_file, read_manifest
 
 NEAREST = "nearest.npy"  # of an assignment of very many clusters, see `nearest_records`
-NAMES_KIND = "names"  # artefact: what the clusters may be called, and why
 
 
 @dataclass(frozen=True)
@@ -268,34 +267,6 @@ def cluster_names(doc: Mapping[str, Any], k: int) -> list[str]:
     """
     given = next((g for g in (doc.get("names"), doc.get("classes")) if g and len(g) == k), [""] * k)
     return [name or f"cluster {c}" for c, name in enumerate(given)]
-
-
-def found_names(folder: Path | None) -> list[tuple[str, str]]:
-    """(name, evidence) of every cluster, by a `names` artefact; nothing without one.
-
-    Examples
-    --------
-    >>> found_names(None)
-    []
-    """
-    if folder is None:
-        return []
-    read_manifest(folder, NAMES_KIND)
-    return [(r["name"], r["evidence"]) for r in read_csv(artifact_file(folder, "names.csv"))]
-
-
-def named(doc: Mapping[str, Any], folder: Path | None) -> list[str]:
-    """What each cluster of an assignment is called: by hand, else by `names`, else "".
-
-    Examples
-    --------
-    >>> named({"n_clusters": 2, "names": ["sea", ""]}, None)
-    ['sea', '']
-    """
-    k = doc["n_clusters"]
-    given = doc.get("names") or [""] * k
-    found = found_names(folder) or [("", "")] * k
-    return [name or other for name, (other, _) in zip(given, found, strict=True)]
 
 
 def write_csv(path: Path, header: tuple[str, ...], rows: Any) -> None:

@@ -107,8 +107,8 @@ class SeenClasses:
 
 
 def words_like(query: str, words: Sequence[str]) -> list[str]:
-    """Words that a query means: those that are it, singular or plural; else those in which a word
-    begins with it.
+    """Words that a query means: those that are it, singular or plural, in one word or several; else
+    those in which a word begins with it.
 
     Parameters
     ----------
@@ -122,6 +122,8 @@ def words_like(query: str, words: Sequence[str]) -> list[str]:
     >>> known = ["car", "carton", "sea lion", "seashore", "overseas cap"]
     >>> words_like("Cars", known), words_like("sea", known)
     (['car'], ['sea lion', 'seashore'])
+    >>> words_like("sealions", known)
+    ['sea lion']
     """
     wanted = _forms(query)
     same = [word for word in words if wanted & _forms(word)]
@@ -130,7 +132,8 @@ def words_like(query: str, words: Sequence[str]) -> list[str]:
 
 
 def _forms(text: str) -> set[str]:
-    """A word in small letters, and what it may be the plural of; the same as in find.js."""
-    word = " ".join(text.lower().split())
+    """A word in small letters without gaps, and what it may be the plural of; the same as in
+    find.js."""
+    word = re.sub(r"[\s-]+", "", text.lower())
     endings = (("s", ""), ("es", ""), ("ies", "y"))
     return {word, *(word.removesuffix(s) + y for s, y in endings if word.endswith(s))} - {""}

@@ -67,10 +67,9 @@ class Sheet:
     def figure(self, name: str, height: float, **subplots: Any) -> Iterator[tuple[Any, Any]]:
         """A figure and its axes, so many inches high; written as `name` when it is drawn."""
         plt = _pyplot()
+        subplots = {"layout": "constrained", **subplots}
         with plt.rc_context(STYLE):
-            figure, axes = plt.subplots(
-                figsize=(self.width, height), squeeze=False, layout="constrained", **subplots
-            )
+            figure, axes = plt.subplots(figsize=(self.width, height), squeeze=False, **subplots)
             try:
                 yield figure, axes
                 with warnings.catch_warnings():  # a box stands for what the font has not

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 
 from imclust.core.look_records import Look
 from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.records import Assignment, named, read_csv
+from imclust.core.name_records import name_shares, named
+from imclust.core.records import Assignment, read_csv
 from imclust.core.tables import replace_tables
 from imclust.data.images import ImageRow, indexed
 
-TABLE = ("file", "cluster", "name", "confidence", "runner_up", "distance")
+TABLE = ("file", "cluster", "name", "confidence", "runner_up", "distance", "name_share")
 LOOK_AT = ("file", "what", "value", "copy_of")
 TABLES = ("assignments.csv", "set_aside.csv", "look_at.csv")  # that people read
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what cells begin with that spreadsheets compute
+SURE = 0.8  # share of a cluster's images that a name is seen in, from which on it is not told
 CENTRAL = 3  # files that stand for a cluster in a summary
 
 
@@ -63,12 +65,15 @@ class FolderAssignment:
         (file, why it cannot be read).
     names : list[str]
         Of the clusters, "" where one has none; K of them.
+    shares : Sequence[float | None]
+        Of the images of each cluster, in which its name is seen, where that is known.
     """
 
     rows: list[AssignedImage]
     images: list[ImageRow]
     set_aside: list[tuple[str, str]]
     names: list[str]
+    shares: Sequence[float | None] = ()
 
     @classmethod
     def load(cls, assignment: Path, index: Path, names_at: Path | None = None) -> FolderAssignment:
@@ -88,7 +93,12 @@ class FolderAssignment:
             elif image.id in by_id:
                 rows.append(_placed(file, by_id[image.id], names))
                 images.append(image)
-        return cls(rows, images, aside, names)
+        return cls(rows, images, aside, names, name_shares(doc, names_at))
+
+    def doubtful(self, cluster: int) -> float | None:
+        """The share of a cluster's images that its name is seen in, where that is not most."""
+        share = self.shares[cluster] if self.shares else None
+        return share if share is not None and share < SURE else None
 
     def title(self, cluster: int) -> str:
         """`3`, or `3 cats` when it has a name."""
@@ -113,6 +123,7 @@ class FolderAssignment:
                 f"{r.confidence:.4f}",
                 r.runner_up,
                 f"{r.distance:.4f}",
+                self._share(r.cluster),
             )
             for r in self.rows
         ]
@@ -124,6 +135,10 @@ class FolderAssignment:
             texts[TABLES[2]] = _csv(LOOK_AT, self._look_at(look))
         replace_tables(folder, texts)
         return folder / TABLES[0]
+
+    def _share(self, cluster: int) -> str:
+        share = self.shares[cluster] if self.shares else None
+        return "" if share is None else f"{share:.2f}"
 
     def _look_at(self, look: Path) -> list[tuple[str, str, str, str]]:
         file = {image.id: row.file for image, row in zip(self.images, self.rows, strict=True)}

@@ -21,6 +21,7 @@ from imclust.core.file_moves import bring_file, copy_file, put_file, short_file_
 from imclust.core.files import replace_text
 from imclust.core.log import progress
 from imclust.core.manifest import parse_json, sealed
+from imclust.core.wording import counted
 from imclust.data.images import ImageRow, bytes_digest, read_bytes, stored_bytes
 from imclust.report.cluster_folders import LONGEST, planned_places
 from imclust.report.results import FolderAssignment
@@ -330,7 +331,7 @@ def _refuse_taken(sorting: Sorting, earlier: Sorting | None) -> None:
     if earlier:
         taken = [f.to for f in sorting.files if _there(sorting, f) and not is_made(sorting, f)]
     if taken := taken + blocked:
-        got = f"{len(taken)} files that would be replaced: {', '.join(taken[:SHOWN])}"
+        got = f"{counted(len(taken), 'file')} that would be replaced: {', '.join(taken[:SHOWN])}"
         raise input_error(str(sorting.folder), "free of them", got, "choose another folder")
 
 

@@ -16,6 +16,7 @@ from imclust.core.errors import InputError
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST
 from imclust.core.registry import Entry
+from imclust.core.wording import counted
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,11 @@ def _ask(boards: list[str]) -> None:
             say(f"{board}: not ready: {e}")
             refused = e
             continue
-        left = "" if allowance.left is None else f", {allowance.left} submissions left today"
-        say(f"{board}: ready as {account}: {files} files{left}")
+        left = (
+            ""
+            if allowance.left is None
+            else f", {counted(allowance.left, 'submission')} left today"
+        )
+        say(f"{board}: ready as {account}: {counted(files, 'file')}{left}")
     if refused is not None:
         raise refused

@@ -17,6 +17,7 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Features, write_csv
+from imclust.core.wording import counted
 
 KIND = "kept"  # artefact: which images to keep, and why the others go
 
@@ -81,8 +82,10 @@ def run(cfg: Curate) -> None:
     if make_artifact(cfg.out, spec, lambda folder: _curate(cfg, folder), force=cfg.force):
         doc = read_manifest(cfg.out)
         say(
-            f"curate: {doc['kept']} of {doc['rows']} images are to be kept ({doc['near_copies']} "
-            f"near copies, {doc['sampled_out']} beyond the sample): {cfg.out / 'kept.csv'}"
+            f"curate: {doc['kept']} of {counted(doc['rows'], 'image')} "
+            f"{'is' if doc['kept'] == 1 else 'are'} to be kept "
+            f"({counted(doc['near_copies'], 'near copy')}, {doc['sampled_out']} beyond the "
+            f"sample): {cfg.out / 'kept.csv'}"
         )
         if doc["near_copies"] > MANY * doc["rows"]:
             say(

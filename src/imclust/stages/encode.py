@@ -18,6 +18,7 @@ from imclust.core.npy import open_npy
 from imclust.core.ray_workers import check_ray
 from imclust.core.records import Features, save_rows
 from imclust.core.reproducibility import BackendName, Precision, check_device
+from imclust.core.wording import counted
 from imclust.data.images import ImageRow, load_index
 from imclust.encoders import method_modules, revive_encoder
 from imclust.encoders._base import needs_content
@@ -141,7 +142,8 @@ def run(cfg: Encode) -> None:
     if made:
         doc = read_manifest(cfg.out)
         say(
-            f"{doc['rows']} latents of {doc['dims']} numbers are in {cfg.out} "
+            f"{counted(doc['rows'], 'latent')} of {doc['dims']} numbers "
+            f"{'is' if doc['rows'] == 1 else 'are'} in {cfg.out} "
             f"({doc['images_per_second']:.0f} a second, {doc['engine']})"
         )
 
@@ -197,7 +199,8 @@ def _encode(
             left = [i for i, r in enumerate(firsts) if r.digest not in known]
             places = [(places[i] if places else [i]) for i in left]
             firsts = [firsts[i] for i in left]
-            say(f"{len(ready)} of {len(rows)} images are encoded already")
+            be = "is" if len(ready) == 1 else "are"
+            say(f"{len(ready)} of {counted(len(rows), 'image')} {be} encoded already")
         stream, engine = latents_of(cfg.settings(), encoder, (firsts or rows)[:16], len(firsts))
         encoded, began = len(firsts), time.monotonic()
         skipped, dims = stream_to_disk(

@@ -13,6 +13,7 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Features, rows_of_ids, save_rows
+from imclust.core.wording import counted
 from imclust.data.images import load_index
 
 
@@ -43,7 +44,8 @@ def run(cfg: Gather) -> None:
     inputs = {"index": cfg.index} | {f"shard {i}": p for i, p in enumerate(cfg.features)}
     spec = ArtifactSpec("features", {}, inputs, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _gather(cfg, folder), force=cfg.force):
-        say(f"{read_manifest(cfg.out)['rows']} latents are in {cfg.out}")
+        n = read_manifest(cfg.out)["rows"]
+        say(f"{counted(n, 'latent')} {'is' if n == 1 else 'are'} in {cfg.out}")
 
 
 def _gather(cfg: Gather, folder: Path) -> dict[str, Any]:

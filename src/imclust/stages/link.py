@@ -40,6 +40,7 @@ from imclust.core.records import (
     read_csv,
     write_csv,
 )
+from imclust.core.wording import counted
 
 MOST_CELLS = 1 << 29  # images x clusters: 2 GiB of float32
 
@@ -113,7 +114,8 @@ def run(cfg: Link) -> None:
         for group, how in read_manifest(cfg.out)["groups"].items():
             told = f", AMI {how['ami']:.3f} on held-out identities" if how["ami"] else ""
             say(
-                f"group {group}: {how['clusters']} clusters of {how['images']} images "
+                f"group {group}: {counted(how['clusters'], 'cluster')} of "
+                f"{counted(how['images'], 'image')} "
                 f"({how['method']} at {how['threshold']:.2f}{told})"
             )
 

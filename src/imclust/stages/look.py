@@ -15,7 +15,7 @@ from imclust.clustering.preprocessing import principal, unit_rows
 from imclust.clustering.similarity_line import similarity_line
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.log import progress, say
-from imclust.core.look_records import Finding, Look
+from imclust.core.look_records import Finding, Look, found_words
 from imclust.core.manifest import read_manifest
 from imclust.core.npy import scratch_array
 from imclust.core.records import Features
@@ -66,7 +66,7 @@ def run(cfg: LookStage) -> None:
     spec = ArtifactSpec(Look.kind, {}, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _look(cfg, folder), force=cfg.force):
         found = read_manifest(cfg.out)["found"]
-        told = ", ".join(f"{n} {what}" for what, n in found.items())
+        told = ", ".join(found_words(n, what) for what, n in found.items())
         say(f"to look at: {told or 'nothing'}")
 
 

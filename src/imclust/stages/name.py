@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,18 +16,15 @@ from imclust.clustering.cluster_names import NamedCluster, class_shares, name_cl
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import read_manifest
-from imclust.core.records import (
-    NAMES_KIND,
-    Assignment,
-    Features,
-    named,
-    parts_of,
-    rows_of_ids,
-    write_csv,
-)
+from imclust.core.look_records import Look
+from imclust.core.manifest import artifact_file, read_manifest
+from imclust.core.name_records import NAMES_KIND, named
+from imclust.core.records import Assignment, Features, parts_of, read_csv, rows_of_ids, write_csv
 from imclust.core.word_records import SeenClasses
 from imclust.encoders.class_head import ClassWords, class_logits, imagenet_words, network_of
+
+if TYPE_CHECKING:
+    from imclust.competitions.asked_names import AskedNames
 
 MOST = 20_000  # images that names are told from
 
@@ -43,6 +43,19 @@ class Name:
     """Where names.csv goes."""
     words: Path | None = None
     """The `words` artefact of a text tower, whose nouns then name."""
+    name_by: str = ""
+    """Have a vision-language model name them: the address of its endpoint, which speaks OpenAI's
+    chat completions, such as http://localhost:1234/v1. Five pictures of each cluster are sent
+    there, 512 pixels large, without file names, place or date; a key that it asks for is taken from
+    the environment variable IMCLUST_NAME_KEY. Where it fails, names are as without it."""
+    name_model: str = ""
+    """With --name-by: the name of the model there."""
+    name_unencrypted: bool = False
+    """With --name-by: send pictures through the internet also without encryption (http)."""
+    index: Path | None = None
+    """With --name-by: the `index` artefact of the images."""
+    look: Path | None = None
+    """With --name-by: the `look` artefact of the images; of copies one is sent."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -56,19 +69,67 @@ def run(cfg: Name) -> None:
     >>> main("name --assignment run/clusters --features run/latents --out run/names".split())
     names: (none), (none)
     0
+
+    Raises
+    ------
+    ServiceError
+        The model of `--name-by` failed; the names are made without it.
     """
     roles = {"assignment": cfg.assignment, "features": cfg.features}
     roles |= {"words": cfg.words} if cfg.words else {}
-    spec = ArtifactSpec(NAMES_KIND, {}, roles, (__name__,))
-    if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder), force=cfg.force):
+    asked = _asked(cfg) if cfg.name_by else None
+    config: dict[str, Any] = {}
+    if asked:
+        config = {"by": _by(cfg), "names": {str(c): name for c, name in asked.names.items()}}
+    spec = ArtifactSpec(NAMES_KIND, config, roles, (__name__,))
+    if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder, asked), force=cfg.force):
         doc = read_manifest(cfg.assignment)
         given = doc.get("names") or [""] * doc["n_clusters"]
         yours = [f"{name} (yours)" if by_hand else name or "(none)"
                  for name, by_hand in zip(named(doc, cfg.out), given, strict=True)]  # fmt: skip
         say(f"names: {', '.join(yours)}")
+    if asked and asked.failure:
+        raise asked.failure
 
 
-def _name(cfg: Name, folder: Path) -> dict[str, Any]:
+def _by(cfg: Name) -> str:
+    """Who names, as the evidence says it."""
+    return f"by {cfg.name_model} at {cfg.name_by.partition('://')[2].partition('/')[0]}"
+
+
+def _asked(cfg: Name) -> AskedNames:
+    """What the model of --name-by calls the clusters that have no name by hand or by it."""
+    from imclust.competitions.asked_names import ANSWERS, ask_names, central_pictures
+    from imclust.competitions.clients.vision_model import KEY, vision_model
+    from imclust.data.images import indexed
+
+    if cfg.index is None:
+        do = "add it: data/raw/<data set>/index"
+        raise input_error("--name-by", "given with the images' --index", "none", do)
+    model = vision_model(
+        cfg.name_by, cfg.name_model, os.environ.get(KEY, ""), unencrypted=cfg.name_unencrypted
+    )
+    doc = read_manifest(cfg.assignment, Assignment.kind)
+    by_hand = doc.get("names") or [""] * doc["n_clusters"]
+    named_already = [bool(p) and p[1].split("; ")[0] == _by(cfg) for p in _kept_names(doc)]
+    rows = read_csv(artifact_file(cfg.assignment, "assignment.csv"))
+    images = {row.id: row for row, _ in indexed(cfg.index)}
+    copies = Look.load(cfg.look).copy_of if cfg.look else {}
+    members, copied = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+    for number, row in enumerate(rows):
+        c = int(row["cluster"])
+        if not by_hand[c] and not named_already[c]:
+            (copied if copies.get(row["id"], row["id"]) != row["id"] else members)[c].append(number)
+    distance = np.array([float(row["distance"]) for row in rows])
+    digests = [images[row["id"]].digest for row in rows]
+    pictures = {}
+    for c in sorted({*members, *copied}):
+        central = central_pictures(members[c] or copied[c], distance, digests)
+        pictures[c] = [images[rows[n]["id"]] for n in central]
+    return ask_names(model, pictures, cfg.out.parent / ANSWERS)
+
+
+def _name(cfg: Name, folder: Path, asked: AskedNames | None) -> dict[str, Any]:
     clustering, features = Assignment.load(cfg.assignment), Features.load(cfg.features)
     k = clustering.probabilities.shape[1]
     rows = sample_rows(len(clustering.ids), MOST, 0)  # of more, names are what these say
@@ -79,18 +140,26 @@ def _name(cfg: Name, folder: Path) -> dict[str, Any]:
     else:
         logits, words = _by_tower(cfg.words, cfg.features, space[at])
     if logits is None:
-        found = [NamedCluster("", ())] * k
+        found, seen_in = [NamedCluster("", ())] * k, [dict[str, float]()] * k
     else:
         words = words or imagenet_words()
         share = class_shares(logits, clusters, k) @ words.members
         there = np.bincount(clusters, minlength=k) > 0
         seen = seen_words(logits, clusters, k, words.members)
         found = name_clusters(share, seen, words.rarity, words.words, there)
-    kept = read_manifest(cfg.assignment).get("found_names") or [None] * k
-    named_now = _with_kept([(each.name, _told(each)) for each in found], kept)
-    numbered = ((c, *row) for c, row in enumerate(named_now))
-    write_csv(folder / "names.csv", ("cluster", "name", "evidence"), numbered)
-    return {"names": [name for name, _ in named_now]}
+        seen_in = [dict(zip(words.words, here.tolist(), strict=True)) for here in seen.here]
+    now = _with_kept(
+        [(each.name, _told(each)) for each in found], _kept_names(read_manifest(cfg.assignment))
+    )
+    for c, name in (asked.names if asked else {}).items():
+        now[c] = name, "; ".join(filter(None, (_by(cfg), _told(found[c]))))
+    shares = [
+        None if why.startswith("by ") else seen_in[c].get(name) for c, (name, why) in enumerate(now)
+    ]
+    told = ["" if share is None else f"{share:.4f}" for share in shares]
+    numbered = ((c, *row, told[c]) for c, row in enumerate(now))
+    write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), numbered)
+    return {"names": [name for name, _ in now]}
 
 
 def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.ndarray, ClassWords]:
@@ -110,7 +179,12 @@ def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.nda
     return seen.fit(latents), ClassWords(nouns, np.eye(len(nouns), dtype=bool))
 
 
-def _with_kept(found: list[tuple[str, str]], kept: list[Any]) -> list[tuple[str, str]]:
+def _kept_names(doc: Mapping[str, Any]) -> Sequence[Any]:
+    """(name, evidence) of clusters that were named before, None of others."""
+    return doc.get("found_names") or [None] * doc["n_clusters"]
+
+
+def _with_kept(found: list[tuple[str, str]], kept: Sequence[Any]) -> list[tuple[str, str]]:
     """Clusters that were named before keep that name, and no other gets it."""
     taken = {pair[0] for pair in kept if pair}
     free = [("", "") if name in taken else (name, why) for name, why in found]

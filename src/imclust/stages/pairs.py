@@ -20,6 +20,7 @@ from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.pair_records import PairScores
 from imclust.core.records import Features, PairHints, parts_of, read_csv, rows_of_ids
 from imclust.core.reproducibility import check_device
+from imclust.core.wording import counted
 from imclust.data.geometry import Geometry
 from imclust.data.images import load_index
 from imclust.data.keypoints import Keypoints, index_keypoints, match_pairs, verified_matches
@@ -110,7 +111,7 @@ def run(cfg: PairStage) -> None:
         for name, how in doc["models"].items():
             loss = how["loss"]
             told = "" if loss is None else f", log loss {loss:.3f} on held-out identities"
-            say(f"group {name}: {how['pairs']} pairs, P(same) by {how['how']}{told}")
+            say(f"group {name}: {counted(how['pairs'], 'pair')}, P(same) by {how['how']}{told}")
 
 
 def _local_features(cfg: PairStage) -> LocalFeatures | None:
@@ -202,7 +203,8 @@ class _Matcher:
             if done.is_file():
                 return np.load(done, allow_pickle=False)
             images = [self.images[i] for i in rows]
-            say(f"group {group}: {len(pairs)} pairs of {len(rows)} images to match")
+            of = counted(len(rows), "image")
+            say(f"group {group}: {counted(len(pairs), 'pair')} of {of} to match")
             keypoints = index_keypoints(images, self.cfg.side, self.local.find, self.threads)
             found = match_pairs(
                 keypoints, pairs, done.with_suffix(".part"), self.threads, verify=self._verify

@@ -53,6 +53,8 @@ class Report:
     refreshed_by: str = ""
     """The command that makes this page anew where it is not the stages' own; the page shows it with
     the corrections behind it."""
+    pictures: bool = True
+    """Also examples.png, embedding.png and the like beside the page, which holds all it shows."""
     force: bool = False
     """Do it again even if it is up to date."""
 
@@ -84,7 +86,9 @@ def run(cfg: Report) -> None:
     }
     roles |= {role: path for role, path in named.items() if path is not None}
     roles |= {f"against {i}": path for i, path in enumerate(others, 1)}
-    config = {"look": look(), "refreshed_by": cfg.refreshed_by}
+    config: dict[str, Any] = {"look": look(), "refreshed_by": cfg.refreshed_by}
+    if not cfg.pictures:
+        config["pictures"] = False
     spec = ArtifactSpec("report", config, roles, (__name__,))
     make_artifact(cfg.out, spec, lambda folder: _draw(cfg, clustering, folder), force=cfg.force)
     for line in summary(cfg.out, cfg.submission, cfg.scores):
@@ -142,7 +146,8 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         words=cfg.words,
         pairs=at.get("pairs"),
     )
-    draw(sources, folder)
+    if cfg.pictures:
+        draw(sources, folder)
     write_page(sources, folder, folder / PAGE)
     return {}
 
@@ -176,7 +181,7 @@ def summary(page: Path, submission: Path | None, scores: Path | None) -> list[st
         lines += [fits] if fits else []
     lines.append(f"page: {page / PAGE}")
     pictures = ", ".join(sorted(p.name for p in page.glob("*.png")))
-    lines.append(f"pictures in {page}: {pictures}")
+    lines += [f"pictures in {page}: {pictures}"] if pictures else []
     return [*lines, *_costs(lineage(page))]
 
 

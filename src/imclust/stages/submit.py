@@ -31,6 +31,7 @@ from imclust.core.manifest import artifact_file, read_manifest
 from imclust.core.nearest_records import clusters_of
 from imclust.core.parquet import check_parquet, write_shards
 from imclust.core.records import read_csv, rows_of_ids
+from imclust.core.wording import counted
 from imclust.data.images import load_index
 
 
@@ -251,7 +252,8 @@ def _every_image(assignment: Path, index: Path) -> tuple[np.ndarray, np.ndarray,
     if aside:
         largest = int(np.bincount(clusters[readable]).argmax())
         clusters[~readable] = largest
-        say(f"{aside} images set aside get the largest cluster, {largest}")
+        get = "gets" if aside == 1 else "get"
+        say(f"{counted(aside, 'image')} set aside {get} the largest cluster, {largest}")
     return ids, clusters, aside
 
 

@@ -15,6 +15,7 @@ from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Features, parts_of
 from imclust.core.reproducibility import check_device
+from imclust.core.wording import counted
 from imclust.data.images import load_index
 from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS, method_modules, revive_encoder
@@ -161,7 +162,7 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         if cfg.budget is not None:
             plan = replace(plan, epochs=MOST_EPOCHS, seconds=seconds(cfg.budget))
         plan = replace(plan, steps=cfg.steps)
-        say(f"training on {len(rows)} images: {plan}")
+        say(f"training on {counted(len(rows), 'image')}: {plan}")
         log = fit(
             network,
             encoder.objective(len(rows), cfg.seed),
@@ -175,7 +176,7 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         )
         facts |= {"plan": asdict(plan), "loss": log[-1]["loss"], "steps": log[-1]["step"]}
         facts |= {"planned": log[-1]["planned"]}
-        say(f"training loss {log[-1]['loss']:.4f} after {log[-1]['step']} steps")
+        say(f"training loss {log[-1]['loss']:.4f} after {counted(log[-1]['step'], 'step')}")
     elif encoder.learns_at_once:
         images = all_pixels(rows, encoder.preprocessing, "read")
         with isolated_seed(cfg.seed, device), torch.inference_mode():

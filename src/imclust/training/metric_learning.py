@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imclust.core.log import read_jsonl, say, write_jsonl
+from imclust.core.wording import counted
 from imclust.training.arcface import ArcFaceLoss, SubcentreHead, retrieval
 from imclust.training.unfreezing import FINISHED, remove_resume_points
 
@@ -121,7 +122,7 @@ class MetricLearning:
                 continue
             blocks = "block" if depth == 1 else "blocks"
             name = f"last {depth} {blocks}" if depth else "centres"
-            say(f"{name}: learning from {self.learn.sum()} images")
+            say(f"{name}: learning from {counted(int(self.learn.sum()), 'image')}")
             own = self.folder / f"step-{number}"
             own.mkdir(exist_ok=True)
             if depth:

@@ -13,6 +13,7 @@ import numpy as np
 from imclust.clustering.metrics import effective_clusters
 from imclust.core.errors import input_error
 from imclust.core.log import read_jsonl, say, write_jsonl
+from imclust.core.wording import counted
 from imclust.training.self_labels import balanced_weights, confident_rows
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Unfreezing:
             if i < at.done or at.collapsed:
                 continue
             rows, targets = self._targets(step.round)
-            say(f"{step.name}: learning from {len(rows)} images")
+            say(f"{step.name}: learning from {counted(len(rows), 'image')}")
             own = self.folder / f"step-{i}"
             own.mkdir(exist_ok=True)
             at.collapsed = self._take(step, plan(step.unfrozen, len(rows)), rows, targets, own)

@@ -13,6 +13,7 @@ from imclust.competitions.challenges._base import Challenge, LocalData, image_fi
 from imclust.core.checks import in_range
 from imclust.core.errors import input_error
 from imclust.core.log import say
+from imclust.core.wording import counted
 from imclust.data.images import ImageRow
 
 
@@ -60,7 +61,9 @@ def folder(cfg: LocalData, files: Path) -> Challenge:
         by_id = find(sample.ids, data, found, f"id of {name}")
         _one_image_each(by_id, data, name)
     if len(found) > len(by_id):
-        say(f"{len(found) - len(by_id)} of {len(found)} images are not in {name}: left out")
+        rest = len(found) - len(by_id)
+        be = "is" if rest == 1 else "are"
+        say(f"{rest} of {counted(len(found), 'image')} {be} not in {name}: left out")
     rows = [image_row(i, by_id[i]) for i in sample.ids]
     return Challenge(
         rows, columns=sample.names, sample=there.path, sample_format=there.form, least=least

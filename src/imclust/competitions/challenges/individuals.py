@@ -21,6 +21,7 @@ from imclust.competitions.submission_forms import read_assignment
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.records import PairHints, read_pairs
+from imclust.core.wording import counted
 from imclust.data.images import ImageRow
 
 METADATA = "metadata.csv"
@@ -102,7 +103,9 @@ def individuals(cfg: IndividualsConfig, files: Path) -> Challenge:
     known = [i for i in by_id if i in identities and i not in set(asked)]
     wanted = [*asked, *known]
     if len(by_id) > len(wanted):
-        say(f"{len(by_id) - len(wanted)} images are neither asked for nor known: left out")
+        rest = len(by_id) - len(wanted)
+        be = "is" if rest == 1 else "are"
+        say(f"{counted(rest, 'image')} {be} neither asked for nor known: left out")
     images = _images(cfg, name, by_id, wanted, found)
     rows = [_row(i, "train" if at < len(asked) else "known", images[i])
             for at, i in enumerate(wanted)]  # fmt: skip
@@ -302,9 +305,12 @@ def _column(
 def _say_groups(groups: Mapping[str, str], asked: list[str], known: list[str]) -> None:
     mine, theirs = Counter(groups[i] for i in asked), Counter(groups[i] for i in known)
     for group in sorted({*mine, *theirs}):
-        say(f"group {group or '(no name)'}: {mine[group]} images to cluster, {theirs[group]} known")
+        here = counted(mine[group], "image")
+        say(f"group {group or '(no name)'}: {here} to cluster, {theirs[group]} known")
     alone = [g for g in mine if mine[g] + theirs[g] == 1]
     if alone:
-        say(f"{len(alone)} groups have a single image, which is a cluster of its own")
+        have = "has" if len(alone) == 1 else "have"
+        groups_alone = counted(len(alone), "group")
+        say(f"{groups_alone} {have} a single image, which is a cluster of its own")
     if not known:
         say("no identities are known: thresholds come from the pairs themselves")

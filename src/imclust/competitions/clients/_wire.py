@@ -24,10 +24,14 @@ class Wire:
         Sent with every request; never to another host that one redirects to.
     limits : Limits
         Timeouts in seconds, tries and pauses.
+    most : int | None
+        Bytes of an answer; a longer one, or one that drips in beyond the limits' deadline, is
+        refused. None for as it comes.
     """
 
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     limits: Limits = field(default_factory=lambda: Limits(tries=3))
+    most: int | None = None
 
     def ask(self, method: str, url: str, *, again: bool = True, **content: Any) -> Response:
         """One answer of any status below 500 but 429, repeating what the service may yet do.
@@ -51,7 +55,8 @@ class Wire:
             except ServiceError as e:
                 failed += 1
                 wait = max(e.retry_after or 0, self.limits.wait * 2 ** (failed - 1))
-                if not again or failed >= self.limits.tries or wait > self.limits.longest:
+                lost = e.kind == "wrong-content"
+                if lost or not again or failed >= self.limits.tries or wait > self.limits.longest:
                     raise
                 time.sleep(wait)
             else:
@@ -59,6 +64,7 @@ class Wire:
 
     def _once(self, method: str, url: str, content: dict[str, Any]) -> Response:
         import requests
+        import urllib3
 
         host = urlsplit(url).hostname
         try:
@@ -70,11 +76,14 @@ class Wire:
                     headers=self.headers,
                     timeout=(self.limits.connect, self.limits.read),
                     allow_redirects=False,
+                    stream=self.most is not None,
                     **content,
                 )
-        except requests.Timeout as e:
+                if self.most is not None:
+                    _read(response, self.most, self.limits.deadline)
+        except (requests.Timeout, urllib3.exceptions.ReadTimeoutError) as e:
             raise _unreachable("timeout", host, f"no answer within {self.limits.read:.0f} s") from e
-        except requests.RequestException as e:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
             raise _unreachable("network", host, f"no connection ({type(e).__name__})") from e
         if response.status_code in AGAIN:
             limit = response.status_code == 429
@@ -89,6 +98,22 @@ class Wire:
                 wait,
             )
         return response
+
+
+def _read(response: Response, most: int, deadline: float) -> None:
+    """Take in the body of a streamed answer, so much of it in so many seconds at the most."""
+    host, end, body = urlsplit(response.url).hostname, time.monotonic() + deadline, bytearray()
+    with response:
+        while piece := response.raw.read1(1 << 16, decode_content=True):
+            body += piece
+            if len(body) > most:
+                do = "see that this is the right address"
+                got = f"more than {most >> 10} KiB"
+                raise ServiceError("wrong-content", f"{host} must answer briefly; got {got}; {do}.")
+            if time.monotonic() > end:
+                got = f"no whole answer within {deadline:.0f} s"
+                raise _unreachable("timeout", host, got)
+    response._content = bytes(body)  # what it would hold if it had not been streamed
 
 
 def json_of(response: Response, what: str) -> Any:
@@ -119,6 +144,8 @@ def words(response: Response) -> str:
         return ""
     text = next((doc[k] for k in ("message", "error", "errors") if doc.get(k)), "") \
         if isinstance(doc, dict) else ""  # fmt: skip
+    if isinstance(text, dict):
+        text = text.get("message") or text
     return " ".join(str(text).split())[:300].rstrip(".")
 
 

@@ -26,6 +26,7 @@ from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.manifest import file_digest, read_manifest
 from imclust.core.npy import open_npy
+from imclust.core.wording import counted
 
 LAYOUTS = ("{competition}", "competitions/{competition}")
 TABLES = {".csv", ".json", ".parquet"}
@@ -80,7 +81,7 @@ def attempt(folder: Path, plan: ReplayPlan, cfg: NotebookSettings) -> None:
         if _write_part([Path(p) for p in plan.user], part):
             made, seconds = _run(Path(top) / "other", folder, part, LAYOUTS[0], cfg, python)
             lines = made.read_text(encoding="utf-8").count("\n")
-            say(f"other images, fewer of them: {lines} lines, {seconds:.0f} s")
+            say(f"other images, fewer of them: {counted(lines, 'line')}, {seconds:.0f} s")
         else:
             say(
                 "other images were not tried: this data has tables beside its images, which would "

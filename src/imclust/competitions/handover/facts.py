@@ -15,6 +15,7 @@ from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.ledger import Row, best
 from imclust.competitions.replay_plan import USER, WORK, ReplayPlan
 from imclust.core.registry import Registry
+from imclust.core.wording import counted
 from imclust.encoders import ENCODERS
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -88,7 +89,8 @@ def _labels(docs: Docs, mine: dict[str, Any]) -> str:
 def _answer(plan: ReplayPlan, mine: dict[str, Any]) -> str:
     assignment = _submitted(plan)
     return (
-        f"It puts {mine['rows']} rows into {assignment['n_clusters']} clusters; track "
+        f"It puts {counted(mine['rows'], 'row')} into "
+        f"{counted(assignment['n_clusters'], 'cluster')}; track "
         f"`{mine['track']}` ({_track(mine['track'])})."
     )
 
@@ -219,7 +221,9 @@ def _methods(plan: ReplayPlan, index: dict[str, Any]) -> dict[str, str]:
             papers[f"- `{name}`: {entry.paper}."] = None
     encoders, heads = lines["weights"], lines["assignment"]
     trained = [d for d in docs.values() if d["kind"] == "weights" and "steps" in d]
-    learned = "; ".join(f"{d['steps']} steps to a loss of {d['loss']:.4f}" for d in trained)
+    learned = "; ".join(
+        f"{counted(d['steps'], 'step')} to a loss of {d['loss']:.4f}" for d in trained
+    )
     used = " + ".join(
         d["encoder"] for d in docs.values() if d["kind"] == "weights" if "encoder" in d
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 from imclust.clustering.correction_facts import in_words
 from imclust.core.manifest import lineage, read_manifest
-from imclust.core.records import cluster_names, found_names, named
+from imclust.core.name_records import found_names, name_shares, named
+from imclust.core.records import cluster_names
 from imclust.data.images import indexed
 from imclust.report.page import provenance, relations
 from imclust.report.page.compare import compared
@@ -31,6 +32,7 @@ from imclust.report.page.tables import (
     pair_table,
     score_table,
 )
+from imclust.report.results import SURE
 
 LARGE = 112  # pixels of the images that stand for clusters, where those of the map are smaller
 LARGE_BUDGET = 8_000_000
@@ -108,6 +110,9 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     context |= {"facts": facts, "clusters": clusters, "labelled": labelled, "groups": GROUPS}
     context |= {"kinds": KINDS, "unread": _unread(at.index)}
     # Words that name nothing would mislead.
+    shares = name_shares(clustering, at.names)
+    context["shares"] = [None if s is None or s >= SURE else f"{s:.0%}" for s in shares]
+    context["private"] = bool(at.refreshed_by)  # a folder of one's own, no challenge
     context["evidence"] = [why if name else "" for name, why in found_names(at.names)]
     context["reconstructions"] = _inline(pictures / "reconstructions.png")
     context["sheets"] = _named("sheet", small) + _named("large", large)

@@ -4,9 +4,9 @@ const likeThese = (row) => {
   return [...R.near.subarray(row * k, (row + 1) * k)].filter((other) => other !== row);
 };
 
-// A word in small letters, and what it may be the plural of; the same as in word_records.py.
+// A word in small letters without gaps, and what it may be the plural of; the same as in word_records.py.
 function forms(text) {
-  const word = text.trim().toLowerCase().replace(/\s+/g, " ");
+  const word = text.trim().toLowerCase().replace(/[\s-]+/g, "");
   const endings = [["", ""], ["s", ""], ["es", ""], ["ies", "y"]];
   return new Set(endings.filter(([s]) => word.endsWith(s)).map(([s, y]) => word.slice(0, word.length - s.length) + y).filter(Boolean));
 }
