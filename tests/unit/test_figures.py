@@ -55,6 +55,15 @@ def test_more_clusters_than_a_sheet_has_rows_and_none_looks_like_another(tmp_pat
     assert len({look_of(c) for c in range(64)}) == 64
 
 
+def test_a_cluster_without_images_has_an_empty_row(tmp_path):
+    white = np.full((3, 16, 16, 3), 255, np.uint8)
+    for name, few in (("none", [white, np.array([])]), ("white", [white, white])):
+        (tmp_path / name).mkdir()
+        examples(Sheet(tmp_path / name, 6.5), few, ["a", "b"], [3, 0])
+    none, one = ((tmp_path / name / "examples.png").read_bytes() for name in ("none", "white"))
+    assert none == one
+
+
 def test_many_points_do_not_make_a_large_file(tmp_path, rng):
     sheet = Sheet(tmp_path, 6.5, ("svg",))
     points, groups = rng.standard_normal((60_000, 2)), np.arange(60_000) % 30

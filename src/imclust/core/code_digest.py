@@ -84,7 +84,7 @@ def _facts(module: str) -> tuple[str, tuple[str, ...]]:
     """Digest of a module's code and data, and the modules of imclust that it imports."""
     path = _path(module)
     source = path.read_bytes()
-    known, mark = _known(), hashlib.sha256(source).hexdigest()
+    known, mark = _known(), _mark(source)
     if mark not in known:
         tree = ast.parse(source)
         _drop_docstrings(tree)
@@ -104,9 +104,19 @@ def _facts(module: str) -> tuple[str, tuple[str, ...]]:
     return digest, tuple(sorted(set(_modules(imported)) - LEFT_OUT))
 
 
+def _mark(source: bytes) -> str:
+    """Of a source, and of this module, which decides what is found in it."""
+    return hashlib.sha256(_own_source() + source).hexdigest()
+
+
+@cache
+def _own_source() -> bytes:
+    return Path(__file__).read_bytes()
+
+
 @cache
 def _known() -> dict[str, Any]:
-    """Digest of its tree, names of data files and imports of each source, by the sha256 of that."""
+    """Digest of its tree, names of data files and imports of each source, by its `_mark`."""
     try:
         found = json.loads(KNOWN.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -119,7 +129,7 @@ def _remember() -> None:
     are let go."""
     if sys.dont_write_bytecode:
         return
-    sources = {hashlib.sha256(p.read_bytes()).hexdigest() for p in SOURCE.rglob("*.py")}
+    sources = {_mark(p.read_bytes()) for p in SOURCE.rglob("*.py")}
     text = json.dumps({mark: facts for mark, facts in _known().items() if mark in sources})
     fresh = KNOWN.with_name(f"{KNOWN.name}.{os.getpid()}")
     try:

@@ -272,7 +272,7 @@ def examples(
 def _tiles(ax: Axes, rows: list[np.ndarray], per_row: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of images (m, s, s, 3) as one, since axes for each take seconds; the middles of rows and
     of columns."""
-    side = max(image.shape[1] for image in rows)
+    side = max((row.shape[1] for row in rows if len(row)), default=1)
     gap = max(1, side // 24)
     step = side + gap
     sheet = np.full((step * len(rows) - gap, step * per_row - gap, 3), 255, np.uint8)
