@@ -1,5 +1,6 @@
 """What the fork server of `command` imports before it forks for the first time."""
 
+import gc
 from importlib import import_module
 
 import bokeh.plotting  # noqa: F401
@@ -30,3 +31,4 @@ for path in SOURCE.rglob("*.py"):  # what each command would import and read of 
     import_module(name.removesuffix(".__init__"))
     code_digest(name)
 graph_layout(csr_array(np.ones((4, 4))), np.eye(4, 2), 0, epochs=1)  # loads what Numba compiled
+gc.freeze()  # no forked command looks for garbage among all this

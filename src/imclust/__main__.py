@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import tempfile
@@ -67,6 +68,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def command() -> int:
+    """`main` in a process of its own, where cycles are looked for less often: what is imported is
+    so many objects, none of them garbage, that looking took 0.7 of 9 seconds.
+    """
+    gc.set_threshold(50_000, 20, 50)
+    return main()
+
+
 def _fail(stage: str, sentence: str, status: int) -> int:
     print(f"imclust {stage}: {sentence}", file=sys.stderr, flush=True)
     return status
@@ -105,4 +114,4 @@ def _disk_sentence(e: OSError) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(command())
