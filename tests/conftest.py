@@ -32,7 +32,8 @@ SLOW = {
     *("test_timm", "test_transfer", "test_vgg16", "test_vgg_ae", "test_clusterers", "test_api"),
     *("test_curate", "test_many_rows", "test_shards", "test_forms", "test_pair_questions"),
     *("test_ray_stages", "test_ray_client", "test_many_clusters"),
-    *("test_exports", "test_sorting", "test_words", "test_pseudo_labels"),
+    *("test_exports", "test_sorting", "test_words", "test_pseudo_labels", "test_spaces"),
+    *("test_asked_names", "test_look"),
 }
 
 
