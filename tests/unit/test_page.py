@@ -18,6 +18,7 @@ from imclust.core.errors import InputError
 from imclust.core.records import Assignment
 from imclust.data.images import ImageRow
 from imclust.report.page import gallery, labelled, relations, sprites
+from imclust.report.page.build import _evidence
 from imclust.report.page.compare import compared
 from imclust.report.page.provenance import corrected_command, new_file
 from imclust.report.page.render import PLOTTING, POLICY, _plotting, marked, squeezed
@@ -273,3 +274,9 @@ def test_names_show_what_is_not_seen_as_marks():
     assert marked("a\nb\x00\u200f") == "a[U+000A]b[U+0000][U+200F]"
     for name in ("שלום.png", "été 🦊.png", "日本.jpg"):
         assert marked(name) == name
+
+
+def test_a_name_by_hand_is_no_model_s():
+    found = [("sea", "by eye at here; sand 0.9"), ("", "sky 0.1"), ("hill", "by eye at here")]
+    assert _evidence({"names": ["My sea", "", ""]}, found) == ["sand 0.9", "", "by eye at here"]
+    assert _evidence({"names": None}, found)[0] == "by eye at here; sand 0.9"

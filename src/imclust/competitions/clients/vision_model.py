@@ -11,7 +11,7 @@ import difflib
 import ipaddress
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -139,7 +139,9 @@ class VisionModel:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         if self.place != "the internet":  # no proxy stands between, whatever the environment says
             content["proxies"] = {"http": None, "https": None, "all": None}
-        wire = Wire(headers, PATIENCE, LONGEST)
+        # A list of models is there at once, whatever an answer takes.
+        limits = replace(PATIENCE, read=10, deadline=20) if method == "GET" else PATIENCE
+        wire = Wire(headers, limits, LONGEST)
         try:
             return wire.ask(method, f"{self.base}/{path}", **content)
         except ServiceError as e:

@@ -113,7 +113,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     shares = name_shares(clustering, at.names)
     context["shares"] = [None if s is None or s >= SURE else f"{s:.0%}" for s in shares]
     context["private"] = bool(at.refreshed_by)  # a folder of one's own, no challenge
-    context["evidence"] = [why if name else "" for name, why in found_names(at.names)]
+    context["evidence"] = _evidence(clustering, found_names(at.names))
     context["reconstructions"] = _inline(pictures / "reconstructions.png")
     context["sheets"] = _named("sheet", small) + _named("large", large)
     context["sheets"] += decisions.pictures if decisions else []
@@ -180,6 +180,15 @@ def _named(name: str, sheets: Sheets | None) -> list[tuple[str, str]]:
 def _inline(path: Path) -> str | None:
     """A PNG picture as base64; None where it was not drawn."""
     return base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
+
+
+def _evidence(clustering: dict[str, Any], found: list[tuple[str, str]]) -> list[str]:
+    """Why clusters are called so; who named one whose name is by hand is nobody's business."""
+    by_hand = clustering.get("names") or [""] * len(found)
+    return [
+        why.partition("; ")[2] if mine and why.startswith("by ") else why if name else ""
+        for mine, (name, why) in zip(by_hand, found, strict=True)
+    ]
 
 
 def _k_evidence(assignment: Path, clustering: dict[str, Any]) -> dict[str, Any] | None:
