@@ -65,12 +65,16 @@ def pytest_collection_finish():
 
 def dealt(items, workers):
     """Tests in an order whose equal shares, which pytest-xdist hands to its workers, take about as
-    long: file by file, the long ones first, so that what is left at the end is short. The longest
+    long: file by file, whole runs first, so that what is left at the end is short. The longest
     test of all is in `test_docs`: begun last, it had others wait for a minute and a half."""
     files = {}
 
     def turn(item):
-        return item.path.stem != "test_docs", "slow" not in item.keywords
+        return (
+            item.path.stem != "test_docs",
+            "e2e" not in item.path.parts,
+            "slow" not in item.keywords,
+        )
 
     for item in sorted(items, key=turn):
         files.setdefault(item.path, []).append(item)
