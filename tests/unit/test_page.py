@@ -279,4 +279,5 @@ def test_names_show_what_is_not_seen_as_marks():
 def test_a_name_by_hand_is_no_model_s():
     found = [("sea", "by eye at here; sand 0.9"), ("", "sky 0.1"), ("hill", "by eye at here")]
     assert _evidence({"names": ["My sea", "", ""]}, found) == ["sand 0.9", "", "by eye at here"]
+    assert _evidence({"names": ["who", "what"]}, []) == []
     assert _evidence({"names": None}, found)[0] == "by eye at here; sand 0.9"

@@ -184,6 +184,8 @@ def _inline(path: Path) -> str | None:
 
 def _evidence(clustering: dict[str, Any], found: list[tuple[str, str]]) -> list[str]:
     """Why clusters are called so; who named one whose name is by hand is nobody's business."""
+    if not found:
+        return []
     by_hand = clustering.get("names") or [""] * len(found)
     return [
         why.partition("; ")[2] if mine and why.startswith("by ") else why if name else ""
