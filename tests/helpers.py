@@ -1,6 +1,7 @@
 """What several test files use."""
 
 import io
+import os
 import tarfile
 import zipfile
 from contextlib import contextmanager
@@ -147,6 +148,19 @@ QUICK = {
 def quick(entry):
     """A config of fewer steps, heads or runs than the default, where that one is slow."""
     return entry.config(**QUICK.get(entry.name, {}))
+
+
+def dying(work, mark):
+    """Work that kills the first worker that comes to it."""
+
+    def once(*more):
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return work(*more)
+        return os.kill(os.getpid(), 9)
+
+    return once
 
 
 def png(array):

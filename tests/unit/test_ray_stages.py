@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import two_kinds
+from helpers import dying, two_kinds
 from imclust.__main__ import main
 from imclust.clustering.reducers import pca
 from imclust.clustering.reducers.pca import PCAConfig
@@ -158,19 +157,6 @@ def test_an_index_by_workers_is_that_of_one_process(files, capsys, storage):
         assert main(DOWNLOAD.format("again", f"--ray local:2{storage}").split()) == 0
     assert read_manifest(Path("again/index"))["ray"]["kept"] == 2
     assert Path("again/index/index.csv").read_bytes() == Path("one/index/index.csv").read_bytes()
-
-
-def dying(work, mark):
-    """Work that kills the first worker that comes to it."""
-
-    def once(*more):
-        try:
-            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return work(*more)
-        return os.kill(os.getpid(), 9)
-
-    return once
 
 
 @needs_ray

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from helpers import dying
 from imclust.__main__ import main
 from imclust.clustering import block_kmeans, portfolio
 from imclust.clustering.block_kmeans import Centres, one_pass
@@ -251,19 +252,6 @@ def test_several_spaces_travel_by_where_they_lie(mapped):
         found = list(over_shards([mapped, mapped[:, :3]], np.hstack))
     np.testing.assert_array_equal(np.concatenate([rows for _, rows in found])[:, :12], mapped)
     assert [rows.shape for _, rows in found] == [(300, 15)] * 3 + [(100, 15)]
-
-
-def dying(work, mark):
-    """Work that kills the first worker that comes to it."""
-
-    def once(*more):
-        try:
-            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return work(*more)
-        return os.kill(os.getpid(), 9)
-
-    return once
 
 
 def in_pickles(items, work, more):
