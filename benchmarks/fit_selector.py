@@ -1,12 +1,13 @@
 """Fits `selector.json` on pools of candidates, and says how it does on sources left out.
 
-    python benchmarks/task_pools.py SETS POOLS [--tasks 96]
+    python benchmarks/task_pools.py SETS POOLS [--tasks 96 --seeds 5]
     python benchmarks/fit_selector.py POOLS ... [--write choice count]
 
 The choice is a regression with weights of one sign (Lawson and Hanson 1974) of the standing of each
 candidate's ARI within its task on the label-free numbers of `imclust.clustering.selector`; the
 estimates are ridge regressions. Every number printed is of tasks whose source took no part in the
-fit; what is written is fitted on all.
+fit, the mean over tasks and seeds, and behind it the spread of the seeds' means; what is written is
+fitted on all.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Case:
     name: str
     source: str
     ratio: int
+    seed: int
     pool: selector.Pool
     ari: np.ndarray
     accuracy: np.ndarray
@@ -57,17 +59,15 @@ def read(folders: list[Path]) -> list[Case]:
         if not path.stat().st_size:
             continue
         with np.load(path, allow_pickle=False) as z:
-            keep = np.flatnonzero(~z["bad"] & (z["names"] != "scan"))
-            keep = keep if len(keep) > 4 else np.arange(len(z["bad"]))
             pool = selector.Pool(
-                z["E"][keep], z["A"][np.ix_(keep, keep)], z["names"][keep].tolist(),
-                z["views"][keep].tolist(), int(z["k"]), len(z["Y"]),
-            )  # fmt: skip
+                z["E"], z["A"], z["names"].tolist(), z["views"].tolist(), int(z["k"]), len(z["Y"])
+            )
             parts = path.stem.split("-")
+            ratio, seed = int(parts[3][1:]), int(parts[-1].removeprefix("seed"))
+            source = parts[0].rstrip("0123456789_")
             cases.append(
-                Case(path.stem, parts[0].rstrip("0123456789_"), int(parts[3][1:]), pool,
-                     z["ari"][keep], z["acc"][keep], *_over_k(z))
-            )  # fmt: skip
+                Case(path.stem, source, ratio, seed, pool, z["ari"], z["acc"], *_over_k(z))
+            )
     return cases
 
 
@@ -142,6 +142,7 @@ def left_out(cases: list[Case]) -> list[dict[str, float]]:
             rho = spearmanr(stand, case.ari).statistic if np.ptp(case.ari) > 0 else 0.0
             row = {
                 "ratio": case.ratio,
+                "seed": case.seed,
                 "ari": case.ari[at],
                 "accuracy": case.accuracy[at],
                 "rho": rho,
@@ -167,12 +168,17 @@ def left_out(cases: list[Case]) -> list[dict[str, float]]:
 def show(rows: list[dict[str, float]], cases: list[Case]) -> None:
     """Regimes, fixed heads, estimates."""
 
+    seeds = sorted({row["seed"] for row in rows})
+
     def means(get):
-        each = [[get(i) for i in range(len(rows)) if rows[i]["ratio"] == r] for r in RATIOS]
-        return (
-            "  ".join(f"{np.mean(e):.3f}" for e in each if e)
-            + f"  all {np.mean([get(i) for i in range(len(rows))]):.3f}"
-        )
+        def mean(keep):
+            each = [[get(i) for i, r in enumerate(rows) if r["seed"] == s and keep(r)]
+                    for s in seeds]  # fmt: skip
+            spread = f" ± {np.std([np.mean(e) for e in each]):.3f}" if len(seeds) > 1 else ""
+            return f"{np.mean(np.concatenate(each)):.3f}{spread}"
+
+        each = [mean(lambda row, r=r: row["ratio"] == r) for r in RATIOS]
+        return "  ".join(each) + "  all " + mean(lambda row: True)
 
     print(
         "tasks", len(rows), [sum(r["ratio"] == q for r in rows) for q in RATIOS], "regimes", RATIOS

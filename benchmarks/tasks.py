@@ -15,6 +15,7 @@ import numpy as np
 
 CLASSES = (2, 3, 5, 10, 20, 50, 100, 200)
 RATIOS = (1, 5, 20, 100)  # the largest class to the smallest
+ROWS, MANY = (300, 600, 1000, 1500), (3000, 6000, 10_000)  # of a task; the latter where allowed
 LEAST = 3  # rows of a class
 LEAST_SMALL = 6  # rows that the smallest class of two has at the least
 
@@ -149,7 +150,7 @@ def slice_of(
             data = [d for d in names if sets[d] >= k]
             pick = data[turn % len(data)]
             wanted = max(200, 15 * k, LEAST_SMALL * ratio)
-            n = int(min(most, max(wanted, rng.choice((300, 600, 1000, 1500)))))
+            n = int(min(most, max(wanted, rng.choice(ROWS + tuple(m for m in MANY if m <= most)))))
             outliers = 0.05 if rng.random() < 0.25 else 0.0
             space = spaces[pick][int(rng.random() < 0.2) % len(spaces[pick])]
             tasks.append(Task(pick, space, k, ratio, n, outliers, len(tasks)))

@@ -196,15 +196,27 @@ def test_texts_and_drawings_are_told():
     assert [w for w, _ in faults(quality_of(np.asarray(page)))] == ["screenshot, drawing or text"]
 
 
-def test_the_line_goes_along_a_curve(rng):
-    at = np.sort(rng.random(150)) * 5
-    order = rng.permutation(150)
-    z = np.stack([np.cos(at), np.sin(at), at], 1)[order].astype(np.float32)
-    near, _ = nearest_neighbors(z, z, 8, same=True)
-    places = order[similarity_line(z, near)]
-    rank = np.abs(np.corrcoef(places, np.arange(150))[0, 1])
-    assert rank > 0.98
-    assert sorted(places) == list(range(150))
+def ranks_along(z, rng):
+    """How far the line keeps the order of rows (n, d): rank correlation."""
+    order = rng.permutation(len(z))
+    near, _ = nearest_neighbors(z[order], z[order], 8, same=True)
+    places = order[similarity_line(z[order], near)]
+    assert sorted(places) == list(range(len(z)))
+    return np.abs(np.corrcoef(places, np.arange(len(z)))[0, 1])
+
+
+@pytest.mark.parametrize("n", [150, 4000])
+def test_the_line_goes_along_a_curve(rng, n):
+    at = (np.arange(n) + rng.random(n)) / n * 5
+    assert ranks_along(np.stack([np.cos(at), np.sin(at), at], 1).astype(np.float32), rng) > 0.98
+
+
+@pytest.mark.parametrize("groups", [12, 700])
+def test_groups_that_nothing_connects_lie_in_order_too(rng, groups):
+    at = np.repeat(np.linspace(0, 1, groups), 12)
+    z = np.stack([at, 1 - at], 1) + 1e-5 * rng.standard_normal((len(at), 2))
+    z = (z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32)
+    assert ranks_along(z, rng) > 0.98
 
 
 @pytest.fixture(scope="module")
