@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from imclust.__main__ import main
 from imclust.cli.sort import Sort, run
 from imclust.core.errors import InputError
 from imclust.core.file_moves import bring_file, copy_file
@@ -293,6 +294,23 @@ def test_what_was_renamed_in_between_comes_back_when_it_has_its_name_again(tmp_p
     (tmp_path / "elsewhere").rename(folder / cluster)
     assert take_back(folder) == {}
     assert tree(tmp_path) == before
+
+
+def test_an_undo_that_does_not_bring_all_back_fails_and_counts_sidecars_apart(tmp_path, capsys):
+    sort(answer(tmp_path), tmp_path, "move", xmp=True)
+    folder = tmp_path / "sorted"
+    pictures = [folder / f.to for f in Sorting.load(folder).files if f.source]
+    undo_it = ["sort", "--into", str(folder), "--undo", "--yes"]
+    pictures[0].rename(tmp_path / "elsewhere")
+    assert main(undo_it) == 2
+    said = capsys.readouterr()
+    n = len(pictures)
+    assert f"     0  taken away, and {n} sidecars\n{n - 1:>6}  moved back\n     1  missing" in said.out
+    assert "every picture must be back where it was; got 1 not, the first" in said.err
+    pictures[0].parent.mkdir()
+    (tmp_path / "elsewhere").rename(pictures[0])
+    assert main(undo_it) == 0
+    assert "as it was before the sorting" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -19,7 +19,7 @@ from imclust.data.images import stored_bytes
 from imclust.report.finished_run import FinishedRun
 from imclust.report.results import printable
 from imclust.report.sorting import Sorting, Way, carry_out, planned_sorting, refuse_unsafe
-from imclust.report.unsorting import Step, Undoing, planned_undoing, undo
+from imclust.report.unsorting import Step, Undoing, not_back, planned_undoing, undo
 
 SHOWN = 10  # files of each kind that are named
 AT_WORK = "wait for it"
@@ -54,7 +54,8 @@ def run(cfg: Sort) -> None:
     Raises
     ------
     InputError
-        No folder is named, it is in use, or something in it or of the run could be lost.
+        No folder is named, it is in use, something in it or of the run could be lost, or not every
+        picture came back.
 
     Examples
     --------
@@ -142,10 +143,12 @@ def _undo(cfg: Sort, folder: Path) -> None:
         "bring back": "moved back",
         "leave": "left as they are",
     }
-    counts = Counter(each.step for each in steps)
+    pictures = Counter(each.step for each in steps if each.file.source)
+    sidecars = Counter(each.step for each in steps if not each.file.source)
     for step, words in told.items():
-        if counts[step]:
-            say(f"{counts[step]:>6}  {words}")
+        more = f", and {counted(sidecars[step], 'sidecar')}" if sidecars[step] else ""
+        if pictures[step] or more:
+            say(f"{pictures[step]:>6}  {words}{more}")
     if missing := sum(each.step == "gone" and bool(each.why) for each in steps):
         say(f"{missing:>6}  missing")
     for line in _odd(steps):
@@ -153,7 +156,8 @@ def _undo(cfg: Sort, folder: Path) -> None:
     if not cfg.yes:
         say("nothing was done; add --yes to do it")
         return
-    if any(each.why for each in undo(sorting, steps)):
+    done = undo(sorting, steps)
+    if any(each.why for each in done):
         say(f"{folder / 'imclust-sorted.json'} now names only those that were left or are missing "
             "and where they came from: put them right, and the same command goes on; without that "
             "file the folder is free again")  # fmt: skip
@@ -163,6 +167,10 @@ def _undo(cfg: Sort, folder: Path) -> None:
         say(f"what was sorted is as it was before; what is not of imclust stays: {names}{more}")
     else:
         say("everything is as it was before the sorting")
+    if lost := not_back(sorting, done):
+        got = f"{len(lost)} not, the first {printable(lost[0].source)}"
+        do = "put right what is named above, and the same command goes on"
+        raise input_error("every picture", "back where it was", got, do)
 
 
 def _odd(steps: list[Undoing]) -> list[str]:

@@ -106,6 +106,18 @@ def undo(sorting: Sorting, steps: list[Undoing]) -> list[Undoing]:
     return done
 
 
+def not_back(sorting: Sorting, done: list[Undoing]) -> list[Placed]:
+    """Pictures that are not where they came from, after what was done.
+
+    Examples
+    --------
+    >>> not_back(Sorting(Path("sorted"), "copy", ()), [])
+    []
+    """
+    odd = (each.file for each in done if each.why and each.file.source)
+    return [file for file in odd if not is_original(sorting, file)]
+
+
 def _decided(sorting: Sorting, file: Placed) -> Undoing:
     to = sorting.folder / file.to
     if sorting.how == "link" and is_made(sorting, file):
