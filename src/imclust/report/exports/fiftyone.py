@@ -41,6 +41,6 @@ def fiftyone(run: FinishedRun, out: Path, cfg: FiftyOneConfig) -> str:
         (fresh / "labels.json").write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
         (fresh / "data.json").write_text(json.dumps(where, indent=1) + "\n", encoding="utf-8")
     return (
-        f"fiftyone.Dataset.from_dir({str(out)!r}, data_path='data.json', "
+        f"fiftyone.Dataset.from_dir({str(out)!r}, data_path='data.json', label_field='cluster', "
         "dataset_type=fiftyone.types.FiftyOneImageClassificationDataset)"
     )
