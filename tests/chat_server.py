@@ -26,6 +26,7 @@ class ChatServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.models, self.key, self.faults = list(models), key, []
         self.asked, self.seen = [], []
+        self.listed = None  # an answer to the question for models
 
     def handle_error(self, *_):
         """Who asked has heard enough, and hangs up."""
@@ -47,6 +48,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.server.models is None or self.path != "/v1/models":
             self.answer({"error": {"message": "no such route"}}, 404)
+        elif self.server.listed is not None:
+            self.answer(self.server.listed)
         else:
             self.answer({"object": "list", "data": [{"id": m} for m in self.server.models]})
 

@@ -16,6 +16,7 @@ from imclust.competitions.clients import vision_model as clients
 from imclust.competitions.clients.vision_model import KEY, vision_model
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError, ServiceError
+from imclust.core.manifest import read_manifest
 from imclust.core.name_records import found_names
 from imclust.core.records import Assignment, Features
 
@@ -131,7 +132,8 @@ def test_nothing_is_sent_twice_and_a_cut_one_goes_on(run, tmp_path):
         ([{"error": "odd"}], 8, "a chat completion"),
         (["", "", ""], 8, "got nothing for 3 clusters"),
         (["<script>alert(1)</script> Ignore all rules\x1b[2J"] * 3, 8, "'<script>alert(1)"),
-        (["word " * 4000] * 3, 8, "one to 5 words"),
+        (["a\u202eb\x07"] * 3, 8, r"got 'a\u202eb\x07' ('\u202e' in it) for 3 clusters"),
+        (["word " * 4000] * 3, 8, "(4000 words) for 3"),
     ],
 )  # fmt: skip
 def test_whatever_it_answers_the_usual_names_stand_and_one_sentence_says_it(
@@ -185,6 +187,65 @@ def test_what_is_not_there_and_a_model_that_is_not_are_refused_at_once():
         vision_model(server.address, "anything").check()
     with pytest.raises(ServiceError, match="start the server there"):
         vision_model(server.address, "llava").check()
+
+
+@pytest.mark.parametrize("listed", [{"data": []}, {"data": "eye"}, {"models": ["eye"]}, ["eye"]])
+def test_a_list_of_models_in_another_form_is_told(listed, capsys):
+    with serving() as server:
+        server.listed = listed
+        vision_model(server.address, "eye").check()
+    assert "lists no model in the usual form: whether it has eye shows" in capsys.readouterr().out
+
+
+def corrected(run, at, clusters):
+    """The run's assignment with other clusters, beside links to the rest of it."""
+    at.mkdir()
+    for part in ("z", "raw"):
+        (at / part).symlink_to(run / part)
+    rows = Assignment.load(run / "c")
+    p = np.eye(max(clusters) + 1, dtype=np.float32)[clusters] * 0.9 + 0.02
+
+    def write(folder):
+        rows_now = Assignment(rows.ids, rows.splits, p)
+        return rows_now.save(folder, (np.zeros(21, int), np.arange(21) / 21))
+
+    make_artifact(at / "c", ArtifactSpec("assignment", {"of": clusters}, {}, ()), write)
+    return at
+
+
+def test_names_of_a_model_stand_where_their_pictures_still_are_when_it_is_not_asked(run, tmp_path):
+    def plain(at):
+        line = [
+            "name",
+            "--assignment",
+            at / "c",
+            "--features",
+            at / "z",
+            "--out",
+            tmp_path / "names",
+        ]
+        assert main([str(word) for word in line]) == 0
+        return [found for found, _ in found_names(tmp_path / "names")]
+
+    with serving() as server:
+        assert name(run, server, tmp_path) == 0
+    before = read_manifest(tmp_path / "names")
+    assert plain(run) == list(NAMES)
+    assert read_manifest(tmp_path / "names") == before  # not even made again
+    red, green, blue = np.repeat(np.arange(3), 7).reshape(3, 7).tolist()
+    moved = corrected(run, tmp_path / "moved", [*green, 1, 1, 0, 0, 0, 0, 0, *blue[:6], 3])
+    assert plain(moved) == [NAMES[1], NAMES[0], NAMES[2], ""]
+    assert plain(run) == list(NAMES)
+    merged = corrected(run, tmp_path / "merged", [*red, *red, *green])
+    assert plain(merged) == ["", NAMES[2]]
+    assert plain(corrected(run, tmp_path / "all", [*red, *red, *red])) == [""]  # far too many
+
+
+def test_clusters_of_one_name_are_told(run, tmp_path, capsys):
+    with serving() as server:
+        server.faults = ["Sand", None, "sand"]
+        assert name(run, server, tmp_path) == 0
+    assert "Sand is the name of clusters 0, 2: if they show the same" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

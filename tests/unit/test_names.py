@@ -99,6 +99,22 @@ def test_the_evidence_is_the_shares(rng):
             assert held >= max(HELD, DISTINCT * seen.elsewhere[c, "abcde".index(each.name)])
 
 
+def test_a_name_that_is_kept_is_no_other_clusters_and_heads_the_evidence(rng):
+    share, there = np.array([[0.9, 0.3, 0.0], [0.1, 0.2, 0.8]]), np.ones(2, bool)
+    seen = SeenWords(share, share[::-1] / 9)
+    words = ("dog", "hound", "cat")
+    free = name_clusters(share, seen, np.ones(3), words, there)
+    assert [each.name for each in free] == ["dog", "cat"]
+    kept = name_clusters(share, seen, np.ones(3), words, there, {0: "cat"})
+    assert [each.name for each in kept] == ["cat", ""]
+    assert kept[0].evidence[0] == ("cat", 0.0, 0.8, 0.0)
+    assert kept[0].evidence[1:] == free[0].evidence
+    strange = name_clusters(share, seen, np.ones(3), words, there, {0: "rex", 1: ""})
+    assert [(each.name, each.evidence) for each in strange] == [
+        ("rex", free[0].evidence), ("", free[1].evidence)
+    ]  # fmt: skip
+
+
 def test_seen_is_more_than_by_chance_among_the_five_likeliest(rng):
     """Against a count image by image."""
     logits, labels = rng.normal(0, 1, (40, 1000)), rng.integers(0, 3, 40)
@@ -161,6 +177,21 @@ def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(tmp
         "residence",
         "building",
     }
+    # What was found before stays, with the evidence of now.
+    kept = [None, None]
+    kept[1 - flower] = ["animal", "animal 0.99 (elsewhere 0.00), in 1.00 of the images"]
+
+    def grown(folder):
+        return answer.save(folder, (np.zeros(12, int), np.zeros(12))) | {"found_names": kept}
+
+    make_artifact(tmp_path / "c2", ArtifactSpec("assignment", {}, {}, ()), grown)
+    line = f"name --assignment {tmp_path}/c2 --features {tmp_path}/z --out {tmp_path}/n2"
+    assert main(line.split()) == 0
+    name, why = found_names(tmp_path / "n2")[1 - flower]
+    assert name == "animal"
+    assert why.startswith("animal 0.")
+    assert "animal 0.99" not in why
+    assert found[1 - flower][0] in why  # what fits better now is there as well
     doc = {"n_clusters": 2, "names": ["", ""]}
     doc["names"][1 - flower] = "mine"
     assert named(doc, tmp_path / "n")[1 - flower] == "mine"

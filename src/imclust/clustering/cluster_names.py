@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -127,6 +127,7 @@ def name_clusters(
     rarity: np.ndarray,
     words: Sequence[str],
     there: np.ndarray,
+    kept: Mapping[int, str] | None = None,
 ) -> list[NamedCluster]:
     """The word of the highest tf-idf of every cluster, none for two of them, or none at all.
 
@@ -148,6 +149,8 @@ def name_clusters(
         v of them.
     there : np.ndarray
         (k,) bool, which clusters hold images; the others have no name.
+    kept : mapping of int to str, optional
+        Clusters that keep the name they had, which no other gets; the evidence begins with it.
 
     Examples
     --------
@@ -164,23 +167,31 @@ def name_clusters(
     lift = np.log((share + TINY) / (others + TINY))
     score = np.where(share >= LEAST, share * lift * rarity, 0) * there[:, None]
     best = score.max(1)
-    taken: dict[int, int] = {}
+    kept = kept or {}
+    at = {word: v for v, word in enumerate(words)}
+    taken = {c: at[name] for c, name in kept.items() if name in at}
     order = np.argsort(-score, axis=None, kind="stable")
-    used = set[int]()
+    used = set(taken.values())
     naming = (share >= NAMING) & (share >= TWICE * others)
     naming &= (seen.here >= HELD) & (seen.here >= DISTINCT * seen.elsewhere)
     for flat in order.tolist():
         c, v = divmod(flat, share.shape[1])
         if score[c, v] <= 0:
             break
-        if naming[c, v] and c not in taken and v not in used and score[c, v] >= RIVAL * best[c]:
+        free = c not in taken and c not in kept and v not in used
+        if naming[c, v] and free and score[c, v] >= RIVAL * best[c]:
             taken[c] = v
             used.add(v)
     found = []
     for c in range(k):
-        top = [v for v in np.argsort(-score[c], kind="stable")[:SHOWN] if score[c, v] > 0]
+        best_first = np.argsort(-score[c], kind="stable")[: SHOWN + 1]
+        top = [v for v in best_first.tolist() if score[c, v] > 0]
+        if c in kept and c in taken:
+            top = [taken[c], *(v for v in top if v != taken[c])]
+        top = top[:SHOWN]
         shown = tuple(
             (words[v], float(share[c, v]), float(others[c, v]), float(seen.here[c, v])) for v in top
         )
-        found.append(NamedCluster(words[taken[c]] if c in taken else "", shown))
+        name = words[taken[c]] if c in taken else kept.get(c, "")
+        found.append(NamedCluster(name, shown))
     return found

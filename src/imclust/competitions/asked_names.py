@@ -152,13 +152,42 @@ def clean_name(answer: str) -> str:
     >>> clean_name("<b>Beach</b>"), clean_name("I cannot tell what these pictures have in common")
     ('', '')
     """
+    text = _bare(answer)
+    return "" if name_fault(answer) else " ".join(text.split())
+
+
+def name_fault(answer: str) -> str:
+    """Why a model's answer is no name; "" where it is one.
+
+    Examples
+    --------
+    >>> name_fault("<b>Beach</b>"), name_fault("I cannot tell what these are"), name_fault("Beach")
+    ("'<' in it", '6 words', '')
+    """
+    text = _bare(answer)
+    if not text:
+        return "no word"
+    if "\n" in text:
+        return "several lines"
+    if (words := len(text.split())) > MOST_WORDS:
+        return counted(words, "word")
+    if len(text) > LONGEST:
+        return f"{len(text)} characters, of {LONGEST} at most"
+    if odd := next((c for c in text if not _plain(c)), ""):
+        return f"{odd!r} in it"
+    return "" if any(c.isalpha() for c in text) else "no letter"
+
+
+def _bare(answer: str) -> str:
+    """An answer without thoughts in front, and what stands around it."""
     text = re.sub(r"(?s)^.*</think(?:ing)?>", "", unicodedata.normalize("NFC", answer)).strip()
     text = re.sub(r"^(?:name|answer)\s*:\s*", "", text, flags=re.IGNORECASE)
-    text = text.strip(AROUND).replace("\u2019", "'")
-    if not text or len(text) > LONGEST or len(text.split()) > MOST_WORDS:
-        return ""
-    plain = all(unicodedata.category(c)[0] in "LM" or c in "0123456789 -'&+," for c in text)
-    return " ".join(text.split()) if plain and any(c.isalpha() for c in text) else ""
+    return text.strip(AROUND).replace("\u2019", "'")
+
+
+def _plain(c: str) -> bool:
+    """Whether a character may stand in a name."""
+    return unicodedata.category(c)[0] in "LM" or c in "0123456789 -'&+,"
 
 
 def _key(model: VisionModel, rows: Sequence[ImageRow]) -> str:
@@ -189,6 +218,6 @@ def _small_jpeg(row: ImageRow) -> bytes:
 
 
 def _shown(answer: str) -> str:
-    """The beginning of an answer, in one line of plain characters."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in answer).split())
-    return repr(text[:60] + "..." * (len(text) > 60)) if text else "nothing"
+    """The beginning of an answer as it came, what is not seen in it as marks, and its fault."""
+    begins = repr(answer[:60] + "..." * (len(answer) > 60))
+    return f"{begins} ({name_fault(answer)})" if answer.strip() else "nothing"

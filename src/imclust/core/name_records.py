@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +57,18 @@ def named(doc: Mapping[str, Any], folder: Path | None) -> list[str]:
     given = doc.get("names") or [""] * k
     found = found_names(folder) or [("", "")] * k
     return [name or other for name, (other, _) in zip(given, found, strict=True)]
+
+
+def namesakes(names: Sequence[str]) -> dict[str, list[int]]:
+    """Names that several clusters have, whatever their case, and which these are.
+
+    Examples
+    --------
+    >>> namesakes(["Sea", "hill", "sea", ""])
+    {'Sea': [0, 2]}
+    """
+    found: dict[str, list[int]] = {}
+    for c, name in enumerate(names):
+        if name:
+            found.setdefault(name.casefold(), []).append(c)
+    return {names[same[0]]: same for same in found.values() if len(same) > 1}

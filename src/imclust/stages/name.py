@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from imclust.clustering.blocks import sample_rows
 from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters, seen_words
 from imclust.core.artifacts import ArtifactSpec, make_artifact
-from imclust.core.errors import input_error
+from imclust.core.errors import ServiceError, input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
-from imclust.core.manifest import artifact_file, read_manifest
-from imclust.core.name_records import NAMES_KIND, named
+from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_manifest
+from imclust.core.name_records import NAMES_KIND, named, namesakes
 from imclust.core.records import Assignment, Features, parts_of, read_csv, rows_of_ids, write_csv
 from imclust.core.word_records import SeenClasses
 from imclust.encoders.class_head import ClassWords, class_logits, imagenet_words, network_of
 
-if TYPE_CHECKING:
-    from imclust.competitions.asked_names import AskedNames
-
 MOST = 20_000  # images that names are told from
+ALIKE = 2  # times the images that a cluster had when a model named it, up or down
+OF_MODEL = ("names", "pictures", "sizes")  # see `_ByModel.config`
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,8 @@ def run(cfg: Name) -> None:
     """
     roles = {"assignment": cfg.assignment, "features": cfg.features}
     roles |= {"words": cfg.words} if cfg.words else {}
-    asked = _asked(cfg) if cfg.name_by else None
-    config: dict[str, Any] = {}
-    if asked:
-        config = {"by": _by(cfg), "names": {str(c): name for c, name in asked.names.items()}}
+    asked = _asked(cfg) if cfg.name_by else _standing(cfg)
+    config = asked.config() if asked else {}
     spec = ArtifactSpec(NAMES_KIND, config, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder, asked), force=cfg.force):
         doc = read_manifest(cfg.assignment)
@@ -88,8 +85,51 @@ def run(cfg: Name) -> None:
         yours = [f"{name} (yours)" if by_hand else name or "(none)"
                  for name, by_hand in zip(named(doc, cfg.out), given, strict=True)]  # fmt: skip
         say(f"names: {', '.join(yours)}")
+        for line in _namesakes(named(doc, cfg.out)):
+            say(line)
     if asked and asked.failure:
         raise asked.failure
+
+
+def _namesakes(names: Sequence[str]) -> list[str]:
+    """What to say of clusters of one name, which a model or a user may give."""
+    return [
+        f"{name} is the name of clusters {', '.join(map(str, same))}: if they show the same, merge "
+        "them on the page; if not, rename one there"
+        for name, same in namesakes(names).items()
+    ]
+
+
+@dataclass(frozen=True)
+class _ByModel:
+    """Names of clusters that a model gave, now or at an earlier visit.
+
+    Parameters
+    ----------
+    by : str
+        Who, as the evidence says it.
+    names : Mapping[int, str]
+        Cluster -> its name.
+    pictures : Mapping[int, Sequence[str]]
+        Cluster -> ids of those that it was named by.
+    sizes : Mapping[int, int]
+        Cluster -> how many images it had then.
+    failure : ServiceError, optional
+        Why others have none.
+    """
+
+    by: str
+    names: Mapping[int, str]
+    pictures: Mapping[int, Sequence[str]]
+    sizes: Mapping[int, int]
+    failure: ServiceError | None = None
+
+    def config(self) -> dict[str, Any]:
+        """For the manifest."""
+        told = zip(OF_MODEL, (self.names, self.pictures, self.sizes), strict=True)
+        return {"by": self.by} | {
+            what: {str(c): of[c] for c in sorted(self.names)} for what, of in told
+        }
 
 
 def _by(cfg: Name) -> str:
@@ -97,7 +137,32 @@ def _by(cfg: Name) -> str:
     return f"by {cfg.name_model} at {cfg.name_by.partition('://')[2].partition('/')[0]}"
 
 
-def _asked(cfg: Name) -> AskedNames:
+def _standing(cfg: Name) -> _ByModel | None:
+    """Names that a model gave at an earlier visit, which stand when it is not asked again: of
+    clusters that hold most of the pictures that it saw, no other's, and about as many images.
+    """
+    path = cfg.out / MANIFEST
+    doc = parse_json(path) if path.is_file() else None
+    config = (doc or {}).get("config") or {}
+    if not config.get("pictures"):
+        return None
+    rows = read_csv(artifact_file(cfg.assignment, "assignment.csv"))
+    cluster = {row["id"]: int(row["cluster"]) for row in rows}
+    sizes = Counter(cluster.values())
+    now = defaultdict[int, list[str]](list)
+    for old, ids in config["pictures"].items():
+        places = Counter(cluster[i] for i in ids if i in cluster).most_common(1)
+        if places and 2 * places[0][1] > len(ids):
+            now[places[0][0]].append(old)
+    like = {
+        c: olds[0] for c, olds in now.items()
+        if len(olds) == 1 and 1 / ALIKE <= sizes[c] / config["sizes"][olds[0]] <= ALIKE
+    }  # fmt: skip
+    of = {what: {c: config[what][old] for c, old in like.items()} for what in OF_MODEL}
+    return _ByModel(config["by"], of["names"], of["pictures"], of["sizes"])
+
+
+def _asked(cfg: Name) -> _ByModel:
     """What the model of --name-by calls the clusters that have no name by hand or by it."""
     from imclust.competitions.asked_names import ANSWERS, ask_names, central_pictures
     from imclust.competitions.clients.vision_model import KEY, vision_model
@@ -126,10 +191,13 @@ def _asked(cfg: Name) -> AskedNames:
     for c in sorted({*members, *copied}):
         central = central_pictures(members[c] or copied[c], distance, digests)
         pictures[c] = [images[rows[n]["id"]] for n in central]
-    return ask_names(model, pictures, cfg.out.parent / ANSWERS)
+    found = ask_names(model, pictures, cfg.out.parent / ANSWERS)
+    ids = {c: [row.id for row in seen] for c, seen in pictures.items()}
+    sizes = Counter(int(row["cluster"]) for row in rows)
+    return _ByModel(_by(cfg), found.names, ids, sizes, found.failure)
 
 
-def _name(cfg: Name, folder: Path, asked: AskedNames | None) -> dict[str, Any]:
+def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     clustering, features = Assignment.load(cfg.assignment), Features.load(cfg.features)
     k = clustering.probabilities.shape[1]
     rows = sample_rows(len(clustering.ids), MOST, 0)  # of more, names are what these say
@@ -139,23 +207,25 @@ def _name(cfg: Name, folder: Path, asked: AskedNames | None) -> dict[str, Any]:
         logits, words = class_logits(network_of(cfg.features), np.asarray(space[at])), None
     else:
         logits, words = _by_tower(cfg.words, cfg.features, space[at])
+    before = _kept_names(read_manifest(cfg.assignment))
+    kept = {c: str(pair[0]) for c, pair in enumerate(before) if pair}
     if logits is None:
-        found, seen_in = [NamedCluster("", ())] * k, [dict[str, float]()] * k
+        found = [NamedCluster(kept.get(c, ""), ()) for c in range(k)]
+        seen_in = [dict[str, float]()] * k
     else:
         words = words or imagenet_words()
         share = class_shares(logits, clusters, k) @ words.members
         there = np.bincount(clusters, minlength=k) > 0
         seen = seen_words(logits, clusters, k, words.members)
-        found = name_clusters(share, seen, words.rarity, words.words, there)
+        found = name_clusters(share, seen, words.rarity, words.words, there, kept)
         seen_in = [dict(zip(words.words, here.tolist(), strict=True)) for here in seen.here]
-    now = _with_kept(
-        [(each.name, _told(each)) for each in found], _kept_names(read_manifest(cfg.assignment))
-    )
-    for c, name in (asked.names if asked else {}).items():
-        now[c] = name, "; ".join(filter(None, (_by(cfg), _told(found[c]))))
-    shares = [
-        None if why.startswith("by ") else seen_in[c].get(name) for c, (name, why) in enumerate(now)
-    ]
+    by = {c: pair[1].split("; ")[0] for c, pair in enumerate(before) if pair and _of_model(pair[1])}
+    names = {c: each.name for c, each in enumerate(found)}
+    if asked:
+        names |= asked.names
+        by |= dict.fromkeys(asked.names, asked.by)
+    now = [(names[c], "; ".join(filter(None, (by.get(c), _told(found[c]))))) for c in range(k)]
+    shares = [None if _of_model(why) else seen_in[c].get(name) for c, (name, why) in enumerate(now)]
     told = ["" if share is None else f"{share:.4f}" for share in shares]
     numbered = ((c, *row, told[c]) for c, row in enumerate(now))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), numbered)
@@ -184,11 +254,9 @@ def _kept_names(doc: Mapping[str, Any]) -> Sequence[Any]:
     return doc.get("found_names") or [None] * doc["n_clusters"]
 
 
-def _with_kept(found: list[tuple[str, str]], kept: Sequence[Any]) -> list[tuple[str, str]]:
-    """Clusters that were named before keep that name, and no other gets it."""
-    taken = {pair[0] for pair in kept if pair}
-    free = [("", "") if name in taken else (name, why) for name, why in found]
-    return [(old[0], old[1]) if old else new for old, new in zip(kept, free, strict=True)]
+def _of_model(why: str) -> bool:
+    """Whether evidence is that of a name by a model."""
+    return why.startswith("by ")
 
 
 def _told(named: NamedCluster) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from imclust.competitions.clients._wire import Wire, json_of, words
 from imclust.competitions.http import Limits
 from imclust.core.errors import Kind, ServiceError, input_error, masked
+from imclust.core.log import say
 
 if TYPE_CHECKING:
     from requests import Response
@@ -87,7 +88,15 @@ class VisionModel:
         self._refuse(response)
         doc = json_of(response, f"the models of {self.host}")
         listed = doc.get("data") if isinstance(doc, dict) else None
-        known = [str(m["id"]) for m in listed or () if isinstance(m, dict) and "id" in m]
+        known = [
+            str(m["id"]) for m in (listed if isinstance(listed, list) else ())
+            if isinstance(m, dict) and "id" in m
+        ]  # fmt: skip
+        if not known:
+            say(
+                f"{self.host} lists no model in the usual form: whether it has {self.model} shows "
+                "when it is asked"
+            )
         if not known or any(name in {self.model, f"{self.model}:latest"} for name in known):
             return
         near = difflib.get_close_matches(self.model, known, 3) or known[:8]
