@@ -61,7 +61,7 @@ def test_a_folder_is_named_grows_and_keeps_its_names_when_the_model_fails(
         requests = len(server.seen)
 
         # A visit that does not speak of the model keeps what it said.
-        assert main("cluster-folder pictures --n-clusters 3 --effort quick".split()) == 0
+        assert main(["cluster-folder", "pictures", "--n-clusters", "3", "--effort", "quick"]) == 0
         assert set(names_of(tmp_path).values()) == set(NAMES)
         assert f"by eye at 127.0.0.1:{server.server_port}" in page.read_text()
         capsys.readouterr()
