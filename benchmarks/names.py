@@ -23,7 +23,7 @@ import numpy as np
 from imclust.__main__ import main as imclust
 from imclust.core.name_records import found_names
 from imclust.core.records import Assignment, read_csv
-from imclust.encoders.class_head import WORDS
+from imclust.encoders.class_head import SYNONYMS, WORDS
 
 MOST = 300
 
@@ -35,13 +35,15 @@ def words_of(text):
 
 
 def wanted(label):
-    """Words of a class and of its nearest parent in the bundled table, where it has the class."""
+    """Words of a class and of its nearest parent in the bundled table, where it has the class, also
+    by another of its names in WordNet, such as motorbike for minibike."""
     words = words_of(label.replace("_", " "))
+    same = {row["word"]: row["synonyms"].split("|") for row in read_csv(SYNONYMS)}
     for row in read_csv(WORDS):
         chain = [row["name"], *row["hypernyms"].split("|")]
         for at, name in enumerate(chain[:-1]):
-            if words_of(name) == words_of(label.replace("_", " ")):
-                return words | words_of(chain[at + 1])
+            if any(words_of(each) == words for each in [name, *same.get(name, [])]):
+                return words | words_of(name) | words_of(chain[at + 1])
     return words
 
 

@@ -549,6 +549,26 @@ def test_on_a_phone_what_can_be_done_takes_two_rows(browser, looked, tmp_path):
         assert seen.errors == []
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_menu_leads_to_its_sections_whatever_is_drawn_on_the_way(browser, looked, width):
+    with opened(browser, looked, width=width) as (page, seen):
+        for name in ("find", "look", "relations", "summary"):
+            page.locator(f'.top a[href="#{name}"]').click()
+            page.wait_for_timeout(700)
+            assert 40 < page.locator(f"#{name}").bounding_box()["y"] < 90, name
+            assert page.evaluate("[location.hash, document.activeElement.id]") == [f"#{name}", name]
+        # What goes on to the side is seen to.
+        faded = "(s) => getComputedStyle(document.querySelector(s))"
+        assert "gradient" in page.evaluate(f"({faded})('.top nav').maskImage")
+        assert "local" in page.evaluate(f"({faded})('.scroll').backgroundAttachment")
+        page.goto(f"{looked.as_uri()}#relations")
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        page.wait_for_timeout(700)
+        assert 40 < page.locator("#relations").bounding_box()["y"] < 90
+        assert seen.errors == []
+
+
 def with_levels(folder):
     """Facts and files of four clusters that were voted on, two coarse and six fine ones."""
     of = np.arange(60) % 4

@@ -36,3 +36,10 @@ def test_disk_space_refuses_before_writing(tmp_path):
     checks.disk_space(tmp_path / "not" / "yet", 1)
     with pytest.raises(InputError, match="free space"):
         checks.disk_space(tmp_path / "not" / "yet", 1 << 60)
+
+
+def test_what_is_needed_and_what_is_free_never_read_the_same(tmp_path, monkeypatch):
+    free = type("Usage", (), {"free": (1 << 20) + 5})
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: free)
+    with pytest.raises(InputError, match="at least 2 MiB; got 1 MiB"):
+        checks.disk_space(tmp_path, (1 << 20) + 6)

@@ -72,7 +72,12 @@ def test_the_words_say_how_sure_it_is(rng):
     close = KVote(3, table, dict.fromkeys(CRITERIA, 2), True)
     assert k_words(close)["sure"] == "not sure: 2 does nearly as well"
     table[0]["vote"] = 0.0
-    assert k_words(close)["sure"].startswith("somewhat supported: no other K does as well")
+    said = k_words(close)["sure"]
+    assert said.startswith("somewhat supported: no other K does as well")
+    assert "each criterion alone stands out most at 2" in said
+    assert said.endswith("all together are highest at 3: look at both")
+    mixed = dict.fromkeys(CRITERIA, 2) | {"modularity": 3}
+    assert "stands out" not in k_words(KVote(3, table, mixed, True))["sure"]
     for row in table:
         row["agreement"] = 0.9
     alone = dict.fromkeys(CRITERIA, 3)
@@ -80,11 +85,18 @@ def test_the_words_say_how_sure_it_is(rng):
     assert said.startswith("somewhat supported: so few images allow K up to 4 only")
     table.append({"k": 8, "vote": 0.0, "agreement": 0.9})
     assert k_words(KVote(3, table, alone, True))["sure"].startswith("well supported")
+    four = k_words(KVote(3, table, dict.fromkeys(CRITERIA, 4), True))["sure"]
+    assert four.count("alone") == 1  # it is said once
     alone |= {"modularity": 5, "learnability": 6, "agreement": 9}
     said = k_words(KVote(3, table, alone, True))["sure"]
     assert said.startswith(
         "somewhat supported: 3 by the criteria together, but alone they favour 3"
     )
+
+
+def test_pictures_that_are_all_alike_are_told_as_such():
+    with pytest.raises(InputError, match=r"all alike.*see whether they are copies of one"):
+        estimate_k([np.ones((12, 4), np.float32)], 0)
 
 
 def test_finds_groups_of_very_different_sizes(rng):

@@ -147,6 +147,8 @@ def test_the_k_of_download_is_kept_for_cluster(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
+        ("run --challenge", ("a word of its own, as in python -m imclust run hw9",)),
+        ("run --challenge hw9", ("a word of its own, as in python -m imclust run hw9",)),
         ("cluster --featurse x auto", ("got --featurse", "take --features")),
         ("cluster --features a --index b --out c autoo", ("got autoo", "take auto")),
         ("cluster --features a --index b --out c auto --efort quick", ("take --effort",)),

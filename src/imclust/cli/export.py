@@ -51,5 +51,6 @@ def run(cfg: Export) -> None:
         raise input_error("--out", "outside of the images", out.resolve(), do)
     how = EXPORTS.for_config(cfg.format).method(found, out, cfg.format)
     images = counted(len(found.clustering.rows), "image")
-    say(f"{images} in {counted(len(found.clustering.names), 'cluster')}: {out}")
+    clusters = len({row.cluster for row in found.clustering.rows})
+    say(f"{images} in {counted(clusters, 'cluster')}: {out}")
     say(f"open it: {how}")

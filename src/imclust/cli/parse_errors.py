@@ -16,6 +16,11 @@ KINDS = {
     "TEXT": "text",
 }
 KINDS |= {"NUMBER": "a number"}
+# Flags of other commands, and what they are here.
+OWN_WORDS = {
+    "--challenge": "the challenge is a word of its own, as in python -m imclust {} hw9 (python -m "
+    "imclust challenges lists them)"
+}
 BASES = {"int() with base 10": "a whole number", "float": "a number"}  # as Python calls them
 
 
@@ -93,7 +98,7 @@ def _unknown(text: str, flags: list[str], name: str, asked: str) -> InputError |
             return input_error(f"what follows {name}", allowed, f"one word more, {odd[1]}", do)
         commands = re.findall(r"[\w-]+", text.partition("Available subcommands:")[2])
         known = [word for word in (*flags, *commands) if word != odd[1]]
-        do = near(odd[1], known) or asked
+        do = OWN_WORDS.get(odd[1], "").format(name) or near(odd[1], known) or asked
         return input_error(f"the options of {name}", "among those it has", odd[1], do)
     if odd := re.match(
         r"Unrecognized or misplaced options: (--[\w-]+).*?imclust [\w-]+ ([\w-]+)\)", text

@@ -89,7 +89,14 @@ class FolderResult:
         return [clusters.count(c) for c in range(self.n_clusters)]
 
     def evidence(self) -> str:
-        """One sentence on where K comes from."""
+        """Where K comes from, and which of the clusters are empty by now."""
+        empty = [str(c) for c, size in enumerate(self.sizes) if not size]
+        if not empty:
+            return self._source()
+        which = "cluster" if len(empty) == 1 else "clusters"
+        return f"{self._source()}; {which} {', '.join(empty)} without any picture by now"
+
+    def _source(self) -> str:
         doc = read_manifest(self.clusters)
         if doc["config"]["method"] == "predict":
             return f"K = {self.n_clusters}, the clusters of {self.clusters.parents[1] / 'clusters'}"
@@ -113,7 +120,8 @@ class FolderResult:
         for c, size in enumerate(self.sizes):
             members = self.clustering.members(c)
             mean = sum(self.clustering.rows[i].confidence for i in members) / max(size, 1)
-            shown = ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
+            shown = "" if members else "(empty)"
+            shown += ", ".join(printable(self.clustering.rows[i].file) for i in members[:CENTRAL])
             share = self.clustering.doubtful(c)
             seen = "" if share is None else f", seen in {share:.0%} of them"
             name = f"  [{self.clustering.names[c]}{seen}]" if self.clustering.names[c] else ""

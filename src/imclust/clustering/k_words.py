@@ -44,7 +44,9 @@ def k_words(vote: KVote) -> dict[str, Any]:
     (3, ['silhouette', 'do images lie nearer to their own cluster than to the next?', 3, True])
     """
     criteria = [[name, ASKS[name], vote.favourites[name], name in COUNTED] for name in CRITERIA]
-    return {"k": vote.k, "sure": _sure(vote), "criteria": criteria}
+    sure = _sure(vote)
+    sure += "" if "alone they favour" in sure else _against(vote)
+    return {"k": vote.k, "sure": sure, "criteria": criteria}
 
 
 def k_sentence(words: Mapping[str, Any]) -> str:
@@ -76,6 +78,23 @@ def k_lines(words: Mapping[str, Any]) -> list[str]:
     ] + [f"{'':>12} {note}"]
 
 
+def _against(vote: KVote) -> str:
+    """What to add where every criterion that counts stands out at one and the same other K."""
+    alone = {vote.favourites[name] for name in COUNTED}
+    if len(alone) > 1 or alone <= {vote.k, *_near(vote)}:
+        return ""
+    return (
+        f"; each criterion alone stands out most at {alone.pop()}, against its own trend, and all "
+        f"together are highest at {vote.k}: look at both"
+    )
+
+
+def _near(vote: KVote) -> list[int]:
+    """Other K that do nearly as well."""
+    least = max(row["vote"] for row in vote.table) - NEAR
+    return [int(row["k"]) for row in vote.table if row["vote"] >= least and row["k"] != vote.k]
+
+
 def _sure(vote: KVote) -> str:
     agree = next(row["agreement"] for row in vote.table if row["k"] == vote.k)
     # Of few images the graphs tell little, but where there is nothing ways to cluster do not agree:
@@ -83,9 +102,7 @@ def _sure(vote: KVote) -> str:
     if not vote.clear and agree < AGREED:
         return "not supported: one cluster says as much as any K, so look at the table or set one"
     ks = np.array([row["k"] for row in vote.table], int)
-    votes = np.array([row["vote"] for row in vote.table])
-    near = [int(k) for k in ks[votes >= votes.max() - NEAR] if k != vote.k]
-    if near:
+    if near := _near(vote):
         *rest, last = map(str, near[:3])
         told = f"{', '.join(rest)} or {last} do" if rest else f"{last} does"
         return f"not sure: {told} nearly as well"

@@ -106,8 +106,9 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     rows = np.sort(np.random.default_rng(seed).permutation(n)[:SAMPLE])
     taken = [np.asarray(z[rows], np.float32) for z in spaces]
     if all(float(np.ptp(z, axis=0).max()) == 0 for z in taken):
-        got = "rows all alike"
-        raise input_error("images to tell K from", "different", got, "check the encoder")
+        got = "all alike, to every space that looks at them"
+        do = "see whether they are copies of one: then there is nothing to cluster"
+        raise input_error("what K is told from", "different from each other", got, do)
     with one_thread_each():  # the same sums, whatever the number of cores
         return _voted(taken, ks, seed)
 

@@ -280,8 +280,8 @@ def disk_space(folder: Path, needed: int) -> None:
     if free < needed:
         e = input_error(
             f"free space for {folder}",
-            f"at least {needed / 2**20:.0f} MiB",
-            f"{free / 2**20:.0f} MiB",
+            f"at least {-(-needed // 2**20)} MiB",
+            f"{free // 2**20} MiB",
             "free some or choose a folder on another disk",
         )
         e.status = 3  # as when the disk fills up under way

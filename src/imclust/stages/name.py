@@ -209,13 +209,13 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
         logits, words = _by_tower(cfg.words, cfg.features, space[at])
     before = _kept_names(read_manifest(cfg.assignment))
     kept = {c: str(pair[0]) for c, pair in enumerate(before) if pair}
+    there = np.bincount(clusters, minlength=k) > 0
     if logits is None:
         found = [NamedCluster(kept.get(c, ""), ()) for c in range(k)]
         seen_in = [dict[str, float]()] * k
     else:
         words = words or imagenet_words()
         share = class_shares(logits, clusters, k) @ words.members
-        there = np.bincount(clusters, minlength=k) > 0
         seen = seen_words(logits, clusters, k, words.members)
         found = name_clusters(share, seen, words.rarity, words.words, there, kept)
         seen_in = [dict(zip(words.words, here.tolist(), strict=True)) for here in seen.here]
@@ -225,7 +225,10 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
         names |= asked.names
         by |= dict.fromkeys(asked.names, asked.by)
     now = [(names[c], "; ".join(filter(None, (by.get(c), _told(found[c]))))) for c in range(k)]
-    shares = [None if _of_model(why) else seen_in[c].get(name) for c, (name, why) in enumerate(now)]
+    shares = [
+        seen_in[c].get(name) if there[c] and not _of_model(why) else None
+        for c, (name, why) in enumerate(now)
+    ]
     told = ["" if share is None else f"{share:.4f}" for share in shares]
     numbered = ((c, *row, told[c]) for c, row in enumerate(now))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), numbered)

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imclust.clustering.correction_facts import in_words
+import numpy as np
+
 from imclust.core.manifest import lineage, read_manifest
 from imclust.core.name_records import found_names, name_shares, named
 from imclust.core.records import cluster_names
@@ -36,6 +37,7 @@ from imclust.report.results import SURE
 
 LARGE = 112  # pixels of the images that stand for clusters, where those of the map are smaller
 LARGE_BUDGET = 8_000_000
+LEAST = 10  # images from which on an accuracy is estimated; a vote on K needs as many
 DOTS = 20_000  # images of a map whose points are too many for marks of their own shapes
 
 
@@ -85,7 +87,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "class_of": labelled["class_of"] if labelled else None,
         "sprites": _layout(small),
         "large": {**(_layout(large) or {}), "rows": chosen} if large else None,
-        "tree": relations.tree(clustering.get("merge_order", [])),
+        "tree": relations.tree(clustering.get("merge_order", []), rows.sizes),
         "training": curves(at.weights, at.checkpoints),
         "k": _k_evidence(at.assignment, clustering),
         "against": [{k: v for k, v in other.items() if k != "cluster"} for other in others],
@@ -220,9 +222,13 @@ def _summary(
         "total": rows.total,
         "val": int((rows.splits == "val").sum()),
         "k": rows.k,
+        "empty": rows.sizes.count(0),
+        "sizes": rows.sizes,
         "method": clustering.get("head") or clustering["config"].get("method", ""),
         "answer": clustering,
-        "tiles": _numbers(scores, clustering, seconds, max(d["peak_mib"] for d in made.values())),
+        "tiles": _numbers(
+            scores, clustering, rows.total, seconds, max(d["peak_mib"] for d in made.values())
+        ),
         "scores": score_table(scores) if scores else None,
         "individual_scores": individual_table(scores),
         "files": sorted(map(str, at.submission.glob("*.csv"))) if at.submission else [],
@@ -230,7 +236,6 @@ def _summary(
         "corrected": provenance.corrected_command(at, clustering, provenance.new_file(clustering)),
         "corrections": clustering.get("corrections"),
         "clustered_once": "copies" in clustering["inputs"],
-        "said": in_words(clustering["corrections"]) if "corrections" in clustering else "",
         "steps": provenance.steps(made),
         "versions": provenance.versions(made),
         "settings": provenance.settings(clustering),
@@ -244,7 +249,7 @@ def _summary(
 
 
 def _numbers(
-    scores: dict[str, Any], clustering: dict[str, Any], seconds: float, peak: int
+    scores: dict[str, Any], clustering: dict[str, Any], n: int, seconds: float, peak: int
 ) -> list[tuple[str, str, str]]:
     """(value, name, explanation) of the numbers at the head of the page."""
     out = []
@@ -257,11 +262,11 @@ def _numbers(
             out.append((f"{found['hungarian']:.3f}", "accuracy", of))
     if "stability" in clustering:
         out.append((f"{clustering['stability']:.2f}", "stability", "agreement over seeds"))
-    if "estimated_accuracy" in clustering:
+    if "estimated_accuracy" in clustering and n >= LEAST:
         told = "told without labels, for this K: off by 0.1 on average"
         out.append((f"{clustering['estimated_accuracy']:.2f}", "estimated accuracy", told))
     took = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
-    out.append((took, "computing", "all stages together"))
+    out.append((took, "computing", "every stage, when it last had something to do"))
     out.append((f"{peak / 1024:.1f} GiB", "memory", "the most of any stage"))
     return out
 
@@ -300,6 +305,9 @@ def _sections(
 ) -> dict[str, Any]:
     """The tables below the galleries."""
     distances = relations.distances_of(at.assignment)
+    if distances is not None:  # what has no images is not apart from anything
+        empty = np.flatnonzero(np.array(rows.sizes) == 0)
+        distances[empty], distances[:, empty] = np.nan, np.nan
     return {
         "farthest": relations.farthest(distances),
         "distances": distances if rows.k <= relations.WIDEST else None,

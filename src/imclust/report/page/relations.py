@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,39 @@ def distances_of(assignment: Path) -> np.ndarray | None:
     """
     if "apart.npy" not in read_manifest(assignment)["files"]:
         return None
-    return np.asarray(open_npy(artifact_file(assignment, "apart.npy")))
+    return np.array(open_npy(artifact_file(assignment, "apart.npy")))
+
+
+def without_empty(
+    merges: list[list[float]], sizes: Sequence[int]
+) -> tuple[list[list[float]], list[int]]:
+    """The merges of a `ClusterTree` among clusters that have images, and which these are.
+
+    Parameters
+    ----------
+    merges : list of list of float
+        Rows (one, other, height, leaves), as scipy has them.
+    sizes : sequence of int
+        (k,) images of each cluster.
+
+    Examples
+    --------
+    >>> without_empty([[0, 1, 0.2, 2], [2, 3, 0.7, 3]], [4, 0, 9])
+    ([[0, 1, 0.7, 2]], [0, 2])
+    """
+    there = [c for c, size in enumerate(sizes) if size]
+    # Of each node its new number, and how many leaves it has.
+    at = {c: (n, 1) for n, c in enumerate(there)}
+    kept: list[list[float]] = []
+    for n, (one, other, height, _) in enumerate(merges):
+        both = [at[int(c)] for c in (one, other) if int(c) in at]
+        if len(both) == 2:
+            leaves = both[0][1] + both[1][1]
+            at[len(sizes) + n] = (len(there) + len(kept), leaves)
+            kept.append([both[0][0], both[1][0], height, leaves])
+        elif both:
+            at[len(sizes) + n] = both[0]
+    return kept, there
 
 
 def farthest(distances: np.ndarray | None) -> float:
@@ -58,18 +91,20 @@ def nearest_pairs(distances: np.ndarray, most: int = PAIRS) -> list[tuple[int, i
     return [(int(one[i]), int(other[i]), float(found[i])) for i in order]
 
 
-def tree(merges: list[list[float]]) -> dict[str, Any] | None:
+def tree(merges: list[list[float]], sizes: Sequence[int]) -> dict[str, Any] | None:
     """The dendrogram of a `ClusterTree` as lines: `x` heights, `y` places, of four points
-    a merge, and the clusters in `order` from the bottom on (places 5, 15, 25, ...).
+    a merge, and the clusters in `order` from the bottom on (places 5, 15, 25, ...). Clusters
+    without images are not in it.
 
     Examples
     --------
-    >>> drawn = tree([[0, 1, 0.2, 2], [2, 3, 0.7, 3]])
+    >>> drawn = tree([[0, 1, 0.2, 2], [2, 3, 0.7, 3]], [5, 5, 5])
     >>> drawn["order"], len(drawn["x"])
     ([2, 0, 1], 2)
     """
     from scipy.cluster.hierarchy import dendrogram
 
+    merges, there = without_empty(merges, sizes)
     if not merges:
         return None
     import sys
@@ -80,4 +115,8 @@ def tree(merges: list[list[float]]) -> dict[str, Any] | None:
         drawn = dendrogram(merges, no_plot=True)
     finally:
         sys.setrecursionlimit(before)
-    return {"x": drawn["dcoord"], "y": drawn["icoord"], "order": list(map(int, drawn["leaves"]))}
+    return {
+        "x": drawn["dcoord"],
+        "y": drawn["icoord"],
+        "order": [there[n] for n in drawn["leaves"]],
+    }

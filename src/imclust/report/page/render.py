@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from imclust.clustering.correction_facts import in_words
 from imclust.core.wording import counted
 from imclust.report.page.tables import shown
 
@@ -92,6 +93,7 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
     env.filters["shown"] = shown
     env.filters["marked"] = marked
     env.filters["counted"] = lambda n, what: counted(n, what.removesuffix("s"))
+    env.filters["said"] = in_words
     plotting, own = _plotting(), _script()
     inlined = {
         "policy": policy([*plotting, own]),

@@ -49,6 +49,8 @@ class Rows:
         Where each image lies.
     total : int
         Images of the whole assignment, of which `ids` may be a part.
+    sizes : list[int]
+        (k,) images of each cluster in the whole assignment; one may be empty.
     """
 
     ids: np.ndarray
@@ -63,6 +65,7 @@ class Rows:
     xy: np.ndarray | None
     stored: list[ImageRow]
     total: int
+    sizes: list[int]
 
     @property
     def k(self) -> int:
@@ -120,6 +123,7 @@ def gather_rows(
         np.asarray(space.at(ids)[:, :2], np.float32) if space else None,
         [where[i] for i in ids.tolist()],
         total,
+        np.bincount(clusters, minlength=p.shape[1]).tolist(),
     )
 
 

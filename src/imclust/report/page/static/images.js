@@ -97,6 +97,45 @@ function onceNear(element, show) {
   nearby.observe(element);
 }
 
+// What lies on the way to a place gets its true height only when it comes near: the place is sought
+// until it stays, or until somebody scrolls elsewhere.
+function goToPlace(place) {
+  const until = performance.now() + 2000;
+  const now = () => ({ top: place.getBoundingClientRect().top, scrolled: scrollY });
+  const near = (a, b) => Math.abs(a - b) < 2;
+  let left = null, still = 0;
+  const seek = () => {
+    const { top, scrolled } = now();
+    if (left) {
+      const stays = near(top + scrolled, left.top + left.scrolled);
+      if (stays && !near(top, left.top)) return;
+      still = stays ? still + 1 : 0;
+    }
+    if (still > 8 || performance.now() > until) return;
+    place.scrollIntoView({ behavior: "instant" });
+    left = now();
+    requestAnimationFrame(seek);
+  };
+  seek();
+}
+
+// Links within the page, and the address that it is opened with.
+function links() {
+  for (const link of all('a[href^="#"]')) {
+    link.addEventListener("click", (event) => {
+      const place = document.querySelector(link.hash);
+      if (!place || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      location.hash = link.hash;
+      if (!place.hasAttribute("tabindex")) place.tabIndex = -1;
+      place.focus({ preventScroll: true });
+      goToPlace(place);
+    });
+  }
+  const first = location.hash && document.getElementById(location.hash.slice(1));
+  if (first) goToPlace(first);
+}
+
 // Pages of tiles, so that a hundred thousand do not stand in the page at once.
 const PAGE = 120;
 function paged(list, pager, rows, captions) {

@@ -46,7 +46,7 @@ async function start() {
   for (const button of all("[data-onmap]")) {
     button.addEventListener("click", () => {
       chooseOnMap(button.dataset.onmap);
-      $("map").scrollIntoView();
+      goToPlace($("map"));
       $("map-cluster").focus({ preventScroll: true });
     });
   }
@@ -58,6 +58,7 @@ async function start() {
   if (F.tree) onceNear($("tree-plot"), () => drawTree($("tree-plot")));
   if (F.training) drawTraining();
   if (F.k) drawCount();
+  links();
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -52,7 +52,7 @@ function goTo(cluster) {
   const article = $(`cluster-${cluster}`);
   for (const other of all(".cluster.found")) other.classList.remove("found");
   article.classList.add("found");
-  article.scrollIntoView();
+  goToPlace(article);
   article.focus({ preventScroll: true });
 }
 
