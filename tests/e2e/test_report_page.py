@@ -172,6 +172,40 @@ def test_the_points_of_a_large_map_are_pixels_that_move_with_the_hand(
         page.locator("#status", has_text="60").wait_for()
 
 
+LABELS = """() => [...document.querySelectorAll(".labels .name")]
+  .filter((name) => name.style.visibility === "visible")
+  .map((name) => [name.textContent, ...Object.values(name.getBoundingClientRect().toJSON())])"""
+
+
+def test_names_on_the_map_lie_on_their_clusters_and_not_on_each_other(browser, tmp_path):
+    file = made_up(tmp_path, np.arange(600) % 60)
+    with opened(browser, file) as (page, seen):
+        points(page)
+        shown = page.evaluate(LABELS)
+        assert 5 < len(shown) < 60  # of so many on one spot, some have no room
+        boxes = np.array([box[1:5] for box in shown])  # x, y, width, height
+        for i, (x, y, w, h) in enumerate(boxes):
+            rest = np.delete(boxes, i, 0)
+            apart = (rest[:, 0] >= x + w) | (x >= rest[:, 0] + rest[:, 2])
+            assert (apart | (rest[:, 1] >= y + h) | (y >= rest[:, 1] + rest[:, 3])).all()
+        page.get_by_role("button", name="Zoom in").click()
+        page.wait_for_timeout(300)
+        assert {tuple(box) for box in page.evaluate(LABELS)} != {tuple(box) for box in shown}
+        page.select_option("#map-cluster", "7")
+        page.wait_for_timeout(200)
+        assert [name for name, *_ in page.evaluate(LABELS)] in ([], ["cluster 7"])
+        page.get_by_role("button", name="Whole map").click()
+        page.locator("[data-rename='7']").fill("sea")
+        page.locator("[data-rename='7']").press("Tab")
+        page.locator("#map-plot").scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+        assert [name for name, *_ in page.evaluate(LABELS)] == ["sea"]
+        page.select_option("#map-colour", "confidence")
+        page.wait_for_timeout(200)
+        assert len(page.evaluate(LABELS)) == 1
+        assert seen.errors == []
+
+
 def test_the_map_changes_colours_and_keeps_to_one_cluster(page):
     page.locator("[data-zoom=in]").click()
     zoomed = points(page)

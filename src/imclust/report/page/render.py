@@ -23,6 +23,7 @@ SCRIPTS = (
         "tables",
         "charts",
         "dots",
+        "labels",
         "map",
         "corrections",
         "pairs",

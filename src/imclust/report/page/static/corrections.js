@@ -200,7 +200,10 @@ function showNames() {
   for (const option of all("#move-to option, #map-cluster option")) {
     if (option.value !== "" && option.value !== "new") option.textContent = nameOf(Number(option.value));
   }
-  if (map.source) legend();
+  if (map.source) {
+    legend();
+    nameLabels();
+  }
 }
 
 function showMoves() {

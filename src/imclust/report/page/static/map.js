@@ -92,6 +92,7 @@ function paintMap() {
     data.shape = data.shape.fill(null); // Bokeh draws none of these
   }
   map.source.data = data;
+  placeLabelsSoon();
   legend();
 }
 
@@ -158,6 +159,7 @@ async function drawMap() {
   });
   map.view = await put(chart, $("map-plot"));
   if (F.dots) putDots(chart);
+  putLabels(chart);
   points.visible = !F.dots;
   mapTools(chart, pan, lasso, points);
   mapPointer(gridOf());
