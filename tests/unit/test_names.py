@@ -178,11 +178,14 @@ def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(tmp
         "building",
     }
     # What was found before stays, with the evidence of now.
-    kept = [None, None]
-    kept[1 - flower] = ["animal", "animal 0.99 (elsewhere 0.00), in 1.00 of the images"]
+    before = ["animal", "animal 0.99 (elsewhere 0.00), in 1.00 of the images"]
+    kept = [None, None, ["umbrella", "umbrella 0.90 (elsewhere 0.00), in 0.90 of the images"]]
+    kept[1 - flower] = before
+    emptied = np.pad(answer.probabilities, ((0, 0), (0, 1)))
 
     def grown(folder):
-        return answer.save(folder, (np.zeros(12, int), np.zeros(12))) | {"found_names": kept}
+        rows = Assignment(answer.ids, answer.splits, emptied)
+        return rows.save(folder, (np.zeros(12, int), np.zeros(12))) | {"found_names": kept}
 
     make_artifact(tmp_path / "c2", ArtifactSpec("assignment", {}, {}, ()), grown)
     line = f"name --assignment {tmp_path}/c2 --features {tmp_path}/z --out {tmp_path}/n2"
@@ -192,6 +195,8 @@ def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(tmp
     assert why.startswith("animal 0.")
     assert "animal 0.99" not in why
     assert found[1 - flower][0] in why  # what fits better now is there as well
+    assert found_names(tmp_path / "n2")[2] == ("umbrella", "")  # seen in none of no images
+    assert name_shares({"n_clusters": 3}, tmp_path / "n2")[2] is None
     doc = {"n_clusters": 2, "names": ["", ""]}
     doc["names"][1 - flower] = "mine"
     assert named(doc, tmp_path / "n")[1 - flower] == "mine"

@@ -224,13 +224,14 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     if asked:
         names |= asked.names
         by |= dict.fromkeys(asked.names, asked.by)
-    now = [(names[c], "; ".join(filter(None, (by.get(c), _told(found[c]))))) for c in range(k)]
+    told = [_told(each) if there[c] else "" for c, each in enumerate(found)]
+    now = [(names[c], "; ".join(filter(None, (by.get(c), told[c])))) for c in range(k)]
     shares = [
         seen_in[c].get(name) if there[c] and not _of_model(why) else None
         for c, (name, why) in enumerate(now)
     ]
-    told = ["" if share is None else f"{share:.4f}" for share in shares]
-    numbered = ((c, *row, told[c]) for c, row in enumerate(now))
+    cells = ["" if share is None else f"{share:.4f}" for share in shares]
+    numbered = ((c, *row, cells[c]) for c, row in enumerate(now))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), numbered)
     return {"names": [name for name, _ in now]}
 
