@@ -172,6 +172,21 @@ def test_the_points_of_a_large_map_are_pixels_that_move_with_the_hand(
         page.locator("#status", has_text="60").wait_for()
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_twenty_four_clusters_have_colours_of_their_own(browser, tmp_path, theme):
+    file = made_up(tmp_path, np.arange(96) % 48)
+    with opened(browser, file, color_scheme=theme) as (page, seen):
+        marks = page.locator("#map-legend .mark").evaluate_all(
+            "(m) => m.map((x) => [getComputedStyle(x).backgroundColor, x.dataset.shape])"
+        )
+        assert len({colour for colour, _ in marks[:24]}) == 24
+        assert len({tuple(mark) for mark in marks}) == 48
+        rgb = np.array([[int(n) for n in re.findall(r"\d+", colour)] for colour, _ in marks[:24]])
+        far = np.abs(rgb[:, None] - rgb[None]).sum(2) + 999 * np.eye(24, dtype=int)
+        assert far.min() > 35
+        assert seen.errors == []
+
+
 LABELS = """() => [...document.querySelectorAll(".labels .name")]
   .filter((name) => name.style.visibility === "visible")
   .map((name) => [name.textContent, ...Object.values(name.getBoundingClientRect().toJSON())])"""

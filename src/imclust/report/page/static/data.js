@@ -58,8 +58,9 @@ function make(tag, settings = {}, ...children) {
 }
 
 const SHAPES = ["circle", "square", "triangle", "diamond", "inverted_triangle", "hex"];
-const COLOURS = 8;
-const shapeOf = (number) => Math.floor(number / COLOURS) % SHAPES.length;
+const COLOURS = 24;
+const OF_A_SHAPE = 8; // clusters: shapes tell apart what colours alone do not, to some eyes
+const shapeOf = (number) => Math.floor(number / OF_A_SHAPE) % SHAPES.length;
 const colourOf = (number) => `var(--c${number % COLOURS})`;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
