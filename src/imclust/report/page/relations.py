@@ -45,7 +45,7 @@ def without_empty(
     Examples
     --------
     >>> without_empty([[0, 1, 0.2, 2], [2, 3, 0.7, 3]], [4, 0, 9])
-    ([[0, 1, 0.7, 2]], [0, 2])
+    ([[1, 0, 0.7, 2]], [0, 2])
     """
     there = [c for c, size in enumerate(sizes) if size]
     # Of each node its new number, and how many leaves it has.
