@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers import two_kinds
 from imclust.__main__ import main, parse
-from imclust.cli.steps import Step
+from imclust.cli.steps import RayCluster, Step
 from imclust.core import ray_tasks
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
@@ -108,23 +108,24 @@ def test_commands_refuse_an_address_that_is_none(command):
 
 def test_steps_pass_the_address_to_the_stages_that_know_it():
     encode = Step("latents", (("encode", "--out", "z"), ("cluster", "--out", "a", "kmeans")))
-    assert encode.by_ray("auto", "s3://a").commands == (
-        ("encode", "--ray", "auto", "--ray-storage", "s3://a", "--out", "z"),
+    assert encode.by_ray(RayCluster("auto", "s3://a", 0.5)).commands == (
+        ("encode", "--ray", "auto", "--ray-storage", "s3://a", "--gpu-share", "0.5", "--out", "z"),
         ("cluster", "--ray", "auto", "--out", "a", "kmeans"),
     )
     methods = ["cluster", "--out", "a", "kmeans"], ["cluster", "--out", "a", "auto"]
     others = ["encode", "--out", "z"], ["reduce", "--out", "pca", "tsne"]
     methods += ["reduce", "--out", "y", "pca"], ["download", "--out", "r", "folder"]
+    methods += (["look", "--out", "l"],)
     step = Step("clusters", tuple(map(tuple, (*methods, *others))))
-    with_ray = [words[1] == "--ray" for words in step.by_ray("local:2").commands]
-    assert with_ray == [True, True, True, True, True, False]
-    assert step.by_ray(None) is step
+    with_ray = [words[1] == "--ray" for words in step.by_ray(RayCluster("local:2")).commands]
+    assert with_ray == [True, True, True, True, True, True, False]
+    assert step.by_ray(RayCluster()) is step
 
 
 def test_only_the_clusterer_counts_not_what_k_is_called():
     words = ("cluster", "--out", "a", "--n-clusters", "auto")
     step = Step("clusters", ((*words, "leiden"), (*words, "auto"), ("predict", "--out", "p")))
-    with_ray = [words[1] == "--ray" for words in step.by_ray("local:2").commands]
+    with_ray = [words[1] == "--ray" for words in step.by_ray(RayCluster("local:2")).commands]
     assert with_ray == [False, True, True]
 
 

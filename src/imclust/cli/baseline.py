@@ -28,7 +28,7 @@ from imclust.cli.pipeline import (
 )
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.cli.settings import Baseline
-from imclust.cli.steps import Step, run_steps
+from imclust.cli.steps import RayCluster, Step, run_steps
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, has_validation, home_of
 from imclust.competitions.ledger import LOG
@@ -76,7 +76,7 @@ def run(cfg: Baseline) -> None:
     """
     job = BaselineRun(cfg)
     job.check_rules()
-    steps = [step.by_ray(cfg.ray, cfg.ray_storage) for step in job.steps(guess=True)]
+    steps = [step.by_ray(job.cluster) for step in job.steps(guess=True)]
     for step in steps:
         for command in step.commands:
             parse_stage(command)
@@ -91,7 +91,7 @@ def run(cfg: Baseline) -> None:
         how = "chosen by the challenge and by what weights are there; ENCODER overrides"
         say(f"encoder: {job.encoder} ({how})")
     titles = [step.title for step in steps]
-    run_steps(job.steps(), titles, ROWS, ray=cfg.ray, storage=cfg.ray_storage)
+    run_steps(job.steps(), titles, ROWS, cluster=job.cluster)
     for line in [*summary(job.at.report.parent, job.at.submission, job.scores), *job.next_step()]:
         say(line)
 
@@ -330,13 +330,18 @@ class BaselineRun:
             return "val" in read_manifest(self.at.index, "index")["rows"]
         return has_validation(self.challenge)
 
+    @property
+    def cluster(self) -> RayCluster:
+        """What works for the stages that know how."""
+        return RayCluster(self.cfg.ray, self.cfg.ray_storage, self.cfg.gpu_share)
+
     def script(self) -> Iterator[str]:
         """The commands as lines for a shell; comments where one has to be run to know the next."""
         known = self.encoder != "scratch-best" or self._planned()
         if self.validation() is None:
             yield "# whether there are validation images, too, is known after the download"
         for step in self.steps(guess=True):
-            commands = step.by_ray(self.cfg.ray, self.cfg.ray_storage).commands
+            commands = step.by_ray(self.cluster).commands
             yield from (shlex.join(["python", "-m", "imclust", *words]) for words in commands)
             if step.title == "plan" and not known:
                 yield "# the plan says how large the networks are: --dry-run tells more after it"

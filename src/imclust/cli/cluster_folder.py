@@ -26,7 +26,7 @@ from imclust.cli.plain_words import plain_words
 from imclust.cli.result import FolderResult
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name
 from imclust.cli.sorted_away import tell_sorted_away
-from imclust.cli.steps import run_steps
+from imclust.cli.steps import RayCluster, run_steps
 from imclust.cli.visit_words import told
 from imclust.cli.watching import watch
 from imclust.clustering.effort import EffortLevel
@@ -105,6 +105,9 @@ class ClusterFolder:
     ray_storage: str | None = None
     """With --ray: a folder or an address, such as s3://bucket/folder, that takes finished
     shards until they are joined; nodes need no path but the images'."""
+    gpu_share: float = 0.0
+    """With --ray: share of a GPU that a worker that encodes takes, such as 0.5; 0 encodes on
+    CPUs."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
@@ -112,7 +115,7 @@ class ClusterFolder:
         if self.watch and self.new is not None:
             do = "watch the folder itself"
             raise input_error("--watch", "used without --new", f"--new {self.new}", do)
-        check_ray(self.ray, self.ray_storage)
+        check_ray(self.ray, self.ray_storage, gpus=self.gpu_share)
         check_tower(self.encoder, self.text_tower)
 
 
@@ -206,6 +209,7 @@ def cluster_folder(
     workspace: str | Path = ".",
     ray: str | None = None,
     ray_storage: str | None = None,
+    gpu_share: float = 0.0,
 ) -> FolderResult:
     """Cluster the images of a folder, as `python -m imclust cluster-folder` does.
 
@@ -249,6 +253,8 @@ def cluster_folder(
         Address of a Ray cluster that encodes and clusters: `auto`, `ray://host:port` or `local:N`.
     ray_storage : str | None, optional
         Folder or address that takes the encoded shards until they are joined.
+    gpu_share : float, optional
+        With `ray`: share of a GPU that a worker that encodes takes.
 
     Returns
     -------
@@ -288,6 +294,7 @@ def cluster_folder(
             workspace=Path(workspace).expanduser(),
             ray=ray,
             ray_storage=ray_storage,
+            gpu_share=gpu_share,
         )
     )
     for failure in result.unmet:
@@ -326,10 +333,10 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
                 refuse_without(at, growth_of(at, data, as_it_is=True))
             cfg = corrected_first(cfg, at, data)
             growth = growth_of(at, data)
+    cluster = RayCluster(cfg.ray, cfg.ray_storage, cfg.gpu_share)
     if further is None:
         steps, images = folder_steps(cfg, at, data, growth, instead=instead), images_about(data)
-        ray = cfg.ray, cfg.ray_storage
-        took = run_steps(steps, titles, images, plain_words, *ray, unmet)
+        took = run_steps(steps, titles, images, plain_words, cluster, unmet)
         assignment, index, folder = at.clusters, at.index, at.folder
     else:
         raw = at.top / "data" / "raw" / data_set_name(f"{at.name}-new", at.top, further)
@@ -341,7 +348,7 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
         steps = chain(old, new_steps(at, further, raw, folder))
         titles += ["new index", "new latents", "new clusters"]
         images = images_about(further) if known else images_about(data)
-        took = run_steps(steps, titles, images, plain_words, cfg.ray, cfg.ray_storage, unmet)
+        took = run_steps(steps, titles, images, plain_words, cluster, unmet)
         assignment, index = folder / "clusters", raw / "index"
     names = at.names if (at.names / MANIFEST).is_file() else None
     clustering = FolderAssignment.load(assignment, index, names)

@@ -27,7 +27,7 @@ from imclust.cli.run_paths import (
     data_set_name,
     run_name,
 )
-from imclust.cli.steps import Step, run_steps
+from imclust.cli.steps import RayCluster, Step, run_steps
 from imclust.clustering.effort import EffortLevel
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, home_of
@@ -79,11 +79,14 @@ class Run:
     ray_storage: str | None = None
     """With --ray: a folder or an address, such as s3://bucket/folder, that takes finished
     shards until they are joined; nodes need no path but the images'."""
+    gpu_share: float = 0.0
+    """With --ray: share of a GPU that a worker that encodes takes, such as 0.5; 0 encodes on
+    CPUs."""
 
     def __post_init__(self) -> None:
         given_count(self.n_clusters)
         valid_seed(self.seed)
-        check_ray(self.ray, self.ray_storage)
+        check_ray(self.ray, self.ray_storage, gpus=self.gpu_share)
 
 
 def run(cfg: Run) -> None:
@@ -120,9 +123,8 @@ def run(cfg: Run) -> None:
         for command in step.commands:
             parse_stage(command)
     titles = [step.title for step in planned]
-    took = run_steps(
-        _steps(cfg, entry.name, at), titles, ROWS, ray=cfg.ray, storage=cfg.ray_storage
-    )
+    cluster = RayCluster(cfg.ray, cfg.ray_storage, cfg.gpu_share)
+    took = run_steps(_steps(cfg, entry.name, at), titles, ROWS, cluster=cluster)
     doc = read_manifest(at.clusters)
     say("")
     say(f"K = {doc['n_clusters']}, sizes {sizes_sentence(doc['sizes'])}")

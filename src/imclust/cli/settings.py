@@ -83,6 +83,9 @@ class Baseline:
     ray_storage: str | None = None
     """With --ray: a folder or an address, such as s3://bucket/folder, that takes finished
     shards until they are joined; nodes need no path but the images'."""
+    gpu_share: float = 0.0
+    """With --ray: share of a GPU that a worker that encodes takes, such as 0.5; 0 encodes on
+    CPUs."""
     set_aside_corrupt: bool = False
     """Go on without images that cannot be read; their rows get the largest cluster."""
     challenge_flags: str = ""
@@ -107,7 +110,7 @@ class Baseline:
             raise self.wrong("k", "at least 2, or auto", self.k, "choose another number")
         if self.seed is not None:
             valid_seed(self.seed)
-        check_ray(self.ray, self.ray_storage, "RAY (--ray)")
+        check_ray(self.ray, self.ray_storage, "RAY (--ray)", self.gpu_share)
         for name in ("run", "name"):
             value = getattr(self, name)
             if value is not None and not is_folder_name(value):

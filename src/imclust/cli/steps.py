@@ -60,9 +60,45 @@ BY_RAY: dict[str, set[str]] = {
     "cluster": {"kmeans", "auto"},
     "predict": set(),
     "reduce": {"pca"},
+    "look": set(),
 }
 VALUED = {"--n-clusters", "--features", "--out"}  # flags whose value may be called like a method
 Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """The Ray cluster that works for the stages that know how.
+
+    Parameters
+    ----------
+    address : str or None
+        None for this process alone.
+    storage : str, optional
+        What `download` and `encode` are told as `--ray-storage`, too.
+    gpus : float, optional
+        What `encode` is told as `--gpu-share`, too.
+    """
+
+    address: str | None = None
+    storage: str | None = None
+    gpus: float = 0.0
+
+    def flags(self, stage: str) -> Command:
+        """Of a stage that knows them.
+
+        Examples
+        --------
+        >>> RayCluster("auto", gpus=0.5).flags("encode")
+        ('--ray', 'auto', '--gpu-share', '0.5')
+        """
+        found: Command = ("--ray", str(self.address))
+        if self.storage is not None and stage in {"download", "encode"}:
+            found += ("--ray-storage", self.storage)
+        return (*found, "--gpu-share", str(self.gpus)) if self.gpus and stage == "encode" else found
+
+
+HERE = RayCluster()
 
 
 @dataclass(frozen=True)
@@ -83,32 +119,27 @@ class Step:
     commands: tuple[Command, ...]
     optional: bool = False
 
-    def by_ray(self, address: str | None, storage: str | None = None) -> Step:
-        """The step with the flag `--ray` for those of its stages that know it; itself for None.
+    def by_ray(self, cluster: RayCluster) -> Step:
+        """The step with the flag `--ray` for those of its stages that know it; itself for none.
 
         Parameters
         ----------
-        address : str or None
-            Of the cluster.
-        storage : str or None, optional
-            What `download` and `encode` are told as `--ray-storage`, too.
+        cluster : RayCluster
+            What they are told.
 
         Examples
         --------
-        >>> Step("latents", (("encode", "--out", "z"),)).by_ray("auto").commands
+        >>> Step("latents", (("encode", "--out", "z"),)).by_ray(RayCluster("auto")).commands
         (('encode', '--ray', 'auto', '--out', 'z'),)
         """
-        if address is None:
+        if cluster.address is None:
             return self
-        to: Command = ("--ray", address)
-        stored: Command = () if storage is None else ("--ray-storage", storage)
 
         def with_flags(words: Command) -> Command:
             named = {word for before, word in pairwise(words) if before not in VALUED}
             methods = BY_RAY.get(words[0])
             knows = methods is not None and (not methods or not named.isdisjoint(methods))
-            more = stored if words[0] in {"download", "encode"} else ()
-            return (words[0], *(to + more if knows else ()), *words[1:])
+            return (words[0], *(cluster.flags(words[0]) if knows else ()), *words[1:])
 
         return replace(self, commands=tuple(map(with_flags, self.commands)))
 
@@ -118,8 +149,7 @@ def run_steps(
     titles: Iterable[str],
     images: int,
     words: Callable[[str], str] = str,
-    ray: str | None = None,
-    storage: str | None = None,
+    cluster: RayCluster = HERE,
     unmet: list[ServiceError] | None = None,
 ) -> dict[str, float]:
     """Do the steps, shown as one run.
@@ -134,10 +164,8 @@ def run_steps(
         About how many there are.
     words : callable
         Puts what the stages say into other words; "" leaves it out.
-    ray : str, optional
-        Address of a Ray cluster that works for the stages that know how.
-    storage : str, optional
-        Where these put shards; refused before any work where nothing can be written.
+    cluster : RayCluster, optional
+        Its storage is refused before any work where nothing can be written.
     unmet : list of ServiceError, optional
         Gets what a service failed of optional steps.
 
@@ -154,13 +182,13 @@ def run_steps(
       pca: 24 rows of 4 numbers are in run/pca
     [1/1] map: ...
     """
-    if storage is not None:
-        probe_storage(storage_url(storage))
+    if cluster.storage is not None:
+        probe_storage(storage_url(cluster.storage))
     parts = [Part(title, expected_seconds(title, images), BARS.get(title, "")) for title in titles]
-    cluster = nullcontext() if ray is None else one_cluster()
-    with cluster, Display(parts, words) as display:
+    joined = nullcontext() if cluster.address is None else one_cluster()
+    with joined, Display(parts, words) as display:
         for step in steps:
-            step = step.by_ray(ray, storage)
+            step = step.by_ray(cluster)
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)
                 for command in step.commands:

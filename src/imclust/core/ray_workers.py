@@ -32,8 +32,11 @@ RETRIES = 5  # of a task whose worker or node is lost
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
 
 
-def check_ray(address: str | None, storage: str | None = None, what: str = "--ray") -> None:
-    """Refuse an address that is none, any where there is no Ray, and storage that cannot be.
+def check_ray(
+    address: str | None, storage: str | None = None, what: str = "--ray", gpus: float = 0.0
+) -> None:
+    """Refuse an address that is none, any where there is no Ray, and storage or a share of a GPU
+    that cannot be.
 
     Parameters
     ----------
@@ -43,6 +46,8 @@ def check_ray(address: str | None, storage: str | None = None, what: str = "--ra
         Where finished shards go.
     what : str, optional
         The setting, as its user knows it.
+    gpus : float, optional
+        Share of a GPU that a worker takes.
 
     Raises
     ------
@@ -57,7 +62,11 @@ def check_ray(address: str | None, storage: str | None = None, what: str = "--ra
         ...
     imclust.core.errors.InputError: --ray must be auto, ray://host:port or local:N ...
     """
+    if not (0 <= gpus <= 1 or (float(gpus).is_integer() and gpus > 0)):
+        raise input_error("--gpu-share", "from 0 to 1, or a whole number", gpus, "choose another")
     if address is None:
+        if gpus:
+            raise input_error("--gpu-share", "used with --ray", "no --ray", "leave it out")
         if storage is not None:
             raise input_error("--ray-storage", "used with --ray", "no --ray", "leave it out")
         return
@@ -207,8 +216,11 @@ def ray_workers(address: str, files: Sequence[Path]) -> Iterator[None]:
         yield
 
 
-def workers_of(address: str | None, features: Sequence[Path]) -> AbstractContextManager[None]:
-    """`ray_workers` that see the rows of some artefacts; without an address, this process.
+def workers_of(
+    address: str | None, features: Sequence[Path], files: Sequence[Path] = ()
+) -> AbstractContextManager[None]:
+    """`ray_workers` that see the rows of some artefacts, and files; without an address, this
+    process.
 
     Examples
     --------
@@ -217,7 +229,7 @@ def workers_of(address: str | None, features: Sequence[Path]) -> AbstractContext
     """
     if address is None:
         return nullcontext()
-    return ray_workers(address, [path / "x.npy" for path in features])
+    return ray_workers(address, [*(path / "x.npy" for path in features), *files])
 
 
 class _Runner:

@@ -84,12 +84,7 @@ class Encode:
                 raise input_error(f"--{name}", "at least 1", value, "raise it or leave it out")
         if self.ray_rows < 1:
             raise input_error("--ray-rows", "at least 1", self.ray_rows, "raise it")
-        if not (0 <= self.gpu_share <= 1 or (self.gpu_share.is_integer() and self.gpu_share > 0)):
-            allowed = "from 0 to 1, or a whole number"
-            raise input_error("--gpu-share", allowed, self.gpu_share, "choose another")
-        if self.gpu_share and self.ray is None:
-            raise input_error("--gpu-share", "used with --ray", "no --ray", "leave it out")
-        check_ray(self.ray, self.ray_storage)
+        check_ray(self.ray, self.ray_storage, gpus=self.gpu_share)
         if self.ray is not None:
             for name, plain in (("shard", "0/1"), ("dedupe", False)):
                 if getattr(self, name) != plain:

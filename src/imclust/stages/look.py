@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,10 +21,19 @@ from imclust.core.log import progress, say
 from imclust.core.look_records import Finding, Look, found_words
 from imclust.core.manifest import read_manifest
 from imclust.core.npy import scratch_array
+from imclust.core.ray_workers import check_ray, one_cluster, workers_of
 from imclust.core.records import Features
+from imclust.core.shards import is_elsewhere, over_items
 from imclust.data import copies
 from imclust.data.copies import is_copy, likeness, similar_codes, thumbnail, turned
-from imclust.data.images import ImageRow, decode, in_threads, load_index, unchanged_bytes
+from imclust.data.images import (
+    ImageRow,
+    at_whole_paths,
+    decode,
+    in_threads,
+    load_index,
+    unchanged_bytes,
+)
 from imclust.data.loader import Preprocessing, pixels
 from imclust.data.quality import SIDE, Quality, faults, quality_of, scaled
 
@@ -30,11 +42,13 @@ LOOKED_AT = 5  # of these, how many may be copies
 ALIKE = 0.6  # cosine similarity of centred features, above which pictures are compared
 MANY = 5000  # images of which neighbours are sought in
 DIRECTIONS = 128  # numbers, not in all
+PART = 512  # images or pairs that a worker of a cluster is asked for at once
 BLOCK = 1024  # images whose neighbours are held at once
 THUMBNAIL = copies.SIDE, copies.SIDE
 DETAIL = Quality._fields.index("detail")
 FAR = 6.0  # an outlier's distance to its neighbours, in deviations (MAD) above the median
 ROOT = 0.6745  # a normal distribution's median absolute deviation
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,8 +62,14 @@ class LookStage:
     """The `index` artefact of the images."""
     out: Path
     """Where look_at.csv, neighbours.npy and line.npy go."""
+    ray: str | None = None
+    """Have the workers of a Ray cluster measure and compare the pictures: `auto` (that of this
+    machine), `ray://host:port`, or `local:N` workers here. The same bytes are found."""
     force: bool = False
     """Do it again even if it is up to date."""
+
+    def __post_init__(self) -> None:
+        check_ray(self.ray)
 
 
 def run(cfg: LookStage) -> None:
@@ -74,11 +94,15 @@ def _look(cfg: LookStage, folder: Path) -> dict[str, Any]:
     features = Features.load(cfg.features)
     by_id = {row.id: row for row in load_index(cfg.index)}
     rows = [by_id.pop(i) for i in features.ids.tolist()]
-    with scratch_array(folder, (len(rows), *THUMBNAIL), np.uint8) as thumbs:
-        seen = _measured(rows, thumbs)
+    elsewhere = partial(workers_of, cfg.ray, [], [Path(rows[0].source)])
+    with scratch_array(folder, (len(rows), *THUMBNAIL), np.uint8) as thumbs, one_cluster():
+        with elsewhere():
+            seen = _measured(rows, thumbs)
         z = _directions(features.x)
         near, distance = nearest_neighbors(z, z, min(NEIGHBOURS, len(z) - 1), same=True)
-        like = _likenesses(rows, thumbs, _candidates(thumbs, features.x, near))
+        pairs = _candidates(thumbs, features.x, near)
+        with elsewhere():
+            like = _likenesses(rows, thumbs, pairs)
     best = _best_of_groups(rows, seen, like)
     likest = _likest(like)
     findings = []
@@ -118,22 +142,51 @@ def _directions(x: np.ndarray) -> np.ndarray:
 def _measured(rows: list[ImageRow], thumbs: np.ndarray) -> np.ndarray:
     """Measures (n, 7) float64 of the images, whose thumbnails (n, SIDE, SIDE) are filled in."""
 
-    def reduction(width: int, height: int) -> int:
-        return next((by for by in (8, 4, 2) if max(width, height) >= by * SIDE), 1)
-
-    def measure(row: ImageRow) -> tuple[Quality, np.ndarray]:
-        if row.source.endswith(".npy"):
-            rgb = pixels(row, Preprocessing(SIDE))
-        else:
-            rgb = decode(unchanged_bytes(row), reduction)
-        shape = max(row.width, row.height) / max(1, min(row.width, row.height))
-        return quality_of(rgb)._replace(shape=shape), thumbnail(scaled(rgb))
-
     seen = np.empty((len(rows), len(Quality._fields)))
-    found = progress(in_threads(measure, rows), "look", total=len(rows), unit="img")
+    found = progress(_each(_measure, at_whole_paths(rows)), "look", total=len(rows), unit="img")
     for number, (quality, small) in enumerate(found):
         seen[number], thumbs[number] = quality, small
     return seen
+
+
+def _measure(row: ImageRow) -> tuple[Quality, np.ndarray]:
+    """Of one image, with its thumbnail."""
+
+    def reduction(width: int, height: int) -> int:
+        return next((by for by in (8, 4, 2) if max(width, height) >= by * SIDE), 1)
+
+    if row.source.endswith(".npy"):
+        rgb = pixels(row, Preprocessing(SIDE))
+    else:
+        rgb = decode(unchanged_bytes(row), reduction)
+    shape = max(row.width, row.height) / max(1, min(row.width, row.height))
+    return quality_of(rgb)._replace(shape=shape), thumbnail(scaled(rgb))
+
+
+def _each(work: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
+    """`work` of every item, in order: in threads, or PART by PART on the workers of a cluster."""
+    if not is_elsewhere():
+        return in_threads(work, items)
+    return chain.from_iterable(over_items(_Parts(items), _part, work))
+
+
+@dataclass(frozen=True)
+class _Parts(Sequence[Any]):
+    """PART items at a time; pairs with their pictures are cut when they are asked for."""
+
+    items: Sequence[Any]
+
+    def __len__(self) -> int:
+        return -(-len(self.items) // PART)
+
+    def __getitem__(self, at: Any) -> Any:
+        first = range(0, len(self.items), PART)[at]
+        return self.items[first : first + PART]
+
+
+def _part(items: Sequence[Any], work: Callable[[Any], T]) -> list[T]:
+    """On a worker, which has one CPU."""
+    return [work(item) for item in items]
 
 
 def _candidates(thumbs: np.ndarray, x: np.ndarray, near: np.ndarray) -> np.ndarray:
@@ -171,19 +224,40 @@ def _likenesses(
         if row.digest and first.setdefault(row.digest, number) != number:
             found[first[row.digest], number] = 1.0
 
-    def compare(pair: np.ndarray) -> float:
-        a, b, way = pair.tolist()
-        if rows[a].digest and rows[a].digest == rows[b].digest:
-            return -1.0
-        like = likeness(np.asarray(thumbs[a]), list(turned(np.asarray(thumbs[b])))[way])
-        side = max(min(row.width, row.height) for row in (rows[a], rows[b]))
-        return like if is_copy(like, side) else -1.0
-
-    compared = progress(in_threads(compare, pairs), "copies", total=len(pairs), unit="pair")
-    for (a, b, _), like in zip(pairs.tolist(), compared, strict=True):
+    wanted = [(a, b, way) for a, b, way in pairs.tolist()
+              if not rows[a].digest or rows[a].digest != rows[b].digest]  # fmt: skip
+    asked = _Pairs(rows, thumbs, wanted)
+    compared = progress(_each(_compare, asked), "copies", total=len(wanted), unit="pair")
+    for (a, b, _), like in zip(wanted, compared, strict=True):
         if like > 0:
             found[a, b] = like
     return found
+
+
+@dataclass(frozen=True)
+class _Pairs(Sequence[Any]):
+    """Pairs of pictures as they are compared, looked up as they are asked for."""
+
+    rows: list[ImageRow]
+    thumbs: np.ndarray
+    pairs: list[tuple[int, int, int]]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        a, b, way = self.pairs[at]
+        side = max(min(row.width, row.height) for row in (self.rows[a], self.rows[b]))
+        return np.array(self.thumbs[a]), np.array(self.thumbs[b]), way, side
+
+
+def _compare(pair: tuple[np.ndarray, np.ndarray, int, int]) -> float:
+    """How like two pictures are, the other lying some way; -1 where they are no copies."""
+    one, other, way, side = pair
+    like = likeness(one, list(turned(other))[way])
+    return like if is_copy(like, side) else -1.0
 
 
 def _best_of_groups(
