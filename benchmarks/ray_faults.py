@@ -1,8 +1,10 @@
-"""Faults of a Ray cluster in the middle of an encoding: are the bytes those of one process?
+"""Faults of a Ray cluster in the middle of a stage: are the bytes those of one process?
 
     python benchmarks/ray_faults.py [--times 20] [--faults worker node driver ...] [--storage URL]
+        [--stage encode | index | reduce]
 
-Two nodes on this machine, one CPU each, encode made pictures in many shards; when some are done,
+Two nodes on this machine, one CPU each, encode made pictures in many shards, look at them (index)
+or reduce made rows by `pca`, whose shards are no files; when some are done,
 
 - `worker`: a worker is killed;        - `node`: the second node is taken away;
 - `driver`: the command is killed, and given again;
@@ -34,9 +36,14 @@ from typing import Any
 
 import numpy as np
 
+from scale import make_rows
+
 FAULTS = ("worker", "node", "driver", "store", "shard", "image", "late")
 IMAGES, SIDE, SHARD = 160, 32, 4
-BEGUN = 5  # shards that are done when the fault comes
+INDEXED = 40_000  # pictures, in shards of 4096
+ROWS, DIMS = 1_000_000, 128  # to reduce, in shards of 131 072
+BEGUN = {"encode": 5, "index": 2, "reduce": 0}  # shards that are done when the fault comes
+STAGES = tuple(BEGUN)
 STORE = 256 << 20
 WAIT = 180.0  # seconds for the first shards
 
@@ -46,23 +53,44 @@ def imclust(*words: str) -> list[str]:
     return [sys.executable, "-m", "imclust", *words]
 
 
-def prepare() -> bytes:
-    """Pictures, index, weights, and the latents of one process in this folder; their bytes."""
+def prepare(stage: str) -> bytes:
+    """What the stage reads, and what one process makes of it, in this folder; its bytes."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
     Path("files").mkdir()
-    for i in range(IMAGES):
-        pixels = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-        Image.fromarray(pixels).save(f"files/{i:04}.png")
+    if stage == "reduce":
+        make_rows(Path(), ROWS, DIMS, 20, half=True)
+    else:
+        count, side = (IMAGES, SIDE) if stage == "encode" else (INDEXED, 8)
+        for i in range(count):
+            pixels = rng.integers(0, 256, (side, side, 3), np.uint8)
+            Image.fromarray(pixels).save(f"files/{i:05}.png")
     index = ("--index", "raw/index")
-    for words in (
-        ("download", "--out", "raw", "folder", "--data-dir", "files"),
-        ("train", *index, "--out", "w", "pixels"),
-        ("encode", *index, "--weights", "w", "--batch", str(SHARD), "--out", "one"),
-    ):
+    first = {
+        "encode": (
+            ("download", "--out", "raw", "folder", "--data-dir", "files"),
+            ("train", *index, "--out", "w", "pixels"),
+        )
+    }
+    for words in (*first.get(stage, ()), command(stage, "one")):
         subprocess.run(imclust(*words), check=True, stdout=subprocess.DEVNULL)
-    return Path("one/x.npy").read_bytes()
+    return made(stage, "one").read_bytes()
+
+
+def command(stage: str, out: str, *flags: str) -> tuple[str, ...]:
+    """Words of the stage."""
+    to = ("--out", out, *flags)
+    if stage == "index":
+        return ("download", *to, "folder", "--data-dir", "files")
+    if stage == "reduce":
+        return ("reduce", "--features", "z", "--half", *to, "pca", "--components", "8")
+    return ("encode", "--index", "raw/index", "--weights", "w", "--batch", str(SHARD), *to)
+
+
+def made(stage: str, out: str) -> Path:
+    """The file that is compared."""
+    return Path(out, "index/index.csv" if stage == "index" else "x.npy")
 
 
 class Nodes:
@@ -94,11 +122,15 @@ class Nodes:
         ray.shutdown()
         self.cluster.shutdown()
 
-    def kill_worker(self) -> bool:
-        """Kill one that is at work; whether there was one."""
+    def at_work(self) -> list[int]:
+        """Processes of workers that do a task."""
         raylets = {info.process.pid for node in self.cluster.list_all_nodes()
                    for info in node.all_processes["raylet"]}  # fmt: skip
-        for pid in working(raylets):
+        return list(working(raylets))
+
+    def kill_worker(self) -> bool:
+        """Kill one that is at work; whether there was one."""
+        for pid in self.at_work():
             os.kill(pid, signal.SIGKILL)
             return True
         return False
@@ -112,22 +144,37 @@ def working(parents: set[int]) -> Iterator[int]:
             name = (folder / "cmdline").read_bytes()
         except (OSError, IndexError, ValueError):
             continue
-        if folder.name.isdigit() and parent in parents and name.startswith(b"ray::_placed"):
+        if (
+            folder.name.isdigit()
+            and parent in parents
+            and name.startswith((b"ray::_placed", b"ray::_work_on"))
+        ):
             yield int(folder.name)
 
 
 class Folder:
-    """Finished shards beside the latents."""
+    """Finished shards beside what they become.
+
+    Parameters
+    ----------
+    stage : str
+        Whose.
+    """
 
     flags: tuple[str, ...] = ()
 
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
     def finished(self, out: str) -> list[Any]:
         """The shards that are done."""
-        return sorted(Path(f".{out}.partial/shards").glob("0*/manifest.json"))
+        at = Path(f"{out}/.index.partial" if self._stage == "index" else f".{out}.partial")
+        return sorted((at / "shards").glob("[0-9a-f]*/manifest.json"))
 
     def lose(self, out: str) -> None:
         """Remove the file of one."""
-        (self.finished(out)[0].parent / "x.npy").unlink()
+        files = sorted(self.finished(out)[0].parent.iterdir())
+        next(file for file in files if file.name.endswith(("x.npy", "rows.json"))).unlink()
 
     def left(self) -> int:
         """Files that are left of runs that ended."""
@@ -139,11 +186,14 @@ class Storage(Folder):
 
     Parameters
     ----------
+    stage : str
+        Whose.
     url : str
         Where they go.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, stage: str, url: str) -> None:
+        super().__init__(stage)
         from fsspec.core import url_to_fs
 
         self.flags = ("--ray-storage", url)
@@ -162,43 +212,48 @@ class Storage(Folder):
 
     def lose(self, out: str) -> None:
         """Remove the file of one."""
-        self._fs.rm_file(self._there("-x.npy")[0])
+        self._fs.rm_file(self._there("-rows.json" if self._stage == "index" else "-x.npy")[0])
 
     def left(self) -> int:
         """Objects that are left of runs that ended."""
         return len(self._there(""))
 
 
-def begin(out: str, address: str, shards: Folder) -> subprocess.Popen[str]:
+def begin(stage: str, out: str, address: str, shards: Folder) -> subprocess.Popen[str]:
     """The command, without waiting for it."""
-    words = ("encode", "--index", "raw/index", "--weights", "w", "--batch", str(SHARD))
-    ray = ("--ray", "auto", "--ray-rows", str(SHARD), *shards.flags, "--out", out)
+    ray = ("--ray", "auto", *shards.flags)
+    ray += ("--ray-rows", str(SHARD)) if stage == "encode" else ()
     env = {**os.environ, "RAY_ADDRESS": address}
     return subprocess.Popen(
-        imclust(*words, *ray), env=env, text=True, stdout=subprocess.DEVNULL,
+        imclust(*command(stage, out, *ray)), env=env, text=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
-def wait_for_shards(out: str, run: subprocess.Popen[str], shards: Folder) -> int:
-    """Until BEGUN are done; how many are."""
+def wait_for_shards(
+    stage: str, out: str, run: subprocess.Popen[str], shards: Folder, nodes: Nodes
+) -> int:
+    """Until BEGUN are done; how many are. Of `reduce`, until workers are at work; how many."""
     until = time.monotonic() + WAIT
     while run.poll() is None and time.monotonic() < until:
-        if (n := len(shards.finished(out))) >= BEGUN:
+        n = len(nodes.at_work() if stage == "reduce" else shards.finished(out))
+        if n and n >= BEGUN[stage]:
             return n
         time.sleep(0.02)
     return 0
 
 
-def once(fault: str, number: int, nodes: Nodes, want: bytes, shards: Folder) -> dict[str, Any]:
+def once(
+    stage: str, fault: str, number: int, nodes: Nodes, want: bytes, shards: Folder
+) -> dict[str, Any]:
     """One run with a fault; what came of it."""
     out = f"{fault}{number}"
     nodes.remove() if fault == "late" else nodes.add()
-    picture = sorted(Path("files").iterdir())[IMAGES // 2]
-    kept = picture.read_bytes()
+    picture = Path(f"files/{IMAGES // 2:05}.png")
+    kept = picture.read_bytes() if fault == "image" else b""
     began, address = time.perf_counter(), nodes.cluster.address
-    run = begin(out, address, shards)
-    hit: Any = wait_for_shards(out, run, shards)
+    run = begin(stage, out, address, shards)
+    hit: Any = wait_for_shards(stage, out, run, shards, nodes)
     again = False
     if hit and fault == "worker":
         hit = nodes.kill_worker()
@@ -220,18 +275,19 @@ def once(fault: str, number: int, nodes: Nodes, want: bytes, shards: Folder) -> 
     said = run.communicate()[1]
     sentence = "must be the image that was indexed" in said
     if again:
-        picture.write_bytes(kept)
-        run = begin(out, address, shards)
+        if kept:
+            picture.write_bytes(kept)
+        run = begin(stage, out, address, shards)
         said = run.communicate()[1]
     ended = run.returncode == 0
-    doc = json.loads(Path(out, "manifest.json").read_text())["ray"] if ended else {}
-    equal = ended and Path(out, "x.npy").read_bytes() == want
+    doc = json.loads((made(stage, out).parent / "manifest.json").read_text()) if ended else {}
+    equal = ended and made(stage, out).read_bytes() == want
     row = {"fault": fault, "hit": bool(hit), "equal": equal, "seconds": time.perf_counter() - began}
     row |= {"sentence": sentence} if fault == "image" else {}
     row |= {"said": said.strip()[-300:]} if not ended else {}
     row |= {"left": shards.left()}
     shutil.rmtree(out, ignore_errors=True)
-    return row | doc
+    return row | doc.get("ray", {})
 
 
 def fill(address: str) -> list[Any]:
@@ -252,21 +308,26 @@ def main() -> None:
     )
     parser.add_argument("--times", type=int, default=20, help="runs with each fault")
     parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS)
+    parser.add_argument("--stage", choices=STAGES, default="encode")
     parser.add_argument("--storage", help="address for finished shards")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ray_faults.json"))
     cfg = parser.parse_args()
+    if cfg.stage == "reduce" and not {"shard", "image"}.isdisjoint(cfg.faults):
+        parser.error("the shards of reduce are no files, and it reads no pictures")
+    if cfg.stage == "index" and "image" in cfg.faults:
+        parser.error("index takes pictures as they are")
     cfg.out = cfg.out.absolute()
     cfg.out.parent.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as scratch:
         os.chdir(scratch)
-        want = prepare()
+        want = prepare(cfg.stage)
         nodes = Nodes()
         try:
-            shards = Storage(cfg.storage) if cfg.storage else Folder()
+            shards = Storage(cfg.stage, cfg.storage) if cfg.storage else Folder(cfg.stage)
             for number in range(cfg.times):
                 for fault in cfg.faults:
-                    rows.append(once(fault, number, nodes, want, shards))
+                    rows.append(once(cfg.stage, fault, number, nodes, want, shards))
                     print(rows[-1], flush=True)
                     cfg.out.write_text(json.dumps({"argv": sys.argv[1:], "table": rows}, indent=1))
         finally:
