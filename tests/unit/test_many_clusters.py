@@ -12,7 +12,13 @@ from imclust.__main__ import main
 from imclust.clustering import many_clusters, nearest_clusters
 from imclust.clustering.block_kmeans import Centres
 from imclust.clustering.clusterers._base import centre_probabilities
-from imclust.clustering.many_clusters import CELLS, CentreCells, cluster_many, nearest_of_shard
+from imclust.clustering.many_clusters import (
+    CELLS,
+    CentreCells,
+    cluster_many,
+    nearest_of_shard,
+    place_many,
+)
 from imclust.core import shards
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError
@@ -84,6 +90,22 @@ def test_probabilities_are_those_of_equal_gaussians_at_the_nearest(features):
     np.testing.assert_allclose(found.probabilities, want, atol=1e-4)
 
 
+def test_further_rows_go_to_the_nearest_means(features):
+    found = cluster_many(features, features, K, seed=0)
+    labels = found.nearest[:, 0]
+    rows = features[::7] + 0.05
+    variance = found.facts["inertia"] / ROWS
+    placed = place_many(features, labels, rows, variance)
+    used = np.unique(labels)
+    means = np.stack([features[labels == c].mean(0, dtype=float) for c in used])
+    order, far = exact(rows, means)
+    assert (placed.nearest[:, 0] == used[order[:, 0]]).mean() > 0.97
+    same = (placed.nearest == used[order]).all(1)
+    assert same.mean() > 0.7
+    want = centre_probabilities(far, 6, variance)
+    np.testing.assert_allclose(placed.probabilities[same], want[same], atol=1e-3)
+
+
 def test_the_stage_writes_the_nearest_and_others_say_what_they_lack(features, capsys):
     assert main(LINE.format(k=K, out="c", more="--parquet" * 0).split()) == 0
     assert "kmeans: clusters of " in capsys.readouterr().out
@@ -105,7 +127,7 @@ def test_the_stage_writes_the_nearest_and_others_say_what_they_lack(features, ca
         Assignment.load(Path("c"))
 
 
-def test_a_submission_is_made_of_it(tmp_path, monkeypatch):
+def test_a_submission_is_made_of_it_and_further_images_placed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(nearest_clusters, "MANY", 3)
     Path("files").mkdir()
@@ -122,6 +144,15 @@ def test_a_submission_is_made_of_it(tmp_path, monkeypatch):
     found = clusters_of(Path("c"))
     rows = read_csv(Path("s/submission.csv"))
     assert [list(row.values())[-1] for row in rows] == found.clusters.astype(str).tolist()
+    for line in (
+        "cluster --features z --index raw/index --n-clusters 5 --out d kmeans --levels 2",
+        "predict --assignment d --index raw/index --features z --out p",
+    ):
+        assert main(line.split()) == 0
+    placed = clusters_of(Path("p"))  # the very files that are clustered
+    np.testing.assert_array_equal(placed.clusters, found.clusters)
+    assert read_manifest(Path("p"))["copies"] == 30
+    assert "predict: clusters of " in capsys.readouterr().out
     words = ["score", "--assignment", "c", "--index", "raw/index", "--labels", "raw/labels"]
     assert main([*words, "--out", "t"]) == 2
 

@@ -99,7 +99,12 @@ def centre_distances(
     return np.concatenate([centres.distances(further[at]) for at in _pieces(len(further))])
 
 
-def own_distances(z: np.ndarray | JoinedRows, c: np.ndarray, k: int) -> np.ndarray:
+def own_distances(
+    z: np.ndarray | JoinedRows,
+    c: np.ndarray,
+    k: int,
+    further: tuple[np.ndarray | JoinedRows, np.ndarray] | None = None,
+) -> np.ndarray:
     """(n,) float64 in [0, 2]: cosine distance of z (n, d) to the centre of the own cluster.
 
     Of very many clusters, too: nothing of the others is computed.
@@ -112,6 +117,8 @@ def own_distances(z: np.ndarray | JoinedRows, c: np.ndarray, k: int) -> np.ndarr
         (n,) int in [0, k), their clusters.
     k : int
         Clusters.
+    further : tuple, optional
+        Rows (m, d) and their clusters (m,), of which it is told instead.
 
     Examples
     --------
@@ -119,6 +126,7 @@ def own_distances(z: np.ndarray | JoinedRows, c: np.ndarray, k: int) -> np.ndarr
     array([0., 0., 0.])
     """
     points = _Centres.of(z, c, k).points
+    z, c = (z, c) if further is None else further
     found = [np.einsum("ij,ij->i", _unit(z[at]), points[c[at]]) for at in _pieces(len(z))]
     return np.clip(1 - np.concatenate(found), 0, 2)
 

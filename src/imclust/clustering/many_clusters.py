@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from imclust.clustering.block_kmeans import Apply, Centres, coarse_cells, nearest_centres
-from imclust.clustering.blocks import LARGE, sample_rows
+from imclust.clustering.blocks import LARGE, each_block, sample_rows
 from imclust.clustering.clusterers._base import centre_probabilities
 from imclust.clustering.hierarchical_kmeans import hierarchical_kmeans, nearest_cells
 from imclust.clustering.preprocessing import Preparation, prepare
@@ -72,7 +72,62 @@ def cluster_many(
     """
     apply = prepare(np.asarray(fitted[sample_rows(len(fitted), LARGE, seed)]), how).apply
     centres = hierarchical_kmeans(fitted, k, seed, apply)
-    cells = CentreCells.of(centres, seed)
+    nearest, apart = _nearest_of_all(rows, CentreCells.of(centres, seed), apply)
+    variance = float(np.square(apart[:, 0], dtype=np.float64).mean())
+    p = _probabilities(apart, centres.points.shape[1], variance)
+    facts = {"inertia": round(variance * len(rows), 4), "passes": centres.passes}
+    return NearestFound(nearest, p, facts)
+
+
+def place_many(
+    clustered: np.ndarray,
+    clusters: np.ndarray,
+    rows: np.ndarray,
+    variance: float,
+    seed: int = 0,
+    how: Preparation = "raw",
+) -> NearestFound:
+    """Of further rows the nearest of very many clusters, by the means of their rows.
+
+    Parameters
+    ----------
+    clustered : np.ndarray
+        (n, d) float, the rows that were fitted, also memory-mapped.
+    clusters : np.ndarray
+        (n,) int, theirs; one that has no rows has no mean and gets none.
+    rows : np.ndarray
+        (m, d), the rows that are placed.
+    variance : float
+        Mean squared distance of the clustered rows to their centres.
+    seed : int, optional
+        That of the clustering, so that rows are prepared alike.
+    how : Preparation, optional
+        Of the rows.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [0.2], [5.0], [5.2]], np.float32)
+    >>> place_many(x, np.array([3, 3, 7, 7]), x[:1] + 1, 0.01).nearest.tolist()
+    [[3, 7]]
+    """
+    apply = prepare(np.asarray(clustered[sample_rows(len(clustered), LARGE, seed)]), how).apply
+    used, number = np.unique(clusters, return_inverse=True)
+    sums, width = np.zeros((0, 0)), 0
+    for place, block in each_block(clustered, apply):
+        width = width or block.shape[1]
+        sums = sums if len(sums) else np.zeros((len(used), width))
+        np.add.at(sums, number[place], block)
+    means = sums / np.bincount(number)[:, None]
+    cells = CentreCells.of(Centres(means, np.zeros(width)), seed)
+    nearest, apart = _nearest_of_all(rows, cells, apply)
+    p = _probabilities(apart, width, variance)
+    return NearestFound(used[nearest].astype(np.int32), p, {})
+
+
+def _nearest_of_all(
+    rows: np.ndarray, cells: CentreCells, apply: Apply
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and distances of the nearest centres of all rows (m, d), shard by shard."""
     nearest, apart = np.empty((0, 0), np.int32), np.empty((0, 0), np.float32)
     with progress(None, "placing rows", total=len(rows), unit="row", leave=False) as bar:
         for place, (found, far) in over_shards(rows, nearest_of_shard, cells, apply):
@@ -81,14 +136,15 @@ def cluster_many(
                 apart = np.empty(nearest.shape, np.float32)
             nearest[place], apart[place] = found, far
             bar.update(place.stop - place.start)
-    variance = float(np.square(apart[:, 0], dtype=np.float64).mean())
+    return nearest, apart
+
+
+def _probabilities(apart: np.ndarray, dims: int, variance: float) -> np.ndarray:
+    """Those of equal Gaussians at these distances (m, few), some rows at a time."""
     p = np.empty(apart.shape, np.float32)
     for a in range(0, len(p), LARGE):
-        p[a : a + LARGE] = centre_probabilities(
-            apart[a : a + LARGE], centres.points.shape[1], variance
-        )
-    facts = {"inertia": round(variance * len(rows), 4), "passes": centres.passes}
-    return NearestFound(nearest, p, facts)
+        p[a : a + LARGE] = centre_probabilities(apart[a : a + LARGE], dims, variance)
+    return p
 
 
 @dataclass(frozen=True)

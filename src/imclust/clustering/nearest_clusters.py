@@ -11,7 +11,7 @@ import numpy as np
 
 from imclust.clustering.clusterers._base import clusterer_input, reads_blocks
 from imclust.clustering.dendrogram import own_distances
-from imclust.clustering.many_clusters import MANY, cluster_many
+from imclust.clustering.many_clusters import MANY, cluster_many, place_many
 from imclust.clustering.preprocessing import Preparation, joined_unit_rows
 from imclust.core.errors import input_error
 from imclust.core.nearest_records import NearestAssignment
@@ -101,6 +101,51 @@ def write_nearest(
         assignment = NearestAssignment(ids, splits, found.nearest, found.probabilities)
         far = own_distances(joined_unit_rows(all_kept), assignment.clusters, k)
     return assignment.save(folder, k, far, parquet=parquet) | found.facts
+
+
+def place_nearest(
+    folder: Path,
+    assignment: NearestAssignment,
+    doc: Mapping[str, Any],
+    old: list[np.ndarray],
+    new: list[np.ndarray],
+    ids: np.ndarray,
+    copies: tuple[list[int], list[int]],
+) -> dict[str, Any]:
+    """Write an assignment of further rows to very many clusters; returns the facts.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the artefact.
+    assignment : NearestAssignment
+        Of the rows that were fitted.
+    doc : mapping
+        Its manifest.
+    old, new : list of np.ndarray
+        The spaces (n, d_v) of its rows, and (m, d_v) of the further ones.
+    ids : np.ndarray
+        (m,) str, of these.
+    copies : tuple of list
+        Rows of these that are files of clustered images, and the numbers of those, whose clusters
+        they get.
+
+    Examples
+    --------
+    >>> place_nearest(folder, assignment, doc, old, new, ids, ([], []))  # doctest: +SKIP
+    """
+    how, seed, k = doc["config"]["prepare"], doc["config"]["seed"], int(doc["n_clusters"])
+    before, rows = (cast("np.ndarray", clusterer_input(_blocks, x)) for x in (old, new))
+    variance = float(doc["inertia"]) / int(doc["rows"])
+    found = place_many(before, assignment.clusters, rows, variance, seed, how)
+    most = found.nearest.shape[1]
+    nearest, p = found.nearest.copy(), found.probabilities.copy()
+    twins, of = copies
+    nearest[twins], p[twins] = assignment.nearest[of, :most], assignment.probabilities[of, :most]
+    placed = NearestAssignment(ids, np.full(len(ids), "train"), nearest, p)
+    further = joined_unit_rows(new), placed.clusters
+    far = own_distances(joined_unit_rows(old), assignment.clusters, k, further)
+    return placed.save(folder, k, far) | {"copies": len(twins)}
 
 
 @reads_blocks

@@ -59,6 +59,12 @@ class NearestAssignment:
         names = ("ids.npy", "splits.npy", NEAREST, "nearest_probabilities.npy")
         return cls(*(open_npy(artifact_file(folder, name)) for name in names))
 
+    def part(self, split: str) -> Self:
+        """The rows of one split, in order."""
+        keep = self.splits == split
+        arrays = self.ids, self.splits, self.nearest, self.probabilities
+        return type(self)(*(x[keep] for x in arrays))
+
     def save(
         self, folder: Path, n_clusters: int, distance: np.ndarray, *, parquet: bool = False
     ) -> dict[str, Any]:

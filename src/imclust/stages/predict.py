@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from imclust.clustering.blocks import LARGE
+from imclust.clustering.nearest_clusters import place_nearest
 from imclust.clustering.placing import place_rows, seen_of
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import finite
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
+from imclust.core.nearest_records import NearestAssignment, clusters_of
 from imclust.core.ray_workers import check_ray, workers_of
-from imclust.core.records import Assignment, Features, feature_folders, parts_of
+from imclust.core.records import NEAREST, Assignment, Features, feature_folders, parts_of
 from imclust.data.images import indexed
 
 
@@ -26,7 +28,8 @@ class Predict:
 
     A new image is placed by the ten clustered images nearest to it, in the view that the assignment
     was found in; where more than 50 000 are clustered, by a classifier that learns their clusters
-    from so many. The very file of a clustered image gets what that image has.
+    from so many. Of more than 2000 clusters the nearest are told, by the means of their images.
+    The very file of a clustered image gets what that image has.
     """
 
     assignment: Path
@@ -64,14 +67,23 @@ def run(cfg: Predict) -> None:
     spec = ArtifactSpec("assignment", {"method": "predict"}, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _predict(cfg, folder), force=cfg.force):
         doc = read_manifest(cfg.out)
-        say(f"predict: clusters of {doc['sizes']} images are in {cfg.out}")
+        sizes = doc["sizes"]
+        shown = f"{min(sizes)} to {max(sizes)}" if NEAREST in doc["files"] else sizes
+        say(f"predict: clusters of {shown} images are in {cfg.out}")
 
 
 def _predict(cfg: Predict, folder: Path) -> dict[str, Any]:
 
     doc = read_manifest(cfg.assignment, Assignment.kind)
-    clustering = Assignment.load(cfg.assignment).part(doc["config"].get("split", "train"))
+    clustering = clusters_of(cfg.assignment).part(doc["config"].get("split", "train"))
+    if isinstance(clustering, NearestAssignment) and doc["config"]["method"] == "predict":
+        do = "take the assignment that it was placed by"
+        raise input_error(f"{cfg.assignment}", "made by `cluster`", "one of `predict`", do)
     old, new, ids = _spaces(cfg, doc, clustering.ids)
+    if isinstance(clustering, NearestAssignment):
+        copies = _copies(cfg, ids, clustering.ids)
+        with workers_of(cfg.ray if len(ids) > LARGE else None, cfg.features):
+            return place_nearest(folder, clustering, doc, old, new, ids, copies)
     with workers_of(cfg.ray if len(ids) > LARGE else None, cfg.features):
         p = place_rows(doc.get("view"), old, new, clustering.probabilities)
     twins, of = _copies(cfg, ids, clustering.ids)
