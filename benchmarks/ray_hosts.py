@@ -226,27 +226,32 @@ def cluster(
         yield Cluster(made, folder, {**os.environ, **more})
 
 
-def prepare() -> None:
-    """Pictures, rows, and what one process makes of them, in this folder."""
+def prepare_pictures() -> None:
+    """Pictures, and what one process makes of them, in this folder."""
     from PIL import Image
-
-    from scale import make_rows
 
     rng = np.random.default_rng(0)
     Path("files").mkdir()
     for i in range(IMAGES):
         pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(f"files/{i:04}.png")
-    Path("rows").mkdir()
-    make_rows(Path("rows"), ROWS, DIMS, K, half=True)
     for words in (
         ("download", "--out", "raw", "folder", "--data-dir", "files"),
         ("train", "--index", "raw/index", "--out", "w", "pixels"),
         command("encode", "one/encode"),
-        command("kmeans", "one/kmeans"),
-        command("predict", "one/predict"),
     ):
         line = [sys.executable, "-m", "imclust", *words]
+        subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+
+
+def prepare_rows() -> None:
+    """The same of rows."""
+    from scale import make_rows
+
+    Path("rows").mkdir()
+    make_rows(Path("rows"), ROWS, DIMS, K, half=True)
+    for stage in ("kmeans", "predict"):
+        line = [sys.executable, "-m", "imclust", *command(stage, f"one/{stage}")]
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -330,7 +335,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory(dir="/tmp") as scratch:
         os.chdir(scratch)
-        prepare()
+        prepare_pictures()
+        if not {"kmeans", "predict"}.isdisjoint(cfg.runs):
+            prepare_rows()
         Path("out").mkdir()
         Path("shared").mkdir()
         own = [run for run in cfg.runs if run in ("scratch", "storage")]

@@ -18,7 +18,13 @@ faiss-cpu` for the steps called so.
 `kmeans local:2` is `kmeans` by two workers of Ray (`pip install 'imclust[ray]'`), also `auto` and
 `place`; `encode` is the
 bundled network on as many made pictures of 64 px; the table says whether their bytes are those of
-the step without workers, which must stand before it. CPU seconds and MiB are those of the driver.
+the step without workers, which must stand before it. CPU seconds and MiB are those of the driver;
+`all` are MiB of it and of all processes that it started.
+
+    python benchmarks/scale.py --rows 100000 --half --steps ray
+
+is `encode`, of at most 5000 pictures, `reduce`, `kmeans` and `place`: in one process, by one worker
+and by two, and beside them faiss and MiniBatchKMeans; a last table puts these side by side.
 
 With --seeds every step is done from so many seeds, each with rows of its own, every second time in
 the other order; then medians are told, and the inertia of each step over that of `kmeans alone` on
@@ -52,6 +58,10 @@ STEPS = (
     "place local:1", "place local:2", "reduce local:1", "reduce local:2", "many", "many local:2",
     "encode", "encode local:1", "encode local:2",
 )  # fmt: skip
+BY = "", " local:1", " local:2"
+RAY = (*(f"{step}{by}" for step in ("encode", "reduce", "kmeans", "place") for by in BY), "faiss",
+       "minibatch")  # fmt: skip
+MOST_PICTURES = 5000  # of `--steps ray`
 RUNS, STARTS = 5, 20
 MOST_RUNS = 12  # of faiss, until one reaches our inertia
 REACHED = 1.001  # times that, which counts as reached
@@ -122,6 +132,24 @@ class Memory:
         self._done.set()
         self._thread.join()
         return self.peak
+
+
+def held_below(pid: int) -> float:
+    """MiB that a process and all that it started hold themselves."""
+    found: dict[int, tuple[int, float]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            text = (folder / "status").read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        line = next((line for line in text.splitlines() if line.startswith("RssAnon")), "x 0")
+        found[int(folder.name)] = parent, int(line.split()[1]) / 1024
+    mine, grown = {pid}, True
+    while grown:
+        more = {child for child, (parent, _) in found.items() if parent in mine} - mine
+        grown, mine = bool(more), mine | more
+    return sum(found[each][1] for each in mine if each in found)
 
 
 def stage(*words: str) -> dict[str, Any]:
@@ -314,6 +342,25 @@ def medians(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def print_side_by_side(rows: list[dict[str, Any]]) -> None:
+    """Of each step: one process, one worker and two; seconds (CPU s), a second, GiB of all
+    processes, and whether the bytes are equal."""
+    by = {(r["rows"], *r["step"].partition(" ")[::2]): r for r in rows}
+    print(f"{'rows':>10} {'step':10}" + "".join(f"{n:>38}" for n in ("one", "local:1", "local:2")))
+    for n, step in dict.fromkeys((n, step) for n, step, _ in by):
+        cells = []
+        for how in ("", "local:1", "local:2"):
+            if (row := by.get((n, step, how))) is None:
+                cells.append("")
+                continue
+            rate = row.get("images_per_second") or n / row["seconds"]
+            cell = f"{row['seconds']:.1f} s ({row['cpu']:.1f}), {rate:.0f}/s, "
+            cell += f"{row['all'] / 1024:.2f} GiB"
+            cells.append(cell + (f", {'equal' if row['equal'] else 'OTHER'}" if how else ""))
+        many = min(n, MOST_PICTURES) if step == "encode" else n
+        print(f"{many:>10} {step:10}" + "".join(f"{cell:>38}" for cell in cells))
+
+
 def machine() -> str:
     """The processor and how many there are."""
     info = Path("/proc/cpuinfo")
@@ -333,7 +380,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--steps", nargs="+", default=list(STEPS[:9]), choices=STEPS)
+    parser.add_argument("--steps", nargs="+", default=list(STEPS[:9]), choices=(*STEPS, "ray"))
     parser.add_argument("--half", action="store_true", help="float16 on the disk")
     parser.add_argument("--scratch", type=Path, default=None, help="where rows are written")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.json"))
@@ -342,22 +389,29 @@ def main() -> None:
     if cfg.one:
         print(json.dumps(one_step(cfg.one, cfg.scratch, cfg.k, cfg.seed)))
         return
+    steps = RAY if cfg.steps == ["ray"] else tuple(cfg.steps)
     doc: dict[str, Any] = {"machine": machine(), "argv": sys.argv[1:], "table": []}
     print(f"{'rows':>10} {'step':15}{'s':>8}{'CPU s':>8}{'MiB':>8}{'load':>6}  inertia, recall")
     for rows, seed in product(cfg.rows, range(cfg.seeds)):
         with TemporaryDirectory(dir=cfg.scratch) as scratch:
             make_rows(Path(scratch), rows, cfg.dims, cfg.k, half=cfg.half, seed=seed)
-            if any(step.startswith("encode") for step in cfg.steps):
-                make_pictures(Path(scratch), rows)
-            for step in cfg.steps[:: -1 if seed % 2 else 1]:
+            if any(step.startswith("encode") for step in steps):
+                few = min(rows, MOST_PICTURES) if cfg.steps == ["ray"] else rows
+                make_pictures(Path(scratch), few)
+            for step in steps[:: -1 if seed % 2 else 1]:
                 words = [sys.executable, __file__, "--one", step, "--scratch", scratch]
                 words += ["--k", str(cfg.k), "--seed", str(seed)]
-                done = subprocess.run(words, stdout=subprocess.PIPE, text=True)
-                if done.returncode:
+                doing = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+                most = 0.0
+                while doing.poll() is None:
+                    most = max(most, held_below(doing.pid))
+                    time.sleep(0.5)
+                said = doing.communicate()[0]
+                if doing.returncode:
                     print(f"{rows:>10} {step:15} failed")
                     continue
-                row = {"rows": rows, "step": step, **json.loads(done.stdout.splitlines()[-1])}
-                row |= {"load": os.getloadavg()[0], "seed": seed}
+                row = {"rows": rows, "step": step, **json.loads(said.splitlines()[-1])}
+                row |= {"load": os.getloadavg()[0], "seed": seed, "all": most}
                 doc["table"].append(row)
                 said = row.get("inertia", row.get("recall", ""))
                 said = f"{said:.6g}" if said else ""
@@ -373,6 +427,8 @@ def main() -> None:
             ratio = "".join(f"{v:>9.5f}" for v in row.get("ratio", ()))
             print(f"{row['rows']:>10} {row['step']:15}{row['seconds']:>8.1f}{row['cpu']:>8.1f}"
                   f"{row['mib']:>8.0f}{ratio}  median of {row['seeds']}")  # fmt: skip
+    if cfg.steps == ["ray"]:
+        print_side_by_side(doc["table"])
     doc["slopes"] = slopes(doc["table"])
     print("slope of CPU seconds from 100 000 rows on:", doc["slopes"])
     cfg.out.parent.mkdir(parents=True, exist_ok=True)
