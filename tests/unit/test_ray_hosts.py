@@ -1,4 +1,4 @@
-"""Ray on two hosts, each a network namespace: the bytes of one process, also without a cable."""
+"""Ray on two hosts, each a network namespace: the bytes of one process, also when one is away."""
 
 import importlib.util
 import shutil
@@ -13,9 +13,6 @@ from ray_hosts import cluster, may_be_made, once, prepare_pictures
 RAY = all(importlib.util.find_spec(name) is not None for name in ("ray", "grpc"))
 WHY = "Ray is an extra" if not RAY else may_be_made()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY or "runs")]
-# A node that does not answer for four seconds is given up; Ray itself waits about half a minute.
-SOON = {f"RAY_health_check_{name}_ms": "1000" for name in ("period", "timeout", "initial_delay")}
-SOON |= {"RAY_health_check_failure_threshold": "3"}
 
 
 @pytest.fixture
@@ -28,10 +25,10 @@ def place(monkeypatch):
     shutil.rmtree(folder)
 
 
-def test_hosts_write_the_bytes_of_one_process_and_one_may_be_cut_off(place):
+def test_hosts_write_the_bytes_of_one_process_and_one_may_be_away_for_a_while(place):
     prepare_pictures()
-    with cluster(place, hosts=2, env=SOON) as at:
-        runs = [once(name, at) for name in ("encode", "auto", "back", "away")]
+    with cluster(place, hosts=2) as at:
+        runs = [once(name, at) for name in ("encode", "back")]
     for row in runs:
         assert row["status"] == 0, row
         assert row["equal"], row
