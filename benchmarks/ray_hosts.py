@@ -95,7 +95,11 @@ class Host:
             subprocess.run(["ip", *words], check=True)
 
     def command(self, words: Sequence[str]) -> list[str]:
-        """What runs a command there."""
+        """What runs a command there: beside Ray, where that runs, whose processes it looks for."""
+        for pid in self._pids():
+            if b"raylet" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                here = ["sh", "-c", 'cd "$0" && exec "$@"', str(Path.cwd())]
+                return ["nsenter", "-t", pid, "-m", "-n", "-p", *here, *words]
         inside = [
             "unshare",
             "-m",
@@ -117,10 +121,13 @@ class Host:
         state = "up" if there else "down"
         subprocess.run(["ip", "-n", self._switch, "link", "set", self._end, state], check=True)
 
+    def _pids(self) -> list[str]:
+        found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
+        return found.stdout.split()
+
     def stop(self) -> None:
         """End whatever runs there."""
-        found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
-        for pid in found.stdout.split():
+        for pid in self._pids():
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
 

@@ -28,7 +28,7 @@ def place(monkeypatch):
 def test_hosts_write_the_bytes_of_one_process_and_one_may_be_away_for_a_while(place):
     prepare_pictures()
     with cluster(place, hosts=2) as at:
-        runs = [once(name, at) for name in ("encode", "back")]
+        runs = [once(name, at) for name in ("encode", "auto", "back")]
     for row in runs:
         assert row["status"] == 0, row
         assert row["equal"], row
