@@ -24,7 +24,7 @@ from imclust.core.ray_tasks import run_tasks
 from imclust.core.ray_workers import one_cluster
 from imclust.core.records import save_rows
 from imclust.data import ray_inspection
-from imclust.stages import reduce
+from imclust.stages import look, reduce
 
 RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not RAY, reason="Ray is an extra")
@@ -200,3 +200,27 @@ def test_addresses_fetched_by_workers_are_those_fetched_here(files):
     assert len(list(Path("ray/files/fetched").rglob("*.png"))) == 3
     failed = [Path(out, "files/failed.csv").read_text() for out in ("one", "ray")]
     assert failed[0] == failed[1]
+
+
+def test_pictures_looked_at_elsewhere_are_told_the_same(files, monkeypatch):
+    asked = []
+
+    def elsewhere(items, work, more):
+        for item in items:
+            asked.append(len(item))
+            yield work(shards.received(item), *more)
+
+    monkeypatch.setattr(look, "PART", 7)
+    for line in (
+        "download --out raw --set-aside-corrupt folder --data-dir files",
+        "train --index raw/index --out w pixels",
+        "encode --index raw/index --weights w --out z",
+        "look --features z --index raw/index --out here",
+    ):
+        assert main(line.split()) == 0
+    with shards.run_by(elsewhere):
+        assert main(["look", "--features", "z", "--index", "raw/index", "--out", "there"]) == 0
+    assert asked[:4] == [7] * 4
+    assert len(asked) > 5  # pairs were, too
+    for name in ("look_at.csv", "neighbours.npy", "line.npy", "ids.npy"):
+        assert Path("there", name).read_bytes() == Path("here", name).read_bytes()
