@@ -54,6 +54,15 @@ def test_preprocessing_is_the_networks_own():
     assert Timm(TimmConfig(model="resnet18", crop=1, size=96)).preprocessing.size == 96
 
 
+def test_small_pictures_lose_nothing_at_their_rim_unless_a_crop_is_given():
+    own = Timm(TimmConfig(model="resnet18")).preprocessing  # 224 px, its own crop .875 or more
+    given = Timm(TimmConfig(model="resnet18", crop=0.5)).preprocessing
+    assert own.kept(40, 30) == 30
+    assert own.kept(224, 600) == 224
+    assert own.kept(400, 320) == own.crop * 320 < 320
+    assert (given.kept(40, 30), given.kept(400, 320)) == (15, 160)
+
+
 def test_default_vector_is_the_networks_own_pooling():
     encoder, network = built(model="vit_tiny_patch16_224")
     z, x = vectors(encoder, network)

@@ -1,10 +1,9 @@
-"""The learned choice: label-free numbers of candidates in, how each stands among them out.
+"""The choice among candidates: label-free numbers in, how each stands among them out.
 
-A regression with weights of one sign, fitted by `benchmarks/fit_selector.py` on tasks drawn from
-labelled sets of every skew; its numbers are in `selector.json`. No evenness is in it: a candidate
-stands high where the heads that take sizes as they come agree with it, and where linear
-classifiers, the neighbour graph and the layouts bear it out. How even the groups look to those
-heads decides how much each of these counts.
+A sum of three numbers, each standardised among the candidates; the weights were fitted by
+`benchmarks/fit_selector.py` on tasks drawn from labelled sets of every skew and are in
+`selector.json`. No evenness is in it: a candidate stands high where linear classifiers and the
+neighbour graph bear it out, and the heads that take sizes as they come agree with it.
 """
 
 from __future__ import annotations
@@ -21,16 +20,12 @@ import numpy as np
 from imclust.clustering.evidence import NAMES
 from imclust.clustering.selection import Candidate
 
-AGREEMENTS = ("agreement", "agreement best", "agreement free", "agreement even", "agreement head")
+AGREEMENTS = ("agreement", "agreement free")
 COLUMNS = (*NAMES, *AGREEMENTS)
 FREE = ("layout average", "layout average large", "layout hdbscan", "leiden", "graph merge")
-EVEN = ("kmeans", "diffusion", "layout kmeans", "scan")
 FAR = 3.0  # standard deviations beyond which a number counts no more
-MISSED = {  # shares of errors are told apart on a scale of their logarithm, above so much
-    "learned": 0.01, "learned macro": 0.02, "purity": 0.02, "purity macro": 0.02,
-    "purity adjusted": 0.02,
-}  # fmt: skip
-MIDDLE, STEEP = 0.75, 12.0  # evenness of free heads that counts half as even, and how sharply
+MISSED = {"learned": 0.01, "purity adjusted": 0.02}  # least share of errors that is told apart,
+# on a scale of its logarithm
 JUDGED = ("learned", "purity adjusted", "modularity")
 FLAWLESS = (0.99, 0.95)  # learned and adjusted purity from which nothing is left to tell apart
 SAME = 0.01  # modularity that counts as the same
@@ -107,8 +102,7 @@ def standardised(columns: np.ndarray) -> np.ndarray:
 
 
 def agreements(pool: Pool) -> np.ndarray:
-    """Mean agreement of each candidate with all others, with the best quarter of these, with those
-    of free sizes, with those of even sizes, and with its own head elsewhere: (c, 5).
+    """Mean agreement of each candidate with all others, and with those of free sizes: (c, 2).
 
     Examples
     --------
@@ -117,18 +111,15 @@ def agreements(pool: Pool) -> np.ndarray:
     >>> agreements(pool)[:, 0].round(2)  # the mean agreement with the others
     array([0.5, 0.6, 0.3])
     """
-    c, base = len(pool.heads), pool.base
     alike = pool.agreement.copy()
     np.fill_diagonal(alike, np.nan)
-    free, even = np.isin(base, FREE), np.isin(base, EVEN)
-    top = max(1, (c - 1) // 4)
-    out = np.ones((c, len(AGREEMENTS)))
+    free = np.isin(pool.base, FREE)
+    out = np.ones((len(pool.heads), len(AGREEMENTS)))
     for i, row in enumerate(alike):
         others = row[~np.isnan(row)]
-        if not len(others):
-            continue
-        groups = (others, np.sort(others)[-top:], row[free], row[even], row[base == base[i]])
-        out[i] = [_mean(g, float(others.mean())) for g in groups]
+        if len(others):
+            mean = float(others.mean())
+            out[i] = mean, _mean(row[free], mean)
     return out
 
 
@@ -142,39 +133,21 @@ def _columns_of(pool: Pool) -> np.ndarray:
     return np.hstack([pool.table, agreements(pool)])
 
 
-def looks_even(pool: Pool) -> float:
-    """In [0, 1]: how even the groups are that the heads of free sizes find.
-
-    Examples
-    --------
-    >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
-    >>> round(looks_even(Pool(table, np.ones((2, 2)), ["leiden", "kmeans"], [], k=2, n=60)), 2)
-    0.86
-    """
-    evenness = pool.table[:, NAMES.index("evenness")]
-    free = evenness[np.isin(pool.base, FREE)]
-    middle = float(np.median(free if len(free) else evenness))
-    return float(1 / (1 + np.exp(-STEEP * (middle - MIDDLE))))
-
-
 def design(pool: Pool, names: tuple[str, ...]) -> np.ndarray:
-    """Rows (c, 2 p) of the regression: the named columns, standardised within the question, once as
-    far as sizes look even and once as far as they do not.
+    """The named numbers of each candidate (c, p), standardised among them.
 
     Examples
     --------
     >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
     >>> pool = Pool(table, np.ones((2, 2)), ["leiden", "kmeans"], ["pca"] * 2, k=2, n=60)
-    >>> design(pool, ("learned", "modularity")).shape
-    (2, 4)
+    >>> design(pool, ("learned", "modularity")).tolist()
+    [[1.0, 1.0], [-1.0, -1.0]]
     """
     raw = _columns_of(pool)
     for name, least in MISSED.items():
         at = COLUMNS.index(name)
         raw[:, at] = -np.log(1 + least - np.clip(raw[:, at], 0, 1))
-    numbers = standardised(raw)[:, [COLUMNS.index(name) for name in names]]
-    even = looks_even(pool)
-    return np.hstack([numbers * even, numbers * (1 - even)])
+    return standardised(raw)[:, [COLUMNS.index(name) for name in names]]
 
 
 def told(pool: Pool) -> np.ndarray:

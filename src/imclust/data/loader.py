@@ -45,6 +45,8 @@ class Preprocessing:
         smaller than it keep their shorter side.
     order : Literal['rgb', 'bgr']
         Of the channels that the network sees.
+    small_whole : bool
+        Whether images whose shorter side is at most `size` lose nothing to `crop`.
     """
 
     size: int
@@ -53,10 +55,13 @@ class Preprocessing:
     crop: float = 1.0
     window: int = 0
     order: Literal["rgb", "bgr"] = "rgb"
+    small_whole: bool = False
 
     def kept(self, width: int, height: int) -> float:
         """Side of the centre square that is kept of an image, in its pixels."""
         shorter = min(width, height)
+        if self.small_whole and shorter <= self.size:
+            return shorter
         return max(1.0, self.crop * (min(self.window, shorter) if self.window else shorter))
 
     def reduction(self, width: int, height: int) -> int:

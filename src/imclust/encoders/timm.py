@@ -44,8 +44,8 @@ class TimmConfig:
     crops: Literal[1, 5] = 1
     """5: mean over the centre and the corners of a square an eighth larger than the input."""
     crop: float | None = None
-    """Share of the shorter side that is looked at; the network's own unless given. Small
-    pictures lose nothing at their rim with 1."""
+    """Share of the shorter side that is looked at; unless given the network's own, and all of
+    pictures that are smaller than its input, of which nothing at the rim can be spared."""
     size: int | None = None
     """Side of the input in pixels; the network's own unless given."""
 
@@ -74,6 +74,7 @@ class Timm(Encoder):
             mean=tuple(self._about.mean),
             std=tuple(self._about.std),
             crop=cfg.crop or float(self._about.crop_pct),
+            small_whole=cfg.crop is None,
         )
 
     def network(self) -> nn.Module:
