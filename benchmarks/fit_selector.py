@@ -8,8 +8,8 @@ of weights those are averaged whose chosen candidates have the highest ARI or ne
 over regimes: what tells the best from the good is not what tells the good from the bad, which a
 regression on all candidates learns. K is told by a regression with weights of one sign (Lawson and
 Hanson 1974); the estimates are ridge regressions. Every number printed is of tasks whose source
-took no part in the fit, the mean over tasks and seeds, and behind it the spread of the seeds'
-means; what is written is fitted on all.
+took no part in the fit, the mean over tasks and seeds, and behind it the spread of the seeds over
+the tasks that have all; what is written is fitted on all.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +33,7 @@ from tasks import RATIOS
 
 OUT = Path(selector.__file__).with_name("selector.json")
 NAMES = ("learned", "purity adjusted", "agreement free")
-WEIGHTS = ((0.5, 1.0, 2.0), (1.0,), (0.0, 0.25, 0.5, 1.0, 2.0))  # that are tried, of each
+WEIGHTS = ((0.5, 1.0, 2.0), (1.0,), (0.25, 0.5, 1.0, 2.0))  # that are tried, of each
 NEARLY = 0.01  # ARI below that of the best weights that counts as equal
 ALPHA, ESTIMATE_ALPHA = 10.0, 0.3
 
@@ -48,6 +52,11 @@ class Case:
     ks: np.ndarray
     curves: np.ndarray
     k_ari: np.ndarray
+
+    @property
+    def task(self) -> str:
+        """Its name without the seed."""
+        return self.name.rsplit("-", 1)[0]
 
 
 def read(folders: list[Path]) -> list[Case]:
@@ -95,15 +104,16 @@ def fit_count(cases: list[Case]) -> np.ndarray:
 
 def fit_choice(cases: list[Case]) -> np.ndarray:
     """Weights (p,) of the grid."""
-    ratios = np.array([case.ratio for case in cases])
+    tasks = sorted({(case.task, case.ratio) for case in cases})
     numbers = [selector.design(case.pool, NAMES) for case in cases]
 
     def gained(weights: np.ndarray) -> float:
-        picked = [
-            case.ari[selector.best_of(case.pool, selector.scaled(x @ weights))]
-            for case, x in zip(cases, numbers, strict=True)
-        ]
-        return float(np.mean([np.array(picked)[ratios == r].mean() for r in np.unique(ratios)]))
+        of_task = defaultdict(list)
+        for case, x in zip(cases, numbers, strict=True):
+            at = selector.best_of(case.pool, selector.scaled(x @ weights))
+            of_task[case.task].append(case.ari[at])
+        means = {r: [np.mean(of_task[t]) for t, ratio in tasks if ratio == r] for r in RATIOS}
+        return float(np.mean([np.mean(each) for each in means.values() if each]))
 
     tried = np.array(list(itertools.product(*WEIGHTS)))
     gains = np.array([gained(weights) for weights in tried])
@@ -126,7 +136,7 @@ def _choice(case: Case, weights: np.ndarray) -> np.ndarray:
     return selector.scaled(selector.design(case.pool, NAMES) @ weights)
 
 
-def left_out(cases: list[Case]) -> list[dict[str, float]]:
+def left_out(cases: list[Case]) -> list[dict[str, Any]]:
     """What each task gets when its source takes no part in the fit."""
     from scipy.stats import spearmanr
 
@@ -143,6 +153,7 @@ def left_out(cases: list[Case]) -> list[dict[str, float]]:
             row = {
                 "ratio": case.ratio,
                 "seed": case.seed,
+                "task": case.task,
                 "ari": case.ari[at],
                 "accuracy": case.accuracy[at],
                 "rho": rho,
@@ -165,21 +176,39 @@ def left_out(cases: list[Case]) -> list[dict[str, float]]:
     return rows
 
 
-def show(rows: list[dict[str, float]], cases: list[Case]) -> None:
-    """Regimes, fixed heads, estimates."""
+def _by_task(
+    rows: list[dict[str, Any]], get: Callable[[int], float], ratios: tuple[int, ...]
+) -> list[dict[int, float]]:
+    """Of every task of some regimes: seed -> number."""
+    of_task: dict[str, dict[int, float]] = defaultdict(dict)
+    for i, row in enumerate(rows):
+        if row["ratio"] in ratios:
+            of_task[row["task"]][row["seed"]] = get(i)
+    return list(of_task.values())
 
+
+def _mean(tasks: list[dict[int, float]]) -> float:
+    return float(np.mean([np.mean(list(of_seed.values())) for of_seed in tasks]))
+
+
+def _means(rows: list[dict[str, Any]], get: Callable[[int], float]) -> str:
+    """By regime and in all: the mean over tasks of the means over their seeds; ± the spread of the
+    seeds over the tasks that have every one of them."""
     seeds = sorted({row["seed"] for row in rows})
 
-    def means(get):
-        def mean(keep):
-            each = [[get(i) for i, r in enumerate(rows) if r["seed"] == s and keep(r)]
-                    for s in seeds]  # fmt: skip
-            spread = f" ± {np.std([np.mean(e) for e in each]):.3f}" if len(seeds) > 1 else ""
-            return f"{np.mean(np.concatenate(each)):.3f}{spread}"
+    def mean(ratios: tuple[int, ...]) -> str:
+        tasks = _by_task(rows, get, ratios)
+        whole = [[of_seed[s] for s in seeds] for of_seed in tasks if len(of_seed) == len(seeds)]
+        spread = f" ± {np.mean(whole, axis=0).std():.3f}" if whole and len(seeds) > 1 else ""
+        return f"{_mean(tasks):.3f}{spread}"
 
-        each = [mean(lambda row, r=r: row["ratio"] == r) for r in RATIOS]
-        return "  ".join(each) + "  all " + mean(lambda row: True)
+    return "  ".join(mean((r,)) for r in RATIOS) + "  all " + mean(RATIOS)
 
+
+def show(rows: list[dict[str, Any]], cases: list[Case]) -> None:
+    """Regimes, fixed heads, estimates."""
+
+    means = partial(_means, rows)
     print(
         "tasks", len(rows), [sum(r["ratio"] == q for r in rows) for q in RATIOS], "regimes", RATIOS
     )
@@ -216,11 +245,13 @@ def show(rows: list[dict[str, float]], cases: list[Case]) -> None:
     assert len(by_name) == len(order)
     for name, values in sorted(fixed.items(), key=lambda f: -np.mean(f[1]))[:6]:
         print(f"  fixed {name:34s}", means(lambda i, v=values: v[i]))
-    for r in RATIOS:
-        at = [i for i in range(len(rows)) if rows[i]["ratio"] == r]
-        if at:
-            best = max(fixed, key=lambda f: np.mean([fixed[f][i] for i in at]))
-            print(f"  best fixed at {r}:1 is {best}: {np.mean([fixed[best][i] for i in at]):.3f}")
+    for r in sorted({row["ratio"] for row in rows}):
+        of_head = {
+            name: _mean(_by_task(rows, lambda i, v=values: v[i], (r,)))
+            for name, values in fixed.items()
+        }
+        best = max(of_head, key=of_head.__getitem__)
+        print(f"  best fixed at {r}:1 is {best}: {of_head[best]:.3f}")
     for what in ("accuracy", "ari"):
         error = np.array([r[f"said {what}"] - r[what] for r in rows])
         ratios = np.array([row["ratio"] for row in rows])
