@@ -3,8 +3,9 @@
 import io
 import os
 import tarfile
+import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -159,6 +160,21 @@ def dying(work, mark):
         except FileExistsError:
             return work(*more)
         return os.kill(os.getpid(), 9)
+
+    return once
+
+
+def never_ending(work, mark, inside=lambda *_: nullcontext()):
+    """Work that never ends for whoever comes to it first, who waits inside of something."""
+
+    def once(*more):
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return work(*more)
+        with inside(*more):
+            while True:
+                time.sleep(1)
 
     return once
 

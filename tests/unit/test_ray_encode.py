@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import two_kinds
+from helpers import never_ending, two_kinds
 from imclust.__main__ import main, parse
 from imclust.cli.steps import RayCluster, Step
-from imclust.core import ray_tasks
+from imclust.core import overdue, ray_tasks
 from imclust.core.errors import InputError
+from imclust.core.locks import wait_lock
 from imclust.core.manifest import read_manifest
 from imclust.core.ray_tasks import Tally, run_tasks
 from imclust.core.records import read_csv
 from imclust.data.images import load_index
+from imclust.encoders import _ray_latents
 from imclust.stages.encode import Encode
 
 RAY = importlib.util.find_spec("ray") is not None
@@ -201,6 +203,25 @@ def test_a_worker_with_a_share_of_a_gpu_does_many_tasks(tmp_path):
     noted = tasks[0].read_text().split()
     assert len(noted) == 12
     assert len(set(noted)) <= 2
+
+
+@needs_ray
+def test_a_shard_that_never_ends_is_encoded_elsewhere(place, monkeypatch, capsys):
+    """One whose lock is held for ever, as by a host that has gone from the network."""
+    mark = place / "hung"
+    monkeypatch.setattr(overdue, "PATIENCE", 2.0)
+
+    def locked(part):
+        return wait_lock(part.out.with_name(f".{part.out.name}.wait"))
+
+    hung = never_ending(_ray_latents.encode_part, mark, inside=locked)
+    monkeypatch.setattr(_ray_latents, "encode_part", hung)
+    assert main([*ENCODE.split(), "r", "--ray", "local:2", "--ray-rows", "4"]) == 0
+    assert mark.exists()
+    assert latents(place, "r") == latents(place, "one")
+    assert read_manifest(place / "r")["ray"] == {"tasks": 10, "kept": 0, "retries": 1, "nodes": 1}
+    assert not (place / "r/shards").exists()
+    assert "is overdue and given out again: shards 9/10, " in capsys.readouterr().out
 
 
 @needs_ray

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from helpers import dying
+from helpers import dying, never_ending
 from imclust.__main__ import main
 from imclust.clustering import block_kmeans, portfolio
 from imclust.clustering.block_kmeans import Centres, one_pass
@@ -23,11 +23,12 @@ from imclust.clustering.clusterers._base import Clustering, concatenate_views, p
 from imclust.clustering.clusterers.auto import AutoConfig, auto
 from imclust.clustering.effort import EFFORTS
 from imclust.clustering.metrics import hungarian_accuracy
-from imclust.core import ray_workers, shards
+from imclust.core import overdue, ray_workers, shards
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError
 from imclust.core.manifest import read_manifest
 from imclust.core.npy import NpyRows, open_npy
+from imclust.core.overdue import Overdue
 from imclust.core.ray_workers import one_cluster, ray_cluster
 from imclust.core.records import Assignment, read_csv, save_rows
 from imclust.core.shards import MappedRows, in_parallel, is_unwanted, over_shards, received, run_by
@@ -322,6 +323,57 @@ def test_a_worker_that_dies_changes_no_byte(features, monkeypatch):
         found = [f for _, f in over_shards(x, dying(np.sum, features / "died"))]
     assert (features / "died").exists()
     assert found == want
+
+
+@pytest.mark.skipif(not RAY, reason="Ray is an extra")
+def test_a_shard_that_never_ends_is_given_out_again(features, monkeypatch, capsys):
+    monkeypatch.setattr(shards, "SHARD", 2000)
+    monkeypatch.setattr(overdue, "PATIENCE", 2.0)
+    x = open_npy(features / "z/x.npy")
+    want = [np.sum(x[a : a + 2000]) for a in range(0, MANY, 2000)]
+    with ray_workers.ray_workers("local:2", [features / "z/x.npy"]):
+        found = [f for _, f in over_shards(x, never_ending(np.sum, features / "hung"))]
+    assert (features / "hung").exists()
+    assert found == want
+    assert "is overdue and given out again" in capsys.readouterr().out
+
+
+def test_a_task_is_overdue_when_nothing_else_ends_and_it_takes_several_times_the_usual():
+    now = [0.0]
+    tasks = Overdue(10, lambda: now[0])
+    for number in range(4):
+        tasks.begin(number)
+    now[0] = 1000
+    assert tasks.numbers() == []  # what is usual is not known before one has ended
+    for number, ended in enumerate((1005, 1010)):
+        now[0] = ended
+        tasks.end(number, f"node {number}")
+    now[0] = 1010 + 4 * 1000
+    assert tasks.numbers() == []
+    now[0] += 100  # four times the median of 1005 and 1010
+    assert tasks.numbers() == [2, 3]
+    assert [tasks.other_node(2), tasks.other_node(2)] == ["node 1", "node 0"]
+    assert tasks.numbers() == [3]
+    now[0] += 10**6
+    assert tasks.numbers() == [2, 3]
+    tasks.other_node(2)
+    now[0] += 10**6
+    assert tasks.numbers() == [3]  # often enough
+
+
+def test_a_task_that_had_nothing_to_do_tells_nothing_of_how_long_others_take():
+    now = [0.0]
+    tasks = Overdue(10, lambda: now[0])
+    for number in range(3):
+        tasks.begin(number)
+    tasks.end(0, "a", worked=False)
+    now[0] = 60
+    assert tasks.numbers() == []
+    tasks.end(1, "a")
+    now[0] = 60 + 100
+    assert tasks.numbers() == []
+    now[0] = 60 + 250
+    assert tasks.numbers() == [2]
 
 
 @pytest.mark.skipif(not RAY, reason="Ray is an extra")

@@ -11,10 +11,10 @@ from typing import Any
 
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say, shown_by
-from imclust.core.ray_workers import AHEAD, RETRIES
+from imclust.core.overdue import Overdue
+from imclust.core.ray_workers import AHEAD, LOOK, RETRIES, on_node
 from imclust.core.wording import counted
 
-LOOK = 1.0  # seconds between two looks at who is done
 MISSED = 3  # times that what was finished may be lost again before it is taken
 
 
@@ -27,7 +27,8 @@ class Tally:
     tasks : int
         In all.
     done, retries, images : int
-        Tasks that are done; that were begun again; images of those that were worked on now.
+        Tasks that are done; that were lost or overdue and given out again; images of those that
+        were worked on now.
     kept : int
         Tasks that an earlier run had done.
     last_kept, last_node : bool, str
@@ -104,8 +105,11 @@ def run_tasks(
     *,
     gpus: float = 0.0,
     what: str = "shard",
+    again: Callable[[Any, int], Any] | None = None,
 ) -> Tally:
     """Do `work(item)` for every item on the workers of the cluster that this process drives.
+
+    An item that is overdue is given to another node as well, and the first to end counts.
 
     Parameters
     ----------
@@ -120,6 +124,9 @@ def run_tasks(
         Share of a GPU for each task.
     what : str, optional
         An item's name.
+    again : Callable, optional
+        (item, n) -> the item as it is given out the n-th time more, while workers may still be at
+        the others; the item itself unless given.
 
     Raises
     ------
@@ -138,7 +145,7 @@ def run_tasks(
     options = {"max_retries": 0, "scheduling_strategy": "SPREAD", "num_cpus": 1, "num_gpus": gpus}
     options |= {"max_calls": 0}  # or Ray ends each worker that has a GPU after a single task
     task = ray.remote(**options)(_placed)
-    tally, lost = Tally(len(items)), Counter[int]()
+    tally, lost, late = Tally(len(items)), Counter[int](), Overdue()
     waiting, running = deque(range(len(items))), dict[Any, int]()
     try:
         while waiting or running:
@@ -146,9 +153,13 @@ def run_tasks(
             while waiting and len(running) < max(1, room):
                 number = waiting.popleft()
                 running[task.remote(work, items[number])] = number
+                late.begin(number)
             done, _ = ray.wait(list(running), timeout=LOOK)
             for ref in done:
+                if ref not in running:  # the same item ended elsewhere in this very moment
+                    continue
                 number = running.pop(ref)
+                others = [other for other, n in running.items() if n == number]
                 try:
                     node, worked, said = ray.get(ref)
                 except ray.exceptions.RayTaskError as e:
@@ -161,15 +172,28 @@ def run_tasks(
                         do = "look at the memory of the nodes, then repeat the command"
                         name = f"the workers of {what} {number}"
                         raise input_error(name, "alive to its end", got, do) from None
-                    waiting.appendleft(number)
+                    if not others:
+                        waiting.appendleft(number)
                     continue
+                for other in others:
+                    del running[other]
+                    ray.cancel(other, force=False)
                 for line in said:
                     say(line)
+                # What an overdue worker had finished unheard was not done before this run.
+                worked = worked or late.given[number] > 0
+                late.end(number, node, worked=worked)
                 tally.done += 1
                 tally.last_kept, tally.last_node = not worked, node
                 tally.kept += not worked
                 tally.nodes[node] += 1
                 seen(tally, items[number])
+            for number in late.numbers():
+                there, item = on_node(task, late.other_node(number)), items[number]
+                item = again(item, late.given[number]) if again else item
+                running[there.remote(work, item)] = number
+                tally.retries += 1
+                say(f"{what} {number} is overdue and given out again: {tally.line()}")
     finally:
         for ref in running:
             ray.cancel(ref, force=False)
@@ -183,13 +207,14 @@ def run_and_take(
     take: Callable[[Any], bool],
     *,
     gpus: float = 0.0,
+    again: Callable[[Any, int], Any] | None = None,
 ) -> Tally:
     """`run_tasks`, then `take(item)` of every item here, in order; what is not whole any more is
     made again.
 
     Parameters
     ----------
-    work, items, seen, gpus
+    work, items, seen, gpus, again
         As for `run_tasks`.
     take : Callable
         Takes what came of an item; false where that has gone or is damaged.
@@ -204,13 +229,13 @@ def run_and_take(
     >>> run_and_take(encode_part, parts, seen, joined).done  # doctest: +SKIP
     2
     """
-    tally = run_tasks(work, items, seen, gpus=gpus)
+    tally = run_tasks(work, items, seen, gpus=gpus, again=again)
     lost = [item for item in items if not take(item)]
     for _ in range(MISSED):
         if not lost:
             break
         say(f"{len(lost)} of the finished shards are lost or damaged; they are made again")
-        run_tasks(work, lost, lambda tally, item: None, gpus=gpus)
+        run_tasks(work, lost, lambda tally, item: None, gpus=gpus, again=again)
         tally.retries += len(lost)
         lost = [item for item in lost if not take(item)]
     if lost:

@@ -9,7 +9,6 @@ import re
 import socket
 import sys
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ from imclust._version import __version__
 from imclust.core.errors import InputError, input_error
 from imclust.core.log import say
 from imclust.core.object_storage import object_size, storage_url
+from imclust.core.overdue import Overdue
 from imclust.core.shards import received, run_by
 from imclust.core.wording import counted
 
@@ -28,6 +28,7 @@ AHEAD = 2  # tasks a CPU that wait or run at once
 JOINS = 4  # tries
 LONGEST = 300  # characters that are told of what Ray said
 ANSWER = 10.0  # seconds to wait until a cluster's port takes a connection
+LOOK = 1.0  # seconds between two looks at who is done
 RETRIES = 5  # of a task whose worker or node is lost
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
 
@@ -247,14 +248,59 @@ class _Runner:
     ) -> Iterator[Any]:
         import ray
 
-        shared = ray.put(more)
-        waiting: deque[Any] = deque()
-        for item in items:
-            waiting.append(self._task.remote(item, work, shared))
-            if len(waiting) > self._ahead:
-                yield _result(waiting.popleft())
-        while waiting:
-            yield _result(waiting.popleft())
+        shared, late = ray.put(more), Overdue()
+        found, running, begun = dict[int, Any](), dict[Any, int](), 0
+        try:
+            for number in range(len(items)):
+                while number not in found:
+                    while begun < min(number + self._ahead + 1, len(items)):
+                        running[self._task.remote(items[begun], work, shared)] = begun
+                        late.begin(begun)
+                        begun += 1
+                    self._look(running, found, late)
+                    for old in late.numbers():
+                        there = on_node(self._task, late.other_node(old))
+                        running[there.remote(items[old], work, shared)] = old
+                        say(f"task {old} is overdue and given out again")
+                yield found.pop(number)
+        finally:
+            for ref in running:
+                ray.cancel(ref, force=False)
+
+    @staticmethod
+    def _look(running: dict[Any, int], found: dict[int, Any], late: Overdue) -> None:
+        """Move what has ended from what runs to what is found; of an item that was given out again,
+        the first to end counts."""
+        import ray
+
+        for ref in ray.wait(list(running), timeout=LOOK)[0]:
+            if ref not in running:  # the same item ended elsewhere in this very moment
+                continue
+            number = running.pop(ref)
+            node, found[number] = _result(ref)
+            late.end(number, node)
+            for other in [other for other, n in running.items() if n == number]:
+                del running[other]
+                ray.cancel(other, force=False)
+
+
+def on_node(task: Any, node: str) -> Any:
+    """A remote function that is run on a node, or elsewhere where that has gone.
+
+    Parameters
+    ----------
+    task : ray.remote_function.RemoteFunction
+        The function.
+    node : str
+        The node's id.
+
+    Examples
+    --------
+    >>> on_node(task, "8a02").remote(1)  # doctest: +SKIP
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True))
 
 
 def _result(ref: Any) -> Any:
@@ -272,9 +318,11 @@ def _result(ref: Any) -> Any:
         raise input_error("the workers of a task", "alive to its end", got, do) from None
 
 
-def _work_on(item: Any, work: Callable[..., Any], more: tuple[Any, ...]) -> Any:
-    """On a worker."""
-    return work(received(item), *more)
+def _work_on(item: Any, work: Callable[..., Any], more: tuple[Any, ...]) -> tuple[str, Any]:
+    """On a worker: its node, and what came of it."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id(), work(received(item), *more)
 
 
 def _check_nodes(files: Sequence[Path | str]) -> None:

@@ -26,6 +26,7 @@ from imclust.core.manifest import KEY, file_digest, verify_artifact
 from imclust.core.npy import NpyRows, open_npy
 from imclust.core.object_shards import fetch_shard, make_shard, remove_shards
 from imclust.core.object_storage import fetch_named, probe_storage, put_named, storage_url
+from imclust.core.overdue import AGAIN
 from imclust.core.ray_tasks import Tally, call_on_worker, run_and_take
 from imclust.core.ray_workers import ray_cluster
 from imclust.data.images import ImageRow, at_whole_paths
@@ -93,18 +94,21 @@ class Part:
         Number of the first row.
     rows : list of ImageRow
         All of them.
+    again : int, optional
+        The how manieth time it is given out besides the first, while others may still be at work.
     """
 
     job: Job
     engine: Engine
     first: int
     rows: list[ImageRow]
+    again: int = 0
 
     @property
     def out(self) -> Path:
-        """Where it goes; other borders, another folder."""
-        last = self.first + len(self.rows)
-        return self.job.folder / PARTS / f"{self.first:09}-{last:09}"
+        """Where it goes; other borders, another folder, and another where it is overdue in one."""
+        last, again = self.first + len(self.rows), f"-{self.again}" if self.again else ""
+        return self.job.folder / PARTS / f"{self.first:09}-{last:09}{again}"
 
     def __str__(self) -> str:
         return f"{self.job.top}: {self.spec}" if self.job.top else str(self.out)
@@ -121,20 +125,29 @@ class Part:
 
         Of objects, only one part's are held at a time.
         """
+        if not self.job.top:
+            return next(filter(None, map(_whole, self._folders())), None)
+        at = self.job.folder / PARTS / FETCHED
+        at.mkdir(parents=True, exist_ok=True)
         try:
-            if not self.job.top:
-                verify_artifact(self.out)
-                return self.out / "x.npy"
-            at = self.job.folder / PARTS / FETCHED
-            at.mkdir(parents=True, exist_ok=True)
             fetch_shard(self.job.top, self.spec, at)
         except DamagedArtifactError:
             return None
-        except InputError:
-            if self.job.top:
-                raise
-            return None  # there is no manifest
         return at / "x.npy"
+
+    def _folders(self) -> list[Path]:
+        """Its own, and those of the times that it was given out again."""
+        first = replace(self, again=0).out
+        return [first, *(first.with_name(f"{first.name}-{n}") for n in range(1, AGAIN + 1))]
+
+
+def _whole(folder: Path) -> Path | None:
+    """The latents of a part in a folder, if they are there and whole."""
+    try:
+        verify_artifact(folder)
+    except InputError:  # there is no manifest, or other bytes
+        return None
+    return folder / "x.npy"
 
 
 def encode_by_ray(
@@ -270,7 +283,10 @@ def _all(parts: list[Part], folder: Path, rows: int, gpus: float) -> tuple[Tally
                 file.write(part.first + a, x[a : a + BLOCK])
             return True
 
-        tally = run_and_take(encode_part, parts, seen, join, gpus=gpus)
+        def again(part: Part, n: int) -> Part:
+            return replace(part, again=n)
+
+        tally = run_and_take(encode_part, parts, seen, join, gpus=gpus, again=again)
         assert file is not None
         return tally, file.shape[1]
 
@@ -306,6 +322,8 @@ def encode_part(part: Part) -> bool:
     if job.top:
         return make_shard(job.top, part.spec, write)
     spec = ArtifactSpec("features", part.spec, {}, ())
+    if part.again and part.whole():
+        return False
     part.out.parent.mkdir(exist_ok=True)
     # Whoever is left of a run that was killed finishes first.
     with silent(), wait_lock(part.out.with_name(f".{part.out.name}.wait")):
