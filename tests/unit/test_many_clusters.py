@@ -27,6 +27,8 @@ from imclust.core.nearest_records import clusters_of
 from imclust.core.npy import NpyRows, open_npy
 from imclust.core.records import Assignment, read_csv, save_rows
 from imclust.core.shards import received, run_by
+from imclust.report import largest_clusters
+from imclust.report.page.rows import NONE, gather_rows
 
 RAY = importlib.util.find_spec("ray") is not None
 ROWS, K = 4000, 400
@@ -155,6 +157,54 @@ def test_a_submission_is_made_of_it_and_further_images_placed(tmp_path, monkeypa
     assert "predict: clusters of " in capsys.readouterr().out
     words = ["score", "--assignment", "c", "--index", "raw/index", "--labels", "raw/labels"]
     assert main([*words, "--out", "t"]) == 2
+
+
+def test_a_page_shows_the_largest_of_very_many_clusters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(nearest_clusters, "MANY", 3)
+    monkeypatch.setattr(largest_clusters, "LARGEST", 4)
+    Path("files").mkdir()
+    for i, x in enumerate(two_kinds(40)[0]):
+        Image.fromarray(x).save(f"files/{i:02}.png")
+    for line in (
+        "download --out raw folder --data-dir files",
+        "train --index raw/index --out w pixels",
+        "encode --index raw/index --weights w --out z",
+        "cluster --features z --index raw/index --n-clusters 12 --out c kmeans --levels 2",
+        "report --assignment c --out r",
+    ):
+        assert main(line.split()) == 0
+    found, sizes = clusters_of(Path("c")), np.array(read_manifest(Path("c"))["sizes"])
+    rows = gather_rows(Path("c"), Path("raw/index"), None, {})
+    assert len(rows.numbers) == 4
+    assert sorted(sizes[rows.numbers]) == sorted(sizes)[-4:]
+    assert rows.sizes == sizes[rows.numbers].tolist()
+    numbers = np.array([*rows.numbers, -1])
+    where = {i: n for n, i in enumerate(found.ids.tolist())}
+    order = [where[i] for i in rows.ids.tolist()]
+    np.testing.assert_array_equal(numbers[rows.clusters], found.clusters[order])
+    np.testing.assert_allclose(rows.confidence, found.probabilities[order, 0], atol=1e-6)
+    second = found.nearest[order, 1]
+    shown = rows.runner_up != NONE
+    np.testing.assert_array_equal(shown, np.isin(second, rows.numbers))
+    np.testing.assert_array_equal(numbers[rows.runner_up[shown]], second[shown])
+    page = Path("r/report.html").read_text()
+    assert f"This page shows the largest 4 clusters, with {len(order)} images, and not" in page
+    assert "not the other 8; corrections of so many clusters are not taken." in page
+    assert f"cluster {rows.numbers[-1]}" in page
+
+
+def test_of_too_many_images_of_the_largest_clusters_some_are_drawn(features, monkeypatch):
+    assert main(LINE.format(k=K, out="c", more="").split()) == 0
+    monkeypatch.setattr(largest_clusters, "LARGEST", 50)
+    whole, numbers = largest_clusters.shown_part(Path("c"))
+    assert whole.probabilities.shape == (len(whole.ids), 50)
+    monkeypatch.setattr(largest_clusters, "MOST", 100)
+    part, same = largest_clusters.shown_part(Path("c"))
+    assert len(part.ids) == 100
+    np.testing.assert_array_equal(same, numbers)
+    found = dict(zip(whole.ids.tolist(), whole.clusters.tolist(), strict=True))
+    assert [found[i] for i in part.ids.tolist()] == part.clusters.tolist()
 
 
 @pytest.mark.parametrize(

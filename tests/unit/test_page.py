@@ -52,6 +52,8 @@ def rows_of(clusters, k, rng, labels=None, classes=()):
         None,
         [],
         n,
+        np.bincount(clusters, minlength=k).tolist(),
+        list(range(k)),
     )
 
 

@@ -15,6 +15,7 @@ from imclust.encoders import revive_encoder
 from imclust.encoders._base import Encoder
 from imclust.report.curves import training
 from imclust.report.figures import PER_ROW, Panel, Sheet, examples, reconstructions, scatter
+from imclust.report.largest_clusters import shown_part
 from imclust.report.page.sources import Sources
 
 SIDE = 96  # pixels of an example
@@ -59,9 +60,7 @@ def _embedding(at: Sources, embedding: Path, folder: Path) -> None:
 
     labels = at.labels or {}
     space = Features.load(embedding)
-    mine = Assignment.load(at.assignment).part("train")
-    k = mine.probabilities.shape[1]
-    names = cluster_names(read_manifest(at.assignment), k)
+    mine, names = _shown(at.assignment)
     clustered = space.at(mine.ids)
     panels = [Panel(clustered, mine.clusters, names, "Images by cluster")]
     spaces = [
@@ -78,6 +77,14 @@ def _embedding(at: Sources, embedding: Path, folder: Path) -> None:
             panels.append(Panel(np.asarray(s.x[known]), groups, named, title, behind))
     sheet = Sheet(folder, 5 * len(panels))
     scatter(sheet, "embedding", panels, read_manifest(embedding)["space"])
+
+
+def _shown(assignment: Path) -> tuple[Assignment, list[str]]:
+    """The images to cluster, and what their clusters are called; of very many the largest."""
+    part, numbers = shown_part(assignment)
+    doc = read_manifest(assignment)
+    called = cluster_names(doc, doc["n_clusters"])
+    return part.part("train"), [called[c] for c in numbers]
 
 
 def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]:
@@ -126,7 +133,7 @@ def doubtful_clusters(assignment: Assignment, most: int = MOST_CLUSTERS) -> list
 def _examples(at: Sources, folder: Path) -> None:
     """Images of every cluster; of texts, a table."""
 
-    clustering = Assignment.load(at.assignment).part("train")
+    clustering, called = _shown(at.assignment)
     chosen = chosen_examples(clustering, at.index)
     sizes = [int((clustering.clusters == c).sum()) for c in range(len(chosen))]
     if read_manifest(at.index, "index")["content"] == "texts":
@@ -136,7 +143,6 @@ def _examples(at: Sources, folder: Path) -> None:
     scale = Preprocessing(SIDE)
     shown = doubtful_clusters(clustering)
     images = [np.array([pixels(r, scale) for r in chosen[c]]) for c in shown]
-    called = cluster_names(read_manifest(at.assignment), len(sizes))
     names, counts = [called[c] for c in shown], [sizes[c] for c in shown]
     examples(Sheet(folder, 8), images, names, counts, rows=MOST_CLUSTERS)
 

@@ -67,7 +67,10 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
     clustering = read_manifest(at.assignment, "assignment")
     rows = gather_rows(at.assignment, at.index, at.embedding, at.labels or {})
     given = named(clustering, at.names) if at.names else clustering.get("names")
-    names = cluster_names(clustering | ({"names": given} if given else {}), rows.k)
+    called = cluster_names(
+        clustering | ({"names": given} if given else {}), clustering["n_clusters"]
+    )
+    names = [called[c] for c in rows.numbers]
     hints = hints_of(at.look, rows)
     clusters = galleries(rows, names, hints.copied if hints else None)
     labelled = against_labels(rows)
@@ -222,7 +225,8 @@ def _summary(
         "total": rows.total,
         "val": int((rows.splits == "val").sum()),
         "k": rows.k,
-        "empty": rows.sizes.count(0),
+        "all_k": clustering["n_clusters"],
+        "empty": clustering["sizes"].count(0),
         "sizes": rows.sizes,
         "method": clustering.get("head") or clustering["config"].get("method", ""),
         "answer": clustering,

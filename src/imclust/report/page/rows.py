@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from imclust.core.records import Assignment, Features, read_csv
+from imclust.core.manifest import read_manifest
+from imclust.core.records import Features, read_csv
 from imclust.data.images import ImageRow, load_index
 from imclust.data.texts import read_texts
+from imclust.report.largest_clusters import MOST, shown_part
 
-MOST = 100_000  # images on a page; of more, a random part
 TEXT_BUDGET = 20_000_000  # characters of all texts together
 TEXT_LENGTH = 600  # characters of one text, at most
-NONE = 0xFFFF  # where there is no label, or no cluster
+NONE = 0xFFFF  # where there is no label, or no cluster that is shown
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Rows:
         Images of the whole assignment, of which `ids` may be a part.
     sizes : list[int]
         (k,) images of each cluster in the whole assignment; one may be empty.
+    numbers : list[int]
+        (k,) what the clusters are in the assignment, of very many clusters the largest.
     """
 
     ids: np.ndarray
@@ -66,6 +69,7 @@ class Rows:
     stored: list[ImageRow]
     total: int
     sizes: list[int]
+    numbers: list[int]
 
     @property
     def k(self) -> int:
@@ -94,17 +98,17 @@ def gather_rows(
     ('lake/00.png', 2, (24, 2))
     """
 
-    clustering = Assignment.load(assignment)
-    confidence = clustering.probabilities.max(1)
+    clustering, numbers = shown_part(assignment)
+    confidence = np.minimum(clustering.probabilities.max(1), 1)
     clusters = clustering.clusters
     order = np.lexsort((clustering.ids, -confidence, clusters))
-    total = len(order)
-    if total > most:
-        keep = np.random.default_rng(0).permutation(total)[:most]
+    if len(order) > most:
+        keep = np.random.default_rng(0).permutation(len(order))[:most]
         order = order[np.sort(keep)]
     ids = clustering.ids[order]
     p = np.asarray(clustering.probabilities[order])
-    runner_up, distance = _evidence(assignment, ids, p)
+    runner_up, distance = _evidence(assignment, ids, p, numbers)
+    doc = read_manifest(assignment)
     named = [labels.get(i) for i in ids.tolist()]
     classes = sorted({c for c in named if c is not None})
     number = {c: n for n, c in enumerate(classes)}
@@ -122,12 +126,15 @@ def gather_rows(
         classes,
         np.asarray(space.at(ids)[:, :2], np.float32) if space else None,
         [where[i] for i in ids.tolist()],
-        total,
-        np.bincount(clusters, minlength=p.shape[1]).tolist(),
+        int(doc["rows"]),
+        [int(doc["sizes"][c]) for c in numbers],
+        numbers.tolist(),
     )
 
 
-def _evidence(assignment: Path, ids: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _evidence(
+    assignment: Path, ids: np.ndarray, p: np.ndarray, numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Second choice and distance of every image, from the table beside the assignment.
 
     Where the table has none: the second most probable cluster, and what confidence lacks of one.
@@ -136,7 +143,9 @@ def _evidence(assignment: Path, ids: np.ndarray, p: np.ndarray) -> tuple[np.ndar
     table = {r["id"]: r for r in read_csv(assignment / "assignment.csv")}
     if "distance" in next(iter(table.values()), {}):
         mine = [table[i] for i in ids.tolist()]
-        runner_up = np.array([int(r["runner_up"]) for r in mine])
+        second = np.array([int(r["runner_up"]) for r in mine])
+        at = np.searchsorted(numbers, second).clip(max=len(numbers) - 1)
+        runner_up = np.where(numbers[at] == second, at, NONE)  # of very many, it may not be shown
         return runner_up, np.array([float(r["distance"]) for r in mine])
     return np.argsort(-p, axis=1, kind="stable")[:, 1], 1 - p.max(1)
 

@@ -43,7 +43,7 @@ const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-
 const marked = (name) => name.replace(UNSEEN, (c) => `[U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
 const called = (row) => marked((R.file && R.file[row]) || R.id[row]);
 const labelOf = (row) => (R.label[row] === NONE ? null : F.classes[R.label[row]]);
-const nameOf = (cluster) => marked(state.names[cluster] || F.names[cluster] || "") || `new cluster ${cluster - F.names.length + 1}`;
+const nameOf = (cluster) => cluster === NONE ? "one that is not shown" : marked(state.names[cluster] || F.names[cluster] || "") || `new cluster ${cluster - F.names.length + 1}`;
 
 // An element with properties, attributes (where the name has a dash or is one of these) and children.
 function make(tag, settings = {}, ...children) {
