@@ -101,7 +101,7 @@ class ClusterFolder:
     ray: str | None = None
     """Have a Ray cluster index, encode, reduce by `pca`, cluster by `auto` or `kmeans`, and place:
     `auto` (that of this machine), `ray://host:port`, or `local:N` workers here. The results are the
-    same bytes."""
+    same bytes (of PyTorch on a CPU: as with one thread)."""
     ray_storage: str | None = None
     """With --ray: a folder or an address, such as s3://bucket/folder, that takes finished
     shards until they are joined; nodes need no path but the images'."""

@@ -59,7 +59,8 @@ class Encode:
     --batch they are whole batches, so that what is joined is the bytes of one process."""
     ray: str | None = None
     """Have shards encoded by the workers of a Ray cluster: `auto` (that of this machine),
-    `ray://host:port`, or `local:N` workers here. The latents are the same bytes."""
+    `ray://host:port`, or `local:N` workers here. The latents are the same bytes (of
+    PyTorch on a CPU: as with one thread)."""
     ray_rows: int = 4096
     """With --ray: images a shard, about; fewer, but 256 at least, where that makes less than 64
     shards. A finished one is not encoded again."""
