@@ -76,7 +76,8 @@ def run(cfg: Baseline) -> None:
     """
     job = BaselineRun(cfg)
     job.check_rules()
-    steps = [step.by_ray(job.cluster) for step in job.steps(guess=True)]
+    cluster = RayCluster.of(cfg)
+    steps = [step.by_ray(cluster) for step in job.steps(guess=True)]
     for step in steps:
         for command in step.commands:
             parse_stage(command)
@@ -91,7 +92,7 @@ def run(cfg: Baseline) -> None:
         how = "chosen by the challenge and by what weights are there; ENCODER overrides"
         say(f"encoder: {job.encoder} ({how})")
     titles = [step.title for step in steps]
-    run_steps(job.steps(), titles, ROWS, cluster=job.cluster)
+    run_steps(job.steps(), titles, ROWS, cluster=cluster)
     for line in [*summary(job.at.report.parent, job.at.submission, job.scores), *job.next_step()]:
         say(line)
 
@@ -330,18 +331,13 @@ class BaselineRun:
             return "val" in read_manifest(self.at.index, "index")["rows"]
         return has_validation(self.challenge)
 
-    @property
-    def cluster(self) -> RayCluster:
-        """What works for the stages that know how."""
-        return RayCluster(self.cfg.ray, self.cfg.ray_storage, self.cfg.gpu_share)
-
     def script(self) -> Iterator[str]:
         """The commands as lines for a shell; comments where one has to be run to know the next."""
         known = self.encoder != "scratch-best" or self._planned()
         if self.validation() is None:
             yield "# whether there are validation images, too, is known after the download"
         for step in self.steps(guess=True):
-            commands = step.by_ray(self.cluster).commands
+            commands = step.by_ray(RayCluster.of(self.cfg)).commands
             yield from (shlex.join(["python", "-m", "imclust", *words]) for words in commands)
             if step.title == "plan" and not known:
                 yield "# the plan says how large the networks are: --dry-run tells more after it"

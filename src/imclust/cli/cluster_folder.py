@@ -333,7 +333,7 @@ def _carried_out(cfg: ClusterFolder) -> FolderResult:
                 refuse_without(at, growth_of(at, data, as_it_is=True))
             cfg = corrected_first(cfg, at, data)
             growth = growth_of(at, data)
-    cluster = RayCluster(cfg.ray, cfg.ray_storage, cfg.gpu_share)
+    cluster = RayCluster.of(cfg)
     if further is None:
         steps, images = folder_steps(cfg, at, data, growth, instead=instead), images_about(data)
         took = run_steps(steps, titles, images, plain_words, cluster, unmet)

@@ -123,7 +123,7 @@ def run(cfg: Run) -> None:
         for command in step.commands:
             parse_stage(command)
     titles = [step.title for step in planned]
-    cluster = RayCluster(cfg.ray, cfg.ray_storage, cfg.gpu_share)
+    cluster = RayCluster.of(cfg)
     took = run_steps(_steps(cfg, entry.name, at), titles, ROWS, cluster=cluster)
     doc = read_manifest(at.clusters)
     say("")

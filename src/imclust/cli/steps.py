@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from imclust.cli.parser import run_stage
 from imclust.cli.progress_display import Display, Part
@@ -83,6 +84,18 @@ class RayCluster:
     address: str | None = None
     storage: str | None = None
     gpus: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Any) -> RayCluster:
+        """That of a command's `ray`, `ray_storage` and `gpu_share`.
+
+        Examples
+        --------
+        >>> from types import SimpleNamespace
+        >>> RayCluster.of(SimpleNamespace(ray="auto", ray_storage=None, gpu_share=0.5)).gpus
+        0.5
+        """
+        return cls(settings.ray, settings.ray_storage, settings.gpu_share)
 
     def flags(self, stage: str) -> Command:
         """Of a stage that knows them.
