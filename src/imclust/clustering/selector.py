@@ -140,7 +140,7 @@ def design(pool: Pool, names: tuple[str, ...]) -> np.ndarray:
     --------
     >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
     >>> pool = Pool(table, np.ones((2, 2)), ["leiden", "kmeans"], ["pca"] * 2, k=2, n=60)
-    >>> design(pool, ("learned", "modularity")).tolist()
+    >>> design(pool, ("learned", "modularity")).round(2).tolist()
     [[1.0, 1.0], [-1.0, -1.0]]
     """
     raw = _columns_of(pool)
