@@ -346,7 +346,7 @@ def print_side_by_side(rows: list[dict[str, Any]]) -> None:
     """Of each step: one process, one worker and two; seconds (CPU s), a second, GiB of all
     processes, and whether the bytes are equal."""
     by = {(r["rows"], *r["step"].partition(" ")[::2]): r for r in rows}
-    print(f"{'rows':>10} {'step':10}" + "".join(f"{n:>38}" for n in ("one", "local:1", "local:2")))
+    print(f"{'rows':>10} {'step':10}" + "".join(f"{n:>40}" for n in ("one", "local:1", "local:2")))
     for n, step in dict.fromkeys((n, step) for n, step, _ in by):
         cells = []
         for how in ("", "local:1", "local:2"):
@@ -358,7 +358,7 @@ def print_side_by_side(rows: list[dict[str, Any]]) -> None:
             cell += f"{row['all'] / 1024:.2f} GiB"
             cells.append(cell + (f", {'equal' if row['equal'] else 'OTHER'}" if how else ""))
         many = min(n, MOST_PICTURES) if step == "encode" else n
-        print(f"{many:>10} {step:10}" + "".join(f"{cell:>38}" for cell in cells))
+        print(f"{many:>10} {step:10}" + "".join(f"{cell:>40}" for cell in cells))
 
 
 def machine() -> str:
