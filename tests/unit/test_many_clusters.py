@@ -34,6 +34,19 @@ RAY = importlib.util.find_spec("ray") is not None
 ROWS, K = 4000, 400
 
 
+def encode_pictures(count):
+    """So many pictures in files/, their index in raw/index, their pixels as latents in z."""
+    Path("files").mkdir()
+    for i, x in enumerate(two_kinds(count)[0]):
+        Image.fromarray(x).save(f"files/{i:02}.png")
+    for line in (
+        "download --out raw folder --data-dir files",
+        "train --index raw/index --out w pixels",
+        "encode --index raw/index --weights w --out z",
+    ):
+        assert main(line.split()) == 0
+
+
 @pytest.fixture
 def features(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
@@ -132,13 +145,8 @@ def test_the_stage_writes_the_nearest_and_others_say_what_they_lack(features, ca
 def test_a_submission_is_made_of_it_and_further_images_placed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(nearest_clusters, "MANY", 3)
-    Path("files").mkdir()
-    for i, x in enumerate(two_kinds(30)[0]):
-        Image.fromarray(x).save(f"files/{i:02}.png")
+    encode_pictures(30)
     for line in (
-        "download --out raw folder --data-dir files",
-        "train --index raw/index --out w pixels",
-        "encode --index raw/index --weights w --out z",
         "cluster --features z --index raw/index --n-clusters 5 --out c kmeans --levels 2",
         "submit --assignment c --index raw/index --out s --log ledger.csv",
     ):
@@ -163,13 +171,8 @@ def test_a_page_shows_the_largest_of_very_many_clusters(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(nearest_clusters, "MANY", 3)
     monkeypatch.setattr(largest_clusters, "LARGEST", 4)
-    Path("files").mkdir()
-    for i, x in enumerate(two_kinds(40)[0]):
-        Image.fromarray(x).save(f"files/{i:02}.png")
+    encode_pictures(40)
     for line in (
-        "download --out raw folder --data-dir files",
-        "train --index raw/index --out w pixels",
-        "encode --index raw/index --weights w --out z",
         "cluster --features z --index raw/index --n-clusters 12 --out c kmeans --levels 2",
         "report --assignment c --out r",
     ):
