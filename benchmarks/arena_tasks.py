@@ -74,11 +74,11 @@ def _elsewhere(sets: Path, task: Task, width: int) -> np.ndarray:
 
 
 def tasks_of(cfg: argparse.Namespace) -> list[Task]:
-    """Those that the command line asks for."""
+    """Those that the command line asks for: of the ones drawn, every so manieth, if so named."""
     spaces = spaces_of(cfg.sets)
     classes = {name: classes_of(cfg.sets / f"{name}.npz") for name in spaces}
     tasks = slice_of(classes, spaces, cfg.tasks, cfg.rows, cfg.draw)
-    return tasks[cfg.start :: cfg.every]
+    return [task for task in tasks[cfg.start :: cfg.every] if cfg.named in task.name]
 
 
 def add_slice(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +89,7 @@ def add_slice(parser: argparse.ArgumentParser) -> None:
     add("--every", type=int, default=1, help="take every so manieth task")
     add("--rows", type=int, default=2000, help="of a task at most")
     add("--draw", type=int, default=0, help="seed of the tasks")
+    add("--named", default="", help="take only those whose name holds this, such as k200-")
 
 
 def run_cell(sets: Path, task: Task, head: str, k: str, seed: int) -> dict[str, Any]:
