@@ -1,13 +1,13 @@
 """Fits `selector.json` on pools of candidates, and says how it does on sources left out.
 
     python benchmarks/task_pools.py SETS POOLS [--tasks 96 --seeds 5]
-    python benchmarks/fit_selector.py POOLS ... [--write choice count]
+    python benchmarks/fit_selector.py POOLS ... [--write]
 
 The choice is a weighted sum of the label-free numbers of `imclust.clustering.selector`. Of a grid
 of weights those are averaged whose chosen candidates have the highest ARI or nearly so, on average
 over regimes: what tells the best from the good is not what tells the good from the bad, which a
-regression on all candidates learns. K is told by a regression with weights of one sign (Lawson and
-Hanson 1974); the estimates are ridge regressions. Every number printed is of tasks whose source
+regression on all candidates learns. The estimates are ridge regressions; the vote on K has no
+weights and is only scored. Every number printed is of tasks whose source
 took no part in the fit, the mean over tasks and seeds, and behind it the spread of the seeds over
 the tasks that have all; what is written is fitted on all.
 """
@@ -28,14 +28,14 @@ import numpy as np
 
 from imclust.clustering import selector
 from imclust.clustering.evidence import NAMES as EVIDENCE
-from imclust.clustering.n_clusters import COUNTED, MEASURED, k_design
+from imclust.clustering.n_clusters import COUNTED, voted
 from tasks import RATIOS
 
 OUT = Path(selector.__file__).with_name("selector.json")
 NAMES = ("learned", "purity adjusted", "agreement free")
 WEIGHTS = ((0.5, 1.0, 2.0), (1.0,), (0.25, 0.5, 1.0, 2.0))  # that are tried, of each
 NEARLY = 0.01  # ARI below that of the best weights that counts as equal
-ALPHA, ESTIMATE_ALPHA = 10.0, 0.3
+ESTIMATE_ALPHA = 0.3
 
 
 @dataclass
@@ -82,24 +82,9 @@ def read(folders: list[Path]) -> list[Case]:
 def _over_k(z: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The K of a pool, the criteria (ks, c) and the ARI (ks,), means over the clusterings at K."""
     ks = np.unique(z["sks"])
-    at = [EVIDENCE.index(MEASURED[name]) for name in COUNTED]
+    at = [EVIDENCE.index(name) for name in COUNTED.values()]
     curves = np.array([z["sE"][z["sks"] == k][:, at].mean(0) for k in ks])
     return ks, curves, np.array([z["sari"][z["sks"] == k].mean() for k in ks])
-
-
-def fit_count(cases: list[Case]) -> np.ndarray:
-    """Weights (3 c,) of the criteria for K, none below zero."""
-    from scipy.optimize import nnls
-
-    rows, targets = [], []
-    for case in cases:
-        x = k_design(case.curves, case.ks)
-        weight = 1 / np.sqrt(len(x))
-        rows.append((x - x.mean(0)) * weight)
-        targets.append((case.k_ari - case.k_ari.mean()) / (case.k_ari.std() + 0.03) * weight)
-    width = rows[0].shape[1]
-    x = np.vstack([*rows, ALPHA**0.5 * np.eye(width)])
-    return nnls(x, np.concatenate([*targets, np.zeros(width)]))[0]
 
 
 def fit_choice(cases: list[Case]) -> np.ndarray:
@@ -144,7 +129,6 @@ def left_out(cases: list[Case]) -> list[dict[str, Any]]:
     for source in sorted({c.source for c in cases}):
         others = [c for c in cases if c.source != source]
         fit_estimate.weights = weights = fit_choice(others)  # type: ignore[attr-defined]
-        count = fit_count(others)
         estimate = {what: fit_estimate(others, what) for what in ("accuracy", "ari")}
         for case in (c for c in cases if c.source == source):
             stand = _choice(case, weights)
@@ -159,7 +143,7 @@ def left_out(cases: list[Case]) -> list[dict[str, Any]]:
                 "rho": rho,
             }
             row |= {"median": float(np.median(case.ari)), "oracle": case.ari.max()}
-            best = int((k_design(case.curves, case.ks) @ count).argmax())
+            best = int(voted(case.curves).argmax())
             true = int(np.abs(np.log(case.ks / case.pool.k)).argmin())
             row |= {
                 "k ari": case.k_ari[best],
@@ -269,25 +253,21 @@ def main(argv: list[str] | None = None) -> int:
         description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("pools", type=Path, nargs="+", help="folders that task_pools.py wrote")
-    parser.add_argument(
-        "--write", nargs="+", choices=["choice", "count"], default=[], help=f"into {OUT.name}"
-    )
+    parser.add_argument("--write", action="store_true", help=f"into {OUT.name}")
     cfg = parser.parse_args(argv)
     cases = read(cfg.pools)
     show(left_out(cases), cases)
-    doc = json.loads(OUT.read_text(encoding="utf-8"))
-    fitted_on = {"tasks": len(cases), "sources": sorted({c.source for c in cases})}
-    if "choice" in cfg.write:
+    if cfg.write:
         weights = fit_choice(cases)
         fit_estimate.weights = weights  # type: ignore[attr-defined]
-        doc["choice"] = {"names": list(NAMES), "weights": _rounded(weights)}
-        doc |= {what: _rounded(fit_estimate(cases, what)) for what in ("accuracy", "ari")}
-    if "count" in cfg.write:
-        doc["count"] = _rounded(fit_count(cases))
-    for part in cfg.write:
-        doc["fitted on"][part] = fitted_on
-        print(f"{part} written to {OUT}: {doc[part]}")
-    OUT.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+        fitted_on = {"tasks": len(cases), "sources": sorted({c.source for c in cases})}
+        doc = {
+            "fitted on": fitted_on,
+            "choice": {"names": list(NAMES), "weights": _rounded(weights)},
+            **{what: _rounded(fit_estimate(cases, what)) for what in ("accuracy", "ari")},
+        }
+        OUT.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {OUT}: {doc['choice']}")
     return 0
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imclust.clustering.evidence import NAMES
+from imclust.clustering.evidence import STRUCTURE
 from imclust.clustering.k_words import k_lines, k_sentence, k_words
 from imclust.clustering.metrics import ari
 from imclust.clustering.n_clusters import (
@@ -14,7 +14,7 @@ from imclust.clustering.n_clusters import (
     cuts,
     detrended,
     estimate_k,
-    k_design,
+    voted,
 )
 from imclust.clustering.views import View
 from imclust.core.errors import InputError
@@ -87,7 +87,7 @@ def test_the_words_say_how_sure_it_is(rng):
     assert k_words(KVote(3, table, alone, True))["sure"].startswith("well supported")
     four = k_words(KVote(3, table, dict.fromkeys(CRITERIA, 4), True))["sure"]
     assert four.count("alone") == 1  # it is said once
-    alone |= {"modularity": 5, "learnability": 6, "agreement": 9}
+    alone |= {"modularity": 5, "separation": 6, "agreement": 9}
     said = k_words(KVote(3, table, alone, True))["sure"]
     assert said.startswith(
         "somewhat supported: 3 by the criteria together, but alone they favour 3"
@@ -142,20 +142,16 @@ def test_detrended_is_blind_to_a_slope_in_log_k():
     np.testing.assert_allclose(detrended(slope, ks), 0, atol=1e-12)
 
 
-def test_the_regression_reads_curves_trends_and_bends():
-    ks = np.array(GRID[:5])
-    counted = np.zeros((5, len(COUNTED)))
-    counted[2] = 1
-    rows = k_design(counted, ks)
-    assert rows.shape == (5, 12)
-    assert (rows[2] == rows.max(0)).all()
-    np.testing.assert_allclose(rows[:, 0], (counted[:, 0] - 0.2) / 0.4)
+def test_the_vote_weighs_every_criterion_alike_whatever_its_scale():
+    curves = np.array([[0.1, 10, 0], [0.3, 30, 0], [0.2, 20, 1]])
+    np.testing.assert_allclose(voted(curves), voted(curves * [1, 100, 0.01]))
+    assert voted(curves[:, :2]).argmax() == 1
+    assert voted(curves[:, [0, 2, 2]]).argmax() == 2
+    assert not voted(np.ones((3, 2))).any()
 
 
 def test_criteria_are_numbers_that_are_measured():
-    from imclust.clustering.n_clusters import MEASURED
-
-    assert set(MEASURED.values()) <= set(NAMES)
+    assert set(COUNTED.values()) <= set(STRUCTURE)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +175,6 @@ def test_picture_of_the_evidence(rng, tmp_path):
     from PIL import Image
 
     vote = estimate_k([groups(rng, 4, 160)[0]], 0, 2, 9)
-    k_evidence(Sheet(tmp_path, 11), vote.table, vote.favourites, COUNTED, k_words(vote))
+    k_evidence(Sheet(tmp_path, 11), vote.table, vote.favourites, tuple(COUNTED), k_words(vote))
     pixels = np.asarray(Image.open(tmp_path / "k.png").convert("L"))
     assert pixels.std() > 5

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from imclust.clustering.views import View
 
 JUDGED = 1000  # rows whose distances to each other are taken for silhouettes
-NAMES = (
-    "learned",
-    "learned macro",
+STRUCTURE = (
     "purity",
     "purity macro",
     "purity least",
@@ -29,9 +27,8 @@ NAMES = (
     "silhouette layout",
     "silhouette layout macro",
     "silhouette own",
-    "evenness",
-    "smallest",
 )
+NAMES = ("learned", "learned macro", *STRUCTURE, "evenness", "smallest")
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,43 @@ def evidence(
     """
     few = [c[compared] for c in whole]
     learned, macro = learned_by_cluster([v.rows[compared] for v in views], few)
+    sizes = [np.bincount(c) for c in whole]
+    even = [
+        effective_clusters(c, max(len(s), 2)) / max(len(s), 2)
+        for c, s in zip(whole, sizes, strict=True)
+    ]
+    least = [np.log(max(s.min(), 0.5) * len(s) / s.sum()) for s in sizes]
+    seen = structure(whole, own, views, compared, seed).values()
+    return Evidence(NAMES, np.column_stack([learned, macro, *seen, even, least]))
+
+
+def structure(
+    whole: list[np.ndarray], own: list[str], views: list[View], compared: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """The part of `evidence`, by name, that graphs and distances alone tell: purity to silhouettes.
+
+    Parameters
+    ----------
+    whole, own, views, seed
+        As of `evidence`.
+    compared : ndarray of shape (m,), int64
+        The rows that those of the silhouettes are drawn from.
+
+    Returns
+    -------
+    dict
+        Name -> ndarray of shape (clusterings,), float64, in the order of NAMES.
+
+    Examples
+    --------
+    >>> from imclust.clustering.views import View
+    >>> x = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0], [9]], 30, axis=0)
+    >>> view = View.of([x.astype(np.float32)], (0,), "power")
+    >>> good, bad = np.repeat([0, 1], 30), np.arange(60) % 2
+    >>> found = structure([good, bad], [view.name] * 2, [view], np.arange(60), seed=0)
+    >>> bool(found["modularity"][0] > found["modularity"][1])
+    True
+    """
     rows = compared[np.random.default_rng(seed).permutation(len(compared))[:JUDGED]]
     picked = [np.unique(c[rows], return_inverse=True)[1] for c in whole]
 
@@ -102,15 +136,8 @@ def evidence(
     layouts = np.array([each[2] for each in seen])
     at = {v.name: i for i, v in enumerate(views)}
     mine = [layouts[at[o], i, 0] if o in at else layouts[:, i, 0].mean() for i, o in enumerate(own)]
-    layout = layouts.mean(0)
-    sizes = [np.bincount(c) for c in whole]
-    even = [
-        effective_clusters(c, max(len(s), 2)) / max(len(s), 2)
-        for c, s in zip(whole, sizes, strict=True)
-    ]
-    least = [np.log(max(s.min(), 0.5) * len(s) / s.sum()) for s in sizes]
-    table = np.column_stack([learned, macro, inside, cosine[:, 0], layout, mine, even, least])
-    return Evidence(NAMES, table)
+    columns = np.column_stack([inside, cosine[:, 0], layouts.mean(0), mine])
+    return dict(zip(STRUCTURE, columns.T, strict=True))
 
 
 def purity(graph: csr_array, labels: np.ndarray) -> tuple[float, float, float, float, float]:

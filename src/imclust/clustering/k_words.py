@@ -16,7 +16,6 @@ ASIDE = 0.5  # of the median K that criteria favour alone, from where K is not w
 ASKS = {
     "silhouette": "do images lie nearer to their own cluster than to the next?",
     "modularity": "do images that are neighbours share a cluster?",
-    "learnability": "can the clusters be learned from a part of the images?",
     "separation": "do clusters lie apart on a map of the images?",
     "agreement": "do different ways to cluster find the same clusters?",
 }

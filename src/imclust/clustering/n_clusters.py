@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imclust.clustering.evidence import NAMES, evidence, purity
+from imclust.clustering.evidence import purity, structure
 from imclust.clustering.heads import kmeans_labels
 from imclust.clustering.metrics import pairwise_ari
 from imclust.clustering.preprocessing import unit_rows
-from imclust.clustering.selector import model, standardised
+from imclust.clustering.selector import standardised
 from imclust.clustering.views import View
 from imclust.core.checks import finite, shaped
 from imclust.core.errors import input_error
@@ -26,12 +26,12 @@ GRID = (
     2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 50, 64, 80, 100, 128, 160, 200,
 )  # fmt: skip
 SCOUTED = 10  # clusters that views are chosen by, where there are several spaces
-COUNTED = ("silhouette", "modularity", "learnability", "separation")
-CRITERIA = (*COUNTED, "agreement")
-MEASURED = {
-    "silhouette": "silhouette rows", "modularity": "modularity", "learnability": "learned macro",
+COUNTED = {
+    "silhouette": "silhouette rows",
+    "modularity": "modularity",
     "separation": "silhouette own",
-}  # fmt: skip
+}
+CRITERIA = (*COUNTED, "agreement")
 CLEAR = 0.03  # modularity beyond that of rows without groups, below which there is no structure
 COARSER, FINER = 0.6, 1.7  # times K: where the coarse level ends and the fine one begins
 
@@ -45,10 +45,10 @@ class KVote:
     k : int
         The K whose clusterings stand highest.
     table : list of dict
-        A row for every K that was tried: `k`; `silhouette` in [-1, 1] (cosine, of the rows),
-        `modularity` in [-0.5, 1], `learnability` in [0, 1] (macro-averaged); `separation` in
-        [-1, 1], the silhouette of the layout; `agreement`, the mean adjusted Rand index of all
-        clusterings into K; and the `vote`, in standard deviations.
+        A row for every K that was tried: `k`; `silhouette` in [-1, 1] (cosine, of the rows);
+        `modularity` in [-0.5, 1]; `separation` in [-1, 1], the silhouette of the layout;
+        `agreement`, the mean adjusted Rand index of all clusterings into K; and the `vote`, in
+        standard deviations.
     favourites : dict
         Of each criterion alone, by name.
     clear : bool
@@ -71,9 +71,10 @@ def estimate_k(spaces: list[np.ndarray], seed: int, low: int = 2, high: int = GR
     """The number of clusters whose clusterings are expected to agree best with the truth.
 
     At most `SAMPLE` random rows are taken. In every view Ward's tree, average linkage and k-means
-    cut the layout at every K of a grid; the means over these of four criteria, each as measured,
-    less its trend in log K, and against its neighbours on the grid, go into a regression that was
-    fitted on tasks of known classes (`benchmarks/fit_selector.py`).
+    cut the layout at every K of a grid. Three criteria are means over these: the cosine silhouette
+    of the rows (Rousseeuw 1987), the modularity of the neighbour graph (Newman 2006), and the
+    silhouette in the layout that was cut. Each is standardised over the grid; the K of the highest
+    sum is the answer. Nothing in it is fitted.
 
     Parameters
     ----------
@@ -120,8 +121,7 @@ def _voted(taken: list[np.ndarray], ks: np.ndarray, seed: int) -> KVote:
     rows = taken[0]
     views = choose_views(taken, min(SCOUTED, _most_clusters(len(rows))), seed)
     curves = _curves_of(views, ks, seed)
-    counted = np.column_stack([curves[name] for name in COUNTED])
-    vote = k_design(counted, ks) @ np.array(model()["count"])
+    vote = voted(np.column_stack([curves[name] for name in COUNTED]))
     best = int(vote.argmax())
     table = [
         {"k": int(k), **{name: float(curves[name][i]) for name in CRITERIA}, "vote": float(vote[i])}
@@ -195,41 +195,33 @@ def _curves_of(views: list[View], ks: np.ndarray, seed: int) -> dict[str, np.nda
     made = [labels for at_k in zip(*of_view, strict=True) for three in at_k for labels in three]
     own = [view.name for view in views for _ in range(3)] * len(ks)
     n, each = len(made[0]), 3 * len(views)
-    table = evidence(made, own, views, np.arange(n), seed).table
-    means = table.reshape(len(ks), each, -1).mean(1)
+    numbers = structure(made, own, views, np.arange(n), seed)
+    means = {name: numbers[of].reshape(len(ks), each).mean(1) for name, of in COUNTED.items()}
     pairs = [pairwise_ari(made[i : i + each]) for i in range(0, len(made), each)]
     alike = [(p.sum() - each) / (each * (each - 1)) for p in pairs]
-    found = {name: means[:, NAMES.index(of)] for name, of in MEASURED.items()}
-    return found | {"agreement": np.array(alike)}
+    return means | {"agreement": np.array(alike)}
 
 
-def k_design(counted: np.ndarray, ks: np.ndarray) -> np.ndarray:
-    """Rows (len(ks), 3 c) of the regression from the curves (len(ks), c) of COUNTED.
+def voted(counted: np.ndarray) -> np.ndarray:
+    """The vote (len(ks),) of the curves (len(ks), c) of COUNTED: their mean, each standardised.
 
     Examples
     --------
-    >>> k_design(np.random.default_rng(0).random((5, 3)), np.array([2, 3, 4, 5, 6])).shape
-    (5, 9)
+    >>> voted(np.array([[0.1, 0.3], [0.4, 0.5], [0.1, 0.1]])).argmax()
+    np.int64(1)
     """
-    rest = np.column_stack([detrended(c, ks, 2) for c in counted.T])
-    bend = np.zeros_like(counted)
-    bend[1:-1] = counted[1:-1] - (counted[:-2] + counted[2:]) / 2
-    bend[0] = counted[0] - counted[1]
-    bend /= np.abs(bend).std(0) + 1e-9
-    return np.hstack([standardised(counted), standardised(rest), bend])
+    return standardised(counted).mean(1)
 
 
-def detrended(curve: np.ndarray, ks: np.ndarray, degree: int = 1) -> np.ndarray:
-    """A curve (len(ks),) less its own polynomial trend in log K.
+def detrended(curve: np.ndarray, ks: np.ndarray) -> np.ndarray:
+    """A curve (len(ks),) less its own linear trend in log K.
 
     Parameters
     ----------
     curve : np.ndarray
         (m,) float, a value for each K.
     ks : np.ndarray
-        (m,) int.
-    degree : int
-        Of the polynomial; lower where there are fewer K.
+        (m,) int, at least three.
 
     Examples
     --------
@@ -237,7 +229,7 @@ def detrended(curve: np.ndarray, ks: np.ndarray, degree: int = 1) -> np.ndarray:
     >>> bool(np.abs(detrended(np.log(ks), ks)).max() < 1e-9)
     True
     """
-    powers = np.log(ks)[:, None] ** np.arange(min(degree + 1, len(ks) - 1))
+    powers = np.log(ks)[:, None] ** np.arange(2)
     return curve - powers @ np.linalg.lstsq(powers, curve, rcond=None)[0]
 
 

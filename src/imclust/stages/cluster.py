@@ -416,7 +416,7 @@ def _count(
     rows = ([f"{v:.6g}" for v in row.values()] for row in vote.table)
     write_csv(folder / "k.csv", tuple(vote.table[0]), rows)
     words = k_words(vote)
-    k_evidence(Sheet(folder, 11), vote.table, vote.favourites, COUNTED, words)
+    k_evidence(Sheet(folder, 11), vote.table, vote.favourites, tuple(COUNTED), words)
     say(k_sentence(words))
     return vote.k, {"k_words": words, "k_clear": vote.clear, "levels": vote.levels}
 
