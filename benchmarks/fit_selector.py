@@ -28,7 +28,7 @@ import numpy as np
 
 from imclust.clustering import selector
 from imclust.clustering.evidence import NAMES as EVIDENCE
-from imclust.clustering.n_clusters import COUNTED, voted
+from imclust.clustering.n_clusters import COUNTED, SAMPLE, voted
 from tasks import RATIOS
 
 OUT = Path(selector.__file__).with_name("selector.json")
@@ -36,6 +36,8 @@ NAMES = ("learned", "purity adjusted", "agreement free")
 WEIGHTS = ((0.5, 1.0, 2.0), (1.0,), (0.25, 0.5, 1.0, 2.0))  # that are tried, of each
 NEARLY = 0.01  # ARI below that of the best weights that counts as equal
 ESTIMATE_ALPHA = 0.3
+ALIKE = 0.02  # spread of ARI below which candidates are alike
+SEEN = (1, 10, 20, 50)  # rows of the smallest class
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Case:
     ks: np.ndarray
     curves: np.ndarray
     k_ari: np.ndarray
+    smallest: float
 
     @property
     def task(self) -> str:
@@ -74,7 +77,17 @@ def read(folders: list[Path]) -> list[Case]:
             ratio, seed = int(parts[3][1:]), int(parts[-1].removeprefix("seed"))
             source = parts[0].rstrip("0123456789_")
             cases.append(
-                Case(path.stem, source, ratio, seed, pool, z["ari"], z["acc"], *_over_k(z))
+                Case(
+                    path.stem,
+                    source,
+                    ratio,
+                    seed,
+                    pool,
+                    z["ari"],
+                    z["acc"],
+                    *_over_k(z),
+                    _smallest(z["Y"]),
+                )
             )
     return cases
 
@@ -85,6 +98,11 @@ def _over_k(z: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     at = [EVIDENCE.index(name) for name in COUNTED.values()]
     curves = np.array([z["sE"][z["sks"] == k][:, at].mean(0) for k in ks])
     return ks, curves, np.array([z["sari"][z["sks"] == k].mean() for k in ks])
+
+
+def _smallest(y: np.ndarray) -> float:
+    """Rows of the smallest class among those that K is told from, on average."""
+    return float(np.bincount(y[y >= 0]).min() * min(1, SAMPLE / len(y)))
 
 
 def fit_choice(cases: list[Case]) -> np.ndarray:
@@ -150,14 +168,54 @@ def left_out(cases: list[Case]) -> list[dict[str, Any]]:
                 "true k ari": case.k_ari[true],
                 "any k ari": case.k_ari.max(),
             }
-            row["k ok"] = float(abs(case.ks[best] - case.pool.k) <= 0.2 * case.pool.k)
-            row["best k ok"] = float(
-                abs(case.ks[case.k_ari.argmax()] - case.pool.k) <= 0.2 * case.pool.k
-            )
+            row["k ok"] = float(_near(case.ks[best], case.pool.k))
+            row["best k ok"] = float(_near(case.ks[case.k_ari.argmax()], case.pool.k))
             for what, w in estimate.items():
                 row[f"said {what}"] = float(np.clip(selector.told(case.pool)[at] @ w, 0, 1))
             rows.append(row | {"source": source})
     return rows
+
+
+def limits(cases: list[Case]) -> list[str]:
+    """What no choice by these numbers can exceed, as lines.
+
+    The rank correlation is of weights of all numbers that saw the labels of every task of the
+    regime; K is counted where the rows looked at hold enough of every class to be found.
+    """
+    from scipy.stats import spearmanr
+
+    lines = []
+    for ratio in RATIOS:
+        of_ratio = [c for c in cases if c.ratio == ratio and np.ptp(c.ari) > 0]
+        if not of_ratio:
+            continue
+        numbers = [selector.design(c.pool, selector.COLUMNS) for c in of_ratio]
+        goals = [(c.ari - c.ari.mean()) / (c.ari.std() + 0.03) for c in of_ratio]
+        shares = [np.full(len(g), len(g) ** -0.5) for g in goals]
+        x = np.vstack([n * s[:, None] for n, s in zip(numbers, shares, strict=True)])
+        y = np.concatenate([g * s for g, s in zip(goals, shares, strict=True)])
+        weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
+        ranks = [
+            spearmanr(n @ weights, c.ari).statistic for n, c in zip(numbers, of_ratio, strict=True)
+        ]
+        alike = np.mean([c.ari.std() < ALIKE for c in cases if c.ratio == ratio])
+        lines.append(
+            f"  {ratio}:1 rank correlation of weights fitted to these very labels "
+            f"{np.mean(ranks):.2f}; pools whose candidates are alike (spread < {ALIKE}) {alike:.2f}"
+        )
+    for least in SEEN:
+        few = [c for c in cases if c.smallest >= least]
+        right = np.mean([_near(c.ks[voted(c.curves).argmax()], c.pool.k) for c in few])
+        best = np.mean([_near(c.ks[c.k_ari.argmax()], c.pool.k) for c in few])
+        lines.append(
+            f"  {least} rows looked at of every class ({len(few)} pools): K within 20 % "
+            f"{right:.2f}; that of the best ARI {best:.2f}"
+        )
+    return lines
+
+
+def _near(k: int, true: int) -> bool:
+    return abs(k - true) <= 0.2 * true
 
 
 def _by_task(
@@ -244,6 +302,7 @@ def show(rows: list[dict[str, Any]], cases: list[Case]) -> None:
             f"estimate of {what}: bias {error.mean():+.3f}, mean error {np.abs(error).mean():.3f}"
         )
         print("  bias by regime", " ".join(f"{b:+.3f}" for b in biases))
+    print("limits", *limits(cases), sep="\n")
 
 
 def main(argv: list[str] | None = None) -> int:

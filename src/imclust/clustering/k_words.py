@@ -9,7 +9,7 @@ import numpy as np
 
 from imclust.clustering.n_clusters import COUNTED, CRITERIA, KVote
 
-NEAR = 0.25  # standard deviations below the highest vote within which another K does nearly as well
+NEAR = 0.4  # standard deviations below the highest vote within which another K does nearly as well
 AGREED = 0.7  # mean adjusted Rand index at K from which ways to cluster are said to agree
 ENOUGH = 8  # the largest K tried, from where one may be well supported: 24 images
 ASIDE = 0.5  # of the median K that criteria favour alone, from where K is not well supported
