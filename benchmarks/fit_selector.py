@@ -113,7 +113,7 @@ def fit_choice(cases: list[Case]) -> np.ndarray:
     def gained(weights: np.ndarray) -> float:
         of_task = defaultdict(list)
         for case, x in zip(cases, numbers, strict=True):
-            at = selector.best_of(case.pool, selector.scaled(x @ weights))
+            at = selector.best_of(case.pool, selector.ranked(x @ weights, case.pool))
             of_task[case.task].append(case.ari[at])
         means = {r: [np.mean(of_task[t]) for t, ratio in tasks if ratio == r] for r in RATIOS}
         return float(np.mean([np.mean(each) for each in means.values() if each]))
@@ -136,7 +136,7 @@ def fit_estimate(cases: list[Case], what: str) -> np.ndarray:
 
 
 def _choice(case: Case, weights: np.ndarray) -> np.ndarray:
-    return selector.scaled(selector.design(case.pool, NAMES) @ weights)
+    return selector.ranked(selector.design(case.pool, NAMES) @ weights, case.pool)
 
 
 def left_out(cases: list[Case]) -> list[dict[str, Any]]:

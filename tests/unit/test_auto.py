@@ -10,11 +10,12 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from imclust import Priors, cluster_latents
-from imclust.clustering import heads, metrics
+from imclust.clustering import auto_search, heads, metrics
 from imclust.clustering.clusterers import CLUSTERERS
 from imclust.clustering.clusterers._base import run_head
 from imclust.clustering.clusterers.auto import AutoConfig, auto
 from imclust.clustering.effort import EFFORTS, LEVELS, effort_of, level_within, seconds_of
+from imclust.clustering.ensembles import coassociation_consensus
 from imclust.clustering.evidence import NAMES, distances, evidence, purity, silhouettes
 from imclust.clustering.graph_layout import graph_layout
 from imclust.clustering.graph_merging import merge_by_graph
@@ -224,6 +225,26 @@ def test_auto_finds_skewed_groups():
     assert found.facts["estimated_accuracy"] > 0.6
     even = cluster_latents(x, 4, effort="quick", priors=Priors(proportions="uniform"))
     assert np.ptp(np.bincount(even.labels)) < 20 < np.ptp(np.bincount(found.labels))
+
+
+def test_of_many_clusters_what_the_best_few_have_in_common_is_the_answer(rng, monkeypatch):
+    """Of fewer, the first alone answers; whether it is many is all that differs."""
+    x, _ = groups(rng, (20,) * 6, apart=1.0)
+    found = {}
+    for least in (6, 7):
+        monkeypatch.setattr(auto_search, "LARGE_K", least)
+        work = auto_search.CandidateSearch([x], 6, EFFORTS["quick"], 0)
+        able = work.run({}, retrain=False)
+        assert len(able) == len(work.pool.heads) == len(work.pool.table)
+        found[least] = able, work.pool, choose(able, work.pool)
+    (with_it, pool, choice), (without, plain, single) = found[6], found[7]
+    assert [c.name for c in with_it] == [*(c.name for c in without), "consensus of 9"]
+    assert choice.head == "consensus of 9"
+    assert single.head in plain.heads
+    best = np.argsort(-standings(plain), kind="stable")[: auto_search.BEST_FEW]
+    want = coassociation_consensus([without[i].whole for i in best], 6, 0)
+    np.testing.assert_array_equal(choice.labels, want)
+    np.testing.assert_array_equal(pool.table[:-1], plain.table)
 
 
 def test_the_number_of_threads_decides_nothing(monkeypatch):

@@ -12,7 +12,7 @@ from imclust.clustering.evidence import purity
 from imclust.clustering.metrics import ari
 from imclust.clustering.neighbor_graph import joint_graph
 from imclust.clustering.preprocessing import power_and_white, prepare
-from imclust.clustering.unequal_spaces import AGREED, CLARITY, CONSENSUS, UnequalSearch
+from imclust.clustering.unequal_spaces import AGREED, CLARITY, COUNTS, UnequalSearch
 from imclust.clustering.views import View
 
 N, K = 150, 3
@@ -76,14 +76,14 @@ def test_the_clearest_candidates_make_consensuses(shown):
     able = search.run({}, retrain=False)
     single = [c for c in able if not c.name.startswith("consensus")]
     made = {c.name: c for c in able if c.name.startswith("consensus")}
-    assert list(made) == [f"consensus of {m}" for m in CONSENSUS]
+    assert list(made) == [f"consensus of {m}" for m in COUNTS]
     table = np.array([[c.numbers[name] for name in CLARITY] for c in single])
     order = np.argsort(-((table - table.mean(0)) / table.std(0)).sum(1), kind="stable")
-    few = [single[i].whole for i in order[: CONSENSUS[0]]]
+    few = [single[i].whole for i in order[: COUNTS[0]]]
     want = coassociation_consensus(few, K, 0)
     np.testing.assert_array_equal(made["consensus of 5"].whole, want)
     assert max(ari(y, c.whole) for c in made.values()) > 0.8
-    assert search.further(single[: CONSENSUS[0] - 1]) == []
+    assert search.further(single[: COUNTS[0] - 1]) == []
 
 
 def test_spaces_of_noise_have_no_consensus_that_agrees_with_groups(rng):

@@ -3,8 +3,9 @@
 Of one space every preparation is a view. Of several, spaces and joined spaces are first looked at
 on at most `SCOUTS` rows under cheap heads, and the views whose clusterings linear classifiers learn
 best are gone into (TURTLE's score, pooled over views). All heads then run on all rows of the views;
-the learned selector says how each candidate stands, and the best few together give the assignment.
-Nothing here reads a clock: the level of effort says what is done.
+the learned selector says how each candidate stands. Of fewer than LARGE_K clusters the first of
+them is the assignment; of more, each candidate has found some of them, and what the best few have
+in common is. Nothing here reads a clock: the level of effort says what is done.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from imclust.clustering.effort import Effort
+from imclust.clustering.ensembles import coassociation_consensus
 from imclust.clustering.evidence import NAMES, evidence
 from imclust.clustering.heads import CHEAP
 from imclust.clustering.learnability import learnability
@@ -22,7 +24,7 @@ from imclust.clustering.metrics import pairwise_ari
 from imclust.clustering.portfolio import candidates_at, finer, runs_of
 from imclust.clustering.preprocessing import Preparation
 from imclust.clustering.selection import Candidate, collapse, reject_nuisance_copies
-from imclust.clustering.selector import Pool
+from imclust.clustering.selector import CONSENSUS, Pool, standings
 from imclust.clustering.views import View
 from imclust.core.log import progress
 from imclust.core.shards import in_parallel
@@ -33,6 +35,8 @@ JOINED: tuple[Preparation, ...] = ("power", "white")
 MANY = 3  # spaces; more of them are looked at in one preparation each, to save time
 SCOUTS = 2000  # rows that spaces are looked at on
 FINALISTS = 3  # views that are gone into with all rows
+LARGE_K = 50  # clusters from where the consensus of the BEST_FEW is the assignment
+BEST_FEW = 9
 
 
 def choose_views(
@@ -148,6 +152,7 @@ class CandidateSearch:
         self.views: list[View] = []
         self.candidates: list[Candidate] = []
         self.pool: Pool | None = None
+        self.stand: np.ndarray | None = None  # of the pool, where not the fitted weights say it
 
     def choose_views(
         self, nuisances: dict[str, np.ndarray], thrown_out: list[Candidate]
@@ -173,19 +178,51 @@ class CandidateSearch:
         able = [c for c in made if not c.reason] or made
         further = self.further(able)
         able = able + further
-        self.candidates = made + further + thrown_out
+        judges = [*self.views, *second]
+        self.pool = self._pool_of(able, self._evidence_of(able, judges))
+        added = self.rank(able, judges)
+        self.candidates = made + further + added + thrown_out
+        return able + added
+
+    def rank(self, able: list[Candidate], judges: list[View]) -> list[Candidate]:
+        """Candidates that are made of those that stand highest, added to the pool: of many
+        clusters, what the best few have in common. Sets `stand` where the weights do not say it.
+        """
+        assert self.pool is not None
+        added = self._in_common(able, standings(self.pool)) if self.k >= LARGE_K else []
+        if added:
+            table = np.vstack([self.pool.table, self._evidence_of(added, judges)])
+            self.pool = self._pool_of(able + added, table)
+        return added
+
+    def _evidence_of(self, able: list[Candidate], judges: list[View]) -> np.ndarray:
+        """The numbers of some candidates, (c, len(NAMES)); they are told them, too."""
         whole = [c.whole for c in able if c.whole is not None]
-        found = evidence(
-            whole, [c.view for c in able], [*self.views, *second], self.compared, self._seed
-        )
-        for c, row in zip(able, found.table, strict=True):
+        views = [c.view for c in able]
+        table = evidence(whole, views, judges, self.compared, self._seed).table
+        for c, row in zip(able, table, strict=True):
             c.numbers |= dict(zip(NAMES, map(float, row), strict=True))
-        self.pool = Pool(
-            found.table,
+        return table
+
+    def _pool_of(self, able: list[Candidate], table: np.ndarray) -> Pool:
+        """Candidates beside their numbers (c, len(NAMES))."""
+        return Pool(
+            table,
             pairwise_ari([c.labels for c in able]),
             [c.name for c in able],
             [c.view for c in able],
             self.k,
             len(able[0].whole),  # type: ignore[arg-type]  # of all candidates here
         )
-        return able
+
+    def _in_common(self, able: list[Candidate], stand: np.ndarray) -> list[Candidate]:
+        """The consensus of the candidates that stand highest, where there are so many."""
+        best = [able[i] for i in np.argsort(-stand, kind="stable")[:BEST_FEW]]
+        if len(best) < BEST_FEW:
+            return []
+        runs = [c.whole for c in best if c.whole is not None]
+        whole = coassociation_consensus(runs, self.k, self._seed)
+        if collapse(whole, self.k):
+            return []
+        labels = whole[self.compared]
+        return [Candidate(f"{CONSENSUS} {BEST_FEW}", best[0].view, labels, whole=whole)]

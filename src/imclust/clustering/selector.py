@@ -29,6 +29,8 @@ MISSED = {"learned": 0.01, "purity adjusted": 0.02}  # least share of errors tha
 JUDGED = ("learned", "purity adjusted", "modularity")
 FLAWLESS = (0.99, 0.95)  # learned and adjusted purity from which nothing is left to tell apart
 SAME = 0.01  # modularity that counts as the same
+CONSENSUS = "consensus of"  # how the names of heads begin that are made of other candidates
+FIRST = 1.0  # standard deviations by which these stand above them
 KNOWN_EVEN = 2.0  # standard deviations that evenness is worth where sizes are known to be even
 TOLD = (
     "learned", "purity adjusted", "silhouette layout", "agreement", "agreement free", "evenness"
@@ -180,6 +182,8 @@ def model() -> dict[str, Any]:
 def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
     """How far above the others each candidate is expected to stand, in standard deviations (c,).
 
+    What the best candidates have in common, where the search made that, stands above them.
+
     Parameters
     ----------
     pool : Pool
@@ -197,8 +201,24 @@ def standings(pool: Pool, *, even: bool = False) -> np.ndarray:
     if len(pool.heads) == 1:
         return np.zeros(1)
     fitted = model()["choice"]
-    found = design(pool, tuple(fitted["names"])) @ np.array(fitted["weights"])
-    return _with_evenness(found, pool) if even else scaled(found)
+    found = ranked(design(pool, tuple(fitted["names"])) @ np.array(fitted["weights"]), pool)
+    return _with_evenness(found, pool) if even else found
+
+
+def ranked(sums: np.ndarray, pool: Pool) -> np.ndarray:
+    """Standings (c,) of the weighted sums (c,) of a pool: scaled, and a consensus above all.
+
+    Examples
+    --------
+    >>> table = np.outer([0.9, 0.8], np.ones(len(NAMES)))
+    >>> pool = Pool(table, np.ones((2, 2)), ["leiden", "consensus of 9"], ["pca"] * 2, k=50, n=600)
+    >>> ranked(np.array([2.0, 1.0]), pool)
+    array([1., 2.])
+    """
+    found = scaled(sums)
+    made_of_others = np.array([head.startswith(CONSENSUS) for head in pool.heads])
+    found[made_of_others] = found.max() + FIRST
+    return found
 
 
 def scaled(stand: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from imclust.clustering.evidence import cosine_distances, purity, silhouettes
 from imclust.clustering.heads import HEADS
 from imclust.clustering.preprocessing import Preparation, Prepared, power_and_white
 from imclust.clustering.selection import Candidate, collapse, reject_nuisance_copies
-from imclust.clustering.selector import scaled
+from imclust.clustering.selector import CONSENSUS, scaled
 from imclust.clustering.views import View
 from imclust.core.log import progress
 
@@ -27,17 +27,12 @@ LOOKED_AT = 1000  # rows that spaces are looked at on; more for a large K
 EACH = 40  # of them for each cluster
 CLARITY = ("modularity, joined", "silhouette, joined")  # what candidates are judged by
 AGREED = 0.5  # weight of the agreement with the other candidates beside them
-CONSENSUS = (5, 9, 15)  # clearest candidates that a consensus is made of
+COUNTS = (5, 9, 15)  # clearest candidates that a consensus is made of
 SCOUTS = ("kmeans", "spectral", "layout ward", "graph merge")
 
 
 class UnequalSearch(CandidateSearch):
-    """Views and candidates, chosen by what all spaces say of them.
-
-    `stand` (c,) holds how each of the candidates that `run` returns is expected to stand.
-    """
-
-    stand: np.ndarray
+    """Views and candidates, chosen by what all spaces say of them."""
 
     def choose_views(
         self, nuisances: dict[str, np.ndarray], thrown_out: list[Candidate]
@@ -75,24 +70,23 @@ class UnequalSearch(CandidateSearch):
         stand = self._judge(able)
         order, made = np.argsort(-stand, kind="stable"), []
         runs = [able[i].whole for i in order]
-        for count in CONSENSUS:
+        for count in COUNTS:
             if count >= len(able):
                 break
             whole = coassociation_consensus(runs[:count], self.k, self._seed)
             if not collapse(whole, self.k):
                 few, view = whole[self.compared], able[order[0]].view
-                made.append(Candidate(f"consensus of {count}", view, few, whole=whole))
+                made.append(Candidate(f"{CONSENSUS} {count}", view, few, whole=whole))
         return made
 
-    def run(self, nuisances: dict[str, np.ndarray], *, retrain: bool) -> list[Candidate]:
-        """All candidates that were not thrown out; see `CandidateSearch.run`."""
-        able = super().run(nuisances, retrain=retrain)
+    def rank(self, able: list[Candidate], judges: list[View]) -> list[Candidate]:
+        """How candidates stand: by how clear they are and how far the others agree."""
         assert self.pool is not None
-        alone = np.array([not c.name.startswith("consensus") for c in able])
+        alone = np.array([not c.name.startswith(CONSENSUS) for c in able])
         alike = self.pool.agreement * alone
         np.fill_diagonal(alike, 0)
         self.stand = self._judge(able) + AGREED * scaled(alike.sum(1) / alone.sum())
-        return able
+        return []
 
     def _judge(self, able: list[Candidate]) -> np.ndarray:
         """How clear candidates are, (c,); sets both numbers of those that have none."""

@@ -111,8 +111,7 @@ def _fit(
     work = (UnequalSearch if unequal else CandidateSearch)(spaces, k, effort, seed)
     able = work.run(nuisances, retrain=cfg.retrain)
     assert work.pool is not None
-    stand = work.stand if isinstance(work, UnequalSearch) else None
-    choice = choose(able, work.pool, even=even, stand=stand)
+    choice = choose(able, work.pool, even=even, stand=work.stand)
     named = View.named(choice.view)
     view = next(v for v in work.views if (v.parts, v.how) == named)
     apply = partial(_chosen, parts=view.parts, apply=view.apply)
