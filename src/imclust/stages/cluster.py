@@ -66,6 +66,7 @@ from imclust.core.records import (
 )
 from imclust.data.images import indexed
 from imclust.data.nuisances import nuisances
+from imclust.report.cluster_colours import dealt_colours, kept_colours
 
 
 @dataclass(frozen=True)
@@ -321,6 +322,7 @@ def _grow(cfg: Cluster, _: int | str, folder: Path) -> dict[str, Any]:
     )
     rows = Assignment(first.ids, first.splits, q)
     facts = _save(rows, joined_unit_rows(whole), folder)
+    facts |= {"colours": kept_colours(base.facts, facts)}
     facts |= _tree(whole, q, cfg.seed, facts, folder)
     for name in EVIDENCE:
         if (cfg.grown_from / name).is_file():
@@ -368,6 +370,7 @@ def _corrected(
     at = before.bring(folder, files[0].assignment)
     keep_files(files, folder)
     rows, facts = Assignment.load(at), facts_of(read_manifest(at))
+    earlier = dict(facts)
     first, spaces = _spaces(cfg.features)
     there = rows_of_ids(first.ids, rows.ids)
     z = concatenate_unit_rows([np.asarray(x[there]) for x in spaces])
@@ -397,6 +400,7 @@ def _corrected(
     facts |= {"suggested": len(close)}
     report_corrections(facts)
     whole = [np.asarray(x[there][fitted]) for x in spaces]
+    facts |= {"colours": kept_colours(earlier, facts)}
     tree = _tree(whole, rows.probabilities[fitted], cfg.seed, facts, folder)
     return facts | classes_of(facts) | tree
 
@@ -434,7 +438,7 @@ def _save(
 def _tree(
     spaces: list[np.ndarray], p: np.ndarray, seed: int, facts: dict[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """The tree over the clusters, and how far they are apart."""
+    """The tree over the clusters, how far apart they are, and colours where facts have none."""
     from imclust.clustering.graph_merging import cluster_tree
     from imclust.report.figures import Sheet, dendrogram
 
@@ -442,4 +446,6 @@ def _tree(
     names = cluster_names(facts, facts["n_clusters"])
     dendrogram(Sheet(folder, 7), tree.merges, names)
     np.save(folder / "apart.npy", tree.apart.astype(np.float32), allow_pickle=False)
-    return {"merge_order": tree.merges.round(6).tolist()}
+    merges = tree.merges.round(6).tolist()
+    colours = dealt_colours(merges, p.shape[1], facts.get("colours", ()))
+    return {"merge_order": merges, "colours": colours}
