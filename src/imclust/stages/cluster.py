@@ -370,7 +370,6 @@ def _corrected(
     at = before.bring(folder, files[0].assignment)
     keep_files(files, folder)
     rows, facts = Assignment.load(at), facts_of(read_manifest(at))
-    earlier = dict(facts)
     first, spaces = _spaces(cfg.features)
     there = rows_of_ids(first.ids, rows.ids)
     z = concatenate_unit_rows([np.asarray(x[there]) for x in spaces])
@@ -378,7 +377,7 @@ def _corrected(
     priors, _ = read_priors(cfg.priors, rows.ids[fitted], facts["n_clusters"])
     pairs = (of_rows(links, fitted) for links in (priors.must_link, priors.cannot_link))
     corrected = Corrected.first(rows.ids, rows.probabilities, *pairs)
-    shown, before_names, found = at, facts.get("names"), facts.pop("found_names", None)
+    shown, found, before_it = at, facts.pop("found_names", None), dict(facts)
     for n, file in enumerate(files):
         if n == 0:  # a later one speaks of what an earlier one has changed
             file = of_grown(file, cfg.earlier, shown, rows.ids.tolist(), facts["n_clusters"])
@@ -389,7 +388,7 @@ def _corrected(
         last = n == len(files) - 1
         facts |= _save(rows, z, folder, parquet=cfg.parquet and last) | said
     if "grown" in facts:
-        facts |= kept_names(facts, before_names, found)
+        facts |= kept_names(facts, before_it.get("names"), found)
     close = corrected.suggestions(z)
     header = ("id", "cluster", "suggested", "sure", "because_of")
     named = (
@@ -400,7 +399,7 @@ def _corrected(
     facts |= {"suggested": len(close)}
     report_corrections(facts)
     whole = [np.asarray(x[there][fitted]) for x in spaces]
-    facts |= {"colours": kept_colours(earlier, facts)}
+    facts |= {"colours": kept_colours(before_it, facts)}
     tree = _tree(whole, rows.probabilities[fitted], cfg.seed, facts, folder)
     return facts | classes_of(facts) | tree
 
