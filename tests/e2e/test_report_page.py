@@ -10,6 +10,7 @@ import pytest
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.records import Assignment, read_csv, write_csv
 from imclust.core.word_records import SeenClasses
+from imclust.report.cluster_colours import dealt_colours
 from imclust.report.page.rows import gather_rows
 from pages import CLASSES, LONG, hard_names, made_up, make_run, opened, stage
 
@@ -629,7 +630,8 @@ def with_levels(folder):
     np.save(folder / "apart.npy", apart)
     levels = {n: {"k": k, "support": 1.0} for n, k in (("coarse", 2), ("chosen", 4), ("fine", 6))}
     merges = [[0, 2, 0.2, 2], [1, 3, 0.3, 2], [4, 5, 0.9, 4]]
-    return {"levels": levels, "level": "chosen", "merge_order": merges}
+    colours = dealt_colours(merges, 4)
+    return {"levels": levels, "level": "chosen", "merge_order": merges, "colours": colours}
 
 
 def test_the_page_steps_between_levels_that_agree_with_tree_and_distances(browser, tmp_path):
@@ -652,6 +654,9 @@ def test_the_page_steps_between_levels_that_agree_with_tree_and_distances(browse
 
         assert shown() == {f"cluster {c}": 15 for c in range(4)}
         assert colours() == 4
+        marks = page.locator("#map-legend .mark, #clusters h3 .mark")
+        styles = marks.evaluate_all("(m) => m.map((x) => x.style.getPropertyValue('--mark'))")
+        assert styles == 2 * [f"var(--c{n})" for n in (1, 0, 2, 3)]  # 0 is like 2, and 1 like 3
         page.press("[data-level=coarse]", "Enter")  # late pictures may move a click
         assert shown() == {"cluster 0 + cluster 2": 30, "cluster 1 + cluster 3": 30}
         assert colours() == 2

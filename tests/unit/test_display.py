@@ -2,10 +2,12 @@ import io
 import re
 import sys
 import time
+import zipfile
 
 import pytest
 
 from imclust.cli import progress_display as module
+from imclust.cli.image_checks import ZIPPED, images_about
 from imclust.cli.progress_display import (
     TRUST,
     Count,
@@ -46,10 +48,24 @@ def test_a_late_step_is_never_about_to_end():
 
 def test_the_bar_that_covers_a_step_measures_it():
     work = parts("at work", "waiting")
-    assert seconds_left(work, 50, Count("bar", 25, 100, 5, "img")) == 15 + 10
+    fast = Count("bar", 25, 100, 25, "img")  # 4 s in all, where 10 were expected, however late
+    assert pace(work, fast) == (TRUST + 4) / (TRUST + 10)
+    assert seconds_left(work, 50, fast) == 3 + 10 * pace(work, fast)
+    assert pace(work, Count("another", 25, 100, 25, "img")) == 1
+    over = Part("0", 10.0, "bar", "done", 20.0, 4.0)
+    assert pace([over]) == pace(work, fast)
     other = seconds_left(work, 4, Count("another", 25, 100, 5, "img"))
     assert other == seconds_left(work, 4)
     assert seconds_left(work, 4, Count("bar", 0, 100, 0, "img")) == other
+
+
+def test_an_archive_tells_how_many_pictures_to_expect(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("a/1.jpg", "a/2.PNG", "a/notes.txt"):
+            archive.writestr(name, "")
+    assert images_about(tmp_path / "a.zip") == 2
+    (tmp_path / "b.tar").write_bytes(b"another")
+    assert images_about(tmp_path / "b.tar") == ZIPPED
 
 
 @pytest.mark.parametrize(
@@ -134,7 +150,8 @@ def test_on_a_terminal_it_is_a_list_with_rates_and_time_left(monkeypatch):
     assert "look" in drawn
     assert "/40 img" in drawn
     assert "img/s" in drawn
-    assert "about 1 min" in drawn  # what the second step is expected to take
+    told = re.findall(r"two.*about (?:(\d+) min )?(\d+) s", drawn)[-1]  # on so fast a machine
+    assert int(told[0] or 0) * 60 + int(told[1]) < 90
     assert "so far, about" in drawn
 
 

@@ -194,6 +194,9 @@ def test_a_page_shows_the_largest_of_very_many_clusters(tmp_path, monkeypatch):
     page = Path("r/report.html").read_text()
     assert f"This page shows the largest 4 clusters, with {len(order)} images, and not" in page
     assert "not the other 8; corrections of so many clusters are not taken." in page
+    assert '<html lang="en" class="uncorrected">' in page  # nothing invites to correct them
+    assert ".uncorrected [data-correcting] { display: none; }" in page
+    assert "Select images to move them" not in page
     assert f"cluster {rows.numbers[-1]}" in page
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile
 
 from imclust.core.checks import cluster_count, enough_distinct_rows
 from imclust.core.errors import input_error
 from imclust.core.manifest import read_manifest
 from imclust.data.find_images import find_images, image_suffixes
 
-ZIPPED = 1000  # images that are expected of an archive, before it is opened
+ZIPPED = 1000  # images that are expected of an archive that does not tell its files at once
 
 
 def check_images(data: Path, workspace: Path, *, links: bool = False) -> None:
@@ -55,9 +56,15 @@ def images_about(data: Path) -> int:
     >>> images_about(Path("photos"))
     24
     """
-    if not data.is_dir():
-        return ZIPPED
-    return sum(p.suffix.lower() in image_suffixes() for p in data.rglob("*"))
+    if data.is_dir():
+        names = [p.name for p in data.rglob("*")]
+    else:
+        try:
+            with ZipFile(data) as archive:
+                names = archive.namelist()
+        except (BadZipFile, OSError):  # another archive, or what `index` refuses in its own words
+            return ZIPPED
+    return sum(PurePosixPath(name).suffix.lower() in image_suffixes() for name in names)
 
 
 def check_enough(data: Path, n_clusters: int | str, instead: str = "") -> None:

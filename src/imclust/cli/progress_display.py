@@ -19,7 +19,7 @@ from imclust.core.log import say, shown_by
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TRUST = 5.0  # seconds of work after which the pace measured counts as much as the one expected
+TRUST = 2.0  # seconds of work after which the pace measured counts as much as the one expected
 OVERDUE = 0.15  # share of the time it has taken that a late step is expected to go on
 EVERY = 15.0  # seconds between lines about a step off a terminal
 
@@ -40,6 +40,8 @@ class Part:
         `waiting`, `at work`, `done` or `up to date`.
     took : float
         Seconds, when over.
+    by_rate : float
+        Seconds at the last rate of the bar that covers it, when over; 0 where there was none.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Part:
     bar: str = ""
     state: str = "waiting"
     took: float = 0.0
+    by_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,17 +78,40 @@ class Count:
         return done + (f", {self.rate:.3g} {self.unit}/s" if self.rate else "") + note
 
 
-def pace(parts: list[Part]) -> float:
+def pace(parts: list[Part], count: Count | None = None) -> float:
     """Seconds that this machine takes for each that was expected, drawn to 1 while little was
     measured.
+
+    A part that a bar covers counts by the rate of that, also while it is at work: how long a
+    network takes to load says little of how fast it goes.
+
+    Parameters
+    ----------
+    parts : list[Part]
+        In order, at most one at work.
+    count : Count | None, optional
+        Where the bar of that one is.
 
     Examples
     --------
     >>> pace([])
     1.0
+    >>> pace([Part("latents", 8.0, "encode", "at work")], Count("encode", 20, 100, 50, "img"))
+    0.4
     """
-    over = [p for p in parts if p.state == "done"]
-    return (TRUST + sum(p.took for p in over)) / (TRUST + sum(p.expected for p in over))
+    told = [(p.expected, p.by_rate or p.took) for p in parts if p.state == "done"]
+    told += [
+        (p.expected, by_rate)
+        for p in parts
+        if p.state == "at work" and (by_rate := _by_rate(p, count))
+    ]
+    return (TRUST + sum(took for _, took in told)) / (TRUST + sum(expected for expected, _ in told))
+
+
+def _by_rate(part: Part, count: Count | None) -> float:
+    """Seconds of a whole part at the rate of the bar that covers it, 0 where that is not known."""
+    covers = count is not None and count.what == part.bar and count.rate
+    return count.total / count.rate if count is not None and covers else 0.0
 
 
 def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) -> float:
@@ -108,11 +134,12 @@ def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) 
     >>> seconds_left([], 0.0)
     0.0
     """
-    left = pace(parts) * sum(p.expected for p in parts if p.state == "waiting")
+    by = pace(parts, count)
+    left = by * sum(p.expected for p in parts if p.state == "waiting")
     for part in parts:
         if part.state == "at work":
             known = count.left if count is not None and count.what == part.bar else None
-            late = max(pace(parts) * part.expected - elapsed, OVERDUE * elapsed)
+            late = max(by * part.expected - elapsed, OVERDUE * elapsed)
             left += late if known is None else known
     return left
 
@@ -190,7 +217,7 @@ class Display:
 
         with self._heartbeat(title), shown_by(self._bar, self._hear):
             yield nothing
-        part.took = time.monotonic() - self._start
+        part.took, part.by_rate = time.monotonic() - self._start, _by_rate(part, self._count)
         part.state = "up to date" if idle else "done"
         if self._live is None:
             self._line(f"{title}: {'up to date' if idle else format_duration(part.took)}")
@@ -261,12 +288,13 @@ class Display:
         from rich.text import Text
 
         now = time.monotonic()
+        by = pace(self.parts, self._count)
         table = Table.grid(padding=(0, 1))
         marks = {"waiting": "·", "at work": "▶", "done": "✓", "up to date": "✓"}
         bar = self._count.text() if self._count else ""
         for part in self.parts:
             details = {
-                "waiting": f"about {format_duration(pace(self.parts) * part.expected)}",
+                "waiting": f"about {format_duration(by * part.expected)}",
                 "at work": f"{format_duration(now - self._start)}  {bar}",
                 "done": format_duration(part.took),
                 "up to date": "up to date",

@@ -58,7 +58,7 @@ class Base:
         rows, doc = Assignment.load(assignment), read_manifest(assignment)
         facts = {name: doc[name] for name in CARRIED if name in doc}
         facts |= {"n_clusters": doc["n_clusters"], "corrected": doc.get("corrections")}
-        facts |= {"before": doc.get("grown")}
+        facts |= {"before": doc.get("grown"), "colours": doc.get("colours")}
         mine = np.array([digests.get(i, "") for i in rows.ids.tolist()], dtype=str)
         ids, p = rows.ids, np.asarray(rows.probabilities)
         if earlier is not None:

@@ -66,6 +66,7 @@ from imclust.core.records import (
 )
 from imclust.data.images import indexed
 from imclust.data.nuisances import nuisances
+from imclust.report.cluster_colours import dealt_colours, kept_colours
 
 
 @dataclass(frozen=True)
@@ -321,6 +322,7 @@ def _grow(cfg: Cluster, _: int | str, folder: Path) -> dict[str, Any]:
     )
     rows = Assignment(first.ids, first.splits, q)
     facts = _save(rows, joined_unit_rows(whole), folder)
+    facts |= {"colours": kept_colours(base.facts, facts)}
     facts |= _tree(whole, q, cfg.seed, facts, folder)
     for name in EVIDENCE:
         if (cfg.grown_from / name).is_file():
@@ -375,7 +377,7 @@ def _corrected(
     priors, _ = read_priors(cfg.priors, rows.ids[fitted], facts["n_clusters"])
     pairs = (of_rows(links, fitted) for links in (priors.must_link, priors.cannot_link))
     corrected = Corrected.first(rows.ids, rows.probabilities, *pairs)
-    shown, before_names, found = at, facts.get("names"), facts.pop("found_names", None)
+    shown, found, before_it = at, facts.pop("found_names", None), dict(facts)
     for n, file in enumerate(files):
         if n == 0:  # a later one speaks of what an earlier one has changed
             file = of_grown(file, cfg.earlier, shown, rows.ids.tolist(), facts["n_clusters"])
@@ -386,7 +388,7 @@ def _corrected(
         last = n == len(files) - 1
         facts |= _save(rows, z, folder, parquet=cfg.parquet and last) | said
     if "grown" in facts:
-        facts |= kept_names(facts, before_names, found)
+        facts |= kept_names(facts, before_it.get("names"), found)
     close = corrected.suggestions(z)
     header = ("id", "cluster", "suggested", "sure", "because_of")
     named = (
@@ -397,6 +399,7 @@ def _corrected(
     facts |= {"suggested": len(close)}
     report_corrections(facts)
     whole = [np.asarray(x[there][fitted]) for x in spaces]
+    facts |= {"colours": kept_colours(before_it, facts)}
     tree = _tree(whole, rows.probabilities[fitted], cfg.seed, facts, folder)
     return facts | classes_of(facts) | tree
 
@@ -434,7 +437,7 @@ def _save(
 def _tree(
     spaces: list[np.ndarray], p: np.ndarray, seed: int, facts: dict[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """The tree over the clusters, and how far they are apart."""
+    """The tree over the clusters, how far apart they are, and colours where facts have none."""
     from imclust.clustering.graph_merging import cluster_tree
     from imclust.report.figures import Sheet, dendrogram
 
@@ -442,4 +445,6 @@ def _tree(
     names = cluster_names(facts, facts["n_clusters"])
     dendrogram(Sheet(folder, 7), tree.merges, names)
     np.save(folder / "apart.npy", tree.apart.astype(np.float32), allow_pickle=False)
-    return {"merge_order": tree.merges.round(6).tolist()}
+    merges = tree.merges.round(6).tolist()
+    colours = dealt_colours(merges, p.shape[1], facts.get("colours", ()))
+    return {"merge_order": merges, "colours": colours}

@@ -83,6 +83,9 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "n": len(rows.ids),
         "dots": len(rows.ids) > DOTS,
         "names": names,
+        "colours": [clustering["colours"][c] for c in rows.numbers]
+        if "colours" in clustering
+        else None,
         "classes": rows.classes,
         "texts": index["content"] == "texts",
         "clusters": clusters,

@@ -79,7 +79,7 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
     ...     render({"title": "Photos"}, {}, Path("report.html"))
     ... except UndefinedError as e:
     ...     str(e)
-    "'run' is undefined"
+    "'k' is undefined"
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup

@@ -61,16 +61,17 @@ const SHAPES = ["circle", "square", "triangle", "diamond", "inverted_triangle", 
 const COLOURS = 24;
 const OF_A_SHAPE = 8; // clusters: shapes tell apart what colours alone do not, to some eyes
 const shapeOf = (number) => Math.floor(number / OF_A_SHAPE) % SHAPES.length;
-const colourOf = (number) => `var(--c${number % COLOURS})`;
+// Of a cluster; those that the reader makes have the ones of their numbers.
+const colourOf = (cluster) => F.colours?.[cluster] ?? cluster % COLOURS;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-function paintMark(mark, number) {
-  mark.style.setProperty("--mark", colourOf(number));
+function paintMark(mark, number, colour = colourOf(number)) {
+  mark.style.setProperty("--mark", `var(--c${colour})`);
   mark.dataset.shape = shapeOf(number);
 }
 
-function markOf(number) {
+function markOf(number, colour) {
   const mark = make("span", { className: "mark", "aria-hidden": "true" });
-  paintMark(mark, number);
+  paintMark(mark, number, colour);
   return mark;
 }

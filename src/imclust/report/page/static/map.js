@@ -74,8 +74,9 @@ function colours(mode) {
   }
   const palette = Array.from({ length: COLOURS }, (_, i) => css(`--c${i}`));
   const kind = kindOf(mode);
+  const of = mode === "cluster" ? colourOf : (number) => number % COLOURS;
   return {
-    colour: (row) => (kind(row) < 0 ? none : palette[kind(row) % COLOURS]),
+    colour: (row) => (kind(row) < 0 ? none : palette[of(kind(row))]),
     shape: (row) => (kind(row) < 0 ? "circle" : SHAPES[shapeOf(kind(row))]),
   };
 }
@@ -100,7 +101,7 @@ function legend() {
   const mode = $("map-colour").value;
   const list = $("map-legend");
   const entry = (number, name, chosen = null) => {
-    const inside = [markOf(number), make("span", { className: "name" }, name)];
+    const inside = [markOf(number, chosen === null ? number % COLOURS : colourOf(number)), make("span", { className: "name" }, name)];
     if (chosen === null) return make("li", {}, make("span", { className: "entry" }, ...inside));
     const press = () => chooseOnMap(map.cluster === chosen ? "" : chosen);
     const pressed = String(map.cluster === chosen);
