@@ -16,6 +16,8 @@ from imclust.core.errors import InputError
 from imclust.core.reproducibility import isolated_seed
 from imclust.data.augment import PHOTOGRAPHS
 from imclust.data.colour_rule import colour_rule
+from imclust.encoders import ENCODERS
+from imclust.encoders._alike import alike_in_colour
 from imclust.encoders.pixels import Pixels, PixelsConfig
 from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
 from imclust.stages import download, encode, train
@@ -110,12 +112,22 @@ def test_views_of_photographs_differ_in_colour_as_neighbours_do(rng):
     assert strangers.jitter <= PHOTOGRAPHS.jitter
     same = np.broadcast_to(shown[:1], shown.shape)
     assert not colour_rule(same, near).colours  # nothing differs between neighbours
-    encoder = PseudoLabels(CONFIG)
-    encoder.take_spaces([rng.standard_normal((n, 3))], 0)
-    plan = encoder.suited(encoder.plan(n), shown)
-    assert plan.augmentation == colour_rule(shown, encoder.near)
-    plain = PseudoLabels(replace(CONFIG, augmentation="photographs"))
-    assert plain.suited(plain.plan(n), shown).augmentation == PHOTOGRAPHS
+
+
+@pytest.mark.parametrize("name", ["simclr", "pseudo-labels", "masked-ae"])
+def test_every_encoder_has_the_colours_of_images_that_are_alike(name, rng):
+    """Images that differ in brightness alone: neighbours are as bright, so views are, too."""
+    base = rng.integers(60, 180, (32, 32, 3))
+    images = (base * rng.uniform(0.6, 1.4, (60, 1, 1, 1))).astype(np.uint8)
+    entry = ENCODERS[name]
+    encoder = entry.method(entry.config())
+    found = encoder.suited(encoder.plan(60), images).augmentation
+    assert found == alike_in_colour(images)
+    assert 0 < found.jitter < 0.2 < PHOTOGRAPHS.jitter
+    assert alike_in_colour(images[:1]) == PHOTOGRAPHS  # nothing to be like
+    if name != "masked-ae":
+        wished = entry.method(entry.config(augmentation="photographs"))
+        assert wished.suited(wished.plan(60), images).augmentation == PHOTOGRAPHS
 
 
 def test_the_colours_of_two_views_differ_as_the_rule_has_measured(rng):

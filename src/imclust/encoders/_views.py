@@ -33,14 +33,18 @@ def image_side(encoder: str, size: int) -> None:
 
 
 def with_views(plan: TrainConfig, images: np.ndarray, wish: Wish) -> TrainConfig:
-    """The plan with the changes that are wished for, or that suit images (n, s, s, 3) uint8."""
+    """The plan with the changes that are wished for, or that suit images (n, s, s, 3) uint8; of
+    photographs, with colours no further apart than those of images that are alike."""
     import torch
 
     from imclust.data.augment import FIGURES, PHOTOGRAPHS, suited
+    from imclust.encoders._alike import alike_in_colour
 
+    changes = FIGURES if wish == "figures" else PHOTOGRAPHS
     if wish == "auto":
-        return replace(plan, augmentation=suited(torch.from_numpy(images)))
-    return replace(plan, augmentation=PHOTOGRAPHS if wish == "photographs" else FIGURES)
+        changes = suited(torch.from_numpy(images))
+        changes = alike_in_colour(images) if changes == PHOTOGRAPHS else changes
+    return replace(plan, augmentation=changes)
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class ViewsConfig:
     lr: float = 2e-3
     """Peak learning rate of AdamW, one-cycle."""
     augmentation: Wish = "auto"
-    """What views differ by. `photographs`: crops, flips and colours; `figures`: gentle crops and
-    turns, no flips; `auto`: by whether the images have colour and a ground that is not plain."""
+    """What views differ by. `photographs`: crops, flips and SimCLR's colours; `figures`: gentle
+    crops and turns, no flips; `auto`: by whether the images have colour and a ground that is not
+    plain, and of photographs colours that differ as those of images that are alike."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__.removesuffix("Config")

@@ -8,7 +8,7 @@ what they have in common instead of what each follows alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imclust.core.checks import in_range
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from imclust.training.plan import Objective, TrainConfig
-
-NEAR = 10  # neighbours whose colours are compared
+    from imclust.training.plan import Objective
 
 
 @dataclass(frozen=True)
@@ -45,33 +43,18 @@ class PseudoLabelsConfig(ViewsConfig):
 class PseudoLabels(ViewsEncoder):
     """The encoder that learns from other spaces.
 
-    Once it has its spaces, `labels` (tasks, n) int holds the clusters of the training images and
-    `near` (n, NEAR) int their neighbours.
+    Once it has its spaces, `labels` (tasks, n) int holds the clusters of the training images.
     """
 
     cfg: PseudoLabelsConfig
     needs_spaces = True
     labels: np.ndarray
-    near: np.ndarray
 
     def take_spaces(self, spaces: list[np.ndarray], seed: int) -> None:
-        """Cluster the spaces side by side, and find neighbours there."""
-        from imclust.training.pseudo_labels import joint_clusters, joint_rows, near_rows
+        """Cluster the spaces side by side."""
+        from imclust.training.pseudo_labels import joint_clusters, joint_rows
 
-        rows = joint_rows(spaces)
-        self.labels = joint_clusters(rows, self.cfg.clusters, seed)
-        self.near = near_rows(rows, NEAR)
-
-    def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
-        """The plan with the views that the config names, or that suit the images; of photographs,
-        with colours no further apart than those of neighbours."""
-        from imclust.data.augment import PHOTOGRAPHS
-        from imclust.data.colour_rule import colour_rule
-
-        plan = super().suited(plan, images)
-        if self.cfg.augmentation != "auto" or plan.augmentation != PHOTOGRAPHS:
-            return plan
-        return replace(plan, augmentation=colour_rule(images, self.near))
+        self.labels = joint_clusters(joint_rows(spaces), self.cfg.clusters, seed)
 
     def network(self) -> nn.Module:
         """The backbone and a classifier of all tasks."""

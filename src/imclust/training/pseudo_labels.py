@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imclust.clustering.neighbors import nearest_neighbors
 from imclust.clustering.preprocessing import prepare
 from imclust.training.plan import Objective
 
@@ -51,17 +50,6 @@ def joint_clusters(rows: np.ndarray, counts: tuple[int, ...], seed: int) -> np.n
     most = max(2, len(rows) // 10)
     runs = [KMeans(min(k, most), n_init=2, random_state=seed).fit_predict(rows) for k in counts]
     return np.stack(runs).astype(np.int64)
-
-
-def near_rows(rows: np.ndarray, count: int) -> np.ndarray:
-    """Neighbours (n, count) int64 of each of the rows (n, d), n - 1 at most.
-
-    Examples
-    --------
-    >>> near_rows(np.array([[0.0], [1.0], [5.0]], np.float32), 1).ravel()
-    array([1, 0, 1])
-    """
-    return nearest_neighbors(rows, rows, min(count, len(rows) - 1), same=True)[0]
 
 
 class PseudoLabelLoss(Objective):
