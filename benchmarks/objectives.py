@@ -1,6 +1,6 @@
 """Which way of training earns its seconds? Codes of short trainings, k-means, classes.
 
-    python benchmarks/objectives.py FOLDER [--waves 1000:0 1000:1 4000:0:simclr,told ...]
+    python benchmarks/objectives.py FOLDER [--waves 1000:0 1000:1 4000:0:simclr,vicreg ...]
         [--device cpu] [--jobs 1] [--minutes 60] [--out benchmarks/results/objectives]
     python benchmarks/objectives.py FOLDER --time-steps
 
@@ -31,17 +31,20 @@ from typing import Any
 import numpy as np
 
 NAMES = (
-    *("told", "simclr", "deepcluster-v2", "neighbours", "vicreg", "byol"),
-    *("simclr none", "simclr rule", "told none", "told rule", "masked-ae", "told K"),
+    *("pseudo-labels", "simclr", "deepcluster-v2", "neighbours", "vicreg", "byol", "masked-ae"),
+    *("simclr none", "simclr strong", "pseudo-labels none", "pseudo-labels strong"),
+    "pseudo-labels K",
 )
-LONG = "simclr,told,deepcluster-v2"
+LONG = "simclr,pseudo-labels,deepcluster-v2"
 WAVES = ("1000:0", "1000:1", f"4000:0:{LONG}", "1000:2", "250:0", f"4000:1:{LONG}", "250:1")
-COLOURED = ("hw9_proxy", "cifar10_10k", "natural_images30")  # where `none` and `rule` are tried
+COLOURED = ("hw9_proxy", "cifar10_10k", "natural_images30")  # where `none` and `strong` are tried
 WIDTH, BATCH = 16, 128
 STARTS = 3
 MOST_BYTES = 14 << 20  # of an archive of codes
 ARCHIVES = 4
-KEPT = ("told", "simclr", "deepcluster-v2", "neighbours", "vicreg", "told K")  # whose codes are
+KEPT = (  # whose codes are
+    "pseudo-labels", "simclr", "deepcluster-v2", "neighbours", "vicreg", "pseudo-labels K",
+)  # fmt: skip
 
 
 def train(
@@ -151,7 +154,7 @@ def tasks_of(cfg: argparse.Namespace) -> list[tuple[Path, str, int, int, str]]:
     for wave in cfg.waves:
         steps, seed, names = (*wave.split(":"), "")[:3]
         for name in names.split(",") if names else NAMES:
-            coloured = name.partition(" ")[2] in {"none", "rule"}
+            coloured = name.partition(" ")[2] in {"none", "strong"}
             found += [
                 (path, name, int(steps), int(seed), cfg.device)
                 for path in paths

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imclust.core.reproducibility import step_generator
-from imclust.data.augment import Augmentation
+from imclust.data.augment import PHOTOGRAPHS, Augmentation
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
 from imclust.encoders._views import ViewsConfig, ViewsEncoder
@@ -20,7 +20,6 @@ from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
 from imclust.training.losses import CollapseGuard
 from imclust.training.plan import Objective, TrainConfig
 
-OWN = ("simclr", "vicreg", "byol", "deepcluster-v2", "masked-ae")
 TEMPERATURE = 0.2
 
 
@@ -81,12 +80,6 @@ class NeighbourLoss(CollapseGuard):
         self.steps += 1
 
 
-class Told(PseudoLabels):
-    """`pseudo-labels` with the views of the other encoders."""
-
-    suited = ViewsEncoder.suited
-
-
 class Neighbours(ViewsEncoder):
     """Views are drawn to neighbours that other spaces know."""
 
@@ -116,14 +109,14 @@ class Recoloured:
 
 
 def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) -> Any:
-    """The encoder called `name`, such as `simclr`, `told` or `simclr none`.
+    """The encoder called `name`, such as `simclr` or `simclr none`.
 
     Parameters
     ----------
     name : str
-        `told` is `pseudo-labels` with the views of the others, and 50, 100 and 200 clusters of the
-        other spaces; `told K`: K, too. `none` or `rule` behind a name: views that keep the colours,
-        or change them as `colour_rule` says.
+        `pseudo-labels` learns 50, 100 and 200 clusters of the other spaces as the file has them;
+        `pseudo-labels K`: K, too. `none` or `strong` behind a name: views that keep the colours, or
+        change them as SimCLR's.
     facts : dict
         What `objectives_sets.py` wrote of the images.
     width, batch : int
@@ -131,10 +124,10 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
     """
     method, _, colours = name.partition(" ")
     made: Any
-    if method == "told":
+    if method == "pseudo-labels":
         told = facts["told"] if colours == "K" else facts["told"][:-1]
         counts = tuple(int(line.max()) + 1 for line in told)
-        made = Told(PseudoLabelsConfig(width=width, batch=batch, clusters=counts))
+        made = PseudoLabels(PseudoLabelsConfig(width=width, batch=batch, clusters=counts))
         made.labels = told
     elif method == "neighbours":
         made = Neighbours(ViewsConfig(width=width, batch=batch), facts["near"])
@@ -143,7 +136,4 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
         made = entry.method(entry.config(width=width, batch=batch))
     if colours == "none":
         return Recoloured(made, Augmentation())
-    if colours == "rule":
-        jitter, hue, grey = (float(facts[n]) for n in ("jitter", "hue", "grey"))
-        return Recoloured(made, Augmentation(jitter=jitter, hue=hue, grey=grey))
-    return made
+    return Recoloured(made, PHOTOGRAPHS) if colours == "strong" else made

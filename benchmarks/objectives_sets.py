@@ -6,9 +6,8 @@ SET is what `spaces.py` takes; of a folder with trainX.npy, valX.npy and valY.np
 images come first, without classes (-1). For each a file NAME.npz: images `x` uint8, one channel
 where there is no colour; classes `y`; `near` (n, 10), the neighbours of every image where the
 spaces that cost nothing lie side by side; `told` (tasks, n), its k-means clusters there, 50, 100
-and 200 of them and K, at most a tenth of the images; and what the views' colours may differ by,
-`jitter`, `hue` and `grey`. In --spaces a file NAME.npz that stays at home: the spaces themselves,
-and `seconds`, the CPU seconds that they took.
+and 200 of them and K, at most a tenth of the images. In --spaces a file NAME.npz that stays at
+home: the spaces themselves, and `seconds`, the CPU seconds that they took.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ import numpy as np
 from imclust.clustering.neighbors import nearest_neighbors
 from imclust.clustering.views import View
 from imclust.core.log import progress
-from imclust.data.colour_rule import colour_rule
 from spaces import features, read
 
 TOLD = (50, 100, 200)
@@ -72,18 +70,17 @@ def main() -> None:
         joined = View.of(spaces, tuple(range(len(spaces))), "power").rows
         near = nearest_neighbors(joined, joined, NEAR, same=True)[0].astype(np.uint16)
         counts = [min(k, len(x) // 10) for k in TOLD] + [int(y.max()) + 1]
-        rule = colour_rule(x, near)
         grey = bool((x == x[..., :1]).all())
         np.savez_compressed(
             cfg.out / f"{stem}.npz", x=x[..., :1] if grey else x, y=y.astype(np.int16), near=near,
-            told=told_clusters(joined, counts), jitter=rule.jitter, hue=rule.hue, grey=rule.grey,
+            told=told_clusters(joined, counts),
         )  # fmt: skip
         np.savez(
             cfg.spaces / f"{stem}.npz",
             seconds=seconds,
             **{f"space{i}": s.astype(np.float16) for i, s in enumerate(spaces)},
         )
-        print(f"{stem:20} {len(x)} images, {seconds:.0f} CPU s, {rule}", flush=True)
+        print(f"{stem:20} {len(x)} images, {seconds:.0f} CPU s", flush=True)
 
 
 if __name__ == "__main__":

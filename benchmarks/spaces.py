@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from colour_jitter import images_of
 from imclust.cli.baseline import FREE
 from imclust.clustering.evidence import cosine_distances, distances, purity, silhouettes
 from imclust.clustering.heads import HEADS
@@ -32,14 +33,34 @@ from imclust.clustering.unequal_spaces import SCOUTS
 from imclust.clustering.views import View
 from imclust.core.log import progress
 from imclust.core.reproducibility import isolated_seed
-from imclust.data.loader import square, to_input
+from imclust.data.loader import Preprocessing, as_rgb, square, to_input
 from imclust.encoders import ENCODERS
 
+SIDE = 32
 KINDS = {  # that count as one kind
     "pixels": "colour", "colour": "colour", "power-spectrum": "spectrum", "hog": "edges",
     "lbp": "edges", "patch-dictionary": "patches", "random-conv": "patches",
     "scattering": "wavelets",
 }  # fmt: skip
+
+
+def images_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, 32, 32, 3) uint8 and classes (n,)."""
+    pre = Preprocessing(SIDE)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as z:
+            found, y = [as_rgb(x) for x in z["x"]], z["y"]
+    else:
+        found, names = [], []
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if Path(name).suffix.lower() in {".jpg", ".jpeg", ".png"}:
+                    stored = np.frombuffer(archive.read(name), np.uint8)
+                    found.append(cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1])
+                    names.append(Path(name).parent.name)
+        y = np.unique(names, return_inverse=True)[1]
+    small = [square(np.ascontiguousarray(x), pre, min(x.shape[:2])) for x in found]
+    return np.stack(small), np.asarray(y)
 
 
 def read(name: str) -> tuple[np.ndarray, np.ndarray]:
