@@ -1,6 +1,6 @@
 """What the images alone hold: accuracy against CPU seconds of every space, encoder and combination.
 
-    python benchmarks/scratch.py --data PATH [--n-clusters 10] [--seeds 0 1 2 3 4]
+    python benchmarks/scratch.py --data PATH [PATH ...] [--rows 2000] [--seeds 0 1 2 3 4]
         [--steps 300 1000] [--encoders simclr vicreg ...] [--width 16] [--batch 128] [--together]
         [--effort quick] [--literal]
 
@@ -16,8 +16,10 @@ Labels (valY where there are validation images, placed through the clustering of
 valX clustered by itself) only score. CPU seconds are those of all its stages, in
 this process, whose threads OMP_NUM_THREADS bounds.
 
-PATH is what `CHALLENGE=arrays` takes, or `digits` or `photos`. Prints one table, writes JSON and a
-picture; artefacts lie in --work, and what was finished there is not done again.
+PATH is what `CHALLENGE=arrays` takes, or `digits` or `photos`; an `.npz` has as many clusters as
+its `y` has classes. Of more than --rows images to cluster so many are drawn (seed 0), all of a
+set's validation images are kept. Prints a table a set, writes JSON and a picture of all; artefacts
+lie in --work, and what was finished there is not done again.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imclust.cli.baseline import FREE, WAYS
 from imclust.cli.parser import run_stage
 
@@ -45,8 +49,9 @@ SPENT = "cpu_seconds.json"  # in --work: of every artefact, when it was made
 class Bench:
     """One set of images: stages that fill `work`, and rows of the table."""
 
-    def __init__(self, cfg: argparse.Namespace) -> None:
-        self.cfg, self.work = cfg, cfg.work / Path(cfg.data).stem
+    def __init__(self, cfg: argparse.Namespace, data: str) -> None:
+        few = f"-{cfg.rows}" if cfg.rows else ""
+        self.cfg, self.data, self.work = cfg, data, cfg.work / f"{Path(data).stem}{few}"
         self.rows: list[dict[str, Any]] = []
         self.work.mkdir(parents=True, exist_ok=True)
         known = self.work / SPENT
@@ -65,14 +70,16 @@ class Bench:
 
     def run(self) -> None:
         """Everything."""
-        source = [self.cfg.data] if self.cfg.data in EMBEDDED else [
-            "arrays", "--data-dir", self.cfg.data
-        ]  # fmt: skip
-        k = ["--n-clusters", self.cfg.n_clusters] if self.cfg.n_clusters else []
+        source, k = [self.data], []
+        if self.data not in EMBEDDED:
+            source = ["arrays", "--data-dir", str(drawn(Path(self.data), self.cfg.rows, self.work))]
+            if Path(self.data).suffix == ".npz":
+                with np.load(self.data) as z:
+                    k = ["--n-clusters", len(np.unique(z["y"]))]
         self.stage(self.work, "download", *k, *source)
         self.index = self.work / "index"
         doc = json.loads((self.index / "manifest.json").read_text())
-        self.k = k or ["--n-clusters", doc["n_clusters"]]
+        self.k = ["--n-clusters", doc["n_clusters"]]
         self.validated = "val" in doc["rows"]
         for seed in self.cfg.seeds:
             first = self.cfg.seeds[0]
@@ -162,6 +169,29 @@ class Bench:
         return out, spent + self.stage(out, "cluster", *words)
 
 
+def drawn(data: Path, rows: int | None, work: Path) -> Path:
+    """The set with at most `rows` images to cluster; itself where it has no more."""
+    if data.is_file():
+        with np.load(data) as z:
+            every = dict(z)
+    else:
+        every = {path.stem: np.load(path) for path in data.glob("*.npy")}
+    chosen = ("x", "y") if data.is_file() else ("trainX",)
+    n = len(every[chosen[0]])
+    if rows is None or n <= rows:
+        return data
+    kept = np.sort(np.random.default_rng(0).permutation(n)[:rows])
+    fewer = {name: x[kept] if name in chosen else x for name, x in every.items()}
+    to = work / "drawn"
+    to.mkdir(exist_ok=True)
+    if data.is_file():
+        np.savez(to / data.name, **fewer)
+        return to / data.name
+    for name, x in fewer.items():
+        np.save(to / name, x)
+    return to
+
+
 def accuracies(scores: dict[str, Any]) -> dict[str, float]:
     """Hungarian accuracy: of validation images placed through the clustering, or of all; and of
     validation images clustered by themselves."""
@@ -189,24 +219,41 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def picture(table: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Accuracy against CPU seconds: a point a space, a line where it was trained for several
-    times."""
+def show(title: str, table: list[dict[str, Any]]) -> None:
+    """Print it."""
+    print(f"{title:26} {'head':9} {'CPU (s)':>8} {'accuracy':>15} {'own':>15} {'seeds':>5}")
+    for r in table:
+        told = [
+            f"{r[n]:.3f} ± {r[f'{n} spread']:.3f}" if n in r else "" for n in ("accuracy", "own")
+        ]
+        print(f"{r['space']:26} {r['head']:9} {r['CPU seconds']:8.0f} {told[0]:>15} {told[1]:>15} "
+              f"{r['seeds']:5}")  # fmt: skip
+
+
+def picture(tables: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Accuracy against CPU seconds, a panel a set: a point a space, a line where it was trained for
+    several times."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for name in dict.fromkeys((r["space"], r["head"]) for r in table):
-        mine = [r for r in table if (r["space"], r["head"]) == name]
-        line = sorted((r["CPU seconds"], r["accuracy"], r["accuracy spread"]) for r in mine)
-        x, y, spread = zip(*line, strict=True)
-        axes.errorbar(x, y, spread, marker="o", capsize=2, label=", ".join(name))
-    axes.set(title=title, xlabel="CPU seconds", ylabel="accuracy", xscale="log")
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.grid(alpha=0.3)
+    rows = -(-len(tables) // 2)
+    figure = Figure(figsize=(5 * min(2, len(tables)) + 2.5, 3.6 * rows), layout="constrained")
+    panels = figure.subplots(rows, min(2, len(tables)), squeeze=False).ravel()
+    names = list(dict.fromkeys((r["space"], r["head"]) for t in tables.values() for r in t))
+    for axes, (title, table) in zip(panels, tables.items(), strict=False):
+        for number, name in enumerate(names):
+            mine = [r for r in table if (r["space"], r["head"]) == name]
+            line = sorted((r["CPU seconds"], r["accuracy"], r["accuracy spread"]) for r in mine)
+            look = {"color": f"C{number % 10}", "marker": "os^vD"[number // 10 % 5]}
+            if line:
+                x, y, spread = zip(*line, strict=True)
+                axes.errorbar(x, y, spread, capsize=2, label=", ".join(name), **look)
+        axes.set(title=title, xlabel="CPU seconds", ylabel="accuracy", xscale="log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside right center")
     figure.savefig(path, dpi=110)
 
 
@@ -216,8 +263,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--n-clusters", type=int)
+    parser.add_argument("--data", nargs="+", required=True)
+    parser.add_argument("--rows", type=int)
     parser.add_argument("--steps", type=int, nargs="*", default=[])
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--batch", type=int, default=128)
@@ -229,21 +276,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("data/benchmarks/scratch"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     cfg = parser.parse_args()
-    bench = Bench(cfg)
-    bench.run()
-    table = summary(bench.rows)
-    print(f"{'space':26} {'head':9} {'CPU (s)':>8} {'accuracy':>15} {'own':>15} {'seeds':>5}")
-    for r in table:
-        told = [
-            f"{r[n]:.3f} ± {r[f'{n} spread']:.3f}" if n in r else "" for n in ("accuracy", "own")
-        ]
-        print(f"{r['space']:26} {r['head']:9} {r['CPU seconds']:8.0f} {told[0]:>15} {told[1]:>15} "
-              f"{r['seeds']:5}")  # fmt: skip
-    cfg.out.mkdir(parents=True, exist_ok=True)
-    stem = f"scratch_{Path(cfg.data).stem}"
-    doc = {"table": table, "rows": bench.rows}
-    (cfg.out / f"{stem}.json").write_text(json.dumps(doc, indent=2) + "\n")
-    picture(table, Path(cfg.data).stem, cfg.out / f"{stem}.png")
+    benches, tables = {}, {}
+    for data in cfg.data:
+        title = Path(data).stem
+        bench = benches[title] = Bench(cfg, data)
+        bench.run()
+        tables[title] = summary(bench.rows)
+        show(title, tables[title])
+        doc = {t: {"table": tables[t], "rows": b.rows} for t, b in benches.items()}
+        cfg.out.mkdir(parents=True, exist_ok=True)
+        (cfg.out / "scratch.json").write_text(json.dumps(doc, indent=2) + "\n")
+        picture(tables, cfg.out / "scratch.png")
 
 
 if __name__ == "__main__":
