@@ -31,20 +31,17 @@ from typing import Any
 import numpy as np
 
 NAMES = (
-    *("pseudo-labels", "simclr", "deepcluster-v2", "neighbours", "vicreg", "byol", "masked-ae"),
+    *("pseudo-labels", "simclr", "vicreg", "pseudo-labels K"),
     *("simclr none", "simclr strong", "pseudo-labels none", "pseudo-labels strong"),
-    "pseudo-labels K",
 )
-LONG = "simclr,pseudo-labels,deepcluster-v2"
+LONG = "simclr,pseudo-labels"
 WAVES = ("1000:0", "1000:1", f"4000:0:{LONG}", "1000:2", "250:0", f"4000:1:{LONG}", "250:1")
 COLOURED = ("hw9_proxy", "cifar10_10k", "natural_images30")  # where `none` and `strong` are tried
 WIDTH, BATCH = 16, 128
 STARTS = 3
 MOST_BYTES = 14 << 20  # of an archive of codes
 ARCHIVES = 4
-KEPT = (  # whose codes are
-    "pseudo-labels", "simclr", "deepcluster-v2", "neighbours", "vicreg", "pseudo-labels K",
-)  # fmt: skip
+KEPT = ("pseudo-labels", "simclr", "vicreg", "pseudo-labels K")  # whose codes are
 
 
 def train(

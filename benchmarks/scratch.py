@@ -39,9 +39,7 @@ import numpy as np
 from imclust.cli.baseline import FREE, WAYS
 from imclust.cli.parser import run_stage
 
-ENCODERS = (
-    "simclr", "pseudo-labels", "vicreg", "byol", "deepcluster-v2", "masked-ae", "scan-net",
-)  # fmt: skip
+ENCODERS = ("simclr", "pseudo-labels", "vicreg", "scan-net")
 EMBEDDED = ("digits", "photos")
 SPENT = "cpu_seconds.json"  # in --work: of every artefact, when it was made
 

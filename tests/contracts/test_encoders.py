@@ -12,7 +12,7 @@ from imclust.training.fit import fit
 from imclust.training.weights_file import load_weights, save_weights
 
 ALL = [e for e in ENCODERS if getattr(e.method, "reads", "images") == "images"]
-VIEWS = ("simclr", "vicreg", "byol", "deepcluster-v2", "pseudo-labels", "masked-ae")
+VIEWS = ("simclr", "vicreg", "pseudo-labels")
 SETTINGS = {
     "vgg-ae": {"size": 32},
     "vgg16": {"size": 32},

@@ -19,10 +19,7 @@ SETTINGS = {
     "timm": {"size": 64},
     "vgg16": {"size": 32},
     "scan-net": {"epochs": 1, "n_clusters": 2},
-} | {
-    n: {"epochs": 1, "width": 8}
-    for n in ("simclr", "vicreg", "byol", "deepcluster-v2", "pseudo-labels", "masked-ae")
-}
+} | {n: {"epochs": 1, "width": 8} for n in ("simclr", "vicreg", "pseudo-labels")}
 BASE = {"local-aggregation": "conv-ae", "scan-net": "simclr"}  # of encoders that refine another
 N = 14
 

@@ -14,11 +14,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA G
 
 TRAINED = {
     "conv-ae": [],
-    "masked-ae": ["--width", "8"],
     "simclr": ["--width", "8"],
     "vicreg": ["--width", "8"],
-    "byol": ["--width", "8"],
-    "deepcluster-v2": ["--width", "8"],
 }
 
 

@@ -20,31 +20,7 @@ if TYPE_CHECKING:
 SIZES = (32, 224)
 EPOCHS = 60
 HIDDEN = 512  # of projectors
-
-
 Wish = Literal["auto", "photographs", "figures"]
-
-
-def image_side(encoder: str, size: int) -> None:
-    """Refuse a size that a small ResNet cannot take."""
-    in_range(encoder, "size", size, *SIZES)
-    if size % 16:
-        raise input_error(f"{encoder}.size", "a multiple of 16", size, "round it")
-
-
-def with_views(plan: TrainConfig, images: np.ndarray, wish: Wish) -> TrainConfig:
-    """The plan with the changes that are wished for, or that suit images (n, s, s, 3) uint8; of
-    photographs, with colours no further apart than those of images that are alike."""
-    import torch
-
-    from imclust.data.augment import FIGURES, PHOTOGRAPHS, suited
-    from imclust.encoders._alike import alike_in_colour
-
-    changes = FIGURES if wish == "figures" else PHOTOGRAPHS
-    if wish == "auto":
-        changes = suited(torch.from_numpy(images))
-        changes = alike_in_colour(images) if changes == PHOTOGRAPHS else changes
-    return replace(plan, augmentation=changes)
 
 
 @dataclass(frozen=True)
@@ -68,7 +44,9 @@ class ViewsConfig:
 
     def __post_init__(self) -> None:
         name = type(self).__name__.removesuffix("Config")
-        image_side(name, self.size)
+        in_range(name, "size", self.size, *SIZES)
+        if self.size % 16:
+            raise input_error(f"{name}.size", "a multiple of 16", self.size, "round it")
         in_range(name, "width", self.width, 4, 512)
         in_range(name, "batch", self.batch, 4, 65536)
         in_range(name, "lr", self.lr, 1e-9, 10)
@@ -114,8 +92,19 @@ class ViewsEncoder(Encoder):
         )
 
     def suited(self, plan: TrainConfig, images: np.ndarray) -> TrainConfig:
-        """The plan with the views that the config names, or that suit the images."""
-        return with_views(plan, images, self.cfg.augmentation)
+        """The plan with the changes that the config names, or that suit the images; of photographs
+        with colours no further apart than those of images that are alike."""
+        import torch
+
+        from imclust.data.augment import FIGURES, PHOTOGRAPHS, suited
+        from imclust.encoders._alike import alike_in_colour
+
+        wish = self.cfg.augmentation
+        changes = FIGURES if wish == "figures" else PHOTOGRAPHS
+        if wish == "auto":
+            changes = suited(torch.from_numpy(images))
+            changes = alike_in_colour(images) if changes == PHOTOGRAPHS else changes
+        return replace(plan, augmentation=changes)
 
     def encode(self, network: nn.Module, x: Tensor) -> Tensor:
         """(b, 8 * width)."""

@@ -20,7 +20,7 @@ def run(cfg: Encoders) -> None:
     --------
     >>> from imclust.__main__ import main
     >>> main(["encoders"])  # doctest: +ELLIPSIS
-    byol               scratch  ready    Grill et al. 2020, eq. 2
+    colour             scratch  ready    Stricker and Orengo 1995; Swain and Ballard 1991
     ...
     0
     """

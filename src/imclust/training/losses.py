@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from imclust.core.errors import input_error
-from imclust.core.reproducibility import step_generator
 from imclust.training.plan import Objective
 
 COLLAPSED = 0.01  # mean standard deviation of unit projections, times the root of their length
-PATCHES = 8  # a side, of which some are hidden
 CHECK_EVERY = 50  # steps between looks for a collapse
 
 
@@ -36,44 +31,6 @@ class Reconstruction(Objective):
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (b, 3, s, s) float32 -> scalar."""
         return mean_squared_error(network(x)[1], x)
-
-
-class MaskedReconstruction(Objective):
-    """Mean squared error of the whole image, from one with patches taken out and noise added.
-
-    Parameters
-    ----------
-    hidden : float
-        Share of the patches of 4 x 4 pixels at a side of 32 (8 x 8 patches at any side) that become
-        zero.
-    noise : float
-        Standard deviation.
-    seed : int
-        Of both.
-
-    Notes
-    -----
-    Buffer: steps () int64, so that a resumed training draws what an unbroken one draws.
-    """
-
-    steps: Tensor
-
-    def __init__(self, hidden: float, noise: float, seed: int) -> None:
-        super().__init__()
-        self._hidden, self._noise, self._seed = hidden, noise, seed
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
-        """x (b, 3, s, s) float32 -> scalar."""
-        generator = step_generator(self._seed, 5, int(self.steps))
-        drawn = torch.rand(len(x), 1, PATCHES, PATCHES, generator=generator)
-        kept = functional.interpolate((drawn >= self._hidden).float(), x.shape[2:]).to(x.device)
-        noise = torch.randn(x.shape, generator=generator).to(x.device)
-        return mean_squared_error(network(x * kept + self._noise * noise)[1], x)
-
-    def after_step(self, network: nn.Module, done: float) -> None:
-        """Count the steps; each draws its own patches and noise."""
-        self.steps += 1
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
@@ -146,30 +103,12 @@ def spread(z: Tensor) -> Tensor:
     return unit.std(0, unbiased=False).mean() * z.shape[1] ** 0.5
 
 
-class CollapseGuard(Objective):
-    """An objective upon projections, which notices when all become one."""
+class TwoViews(Objective):
+    """An objective that compares the projections of two views, and notices when all become one."""
 
     def __init__(self) -> None:
         super().__init__()
         self._looked = 0
-
-    def project(self, network: nn.Module, x: Tensor) -> Tensor:
-        """What the network makes of x (b, 3, s, s): (b, p); looked at every CHECK_EVERY steps.
-
-        Raises
-        ------
-        InputError
-            The projections have collapsed.
-        """
-        z: Tensor = network(x)
-        if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
-            refuse_collapse(z)
-        self._looked += 1
-        return z
-
-
-class TwoViews(CollapseGuard):
-    """An objective that compares the projections of two views."""
 
     def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
         """x (2b, 3, s, s): first views, then second ones -> scalar.
@@ -177,9 +116,12 @@ class TwoViews(CollapseGuard):
         Raises
         ------
         InputError
-            The projections have collapsed.
+            The projections have collapsed, as a look every CHECK_EVERY steps shows.
         """
-        z = self.project(network, x)
+        z: Tensor = network(x)
+        if self.training and self._looked % CHECK_EVERY == CHECK_EVERY - 1:
+            refuse_collapse(z)
+        self._looked += 1
         with torch.autocast(x.device.type, enabled=False):  # similarities need more than 8 bits
             return self.loss(*z.float().chunk(2))
 
@@ -228,49 +170,3 @@ class VICRegLoss(TwoViews):
     def loss(self, a: Tensor, b: Tensor) -> Tensor:
         """See `vicreg`."""
         return vicreg(a, b, *self.weights)
-
-
-class BYOLLoss(CollapseGuard):
-    """BYOL: predict what a slow copy of the network says of the other view.
-
-    Parameters
-    ----------
-    teacher : nn.Module
-        A network like the student's without its predictor; takes its weights from it before the
-        first epoch.
-    momentum : float
-        At the start; rises to 1 by half a cosine (Grill et al. 2020, section 3.3).
-    """
-
-    def __init__(self, teacher: nn.Module, momentum: float) -> None:
-        super().__init__()
-        self.teacher = teacher.requires_grad_(requires_grad=False)
-        self._momentum = momentum
-
-    def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
-        """The slow copy starts where the network does."""
-        if epoch == 0:
-            mine = self.teacher.state_dict()
-            self.teacher.load_state_dict({k: network.state_dict()[k] for k in mine})
-
-    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
-        """x (2b, 3, s, s): first views, then second ones -> scalar, Grill et al. 2020, eq. 2.
-
-        Raises
-        ------
-        InputError
-            The predictions have collapsed.
-        """
-        told = self.project(network, x)
-        with torch.no_grad():
-            first, second = self.teacher(x).chunk(2)
-        other = torch.cat([second, first]).float()
-        return 2 - 2 * functional.cosine_similarity(told.float(), other).mean()
-
-    @torch.no_grad()
-    def after_step(self, network: nn.Module, done: float) -> None:
-        """Move the slow copy a little."""
-        keep = 1 - (1 - self._momentum) * (math.cos(math.pi * done) + 1) / 2
-        theirs = dict(network.named_parameters())
-        for name, mine in self.teacher.named_parameters():
-            mine.lerp_(theirs[name].to(mine), 1 - keep)

@@ -12,7 +12,6 @@ from torch.nn import functional
 from imclust.clustering.torch_kmeans import kmeans
 from imclust.core.errors import input_error
 from imclust.core.reproducibility import step_generator
-from imclust.training.losses import refuse_collapse
 from imclust.training.plan import Objective
 
 LEAST_SPREAD = 1e-5  # one minus the squared length of the bank's mean
@@ -171,67 +170,3 @@ class LocalAggregationLoss(Objective):
             mixed = self.mixing * bank[rows] + (1 - self.mixing) * v.detach()
             self.bank[rows] = functional.normalize(mixed, dim=1)
         return loss
-
-
-class DeepClusterV2Loss(Objective):
-    """DeepCluster-v2: views are told the cluster of their image, by similarity to its centre.
-
-    Parameters
-    ----------
-    n_images, dims : int
-        Of the projections.
-    clusters : tuple[int, ...]
-        Of each task.
-    temperature : float
-        Above 0.
-    seed : int
-        Of every k-means.
-
-    Notes
-    -----
-    Buffers: labels (tasks, n) int32; centres (sum of clusters, d) float32 unit rows.
-    """
-
-    labels: Tensor
-    centres: Tensor
-
-    def __init__(
-        self, n_images: int, dims: int, clusters: tuple[int, ...], temperature: float, seed: int
-    ) -> None:
-        super().__init__()
-        self._clusters, self._temperature, self._seed = clusters, temperature, seed
-        labels = torch.zeros(len(clusters), n_images, dtype=torch.int32)
-        self.register_buffer("labels", labels)
-        self.register_buffer("centres", torch.zeros(sum(clusters), dims))
-
-    @torch.no_grad()
-    def begin_epoch(self, network: nn.Module, epoch: int, sweep: Callable[[], Tensor]) -> None:
-        """Cluster the projections of all images.
-
-        Raises
-        ------
-        InputError
-            All projections have become one.
-        """
-        was = network.training
-        network.eval()
-        z = network.projector(sweep()).float()  # type: ignore[operator]
-        network.train(was)
-        refuse_collapse(z)
-        z = functional.normalize(z, dim=1)
-        at = 0
-        for task, k in enumerate(self._clusters):
-            labels = kmeans(z, k, step_generator(self._seed, 4, epoch, task))
-            sums = torch.zeros(k, z.shape[1], device=z.device).index_add_(0, labels, z)
-            self.labels[task].copy_(labels)
-            self.centres[at : at + k].copy_(functional.normalize(sums, dim=1))
-            at += k
-
-    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
-        """x (2b, 3, s, s), two views of `rows` -> scalar, the mean over tasks."""
-        z = functional.normalize(network(x).float(), dim=1)
-        with torch.autocast(x.device.type, enabled=False):  # as above
-            scores = torch.split(z @ self.centres.T / self._temperature, list(self._clusters), 1)
-        answers = self.labels[:, rows.repeat(2)].long()
-        losses = [functional.cross_entropy(s, y) for s, y in zip(scores, answers, strict=True)]
-        return torch.stack(losses).mean()

@@ -143,7 +143,7 @@ def convolution(before: int, after: int, stride: int) -> nn.Sequential:
 GRID = 16  # rows and columns of a small ResNet's first maps
 
 
-def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
+def small_resnet(width: int, size: int) -> nn.Sequential:
     """A ResNet of four blocks for images of 32 to 224 px, at about the same cost.
 
     The first convolutions bring any size to 16 x 16 positions of `width` channels; each of the
@@ -156,14 +156,11 @@ def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
         Channels of the first stage.
     size : int
         Side of the images, a multiple of 16.
-    latents : int, optional
-        Numbers that a linear layer makes of all positions, in place of their mean, so that a
-        decoder can tell where things are; 0 for the mean.
 
     Returns
     -------
     nn.Sequential
-        (b, 3, size, size) -> (b, 8 * width), or (b, latents).
+        (b, 3, size, size) -> (b, 8 * width).
 
     Examples
     --------
@@ -178,43 +175,7 @@ def small_resnet(width: int, size: int, latents: int = 0) -> nn.Sequential:
         shrink = -(-shrink // 2)
     blocks = [Residual(w, w, 1), Residual(w, 2 * w, 2), Residual(2 * w, 4 * w, 2)]
     last = Residual(4 * w, 8 * w, 2)
-    end: list[nn.Module] = [nn.AdaptiveAvgPool2d(2 if latents else 1), nn.Flatten()]
-    if latents:
-        end.append(nn.Linear(8 * w * 4, latents))
-    return nn.Sequential(*stem, *blocks, last, *end)
-
-
-def conv_decoder(latents: int, width: int, size: int) -> nn.Sequential:
-    """A decoder: 4 x 4 positions, doubled and refined until the image has its size.
-
-    Parameters
-    ----------
-    latents : int
-        Numbers in a code.
-    width : int
-        Channels of the largest map.
-    size : int
-        Of the image.
-
-    Returns
-    -------
-    nn.Sequential
-        (b, latents) -> (b, 3, size, size).
-
-    Examples
-    --------
-    >>> import torch
-    >>> conv_decoder(8, 8, 32)(torch.zeros(2, 8)).shape
-    torch.Size([2, 3, 32, 32])
-    """
-    side, channels = 4, 8 * width
-    layers = [nn.Linear(latents, channels * 16), nn.Unflatten(1, (channels, 4, 4)), nn.ReLU()]
-    while side < size:
-        fewer = max(width, channels // 2)
-        side = min(2 * side, size)
-        layers += [nn.Upsample((side, side)), convolution(channels, fewer, 1)]
-        channels = fewer
-    return nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, 1, 1))
+    return nn.Sequential(*stem, *blocks, last, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def projection_mlp(before: int, hidden: int, after: int) -> nn.Sequential:
@@ -249,19 +210,6 @@ class WithProjection(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(b, 3, s, s) -> projections (b, p)."""
         return self.projector(self.backbone(image))
-
-
-class WithPredictor(WithProjection):
-    """A projector with a predictor behind it, as BYOL's student has."""
-
-    def __init__(self, backbone: nn.Module, projector: nn.Module, predictor: nn.Module) -> None:
-        super().__init__(backbone, projector)
-        self.predictor = predictor
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(b, 3, s, s) -> predictions (b, p)."""
-        out: Tensor = self.predictor(super().forward(image))
-        return out
 
 
 def parameter_count(network: nn.Module) -> int:
