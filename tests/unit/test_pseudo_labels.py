@@ -20,6 +20,7 @@ from imclust.encoders import ENCODERS
 from imclust.encoders._alike import alike_in_colour
 from imclust.encoders.pixels import Pixels, PixelsConfig
 from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
+from imclust.encoders.scan_net import ScanNet, ScanNetConfig
 from imclust.stages import download, encode, train
 from imclust.training.fit import encode_all, fit
 from imclust.training.pseudo_labels import PseudoLabelLoss, joint_clusters, joint_rows
@@ -125,6 +126,8 @@ def test_every_encoder_has_the_colours_of_images_that_are_alike(name, rng):
     assert found == alike_in_colour(images)
     assert 0 < found.jitter < 0.2 < PHOTOGRAPHS.jitter
     assert alike_in_colour(images[:1]) == PHOTOGRAPHS  # nothing to be like
+    refined = ScanNet(ScanNetConfig(), encoder)  # which knows no spaces
+    assert refined.suited(refined.plan(60), images).augmentation == found
     wished = entry.method(entry.config(augmentation="photographs"))
     assert wished.suited(wished.plan(60), images).augmentation == PHOTOGRAPHS
 
