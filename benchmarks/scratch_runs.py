@@ -5,7 +5,7 @@
 Reads the runs of `RECIPE=scratch-best` that lie in a workspace, of any sets, seeds and budgets.
 Told of each set: accuracy of k-means on the 64 widest directions of every space and of both codes,
 and of the answer, against the CPU seconds that all stages took which it needs, as their manifests
-have them. Spaces that no seed decides are of one seed. Labels (valY where there are validation
+have them. Free spaces are those of the first seed, codes and answer of all. Labels (valY where there are validation
 images, placed through the clustering of trainX; `own` is valX clustered by itself) only score.
 Prints a table a set, writes JSON and a picture; what was finished in --work is not done again.
 """
@@ -74,7 +74,7 @@ def rows_of(runs: Path, raw: Path, work: Path) -> list[dict[str, Any]]:
             took[way] = codes, alone + (free if way == "pseudo-labels" else 0)
             spent += alone
         for name, (latents, each) in took.items():
-            if number and name in FREE and name not in DRAWN:
+            if number and name in FREE:
                 continue
             found = judged(latents, raw, k, seed, work / f"{name}-seed{seed}")
             rows.append({"space": name, "head": "kmeans", "seed": seed, "steps": 0,
