@@ -212,7 +212,7 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             got = [r[what] for r in mine if what in r]
             if got:
                 told[what] = statistics.mean(got)
-                told[f"{what} spread"] = statistics.stdev(got) if len(got) > 1 else float("nan")
+                told[f"{what} spread"] = statistics.stdev(got) if len(got) > 1 else None
         table.append(told)
     return table
 
@@ -221,9 +221,10 @@ def show(title: str, table: list[dict[str, Any]]) -> None:
     """Print it."""
     print(f"{title:26} {'head':9} {'CPU (s)':>8} {'accuracy':>15} {'own':>15} {'seeds':>5}")
     for r in table:
-        told = [
-            f"{r[n]:.3f} ± {r[f'{n} spread']:.3f}" if n in r else "" for n in ("accuracy", "own")
-        ]
+        told = []
+        for n in ("accuracy", "own"):
+            spread = f" ± {r[f'{n} spread']:.3f}" if r.get(f"{n} spread") is not None else ""
+            told.append(f"{r[n]:.3f}{spread}" if n in r else "")
         print(f"{r['space']:26} {r['head']:9} {r['CPU seconds']:8.0f} {told[0]:>15} {told[1]:>15} "
               f"{r['seeds']:5}")  # fmt: skip
 
@@ -241,7 +242,9 @@ def picture(tables: dict[str, list[dict[str, Any]]], path: Path) -> None:
     for axes, (title, table) in zip(panels, tables.items(), strict=False):
         for number, name in enumerate(names):
             mine = [r for r in table if (r["space"], r["head"]) == name]
-            line = sorted((r["CPU seconds"], r["accuracy"], r["accuracy spread"]) for r in mine)
+            line = sorted(
+                (r["CPU seconds"], r["accuracy"], r["accuracy spread"] or 0) for r in mine
+            )
             look = {"color": f"C{number % 10}", "marker": "os^vD"[number // 10 % 5]}
             if line:
                 x, y, spread = zip(*line, strict=True)
@@ -250,6 +253,8 @@ def picture(tables: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
+    for axes in panels[len(tables) :]:
+        axes.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, loc="outside right center")
     figure.savefig(path, dpi=110)

@@ -5,8 +5,9 @@
 Reads the runs of `RECIPE=scratch-best` that lie in a workspace, of any sets, seeds and budgets.
 Told of each set: accuracy of k-means on the 64 widest directions of every space and of both codes,
 and of the answer, against the CPU seconds that all stages took which it needs, as their manifests
-have them. Free spaces are those of the first seed, codes and answer of all. Labels (valY where there are validation
-images, placed through the clustering of trainX; `own` is valX clustered by itself) only score.
+have them. Free spaces are those of the first seed, codes and answer of all. Labels (valY where
+there are validation images, placed through the clustering of trainX; `own` is valX clustered by
+itself) only score.
 Prints a table a set, writes JSON and a picture; what was finished in --work is not done again.
 """
 
