@@ -9,6 +9,7 @@ import pytest
 from imclust.cli import progress_display as module
 from imclust.cli.image_checks import ZIPPED, images_about
 from imclust.cli.progress_display import (
+    FASTEST,
     TRUST,
     Count,
     Display,
@@ -31,6 +32,10 @@ def test_the_pace_is_drawn_to_one_while_little_was_measured():
     assert pace(parts("up to date", "waiting")) == 1  # nothing was measured there
 
 
+def test_tiny_pictures_say_little_of_the_steps_that_are_not_about_pictures():
+    assert pace(parts("at work"), Count("bar", 50, 100, 1000, "img")) == FASTEST
+
+
 def test_what_is_left_is_what_is_expected_at_this_pace():
     assert seconds_left(parts("waiting", "waiting"), 0) == 20
     assert seconds_left(parts("at work", "waiting"), 4) == 16
@@ -48,11 +53,11 @@ def test_a_late_step_is_never_about_to_end():
 
 def test_the_bar_that_covers_a_step_measures_it():
     work = parts("at work", "waiting")
-    fast = Count("bar", 25, 100, 25, "img")  # 4 s in all, where 10 were expected, however late
-    assert pace(work, fast) == (TRUST + 4) / (TRUST + 10)
-    assert seconds_left(work, 50, fast) == 3 + 10 * pace(work, fast)
+    fast = Count("bar", 20, 100, 20, "img")  # 5 s in all, where 10 were expected, however late
+    assert pace(work, fast) == (TRUST + 5) / (TRUST + 10)
+    assert seconds_left(work, 50, fast) == 4 + 10 * pace(work, fast)
     assert pace(work, Count("another", 25, 100, 25, "img")) == 1
-    over = Part("0", 10.0, "bar", "done", 20.0, 4.0)
+    over = Part("0", 10.0, "bar", "done", 20.0, 5.0)
     assert pace([over]) == pace(work, fast)
     other = seconds_left(work, 4, Count("another", 25, 100, 5, "img"))
     assert other == seconds_left(work, 4)

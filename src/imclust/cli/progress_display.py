@@ -19,7 +19,8 @@ from imclust.core.log import say, shown_by
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TRUST = 2.0  # seconds of work after which the pace measured counts as much as the one expected
+TRUST = 1.0  # seconds of work after which the pace measured counts as much as the one expected
+FASTEST = 0.5  # of what is expected: tiny pictures are encoded faster, and clustered as slowly
 OVERDUE = 0.15  # share of the time it has taken that a late step is expected to go on
 EVERY = 15.0  # seconds between lines about a step off a terminal
 
@@ -79,8 +80,8 @@ class Count:
 
 
 def pace(parts: list[Part], count: Count | None = None) -> float:
-    """Seconds that this machine takes for each that was expected, drawn to 1 while little was
-    measured.
+    """Seconds that this machine takes for each that was expected, FASTEST or more, drawn to 1 while
+    little was measured.
 
     A part that a bar covers counts by the rate of that, also while it is at work: how long a
     network takes to load says little of how fast it goes.
@@ -96,8 +97,9 @@ def pace(parts: list[Part], count: Count | None = None) -> float:
     --------
     >>> pace([])
     1.0
-    >>> pace([Part("latents", 8.0, "encode", "at work")], Count("encode", 20, 100, 50, "img"))
-    0.4
+    >>> bar = Count("encode", 20, 100, 20, "img")
+    >>> round(pace([Part("latents", 8.0, "encode", "at work")], bar), 2)
+    0.67
     """
     told = [(p.expected, p.by_rate or p.took) for p in parts if p.state == "done"]
     told += [
@@ -105,7 +107,8 @@ def pace(parts: list[Part], count: Count | None = None) -> float:
         for p in parts
         if p.state == "at work" and (by_rate := _by_rate(p, count))
     ]
-    return (TRUST + sum(took for _, took in told)) / (TRUST + sum(expected for expected, _ in told))
+    took, expected = sum(took for _, took in told), sum(expected for expected, _ in told)
+    return max(FASTEST, (TRUST + took) / (TRUST + expected))
 
 
 def _by_rate(part: Part, count: Count | None) -> float:

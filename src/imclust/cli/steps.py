@@ -21,7 +21,7 @@ COST = {
     "index": (0.3, 0.001),
     "plan": (20.0, 0.0),
     "start": (30.0, 0.02),
-    "encoder": (3.2, 0.0),
+    "encoder": (2.5, 0.0),
     "training": (30.0, 0.02),
     "latents": (0.3, 0.019),
     "pixels": (0.1, 0.001),
@@ -29,7 +29,7 @@ COST = {
     "things to look at": (0.4, 0.007),
     "pairs": (5.0, 0.08),
     "tuning": (30.0, 0.3),
-    "clusters": (4.0, 0.03),
+    "clusters": (3.0, 0.014),
     "map": (0.1, 0.003),
     "names": (0.1, 0.0003),
     "fine-tuning": (20.0, 0.1),
@@ -41,7 +41,7 @@ COST = {
     "new latents": (6.0, 0.01),
     "new clusters": (3.0, 0.001),
 }
-MOST_FITTED = 2000  # images from which on the step `clusters` takes hardly longer
+MOST_FITTED = 3500  # images from which on the step `clusters` takes hardly longer
 BARS = {
     "index": "inspect",
     "encoder": "train",
