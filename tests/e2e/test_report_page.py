@@ -12,6 +12,7 @@ from imclust.core.records import Assignment, read_csv, write_csv
 from imclust.core.word_records import SeenClasses
 from imclust.report.cluster_colours import dealt_colours
 from imclust.report.page.rows import gather_rows
+from imclust.report.palette import ON_LIGHT
 from pages import CLASSES, LONG, hard_names, made_up, make_run, opened, stage
 
 pytestmark = pytest.mark.slow
@@ -648,29 +649,39 @@ def test_the_page_steps_between_levels_that_agree_with_tree_and_distances(browse
                 """() => {
                   const data = (v) => v.model.renderers[0]?.data_source?.data ?? {};
                   const plot = [...Bokeh.index.roots].find((v) => data(v).colour);
-                  return new Set(data(plot).colour).size;
+                  return [...new Set(data(plot).colour)];
                 }"""
             )
 
+        def marks(where):
+            style = "(m) => m.map((x) => x.style.getPropertyValue('--mark'))"
+            return page.locator(where).evaluate_all(style)
+
+        of = [ON_LIGHT[n] for n in (1, 0, 2, 3)]  # 0 is like 2, and 1 like 3
+
         assert shown() == {f"cluster {c}": 15 for c in range(4)}
-        assert colours() == 4
-        marks = page.locator("#map-legend .mark, #clusters h3 .mark")
-        styles = marks.evaluate_all("(m) => m.map((x) => x.style.getPropertyValue('--mark'))")
-        assert styles == 2 * [f"var(--c{n})" for n in (1, 0, 2, 3)]  # 0 is like 2, and 1 like 3
+        assert sorted(colours()) == sorted(of)
+        dealt = [f"var(--c{n})" for n in (1, 0, 2, 3)]
+        assert marks("#map-legend .mark, #clusters h3 .mark") == 2 * dealt
         page.press("[data-level=coarse]", "Enter")  # late pictures may move a click
         assert shown() == {"cluster 0 + cluster 2": 30, "cluster 1 + cluster 3": 30}
-        assert colours() == 2
+        assert sorted(colours()) == sorted(of[:2])  # as the first of the two that each holds
+        assert marks("#map-legend .mark, .level:visible .mark") == 2 * dealt[:2]
         assert page.locator("#map-legend li").all_inner_texts() == list(shown())
         page.press("[data-level=fine]", "Enter")
         parts = ("cluster 0, part 1", "cluster 0, part 2", "cluster 1, part 1", "cluster 1, part 2")
         assert [*shown()] == [*parts, "cluster 2", "cluster 3"]
         assert sum(shown().values()) == 60
-        assert colours() == 6
+        assert len(colours()) == 6
+        assert set(of) < set(colours())  # the first part as the whole, the second a shade of it
+        lighter = [f"color-mix(in srgb, {dealt[c]} 65%, white)" for c in (0, 1)]
+        found = [dealt[0], lighter[0], dealt[1], lighter[1], *dealt[2:]]
+        assert marks("#map-legend .mark, .level:visible .mark") == 2 * found
         page.locator("[data-level=fine]").scroll_into_view_if_needed()
         page.wait_for_timeout(300)
         assert page.locator(".level:visible .pic").count() == 24
         page.press("[data-level=chosen]", "Enter")
-        assert (len(shown()), colours()) == (4, 4)
+        assert (len(shown()), len(colours())) == (4, 4)
         # The advice, the first of the pairs, and the coarse level are of one mind.
         advice = page.locator("#relations .lead strong").inner_text()
         assert advice == "If any are to be merged, then first cluster 0 and cluster 2"

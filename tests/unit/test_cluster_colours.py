@@ -1,29 +1,29 @@
 """Colours of clusters: near hues within a branch of the tree, and the same at every visit."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import rgb_to_hsv, to_rgb
+from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
+from PIL import Image
 
 from imclust.__main__ import main
 from imclust.core.manifest import read_manifest
-from imclust.report import page
 from imclust.report.cluster_colours import BY_HUE, GREY, dealt_colours, kept_colours
+from imclust.report.page.sources import Sources
+from imclust.report.palette import ON_DARK, ON_LIGHT
+from imclust.report.pictures import draw
+from pages import made_up
 from sample_run import make_sample_run
 
-CSS = (Path(page.__file__).parent / "static" / "page.css").read_text()
-THEMES = re.findall(r":root[^{]*{(.*?)}", CSS, re.S)[:2]
 TWO = [[0, 2, 0.2, 2], [1, 3, 0.3, 2], [4, 5, 0.9, 4]]  # 0 and 2 are alike, and 1 and 3
 
 
-@pytest.mark.parametrize("theme", THEMES, ids=["light", "dark"])
-def test_the_order_goes_once_around_the_hues(theme):
-    colours = dict(re.findall(r"--c(\d+): (#\w{6})", theme))
-    assert sorted(map(int, colours)) == sorted(BY_HUE) == list(range(24))
-    hsv = np.array([rgb_to_hsv(to_rgb(colours[str(n)])) for n in BY_HUE])
+@pytest.mark.parametrize("colours", [ON_LIGHT, ON_DARK], ids=["light", "dark"])
+def test_the_order_goes_once_around_the_hues(colours):
+    assert sorted(BY_HUE) == list(range(24)) == [*range(len(colours))]
+    hsv = np.array([rgb_to_hsv(to_rgb(colours[n])) for n in BY_HUE])
     assert hsv[-1, 1] == 0  # grey
     hue = hsv[hsv[:, 1] > 0.4, 0]  # of the others hardly a hue is seen
     steps = np.mod(np.diff(hue) + 0.5, 1) - 0.5
@@ -75,3 +75,21 @@ def test_a_run_keeps_its_colours_through_corrections(tmp_path, monkeypatch):
     assert now["n_clusters"] == 3
     assert now["colours"][:2] == before["colours"]
     assert len(set(now["colours"])) == 3
+
+
+def test_pictures_have_the_colours_of_the_page(tmp_path):
+    dealt = [4, 20, 0]
+    made_up(tmp_path, np.arange(30) % 3, also=lambda folder: {"colours": dealt})
+    page = (tmp_path / "report.html").read_text()
+    style = page[page.index("<style>") : page.index("</style>")]
+    at = Sources(tmp_path / "clusters", tmp_path / "index", embedding=tmp_path / "flat")
+    draw(at, tmp_path)
+    line = f"plot --assignment {at.assignment} --embedding {at.embedding} --out {tmp_path}/p"
+    assert main([*line.split(), "--format", "png"]) == 0
+    for picture in ("embedding.png", "p/clusters.png"):
+        with Image.open(tmp_path / picture) as image:
+            seen = {to_hex(np.divide(c, 255)) for _, c in image.convert("RGB").getcolors(1 << 20)}
+        # The legend's marks are not mixed with what lies beneath; the edges of letters are grey.
+        assert [n for n in range(24) if ON_LIGHT[n] in seen and n != GREY] == sorted(dealt)
+    assert all(f"--c{n}: {ON_LIGHT[n]};" in style for n in dealt)
+    assert f"--c4: {ON_DARK[4]};" in style

@@ -1,11 +1,12 @@
-"""Which colour of the page a cluster has: near hues for clusters near in the tree, and for good."""
+"""Which colour a cluster has, on the page and in pictures: near hues for clusters near in the tree,
+and for good."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# The 24 colours of the page (`page.css`) around the circle of hues, which are about the same in
+# The 24 colours of the palette (`ON_LIGHT`) around the circle of hues, which are about the same in
 # light and in dark; grey, which has none, last.
 BY_HUE = (4, 14, 1, 18, 6, 9, 12, 20, 13, 2, 21, 23, 5, 15, 0, 19, 10, 8, 22, 16, 11, 3, 17, 7)
 GREY = BY_HUE[-1]
@@ -53,6 +54,18 @@ def dealt_colours(
     return [number for number in found if number is not None]
 
 
+def shown_colours(doc: Mapping[str, Any]) -> list[int]:
+    """The number of its colour for each cluster of an assignment: as dealt, or else, of an earlier
+    version's and of very many clusters, one after another.
+
+    Examples
+    --------
+    >>> shown_colours({"n_clusters": 2, "colours": [4, 0]}), shown_colours({"n_clusters": 2})
+    ([4, 0], [0, 1])
+    """
+    return [*doc.get("colours", ())] or [c % len(BY_HUE) for c in range(doc["n_clusters"])]
+
+
 def kept_colours(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[int | None]:
     """Colours that clusters have from before they grew or were corrected, None of those that are
     new. Of several that became one, the lowest gives its colour.
@@ -71,7 +84,7 @@ def kept_colours(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[int 
     >>> kept_colours(before, {"n_clusters": 3, "corrections": {"was": [0, 0, 1]}})
     [4, 1, None]
     """
-    colours = before.get("colours") or [c % len(BY_HUE) for c in range(before["n_clusters"])]
+    colours = shown_colours(before)
     kept: list[int | None] = [None] * now["n_clusters"]
     was = (now.get("corrections") or {}).get("was", range(len(colours)))
     for colour, c in reversed([*zip(colours, was, strict=True)]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from imclust.report.palette import PALETTE
+from imclust.report.palette import ON_LIGHT, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Format: TypeAlias = Literal["png", "svg", "pdf"]
-MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")  # with the palette 64 groups look different
+MARKERS = ("o", "s", "^", "D", "v", "h")  # as on the page: another for every OF_A_MARKER groups
+OF_A_MARKER = 8
 PRINT_DOTS = 300  # an inch, of PNG and of what is drawn as pixels in the others
 SCREEN_DOTS = 130
 PER_ROW = 5  # images of a cluster that are shown
@@ -103,15 +104,23 @@ def shown(name: str) -> str:
     return short.replace("$", r"\$")
 
 
-def look_of(group: int) -> tuple[str, str]:
-    """Colour and marker of a group: colours repeat with another marker.
+def look_of(group: int, colour: int | None = None) -> tuple[str, str]:
+    """Colour and marker of a group, as the page has them: colours repeat with another marker.
+
+    Parameters
+    ----------
+    group : int
+        Its number.
+    colour : int, optional
+        The number of its colour, where that is not its own.
 
     Examples
     --------
-    >>> look_of(0)[1]
-    'o'
+    >>> look_of(0), look_of(9, colour=0)
+    (('#0072b2', 'o'), ('#0072b2', 's'))
     """
-    return PALETTE[group % len(PALETTE)], MARKERS[group // len(PALETTE) % len(MARKERS)]
+    number = group if colour is None else colour
+    return ON_LIGHT[number % len(ON_LIGHT)], MARKERS[group // OF_A_MARKER % len(MARKERS)]
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,8 @@ class Panel:
         Above it.
     behind : np.ndarray, optional
         Further points (m, 2 or more), grey.
+    colours : sequence of int, optional
+        Numbers of the groups' colours, where they are not the groups' own.
     """
 
     points: np.ndarray
@@ -137,6 +148,13 @@ class Panel:
     names: list[str]
     title: str = ""
     behind: np.ndarray | None = None
+    colours: Sequence[int] | None = None
+
+    @property
+    def looks(self) -> list[tuple[str, str]]:
+        """Colour and marker of every group."""
+        colours = self.colours or range(len(self.names))
+        return [look_of(g, colour) for g, colour in enumerate(colours)]
 
 
 def scatter(sheet: Sheet, name: str, panels: list[Panel], axes: str) -> None:
@@ -185,7 +203,7 @@ def _points(ax: Axes, panel: Panel, width: float) -> None:
         x, y = panel.behind[:, :2].T
         ax.scatter(x, y, s=3, color="#d8d8d8", linewidths=0, rasterized=True)
     size = float(np.clip(9000 / max(1, len(points)), 1.0, 12)) * width / 6
-    looks = [look_of(g) for g in range(len(panel.names))]
+    looks = panel.looks
     shuffled = np.random.default_rng(0).permutation(len(points))
     for marker in dict.fromkeys(marker for _, marker in looks):  # a call of `scatter` has one
         rows = [i for i in shuffled if looks[panel.groups[i]][1] == marker]
@@ -216,8 +234,8 @@ def _legend(ax: Axes, panel: Panel, where: str) -> None:
 
     names, sizes = panel.names, np.bincount(panel.groups, minlength=len(panel.names))
     handles = [
-        Line2D([], [], ls="", color=look_of(g)[0], marker=look_of(g)[1], ms=4.5, mew=0)
-        for g in range(len(names))
+        Line2D([], [], ls="", color=colour, marker=marker, ms=4.5, mew=0)
+        for colour, marker in panel.looks
     ]
     own = ["" if name == f"cluster {g}" else f"{g}  " for g, name in enumerate(names)]
     texts = [f"{own[g]}{shown(name)} ({sizes[g]})" for g, name in enumerate(names)]

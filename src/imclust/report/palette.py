@@ -14,3 +14,16 @@ MANY = (
     *("#FF6D8A", "#719292", "#9EAEFF", "#790059", "#594582", "#00D79E", "#AE3118", "#96798A"),
     *("#CEAAAE", "#CEA26D", "#AEF769", "#C245BE", "#00AAB6", "#DFDBFF", "#FF8635", "#AA8EC2"),
 )
+# Of clusters and their groups, on light and on dark ground: the first eight after Okabe and Ito,
+# the others as far from all before and from each other as glasbey 0.4.0 finds them; on dark ground
+# each in the number whose hue is nearest in the light.
+ON_LIGHT = (
+    *("#0072b2", "#d98f00", "#009e73", "#c0649a", "#d55e00", "#46a8dc", "#7a6a00", "#4d4d4d"),
+    *("#7900c2", "#82c200", "#a679ff", "#8e086d", "#a6ae8e", "#006128", "#863900", "#7d7992"),
+    *("#ff65ff", "#bea2ca", "#9e755d", "#4131e3", "#3d8e00", "#006d6d", "#ba2ddf", "#24c6be"),
+)
+ON_DARK = (
+    *("#4aa8e8", "#f0b030", "#2cc39a", "#e39bc4", "#f07a3a", "#9bd6f7", "#e8de5a", "#c9c9c9"),
+    *("#d2c2ff", "#a6ff49", "#a29ab6", "#ffd2ef", "#aad79a", "#00e775", "#ffc2a2", "#8ea69a"),
+    *("#ef51ef", "#be9682", "#a2a255", "#00c2ce", "#71b200", "#79ffce", "#b286ff", "#00f7ff"),
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from imclust.data.images import ImageRow, load_index
 from imclust.data.loader import Preprocessing, pixels
 from imclust.encoders import revive_encoder
 from imclust.encoders._base import Encoder
+from imclust.report.cluster_colours import shown_colours
 from imclust.report.curves import training
 from imclust.report.figures import PER_ROW, Panel, Sheet, examples, reconstructions, scatter
 from imclust.report.largest_clusters import shown_part
@@ -60,9 +63,10 @@ def _embedding(at: Sources, embedding: Path, folder: Path) -> None:
 
     labels = at.labels or {}
     space = Features.load(embedding)
-    mine, names = _shown(at.assignment)
-    clustered = space.at(mine.ids)
-    panels = [Panel(clustered, mine.clusters, names, "Images by cluster")]
+    mine, numbers = _shown(at.assignment)
+    clustered, doc = space.at(mine.ids), read_manifest(at.assignment)
+    names, colours = _called(doc, numbers), [shown_colours(doc)[c] for c in numbers]
+    panels = [Panel(clustered, mine.clusters, names, "Images by cluster", colours=colours)]
     spaces = [
         ("Validation images among them, by label" if at.val_embedding else "Images by label", space)
     ]
@@ -79,12 +83,16 @@ def _embedding(at: Sources, embedding: Path, folder: Path) -> None:
     scatter(sheet, "embedding", panels, read_manifest(embedding)["space"])
 
 
-def _shown(assignment: Path) -> tuple[Assignment, list[str]]:
-    """The images to cluster, and what their clusters are called; of very many the largest."""
+def _shown(assignment: Path) -> tuple[Assignment, np.ndarray]:
+    """The images to cluster, and the numbers of their clusters; of very many the largest."""
     part, numbers = shown_part(assignment)
-    doc = read_manifest(assignment)
+    return part.part("train"), numbers
+
+
+def _called(doc: Mapping[str, Any], numbers: np.ndarray) -> list[str]:
+    """What clusters of an assignment are called."""
     called = cluster_names(doc, doc["n_clusters"])
-    return part.part("train"), [called[c] for c in numbers]
+    return [called[c] for c in numbers]
 
 
 def chosen_examples(clustering: Assignment, index: Path) -> list[list[ImageRow]]:
@@ -133,7 +141,8 @@ def doubtful_clusters(assignment: Assignment, most: int = MOST_CLUSTERS) -> list
 def _examples(at: Sources, folder: Path) -> None:
     """Images of every cluster; of texts, a table."""
 
-    clustering, called = _shown(at.assignment)
+    clustering, numbers = _shown(at.assignment)
+    called = _called(read_manifest(at.assignment), numbers)
     chosen = chosen_examples(clustering, at.index)
     sizes = [int((clustering.clusters == c).sum()) for c in range(len(chosen))]
     if read_manifest(at.index, "index")["content"] == "texts":

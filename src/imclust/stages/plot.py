@@ -16,6 +16,7 @@ from imclust.core.manifest import lineage, read_manifest
 from imclust.core.records import Assignment, Features, cluster_names, read_labels
 from imclust.data.loader import Preprocessing, all_pixels
 from imclust.report import figures
+from imclust.report.cluster_colours import shown_colours
 from imclust.report.figures import PRINT_DOTS, Format, Panel, Sheet
 from imclust.report.pictures import chosen_examples
 
@@ -105,7 +106,8 @@ def _scatters(
             "--embedding", "a space of 2 dimensions", got, "reduce it with tsne first"
         )
     points = np.asarray(Features.load(embedding).at(clustering.ids))
-    panel = Panel(points, clustering.clusters, names)
+    colours = shown_colours(read_manifest(cfg.assignment))
+    panel = Panel(points, clustering.clusters, names, colours=colours)
     figures.scatter(sheet, "clusters", [panel], doc["space"])
     labels = read_labels(cfg.labels) if cfg.labels else {}
     known = np.array([i in labels for i in clustering.ids.tolist()])

@@ -13,6 +13,7 @@ from imclust.core.manifest import lineage, read_manifest
 from imclust.core.name_records import found_names, name_shares, named
 from imclust.core.records import cluster_names
 from imclust.data.images import indexed
+from imclust.report.cluster_colours import shown_colours
 from imclust.report.page import provenance, relations
 from imclust.report.page.compare import compared
 from imclust.report.page.doubts import decisions_of
@@ -83,9 +84,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "n": len(rows.ids),
         "dots": len(rows.ids) > DOTS,
         "names": names,
-        "colours": [clustering["colours"][c] for c in rows.numbers]
-        if "colours" in clustering
-        else None,
+        "colours": [shown_colours(clustering)[c] for c in rows.numbers],
         "classes": rows.classes,
         "texts": index["content"] == "texts",
         "clusters": clusters,

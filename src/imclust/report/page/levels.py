@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +31,23 @@ class PageLevels:
         -1 for one that the level does not know.
     titles : dict
         Level -> what each of its groups is called.
+    looks : dict
+        Level -> (cluster, shade) of each of its groups: it looks as that cluster does, of which a
+        finer one has a shade, the first its very colour.
     """
 
     groups: dict[str, np.ndarray]
     titles: dict[str, list[str]]
+    looks: dict[str, list[tuple[int, int]]]
 
     def facts(self, rows: Rows) -> list[dict[str, Any]]:
-        """For the page: a level's name and its groups: title, size, rows that stand for it."""
+        """For the page: a level's name, looks, and groups: title, size, rows that stand for it."""
         return [
-            {"name": name, "groups": _shown(of, self.titles[name], rows)}
+            {
+                "name": name,
+                "looks": self.looks[name],
+                "groups": _shown(of, self.titles[name], rows),
+            }
             for name, of in self.groups.items()
         ]
 
@@ -78,6 +87,7 @@ def levels_of(assignment: Path, rows: Rows, names: list[str]) -> PageLevels | No
         return None
     groups: dict[str, np.ndarray] = {}
     titles: dict[str, list[str]] = {}
+    looks = {"chosen": [(c, 0) for c in range(rows.k)]}
     k = counts.get("coarse", rows.k)
     if 2 <= k < rows.k and len(doc.get("merge_order", [])) == rows.k - 1:
         parent = names_at(np.array(doc["merge_order"]), k)
@@ -85,12 +95,18 @@ def levels_of(assignment: Path, rows: Rows, names: list[str]) -> PageLevels | No
         titles["coarse"] = [
             " + ".join(names[c] for c in np.flatnonzero(parent == g)) for g in range(k)
         ]
+        sizes = np.bincount(rows.clusters, minlength=rows.k)
+        looks["coarse"] = [
+            (max(np.flatnonzero(parent == g).tolist(), key=lambda c: (sizes[c], -c)), 0)
+            for g in range(k)
+        ]
     groups["chosen"], titles["chosen"] = rows.clusters, names
     fine = _fine(assignment, doc, rows)
     if fine is not None:
         groups["fine"] = fine
-        titles["fine"] = _parts(fine, rows.clusters, names)
-    return PageLevels(groups, titles) if len(groups) > 1 else None
+        looks["fine"] = _parts(fine, rows.clusters, rows.k)
+        titles["fine"] = _titles(looks["fine"], names)
+    return PageLevels(groups, titles, looks) if len(groups) > 1 else None
 
 
 def why_no_coarse(doc: Mapping[str, Any], k: int) -> str:
@@ -119,16 +135,22 @@ def _fine(assignment: Path, doc: dict[str, Any], rows: Rows) -> np.ndarray | Non
     return np.array([int(table[i]["fine"]) if i in table else -1 for i in rows.ids.tolist()])
 
 
-def _parts(fine: np.ndarray, clusters: np.ndarray, names: list[str]) -> list[str]:
-    """`sea, part 2`: which cluster each fine group lies in."""
-    count = [0] * len(names)
+def _parts(fine: np.ndarray, clusters: np.ndarray, k: int) -> list[tuple[int, int]]:
+    """Which cluster each fine group lies in, and how many before it do."""
+    count = [0] * k
     found = []
     for group in range(int(fine.max()) + 1):
         mine = clusters[fine == group]
         of = int(np.bincount(mine).argmax()) if len(mine) else 0
-        count[of] += 1
         found.append((of, count[of]))
-    return [names[of] if count[of] == 1 else f"{names[of]}, part {n}" for of, n in found]
+        count[of] += 1
+    return found
+
+
+def _titles(parts: list[tuple[int, int]], names: list[str]) -> list[str]:
+    """`sea, part 2`, or `sea` where it is whole."""
+    count = Counter(of for of, _ in parts)
+    return [names[of] if count[of] == 1 else f"{names[of]}, part {n + 1}" for of, n in parts]
 
 
 def _shown(of: np.ndarray, titles: list[str], rows: Rows) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 from imclust.clustering.correction_facts import in_words
 from imclust.core.wording import counted
 from imclust.report.page.tables import shown
+from imclust.report.palette import ON_DARK, ON_LIGHT
 
 HERE = Path(__file__).parent
 SCRIPTS = (
@@ -54,7 +55,7 @@ def look() -> str:
     >>> len(look())
     16
     """
-    h = hashlib.sha256()
+    h = hashlib.sha256(_colours().encode())
     for path in sorted([*HERE.glob("templates/*.j2"), *HERE.glob("static/*")]):
         h.update(path.name.encode() + path.read_bytes())
     return h.hexdigest()[:16]
@@ -98,7 +99,7 @@ def render(context: dict[str, Any], data: dict[str, Any], path: Path) -> None:
     plotting, own = _plotting(), _script()
     inlined = {
         "policy": policy([*plotting, own]),
-        "css": Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),
+        "css": Markup((HERE / "static" / "page.css").read_text(encoding="utf-8") + _colours()),
         "plotting": [Markup(text) for text in plotting],
         "script": Markup(own),
         "rows": squeezed(data),
@@ -128,6 +129,15 @@ def marked(name: str) -> str:
     'photo[U+202E]gpj.exe'
     """
     return UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", name)
+
+
+def _colours() -> str:
+    """The palette of clusters as properties of the style: `--c0` and so on, of both themes."""
+    themes = {":root": ON_LIGHT, ':root[data-theme="dark"]': ON_DARK}
+    return "".join(
+        f"{of} {{ {' '.join(f'--c{n}: {colour};' for n, colour in enumerate(colours))} }}\n"
+        for of, colours in themes.items()
+    )
 
 
 def _script() -> str:

@@ -62,16 +62,31 @@ const COLOURS = 24;
 const OF_A_SHAPE = 8; // clusters: shapes tell apart what colours alone do not, to some eyes
 const shapeOf = (number) => Math.floor(number / OF_A_SHAPE) % SHAPES.length;
 // Of a cluster; those that the reader makes have the ones of their numbers.
-const colourOf = (cluster) => F.colours?.[cluster] ?? cluster % COLOURS;
+const colourOf = (cluster) => F.colours[cluster] ?? cluster % COLOURS;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-function paintMark(mark, number, colour = colourOf(number)) {
-  mark.style.setProperty("--mark", `var(--c${colour})`);
+// How much of white, or of black, a shade of a colour has: by turns, more each time.
+const SHADE = 0.65;
+function mixOf(shade) {
+  const mixed = Math.round(100 * SHADE ** Math.ceil(shade / 2));
+  return { mixed, ground: shade % 2 ? "white" : "black" };
+}
+
+function paintMark(mark, number, colour = colourOf(number), shade = 0) {
+  const { mixed, ground } = mixOf(shade);
+  mark.style.setProperty("--mark", shade ? `color-mix(in srgb, var(--c${colour}) ${mixed}%, ${ground})` : `var(--c${colour})`);
   mark.dataset.shape = shapeOf(number);
 }
 
-function markOf(number, colour) {
+function markOf(number, colour, shade) {
   const mark = make("span", { className: "mark", "aria-hidden": "true" });
-  paintMark(mark, number, colour);
+  paintMark(mark, number, colour, shade);
   return mark;
+}
+
+// The same as a number, for what knows only plain colours.
+function shaded(hex, shade) {
+  const { mixed, ground } = mixOf(shade);
+  const part = (at) => Math.round((parseInt(hex.slice(at, at + 2), 16) * mixed + (ground === "white" ? 255 : 0) * (100 - mixed)) / 100);
+  return `#${[1, 3, 5].map((at) => part(at).toString(16).padStart(2, "0")).join("")}`;
 }

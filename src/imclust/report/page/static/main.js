@@ -27,7 +27,7 @@ async function start() {
   Bokeh.logger?.set_level?.("error");
   all("[data-table]").forEach(enhance);
   all("[data-copy]").forEach(copying);
-  for (const mark of all(".mark[data-cluster], .sizes [data-cluster]")) paintMark(mark, Number(mark.dataset.cluster));
+  for (const mark of all(".mark[data-cluster], .sizes [data-cluster]")) paintMark(mark, Number(mark.dataset.cluster), undefined, Number(mark.dataset.shade ?? 0));
   await readRows();
   restore();
   listen();

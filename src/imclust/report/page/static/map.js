@@ -74,11 +74,29 @@ function colours(mode) {
   }
   const palette = Array.from({ length: COLOURS }, (_, i) => css(`--c${i}`));
   const kind = kindOf(mode);
-  const of = mode === "cluster" ? colourOf : (number) => number % COLOURS;
-  return {
-    colour: (row) => (kind(row) < 0 ? none : palette[of(kind(row))]),
-    shape: (row) => (kind(row) < 0 ? "circle" : SHAPES[shapeOf(kind(row))]),
+  const look = lookOf(mode);
+  const painted = new Map();
+  const of = (number) => {
+    if (!painted.has(number)) {
+      const [as, colour, shade] = look(number);
+      painted.set(number, [shaded(palette[colour], shade), SHAPES[shapeOf(as)]]);
+    }
+    return painted.get(number);
   };
+  return {
+    colour: (row) => (kind(row) < 0 ? none : of(kind(row))[0]),
+    shape: (row) => (kind(row) < 0 ? "circle" : of(kind(row))[1]),
+  };
+}
+
+const levelOf = (mode) => F.levels.find((level) => level.name === mode.slice(6));
+
+// What a group of the map looks like: the cluster or number that it is shaped as, a colour, a shade.
+function lookOf(mode) {
+  if (mode === "cluster") return (cluster) => [cluster, colourOf(cluster), 0];
+  if (!mode.startsWith("level-")) return (number) => [number, number % COLOURS, 0];
+  const { looks } = levelOf(mode);
+  return (group) => [looks[group][0], colourOf(looks[group][0]), looks[group][1]];
 }
 
 function paintMap() {
@@ -100,8 +118,9 @@ function paintMap() {
 function legend() {
   const mode = $("map-colour").value;
   const list = $("map-legend");
+  const look = lookOf(mode);
   const entry = (number, name, chosen = null) => {
-    const inside = [markOf(number, chosen === null ? number % COLOURS : colourOf(number)), make("span", { className: "name" }, name)];
+    const inside = [markOf(...look(number)), make("span", { className: "name" }, name)];
     if (chosen === null) return make("li", {}, make("span", { className: "entry" }, ...inside));
     const press = () => chooseOnMap(map.cluster === chosen ? "" : chosen);
     const pressed = String(map.cluster === chosen);
@@ -112,7 +131,7 @@ function legend() {
     bar.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(ramp).join(",")})`;
     list.replaceChildren(make("li", {}, make("span", { className: "entry" }, "0", bar, "1")));
   } else if (mode === "label") list.replaceChildren(...F.classes.map((name, i) => entry(i, name)));
-  else if (mode.startsWith("level-")) list.replaceChildren(...F.levels.find((level) => level.name === mode.slice(6)).groups.map((group, i) => entry(i, group.title)));
+  else if (mode.startsWith("level-")) list.replaceChildren(...levelOf(mode).groups.map((group, i) => entry(i, group.title)));
   else if (mode.startsWith("moved-")) list.replaceChildren(entry(4, "moved"));
   else list.replaceChildren(...F.names.map((_, c) => entry(c, nameOf(c), String(c))));
 }
