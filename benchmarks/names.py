@@ -80,7 +80,8 @@ def one(archive, seed):
             f"cluster --features {top}/z --index {top}/raw/index --out {top}/c --n-clusters {k} "
             f"--seed {seed} auto --effort quick"
         )
-        run(f"name --assignment {top}/c --features {top}/z --out {top}/n")
+        at = f"--assignment {top}/c --features {top}/z --index {top}/raw/index"
+        run(f"name {at} --out {top}/n")
         found = Assignment.load(Path(top) / "c")
         rows = []
         for c, (name, why) in enumerate(found_names(Path(top) / "n")):

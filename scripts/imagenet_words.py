@@ -1,19 +1,22 @@
 r"""Make imagenet_words.csv and imagenet_synonyms.csv of src/imclust/encoders from WordNet 3.0 and
 timm's list of the classes.
 
-    python scripts/imagenet_words.py <folder with data.noun, index.noun and cntlist.rev> \
+    python scripts/imagenet_words.py <folder with data.noun, data.verb, data.adj and data.adv> \
         <timm/data/_info/imagenet_synsets.txt>
 
 A row a class of ImageNet-1k, in the order of every network's outputs: its first word in WordNet,
-and the first words of its hypernyms from the nearest on, without those that say nothing to anybody.
+the first words of its hypernyms from the nearest on, without those that say nothing to anybody, and
+of hypernyms beside that line those which are above several classes, such as fruit of orange.
 Of each of these words, a row with the others that WordNet has for it, but for proper names, and how
-often its tagged texts use it in this sense.
+many of WordNet's definitions use it: how common a word it is.
 """
 
 import csv
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,16 @@ PASSED_OVER = {
     *("natural elevation", "natural depression", "participant", "associate", "consumer goods"),
     *("implement", "commodity", "equipment", "obstruction", "way", "fabric", "matter"),
     *("location", "area", "surface", "piece", "piece of cloth", "article", "material", "apparatus"),
+    *("reproductive structure", "plant organ", "plant part", "foodstuff", "starches"),
     *("connection", "decoration", "transducer", "feed", "lever", "peer", "attire", "case"),
 }
 
 
-def nouns(folder: Path) -> dict[str, tuple[list[str], str | None]]:
-    """Offset -> (its words, first hypernym)."""
+SEVERAL = 5  # classes below a hypernym that does not lie in the first line
+
+
+def nouns(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Offset -> (its words, hypernyms)."""
     found = {}
     for line in (folder / "data.noun").read_text().splitlines():
         if line.startswith(" "):
@@ -43,7 +50,7 @@ def nouns(folder: Path) -> dict[str, tuple[list[str], str | None]]:
         count = int(words[3], 16)
         at = 5 + 2 * count
         pointers = [words[at + 4 * i : at + 4 * i + 4] for i in range(int(words[at - 1]))]
-        up = next((offset for kind, offset, *_ in pointers if kind in {"@", "@i"}), None)
+        up = [offset for kind, offset, *_ in pointers if kind in {"@", "@i"}]
         mine = [word.replace("_", " ") for word in words[4 : 4 + 2 * count : 2]]
         found[words[0]] = (mine, up)
     return found
@@ -56,33 +63,60 @@ def senses_of(folder: Path) -> dict[str, list[str]]:
     return {fields[0]: fields[6 + int(fields[3]) :] for fields in words}
 
 
-def used(folder: Path) -> dict[tuple[str, str], int]:
-    """(Word, offset) -> how often the tagged texts use it in that sense."""
-    senses, found = senses_of(folder), Counter[tuple[str, str]]()
-    for line in (folder / "cntlist.rev").read_text().splitlines():
-        key, sense, times = line.split()
-        word, _, rest = key.partition("%")
-        if rest.startswith("1:") and int(sense) <= len(senses.get(word, ())):
-            found[word, senses[word][int(sense) - 1]] = int(times)
+def used(folder: Path) -> Counter[str]:
+    """Word, or two of them -> in how many definitions it stands."""
+    found = Counter[str]()
+    for kind in ("noun", "verb", "adj", "adv"):
+        for line in (folder / f"data.{kind}").read_text().splitlines():
+            if not line.startswith(" "):
+                words = re.findall("[a-z]+", line.partition("|")[2].lower())
+                found.update({*words, *(f"{a} {b}" for a, b in pairwise(words))})
     return found
+
+
+def line_of(offset: str, of: dict[str, tuple[list[str], list[str]]]) -> list[str]:
+    """Offsets of a class's first hypernym, of that one's first, and so on."""
+    up, line = of[offset][1], list[str]()
+    while up:
+        line.append(up[0])
+        up = of[up[0]][1]
+    return line
+
+
+def beside(offset: str, of: dict[str, tuple[list[str], list[str]]]) -> list[str]:
+    """Offsets of its hypernyms that do not lie in that line, the nearest first."""
+    to_do, found = [offset], list[str]()
+    while to_do:
+        new = [up for up in of[to_do.pop(0)][1] if up not in found]
+        found += new
+        to_do += new
+    line = line_of(offset, of)
+    return [up for up in found if up not in line]
 
 
 def main(folder: str, synsets: str) -> None:
     """Write the tables."""
     of, uses = nouns(Path(folder)), used(Path(folder))
-    rows, synonyms, often = [], dict[str, list[str]](), Counter[str]()
-    for synset in Path(synsets).read_text().split():
-        up, chain = synset[1:], list[str]()
-        while up is not None:
-            at, ((word, *more), up) = up, of[up]
+    rows, synonyms = [], dict[str, list[str]]()
+    asked = Path(synsets).read_text().split()
+    above = Counter(up for synset in asked for up in beside(synset[1:], of))
+    for synset in asked:
+        chain, also = list[str](), list[str]()
+        for at in (synset[1:], *line_of(synset[1:], of)):
+            word, *more = of[at][0]
             if not chain or (word not in PASSED_OVER and word not in chain):
                 chain.append(word)
                 synonyms.setdefault(word, []).extend(more)
-                often[word] = uses[word.replace(" ", "_"), at]
-        rows.append((synset, chain[0], "|".join(chain[1:])))
+        for at in beside(synset[1:], of):
+            word, *more = of[at][0]
+            if above[at] >= SEVERAL and word not in {*PASSED_OVER, *chain, *also}:
+                also.append(word)
+                synonyms.setdefault(word, []).extend(more)
+        rows.append((synset, chain[0], "|".join(chain[1:]), "|".join(also)))
+    often = {word: uses[word.lower()] + uses[f"{word.lower()}s"] for word in synonyms}
     others = {w: [o for o in dict.fromkeys(mine) if o == o.lower()] for w, mine in synonyms.items()}
     told = [(w, "|".join(mine), often[w]) for w, mine in sorted(others.items()) if mine or often[w]]
-    write("imagenet_words.csv", ("synset", "name", "hypernyms"), rows)
+    write("imagenet_words.csv", ("synset", "name", "hypernyms", "also"), rows)
     write("imagenet_synonyms.csv", ("word", "synonyms", "uses"), told)
 
 

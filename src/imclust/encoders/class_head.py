@@ -6,12 +6,12 @@ The words are WordNet 3.0's (Princeton University; see `imagenet_words.LICENSE.t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from imclust.clustering.vocabulary import Vocabulary
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Features, read_csv
 from imclust.encoders.timm import packaged
@@ -23,28 +23,7 @@ PERSON = ("person", "people")
 WORN = {word: f"person or {word}" for word in ("clothing", "garment")}
 
 
-@dataclass(frozen=True)
-class ClassWords:
-    """Words for the classes of a classifier.
-
-    Parameters
-    ----------
-    words : tuple of str
-        Every word once: names of classes and of what they are kinds of.
-    members : np.ndarray
-        (c, v) bool, whether class c is of the kind that word v names.
-    """
-
-    words: tuple[str, ...]
-    members: np.ndarray
-
-    @cached_property
-    def rarity(self) -> np.ndarray:
-        """(v,) float64: log of classes over those that a word names; 0 for a word of all."""
-        return np.log(len(self.members) / self.members.sum(0))
-
-
-def imagenet_words() -> ClassWords:
+def imagenet_words() -> Vocabulary:
     """Of the 1000 classes of ImageNet.
 
     Examples
@@ -54,10 +33,10 @@ def imagenet_words() -> ClassWords:
     ...     words.words[v] for v in np.flatnonzero(words.members[2])}
     True
     """
-    rows = [[row["name"], *filter(None, row["hypernyms"].split("|"))] for row in read_csv(WORDS)]
+    rows = _words_of_classes()
     often = {row["word"]: int(row["uses"]) for row in read_csv(SYNONYMS)}
-    # Of several words for the very same classes the commonest, `airplane`, not `airliner`; of those
-    # that are as common the nearest, `monarch`, not `danaid`.
+    # Of several words for the very same classes the commonest: `airplane`, not `airliner`;
+    # `motorcycle`, not `moped`; but `monarch`, not `danaid`.
     deepest = sorted((-often.get(word, 0), at, word) for row in rows for at, word in enumerate(row))
     classes: dict[str, list[int]] = {word: [] for *_, word in deepest}
     for c, row in enumerate(rows):
@@ -69,7 +48,16 @@ def imagenet_words() -> ClassWords:
     members = np.zeros((len(rows), len(first)), bool)
     for v, together in enumerate(first):
         members[list(together), v] = True
-    return ClassWords(tuple(WORN.get(word, word) for word in first.values()), members)
+    uses = np.array([often.get(word, 0) for word in first.values()])
+    return Vocabulary(tuple(WORN.get(word, word) for word in first.values()), members, uses)
+
+
+def _words_of_classes() -> list[list[str]]:
+    """Of each class its name, what it is a kind of, the nearest first, and what else it is."""
+    return [
+        [row["name"], *filter(None, (*row["hypernyms"].split("|"), *row["also"].split("|")))]
+        for row in read_csv(WORDS)
+    ]
 
 
 def class_words() -> tuple[tuple[str, ...], ...]:
@@ -82,10 +70,9 @@ def class_words() -> tuple[tuple[str, ...], ...]:
     """
     other = {row["word"]: row["synonyms"].split("|") for row in read_csv(SYNONYMS)}
     other["clothing"] = [*filter(None, other.get("clothing", ())), *PERSON]
-    rows = [[row["name"], *filter(None, row["hypernyms"].split("|"))] for row in read_csv(WORDS)]
     return tuple(
         tuple(dict.fromkeys([*row, *(o for word in row for o in other.get(word, ()) if o)]))
-        for row in rows
+        for row in _words_of_classes()
     )
 
 

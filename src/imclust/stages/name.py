@@ -12,16 +12,27 @@ from typing import Any
 import numpy as np
 
 from imclust.clustering.blocks import sample_rows
-from imclust.clustering.cluster_names import NamedCluster, class_shares, name_clusters, seen_words
+from imclust.clustering.cluster_names import (
+    NamedCluster,
+    class_shares,
+    cluster_weights,
+    name_clusters,
+    seen_rows,
+    seen_words,
+)
+from imclust.clustering.typical_rows import typical_rows
+from imclust.clustering.vocabulary import Vocabulary
+from imclust.clustering.word_pairs import word_pairs
 from imclust.core.artifacts import ArtifactSpec, make_artifact
-from imclust.core.errors import ServiceError, input_error
+from imclust.core.errors import InputError, ServiceError, input_error
 from imclust.core.log import say
 from imclust.core.look_records import Look
 from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_manifest
 from imclust.core.name_records import NAMES_KIND, named, namesakes
 from imclust.core.records import Assignment, Features, parts_of, read_csv, rows_of_ids, write_csv
 from imclust.core.word_records import SeenClasses
-from imclust.encoders.class_head import ClassWords, class_logits, imagenet_words, network_of
+from imclust.encoders.class_head import class_logits, imagenet_words, network_of
+from imclust.encoders.second_look import SIDES, SecondLook
 
 MOST = 20_000  # images that names are told from
 ALIKE = 2  # times the images that a cluster had when a model named it, up or down
@@ -52,7 +63,8 @@ class Name:
     name_unencrypted: bool = False
     """With --name-by: send pictures through the internet also without encryption (http)."""
     index: Path | None = None
-    """With --name-by: the `index` artefact of the images."""
+    """The `index` artefact of the images: some of each cluster are looked at again, at several
+    sizes, which names more of them right than features do; and for --name-by."""
     look: Path | None = None
     """With --name-by: the `look` artefact of the images; of copies one is sent."""
     force: bool = False
@@ -78,6 +90,7 @@ def run(cfg: Name) -> None:
     roles |= {"words": cfg.words} if cfg.words else {}
     asked = _asked(cfg) if cfg.name_by else _standing(cfg)
     config = asked.config() if asked else {}
+    config |= {"looked_at": SIDES} if _looks(cfg) else {}
     spec = ArtifactSpec(NAMES_KIND, config, roles, (__name__,))
     if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder, asked), force=cfg.force):
         doc = read_manifest(cfg.assignment)
@@ -197,28 +210,86 @@ def _asked(cfg: Name) -> _ByModel:
     return _ByModel(_by(cfg), found.names, ids, sizes, found.failure)
 
 
-def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
-    clustering, features = Assignment.load(cfg.assignment), Features.load(cfg.features)
-    k = clustering.probabilities.shape[1]
+def _looks(cfg: Name) -> bool:
+    """Whether images are looked at again: the network is a bundled one, and they are at hand."""
+    if cfg.index is None or cfg.words is not None:
+        return False
+    images = read_manifest(cfg.index, "index")["content"] == "images"
+    return images and SecondLook.possible(network_of(cfg.features))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is seen in images.
+
+    Parameters
+    ----------
+    clusters : np.ndarray
+        (n,) int, of each image.
+    logits : np.ndarray
+        (n, c) float.
+    words : Vocabulary
+        For the c classes.
+    pairs : bool
+        Whether two words may name a cluster together.
+    """
+
+    clusters: np.ndarray
+    logits: np.ndarray
+    words: Vocabulary
+    pairs: bool
+
+
+def _seen(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
+    """What a text tower, a second look, or else the features say; None where they say nothing."""
+    found = _looked(cfg, clustering, folder) if _looks(cfg) else None
+    if found is not None:
+        return found
+    features = Features.load(cfg.features)
     rows = sample_rows(len(clustering.ids), MOST, 0)  # of more, names are what these say
     at = rows_of_ids(features.ids, clustering.ids[rows])
     space, clusters = parts_of(cfg.features, features.x)[0], clustering.clusters[rows]
-    if cfg.words is None:
-        logits, words = class_logits(network_of(cfg.features), np.asarray(space[at])), None
-    else:
-        logits, words = _by_tower(cfg.words, cfg.features, space[at])
+    if cfg.words is not None:
+        return _Seen(clusters, *_by_tower(cfg.words, cfg.features, space[at]), pairs=False)
+    logits = class_logits(network_of(cfg.features), np.asarray(space[at]))
+    return None if logits is None else _Seen(clusters, logits, imagenet_words(), pairs=True)
+
+
+def _looked(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
+    """What a second look at some images of each cluster says; None of too many clusters, or where
+    images are not at hand."""
+    from imclust.data.images import indexed
+
+    assert cfg.index is not None
+    rows = {row.id: row for row, _ in indexed(cfg.index)}
+    at = artifact_file(cfg.assignment, "assignment.csv")
+    distance = {row["id"]: float(row["distance"]) for row in read_csv(at)}
+    ids = clustering.ids.tolist()
+    there = np.array([n for n, i in enumerate(ids) if i in rows and not rows[i].problem], int)
+    far = np.array([distance[ids[n]] for n in there])
+    chosen = there[typical_rows(clustering.clusters[there], far)]
+    if not len(chosen):
+        return None
+    look = SecondLook.load(network_of(cfg.features), cfg.out)
+    try:
+        logits = look.logits([rows[ids[n]] for n in chosen])
+    except InputError as e:
+        say(f"names: clusters are named by their features alone, for a picture is not there: {e}")
+        return None
+    look.save(folder)
+    return _Seen(clustering.clusters[chosen], logits, imagenet_words(), pairs=True)
+
+
+def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
+    clustering = Assignment.load(cfg.assignment)
+    k = clustering.probabilities.shape[1]
+    seen = _seen(cfg, clustering, folder)
     before = _kept_names(read_manifest(cfg.assignment))
     kept = {c: str(pair[0]) for c, pair in enumerate(before) if pair}
-    there = np.bincount(clusters, minlength=k) > 0
-    if logits is None:
-        found = [NamedCluster(kept.get(c, ""), ()) for c in range(k)]
-        seen_in = [dict[str, float]()] * k
-    else:
-        words = words or imagenet_words()
-        share = class_shares(logits, clusters, k) @ words.members
-        seen = seen_words(logits, clusters, k, words.members)
-        found = name_clusters(share, seen, words.rarity, words.words, there, kept)
-        seen_in = [dict(zip(words.words, here.tolist(), strict=True)) for here in seen.here]
+    there = np.bincount(clustering.clusters, minlength=k) > 0
+    found = [NamedCluster(kept.get(c, ""), ()) for c in range(k)]
+    if seen is not None:
+        found = _found(seen, k, kept)
     by = {c: pair[1].split("; ")[0] for c, pair in enumerate(before) if pair and _of_model(pair[1])}
     names = {c: each.name for c, each in enumerate(found)}
     if asked:
@@ -227,7 +298,7 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     told = [_told(each) if there[c] else "" for c, each in enumerate(found)]
     now = [(names[c], "; ".join(filter(None, (by.get(c), told[c])))) for c in range(k)]
     shares = [
-        seen_in[c].get(name) if there[c] and not _of_model(why) else None
+        _share(seen, c, name) if seen and there[c] and not _of_model(why) else None
         for c, (name, why) in enumerate(now)
     ]
     cells = ["" if share is None else f"{share:.4f}" for share in shares]
@@ -236,7 +307,26 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     return {"names": [name for name, _ in now]}
 
 
-def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.ndarray, ClassWords]:
+def _found(seen: _Seen, k: int, kept: Mapping[int, str]) -> list[NamedCluster]:
+    """The clusters named by what is seen in their images."""
+    clusters, logits, words = seen.clusters, seen.logits, seen.words
+    share = class_shares(logits, clusters, k) @ words.members
+    there = seen_words(logits, clusters, k, words.members)
+    pairs = word_pairs(logits, clusters, share, there, words) if seen.pairs else []
+    return name_clusters(share, there, words, cluster_weights(clusters, k), kept, pairs)
+
+
+def _share(seen: _Seen, cluster: int, name: str) -> float | None:
+    """In which share of a cluster's images a name, or one of its two words, is seen; None of other
+    names."""
+    places, mine = seen.words.places(name), seen.clusters == cluster
+    if not places or not mine.any():
+        return None
+    blocks = [rows for _, rows in seen_rows(seen.logits[mine], seen.words.members[:, places])]
+    return float(np.concatenate(blocks).any(1).mean())
+
+
+def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.ndarray, Vocabulary]:
     """How well a text tower's nouns fit images, (n, v), and the nouns.
 
     Raises
@@ -250,7 +340,7 @@ def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.nda
         do = f"make them: words --features {features} --text-tower MODEL"
         raise input_error("--words", "words of a text tower for these latents", got, do)
     nouns = tuple(mine[0] for mine in seen.classes)
-    return seen.fit(latents), ClassWords(nouns, np.eye(len(nouns), dtype=bool))
+    return seen.fit(latents), Vocabulary(nouns, np.eye(len(nouns), dtype=bool))
 
 
 def _kept_names(doc: Mapping[str, Any]) -> Sequence[Any]:
