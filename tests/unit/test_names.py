@@ -14,17 +14,25 @@ from imclust.clustering.cluster_names import (
     TWICE,
     SeenWords,
     class_shares,
+    cluster_weights,
     name_clusters,
     seen_words,
 )
+from imclust.clustering.typical_rows import typical_rows
+from imclust.clustering.vocabulary import Vocabulary
+from imclust.clustering.word_pairs import word_pairs
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.name_records import NAMES_KIND, found_names, name_shares, named
 from imclust.core.records import Assignment, Features, read_csv, write_csv
 from imclust.encoders.class_head import class_logits, imagenet_words
+from imclust.encoders.second_look import SecondLook
 from imclust.report.results import FolderAssignment
 from sample_run import make_sample_run
 
 WORDS = imagenet_words()
+
+
+FIVE = np.eye(5, dtype=bool)  # a class each
 
 
 def logits_of(classes, high=8.0):
@@ -42,9 +50,10 @@ def classes_of(word):
 def names(logits, labels, k=None):
     k = k or int(labels.max()) + 1
     share = class_shares(logits, labels, k) @ WORDS.members
-    there = np.bincount(labels, minlength=k) > 0
     seen = seen_words(logits, labels, k, WORDS.members)
-    return [n.name for n in name_clusters(share, seen, WORDS.rarity, WORDS.words, there)]
+    pairs = word_pairs(logits, labels, share, seen, WORDS)
+    found = name_clusters(share, seen, WORDS, cluster_weights(labels, k), pairs=pairs)
+    return [n.name for n in found]
 
 
 def test_the_table_knows_the_classes_and_what_they_are_kinds_of():
@@ -63,6 +72,36 @@ def test_one_class_is_called_by_its_name_and_several_by_a_common_word():
     classes = np.concatenate([np.repeat(cats, 6), buses, np.repeat(snakes, 4)])
     labels = np.repeat([0, 1, 2], [6 * len(cats), len(buses), 4 * len(snakes)])
     assert names(logits_of(classes, 40), labels) == ["big cat", "school bus", "snake"]
+
+
+def test_two_kinds_in_one_cluster_are_called_by_two_words():
+    pots, lemons, buses = (classes_of(word) for word in ("teapot", "lemon", "school bus"))
+    labels = np.repeat([0, 1], [30, 40])
+    classes = np.concatenate([np.repeat(lemons, 15), np.repeat(pots, 15), np.repeat(buses, 40)])
+    assert names(logits_of(classes, 12), labels) == ["lemon and teapot", "school bus"]
+    # A few among many are not told.
+    classes[:26] = pots
+    assert names(logits_of(classes, 12), labels) == ["teapot", "school bus"]
+
+
+def test_a_handful_of_images_hardly_changes_what_others_are_compared_with():
+    dogs, buses = (np.repeat(classes_of(word)[:1], 30) for word in ("dog", "school bus"))
+    found = []
+    for more in (0, 2, 30):
+        logits, labels = np.r_[dogs, buses, dogs[:more]], np.repeat([0, 1, 2], [30, 30, more])
+        found.append(class_shares(logits_of(logits, 12), labels, 3)[0, dogs[0]])
+    none, few, many = found
+    assert none - 0.1 < few < none
+    assert many < 0.5 < few
+
+
+def test_of_many_clusters_few_rows_stand_for_each_and_of_very_many_none(rng):
+    for k, few in ((1, 32), (12, 32), (20, 20), (50, 8), (51, 0)):
+        clusters = rng.permutation(np.repeat(np.arange(k), 40))
+        rows = typical_rows(clusters, rng.random(len(clusters)))
+        assert np.bincount(clusters[rows], minlength=k).tolist() == [few] * k
+    assert typical_rows(np.array([1, 0, 1]), np.zeros(3)).tolist() == [0, 1, 2]
+    assert typical_rows(np.zeros(0, int), np.zeros(0)).tolist() == []
 
 
 def test_among_dogs_the_breed_tells():
@@ -85,11 +124,12 @@ def test_no_word_names_two_clusters_and_none_what_it_does_not_fit():
 def test_the_evidence_is_the_shares(rng):
     share = rng.random((3, 5))
     seen = SeenWords(rng.random((3, 5)), rng.random((3, 5)) / 3)
-    found = name_clusters(share, seen, np.ones(5), tuple("abcde"), np.ones(3, bool))
+    weights = np.array([0.5, 0.25, 0.75])
+    found = name_clusters(share, seen, Vocabulary(tuple("abcde"), FIVE), weights)
     for c, each in enumerate(found):
         for word, here, there, held in each.evidence:
             v = "abcde".index(word)
-            rest = np.mean([share[o, v] for o in range(3) if o != c])
+            rest = np.average(np.delete(share[:, v], c), weights=np.delete(weights, c))
             assert (here, there) == pytest.approx((share[c, v], rest))
             assert here >= LEAST
             assert held == seen.here[c, v]
@@ -100,16 +140,19 @@ def test_the_evidence_is_the_shares(rng):
 
 
 def test_a_name_that_is_kept_is_no_other_clusters_and_heads_the_evidence(rng):
-    share, there = np.array([[0.9, 0.3, 0.0], [0.1, 0.2, 0.8]]), np.ones(2, bool)
+    share, there = np.array([[0.9, 0.3, 0.0], [0.1, 0.2, 0.8]]), np.ones(2)
     seen = SeenWords(share, share[::-1] / 9)
-    words = ("dog", "hound", "cat")
-    free = name_clusters(share, seen, np.ones(3), words, there)
+    words = Vocabulary(("dog", "hound", "cat"), FIVE[:, :3])
+    free = name_clusters(share, seen, words, there)
     assert [each.name for each in free] == ["dog", "cat"]
-    kept = name_clusters(share, seen, np.ones(3), words, there, {0: "cat"})
+    kept = name_clusters(share, seen, words, there, {0: "cat"})
     assert [each.name for each in kept] == ["cat", ""]
     assert kept[0].evidence[0] == ("cat", 0.0, 0.8, 0.0)
     assert kept[0].evidence[1:] == free[0].evidence
-    strange = name_clusters(share, seen, np.ones(3), words, there, {0: "rex", 1: ""})
+    two = name_clusters(share, seen, words, there, {0: "cat and dog"})
+    assert [word for word, *_ in two[0].evidence] == ["cat", "dog", "hound"]
+    assert [each.name for each in two] == ["cat and dog", ""]
+    strange = name_clusters(share, seen, words, there, {0: "rex", 1: ""})
     assert [(each.name, each.evidence) for each in strange] == [
         ("rex", free[0].evidence), ("", free[1].evidence)
     ]  # fmt: skip
@@ -148,7 +191,9 @@ def test_a_word_of_few_images_names_nothing():
     assert names(logits, labels) == ["terrier", "", "", ""]
 
 
-def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(tmp_path):
+def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(
+    tmp_path, monkeypatch, capsys
+):
     """Through the stages: two photographs, thirty crops of each."""
     from PIL import Image
 
@@ -163,9 +208,22 @@ def test_the_bundled_network_knows_a_flower_and_says_nothing_of_other_widths(tmp
         "train --index {0}/raw/index --out {0}/w timm --pool mean_std --layers 4",
         "encode --index {0}/raw/index --weights {0}/w --out {0}/z",
         "cluster --features {0}/z --index {0}/raw/index --out {0}/c --n-clusters 2 kmeans",
-        "name --assignment {0}/c --features {0}/z --out {0}/n",
+        "name --assignment {0}/c --features {0}/z --index {0}/raw/index --out {0}/n",
     ):
         assert main(line.format(tmp_path).split()) == 0
+    # No picture is looked at twice; where one is gone, the features have to do.
+    first = (tmp_path / "n" / "names.csv").read_bytes()
+    monkeypatch.setattr(SecondLook, "_looked", None)
+    assert main([*line.format(tmp_path).split(), "--force"]) == 0
+    assert (tmp_path / "n" / "names.csv").read_bytes() == first
+    monkeypatch.undo()
+    gone = next((tmp_path / "x").iterdir())
+    kept = gone.rename(tmp_path / gone.name)
+    capsys.readouterr()
+    assert main([*line.format(tmp_path).replace("/n", "/n3").split(), "--force"]) == 0
+    assert "named by their features alone" in capsys.readouterr().out
+    assert all(name for name, _ in found_names(tmp_path / "n3"))
+    kept.rename(gone)
     answer = Assignment.load(tmp_path / "c")
     flower = int(answer.clusters[answer.ids.tolist().index("1-0.png")])
     found = found_names(tmp_path / "n")

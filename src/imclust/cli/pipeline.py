@@ -395,7 +395,8 @@ def name_commands(
     name: Command = ("name", "--assignment", str(at.clusters), *features, "--out", str(at.names))
     if tower:
         words, name = (*words, "--text-tower", tower), (*name, "--words", str(home.words))
-    name = (*name, "--index", str(at.index))
+    if asked or not tower:
+        name = (*name, "--index", str(at.index))
     if asked:
         name = (*name, "--look", str(at.look), *asked)
     return words, name

@@ -63,8 +63,8 @@ class Name:
     name_unencrypted: bool = False
     """With --name-by: send pictures through the internet also without encryption (http)."""
     index: Path | None = None
-    """The `index` artefact of the images: some of each cluster are looked at again, at several
-    sizes, which names more of them right than features do; and for --name-by."""
+    """The `index` artefact of the images: of small ones some of each cluster are looked at again,
+    at several sizes, which names more of them right than features do; and for --name-by."""
     look: Path | None = None
     """With --name-by: the `look` artefact of the images; of copies one is sent."""
     force: bool = False
@@ -256,8 +256,9 @@ def _seen(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
 
 
 def _looked(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
-    """What a second look at some images of each cluster says; None of too many clusters, or where
-    images are not at hand."""
+    """What a second look at some images of each cluster says; None of too many clusters, of
+    photographs, which are not enlarged and of which the first look showed all, and where images are
+    not at hand."""
     from imclust.data.images import indexed
 
     assert cfg.index is not None
@@ -268,7 +269,8 @@ def _looked(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
     there = np.array([n for n, i in enumerate(ids) if i in rows and not rows[i].problem], int)
     far = np.array([distance[ids[n]] for n in there])
     chosen = there[typical_rows(clustering.clusters[there], far)]
-    if not len(chosen):
+    sides = [min(rows[ids[n]].width, rows[ids[n]].height) for n in chosen]
+    if not sides or np.median(sides) >= SIDES[-1]:
         return None
     look = SecondLook.load(network_of(cfg.features), cfg.out)
     try:
