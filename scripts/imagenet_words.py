@@ -1,14 +1,15 @@
 r"""Make imagenet_words.csv and imagenet_synonyms.csv of src/imclust/encoders from WordNet 3.0 and
 timm's list of the classes.
 
-    python scripts/imagenet_words.py <folder with data.noun, data.verb, data.adj and data.adv> \
+    python scripts/imagenet_words.py <folder with index.noun, data.noun, .verb, .adj and .adv> \
         <timm/data/_info/imagenet_synsets.txt>
 
 A row a class of ImageNet-1k, in the order of every network's outputs: its first word in WordNet,
 the first words of its hypernyms from the nearest on, without those that say nothing to anybody, and
 of hypernyms beside that line those which are above several classes, such as fruit of orange.
 Of each of these words, a row with the others that WordNet has for it, but for proper names, and how
-many of WordNet's definitions use it: how common a word it is.
+many of WordNet's definitions use it: how common a word it is; empty where another sense is its
+first, since definitions mean that one, such as the bar by rail, not the bird.
 """
 
 import csv
@@ -97,6 +98,7 @@ def beside(offset: str, of: dict[str, tuple[list[str], list[str]]]) -> list[str]
 def main(folder: str, synsets: str) -> None:
     """Write the tables."""
     of, uses = nouns(Path(folder)), used(Path(folder))
+    senses, first = senses_of(Path(folder)), set[str]()
     rows, synonyms = [], dict[str, list[str]]()
     asked = Path(synsets).read_text().split()
     above = Counter(up for synset in asked for up in beside(synset[1:], of))
@@ -107,15 +109,17 @@ def main(folder: str, synsets: str) -> None:
             if not chain or (word not in PASSED_OVER and word not in chain):
                 chain.append(word)
                 synonyms.setdefault(word, []).extend(more)
+                first |= {word} if senses[word.lower().replace(" ", "_")][0] == at else set()
         for at in beside(synset[1:], of):
             word, *more = of[at][0]
             if above[at] >= SEVERAL and word not in {*PASSED_OVER, *chain, *also}:
                 also.append(word)
                 synonyms.setdefault(word, []).extend(more)
+                first |= {word} if senses[word.lower().replace(" ", "_")][0] == at else set()
         rows.append((synset, chain[0], "|".join(chain[1:]), "|".join(also)))
-    often = {word: uses[word.lower()] + uses[f"{word.lower()}s"] for word in synonyms}
     others = {w: [o for o in dict.fromkeys(mine) if o == o.lower()] for w, mine in synonyms.items()}
-    told = [(w, "|".join(mine), often[w]) for w, mine in sorted(others.items()) if mine or often[w]]
+    often = {w: uses[w.lower()] + uses[f"{w.lower()}s"] if w in first else "" for w in others}
+    told = [(w, "|".join(more), often[w]) for w, more in sorted(others.items())]
     write("imagenet_words.csv", ("synset", "name", "hypernyms", "also"), rows)
     write("imagenet_synonyms.csv", ("word", "synonyms", "uses"), told)
 

@@ -18,6 +18,10 @@ from imclust.encoders.timm import packaged
 
 WORDS = Path(__file__).with_name("imagenet_words.csv")
 SYNONYMS = Path(__file__).with_name("imagenet_synonyms.csv")
+# Of several words for the very same classes the nearest, `monarch`, not `danaid`, unless another is
+# so many times as common, and stands in so many of WordNet's definitions: `airplane`, not
+# `airliner`; `motorcycle`, not `moped`. Set on the list of all such words.
+COMMONER, USED = 4, 20
 # ImageNet has no class of persons, but its pictures of clothes show who wears them.
 PERSON = ("person", "people")
 WORN = {word: f"person or {word}" for word in ("clothing", "garment")}
@@ -34,17 +38,17 @@ def imagenet_words() -> Vocabulary:
     True
     """
     rows = _words_of_classes()
-    often = {row["word"]: int(row["uses"]) for row in read_csv(SYNONYMS)}
-    # Of several words for the very same classes the commonest: `airplane`, not `airliner`;
-    # `motorcycle`, not `moped`; but `monarch`, not `danaid`.
-    deepest = sorted((-often.get(word, 0), at, word) for row in rows for at, word in enumerate(row))
-    classes: dict[str, list[int]] = {word: [] for *_, word in deepest}
+    often = {row["word"]: int(row["uses"]) for row in read_csv(SYNONYMS) if row["uses"]}
+    nearest = sorted((at, word) for row in rows for at, word in enumerate(row))
+    classes: dict[str, list[int]] = {word: [] for _, word in nearest}
     for c, row in enumerate(rows):
         for word in row:
             classes[word].append(c)
     first: dict[tuple[int, ...], str] = {}
     for word, mine in classes.items():
-        first.setdefault(tuple(mine), word)
+        before = first.setdefault(tuple(mine), word)
+        if before in often and often.get(word, 0) >= max(USED, COMMONER * often[before]):
+            first[tuple(mine)] = word
     members = np.zeros((len(rows), len(first)), bool)
     for v, together in enumerate(first):
         members[list(together), v] = True
