@@ -53,11 +53,13 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
     code, out, err = imclust(*plan)
     assert code == 0, err
     assert "plan for 8s: 32 px, width " in out
-    side, _, first, second, heads = (tmp_path / "plan/plan.txt").read_text().split()
+    side, _, precision, heads, first, second = (tmp_path / "plan/plan.txt").read_text().split()
     assert (side, float(first)) == ("32", pytest.approx(4.5))
     assert (float(second), heads) == (pytest.approx(1.5), "quick")
     speeds = (tmp_path / "plan/speeds.csv").read_text()
-    assert speeds.startswith("side,width,images_per_second,epochs\n32,16,")
+    assert speeds.startswith("side,width,precision,images_per_second,epochs\n32,16,float32,")
+    rates = {line.split(",")[2]: float(line.split(",")[3]) for line in speeds.splitlines()[1:3]}
+    assert precision == max(rates, key=lambda name: rates[name])
     assert "is up to date" in imclust(*plan)[1]
 
     learn = ("train", *index, "--out", "w", "--budget", f"{first}s")

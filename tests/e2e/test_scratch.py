@@ -41,9 +41,10 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     assert process.returncode == 0, printed[-2000:]
     assert "plan for 12s: 32 px" in printed
     plan = (tmp_path / HOME / "plan/plan.txt").read_text().split()
-    for name, seconds in (("simclr", float(plan[2])), ("pseudo-labels", float(plan[3]))):
+    for name, seconds in (("simclr", float(plan[4])), ("pseudo-labels", float(plan[5]))):
         doc = json.loads((tmp_path / HOME / name / "manifest.json").read_text())
         assert doc["plan"]["seconds"] == pytest.approx(seconds)
+        assert doc["plan"]["precision"] == plan[2]
         assert doc["track"] == "scratch"
     assert len([role for role in doc["inputs_at"] if role.startswith("features")]) == 8
     [run] = (tmp_path / "data/runs/arrays-tiny").glob("scratch-best-auto-seed0-*")

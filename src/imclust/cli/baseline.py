@@ -52,7 +52,14 @@ DRAWN = {"patch-dictionary", "random-conv"}  # those that a seed decides
 # Seconds an image that these take, and that their clusters do, on one core without AVX-512.
 ASIDE = 0.016
 INIT_ENCODERS = {"local-aggregation": "vgg-ae", "scan-net": "simclr"}
-GUESS = ("32", "32", "60", "60", "quick")  # a plan's words, before it is made: checked, never run
+GUESS = (
+    "32",
+    "32",
+    "auto",
+    "quick",
+    "60",
+    "60",
+)  # a plan's words, before it is made: checked, never run
 
 
 def run(cfg: Baseline) -> None:
@@ -303,7 +310,7 @@ class BaselineRun:
             words = GUESS if guess and not self._planned() else self._plan()
             weights, spaces = at.encoded / WAYS[0], [self._latents(way) for way in WAYS]
             spaces += [self._free(name) / "latents" for name in FREE]
-            how = self._with_effort(words[4])
+            how = self._with_effort(words[3])
             yield self._free_step()
             yield from self._view_steps(words)
         else:
@@ -385,7 +392,7 @@ class BaselineRun:
         return (self.at.encoded / "plan" / MANIFEST).is_file()
 
     def _plan(self) -> tuple[str, ...]:
-        """Side and width of the networks, seconds of each training, effort of `auto`."""
+        """Side, width and precision of the networks, effort of `auto`, seconds of each training."""
         return tuple(artifact_file(self.at.encoded / "plan", "plan.txt").read_text().split())
 
     def _with_effort(self, effort: str) -> Predictor:
@@ -414,14 +421,16 @@ class BaselineRun:
 
     def _view_steps(self, plan: tuple[str, ...]) -> Iterator[Step]:
         """Two ways of learning from views; their codes side by side."""
-        side, width, *times = plan
+        side, width, precision, _, *times = plan
         commands: list[tuple[str, ...]] = []
-        for way, time in zip(WAYS, times, strict=False):
+        for way, time in zip(WAYS, times, strict=True):
             spaces = self._space_flags() if self._needs_spaces(way) else ()
             more = ("--seed", str(self.seed), "--budget", f"{time}s", *spaces)
-            flags = ("--size", side, "--width", width, *self.encoder_words)
+            flags = ("--size", side, "--width", width, "--precision", precision)
             weights = self.at.encoded / way
-            commands.append(train_command(self.at.index, weights, way, flags, *more))
+            commands.append(
+                train_command(self.at.index, weights, way, (*flags, *self.encoder_words), *more)
+            )
             commands.append(encode_command(self.at.index, weights, self._latents(way)))
         yield Step("training", tuple(commands))
 

@@ -25,7 +25,8 @@ LIBRARIES = (
 )
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE")  # they move the last digits
 BackendName = Literal["auto", "torch", "openvino"]
-Precision = Literal["auto", "float32"]
+Precision = Literal["auto", "float32"]  # of inference, where 16 bit must agree with 32
+TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
 
 def environment() -> dict[str, Any]:

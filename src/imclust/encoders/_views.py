@@ -9,6 +9,7 @@ import numpy as np
 
 from imclust.core.checks import in_range
 from imclust.core.errors import input_error
+from imclust.core.reproducibility import TrainingPrecision
 from imclust.data.loader import Preprocessing
 from imclust.encoders._base import Encoder
 
@@ -37,6 +38,9 @@ class ViewsConfig:
     """Images a step, each in two views."""
     lr: float = 2e-3
     """Peak learning rate of AdamW, one-cycle."""
+    precision: TrainingPrecision = "auto"
+    """`auto` takes bfloat16 where the hardware says it computes it; `plan` measures which is
+    faster."""
     augmentation: Wish = "auto"
     """What views differ by. `photographs`: crops, flips and SimCLR's colours; `figures`: gentle
     crops and turns, no flips; `auto`: by whether the images have colour and a ground that is not
@@ -87,7 +91,7 @@ class ViewsEncoder(Encoder):
             weight_decay=1e-4,
             optimizer="adamw",
             schedule="one-cycle",
-            precision="auto",
+            precision=cfg.precision,
             views=2,
         )
 

@@ -1,4 +1,5 @@
-"""`plan`: how large a network this machine can train on these images in a given time."""
+"""`plan`: how large a network this machine can train on these images in a given time, and whether
+in 16 or 32 bit."""
 
 from __future__ import annotations
 
@@ -18,13 +19,14 @@ from imclust.core.files import replace_text
 from imclust.core.log import say
 from imclust.core.manifest import read_manifest
 from imclust.core.records import write_csv
-from imclust.core.reproducibility import check_device
+from imclust.core.reproducibility import TrainingPrecision, check_device
 from imclust.data.images import load_index
 from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS
 
 PLAN = "plan.txt"
 SIDES, WIDTHS = (32, 64, 96, 128), (16, 32, 64)
+PRECISIONS: tuple[TrainingPrecision, ...] = ("float32", "bfloat16")  # measured on the smallest
 WANTED = 40  # epochs: below it a smaller network learns more
 TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
 HEADS = 0.08  # share of the budget for trying heads
@@ -35,13 +37,14 @@ LEFT = 0.3  # share of the budget that other spaces leave at least
 
 @dataclass(frozen=True)
 class BudgetPlan:
-    """Choose side and width of the images' network, and divide a budget among its trainings."""
+    """Choose side, width and precision of the images' network, and divide a budget among its
+    trainings."""
 
     index: Path
     """An `index` artefact, from `download`."""
     out: Path
-    """Where the plan goes: plan.txt (side, width, seconds of each training, effort of the
-    heads), speeds.csv."""
+    """Where the plan goes: plan.txt (side, width, precision, effort of the heads, seconds of each
+    training), speeds.csv."""
     budget: str = "20m"
     """Time for everything, such as 90s, 20m or 1h."""
     shares: tuple[float, ...] = (1.0,)
@@ -49,7 +52,7 @@ class BudgetPlan:
     aside: float = 0.0
     """Seconds an image that spaces take which need no training; at most 0.7 of the budget."""
     encoder: str = "simclr"
-    """Whose speed is measured; it has flags --size and --width."""
+    """Whose speed is measured; it has flags --size, --width and --precision."""
     device: str = "auto"
     """`auto` takes a GPU where there is one; else `cpu`, `cuda`, `cuda:1`, ..."""
     force: bool = False
@@ -62,8 +65,8 @@ class BudgetPlan:
             raise input_error("--shares", "numbers above 0", self.shares, "write for example 2 1")
         in_range("plan", "aside", self.aside, 0, 3600)
         config = ENCODERS[self.encoder].config
-        if not {"size", "width"} <= set(config.__dataclass_fields__):
-            allowed = "an encoder with --size and --width"
+        if not {"size", "width", "precision"} <= set(config.__dataclass_fields__):
+            allowed = "an encoder with --size, --width and --precision"
             raise input_error("--encoder", allowed, self.encoder, "take simclr")
 
 
@@ -76,7 +79,7 @@ def run(cfg: BudgetPlan) -> None:
     --------
     >>> from imclust.__main__ import main
     >>> main("plan --index raw/index --out run/plan --budget 10m".split())  # doctest: +SKIP
-    plan for 10m: 32 px, width 64, about 1356 epochs in 450 s of training
+    plan for 10m: 32 px, width 64, bfloat16, about 1356 epochs in 450 s of training
     0
     """
     names = ("budget", "shares", "aside", "encoder", "device")
@@ -86,53 +89,61 @@ def run(cfg: BudgetPlan) -> None:
     make_artifact(cfg.out, spec, lambda folder: _plan(cfg, folder), force=cfg.force)
     doc = read_manifest(cfg.out, "plan")
     say(
-        f"plan for {cfg.budget}: {doc['side']} px, width {doc['width']}, about {doc['epochs']:.0f} "
-        f"epochs in {sum(doc['train_seconds']):.0f} s of training"
+        f"plan for {cfg.budget}: {doc['side']} px, width {doc['width']}, {doc['precision']}, about "
+        f"{doc['epochs']:.0f} epochs in {sum(doc['train_seconds']):.0f} s of training"
     )
 
 
 def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
-    from imclust.core.reproducibility import pick_device
-
     rows = [r for r in load_index(cfg.index) if r.split == "train" and not r.problem]
     budget = seconds(cfg.budget)
     whole = max(budget - cfg.aside * len(rows), LEFT * budget)
     sides = [min(r.width, r.height) for r in rows if r.width]
     largest = next((s for s in reversed(SIDES) if s <= statistics.median(sides)), SIDES[0])
-    device = pick_device(cfg.device)
-    tried = []
-    for side, width in itertools.product([s for s in SIDES if s <= largest], WIDTHS):
-        rate = _speed(cfg.encoder, rows[:SAMPLE], side, width, device)
-        epochs = TRAINED * whole * rate / len(rows) / len(cfg.shares)
-        tried.append({"side": side, "width": width, "images_per_second": round(rate, 1),
-                      "epochs": round(epochs, 1)})  # fmt: skip
-        if epochs < WANTED:
+    sizes = itertools.product([s for s in SIDES if s <= largest], WIDTHS)
+    share = TRAINED * whole / len(rows) / len(cfg.shares)  # seconds an image, of each training
+    tried: list[dict[str, Any]] = []
+    precisions = PRECISIONS
+    for side, width in sizes:
+        tried += [_speed(cfg, rows[:SAMPLE], side, width, p, share) for p in precisions]
+        fastest = max(tried[-len(precisions) :], key=lambda t: t["images_per_second"])
+        precisions = (fastest["precision"],)
+        if fastest["epochs"] < WANTED:
             break  # what is larger is slower still
     write_csv(folder / "speeds.csv", tuple(tried[0]), [tuple(t.values()) for t in tried])
-    able = [t for t in tried if t["epochs"] >= WANTED] or tried[:1]
+    fast = [t for t in tried if (t["precision"],) == precisions]
+    able = [t for t in fast if t["epochs"] >= WANTED] or fast[:1]
     best = max(able, key=lambda t: (t["side"], t["width"]))
     parts = [TRAINED * whole * s / sum(cfg.shares) for s in cfg.shares]
     dims, k = GUESSED
     effort = level_within(HEADS * whole, len(rows), dims, k)
-    words = [best["side"], best["width"], *(f"{p:.1f}" for p in parts), effort]
+    words = [best["side"], best["width"], best["precision"], effort, *(f"{p:.1f}" for p in parts)]
     replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
     return {**best, "train_seconds": parts, "effort": effort, "speeds": tried}
 
 
-def _speed(encoder: str, rows: list[Any], side: int, width: int, device: str) -> float:
-    """Images a second that such a network learns from."""
-    from imclust.core.reproducibility import isolated_seed
+def _speed(
+    cfg: BudgetPlan,
+    rows: list[Any],
+    side: int,
+    width: int,
+    precision: TrainingPrecision,
+    share: float,
+) -> dict[str, Any]:
+    """How many images a second such a network learns from, and epochs of `share` s an image."""
+    from imclust.core.reproducibility import isolated_seed, pick_device
     from imclust.training.budget import steps_per_second
 
-    entry = ENCODERS[encoder]
-    made = entry.method(entry.config(size=side, width=width))
+    entry, device = ENCODERS[cfg.encoder], pick_device(cfg.device)
+    made = entry.method(entry.config(size=side, width=width, precision=precision))
     images: np.ndarray = all_pixels(rows, made.preprocessing, "read")
     plan = made.plan(len(rows))
     assert plan is not None
     with isolated_seed(0, device):
         network = made.network()
-    rate = steps_per_second(
+    rate = plan.batch * steps_per_second(
         network, made.objective(len(rows), 0), images, made.preprocessing,
         made.suited(plan, images), device=device,
     )  # fmt: skip
-    return rate * plan.batch
+    speed = {"images_per_second": round(rate, 1), "epochs": round(share * rate, 1)}
+    return {"side": side, "width": width, "precision": precision, **speed}

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from imclust.core.errors import input_error
+from imclust.core.reproducibility import TrainingPrecision
 from imclust.data.augment import NOTHING, Augmentation
 
 
@@ -28,8 +29,8 @@ class TrainConfig:
         `constant`; `one-cycle`: linear warm-up over the first tenth of the steps, then a half
         cosine down to zero; `cosine`: the half cosine alone; `step`: a tenth of it every
         `step_epochs` epochs.
-    precision : Literal['float32', 'auto']
-        `float32`, or `auto`: bfloat16 autocast where the hardware computes it.
+    precision : TrainingPrecision
+        `float32`; `bfloat16`: autocast; `auto`: bfloat16 where the hardware says it computes it.
     checkpoints : tuple[int, ...]
         Epochs after which the weights are kept, beside the last.
     augmentation : Augmentation
@@ -51,7 +52,7 @@ class TrainConfig:
     weight_decay: float
     optimizer: Literal["adam", "adamw", "sgd"]
     schedule: Literal["constant", "one-cycle", "cosine", "step"]
-    precision: Literal["float32", "auto"]
+    precision: TrainingPrecision
     checkpoints: tuple[int, ...] = ()
     augmentation: Augmentation = NOTHING
     step_epochs: int = 5

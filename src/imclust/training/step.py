@@ -51,7 +51,8 @@ class TrainingStep:
         kind = torch.device(device).type
         roomy = kind == "cuda" and 2 * images.nbytes < torch.cuda.mem_get_info(device)[0]
         self.images = images.to(device) if roomy else images
-        half = plan.precision == "auto" and has_fast_bf16(device)
+        wish = plan.precision
+        half = wish == "bfloat16" or (wish == "auto" and has_fast_bf16(device))
         self._precision = partial(torch.autocast, kind, torch.bfloat16) if half else nullcontext
 
     def start(self, network: nn.Module, objective: Objective) -> State:
