@@ -14,11 +14,14 @@ from imclust.data.augment import PHOTOGRAPHS, Augmentation
 from imclust.encoders import ENCODERS
 from imclust.encoders._base import Encoder
 from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
+from imclust.encoders.simclr import SimCLRConfig
 from imclust.training.plan import TrainConfig
 from objectives_networks import mixer, patch_convnet
+from objectives_prototypes import Swav, SwavWhole
 
 COLOURS = {"none": Augmentation(), "strong": PHOTOGRAPHS}
 NETWORKS = {"patches": patch_convnet, "mixer": mixer}
+PROTOTYPES = {"swav": SwavWhole, "swav-crops": Swav}
 
 
 class Changed:
@@ -72,9 +75,9 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
     ----------
     name : str
         `pseudo-labels` learns 50, 100 and 200 clusters of the other spaces as the file has them;
-        `pseudo-labels K`: K, too. Behind a name: `none` or `strong`, views that keep the colours,
-        or change them as SimCLR's; `lr-` or `batch-` and a number; `patches` or `mixer`, another
-        network.
+        `pseudo-labels K`: K, too. `swav`; `swav-crops`: with small crops. Behind a name: `none` or
+        `strong`, views that keep the colours, or change them as SimCLR's; `lr-` or `batch-` and a
+        number; `patches` or `mixer`, another network.
     facts : dict
         What `objectives_sets.py` wrote of the images.
     width, batch : int
@@ -89,6 +92,8 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
         counts = tuple(int(line.max()) + 1 for line in told)
         made = PseudoLabels(PseudoLabelsConfig(width=width, batch=batch, clusters=counts))
         made.labels = told
+    elif method in PROTOTYPES:
+        made = PROTOTYPES[method](SimCLRConfig(width=width, batch=batch))
     else:
         entry = ENCODERS[method]
         made = entry.method(entry.config(width=width, batch=batch))

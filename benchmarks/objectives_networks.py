@@ -70,6 +70,7 @@ def mixer(size: int, channels: int) -> nn.Module:
 
     Examples
     --------
+    >>> import torch
     >>> mixer(32, 16)(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 16])
     """
@@ -81,6 +82,7 @@ def patch_convnet(size: int, channels: int) -> nn.Module:
 
     Examples
     --------
+    >>> import torch
     >>> patch_convnet(32, 16)(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 16])
     """

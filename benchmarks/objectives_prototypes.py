@@ -1,0 +1,105 @@
+"""SwAV with small crops, which `objectives.py` compares with the project's objectives."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imclust.encoders.simclr import SimCLR
+from imclust.training.plan import Objective
+
+PROTOTYPES = 100
+TEMPERATURE = 0.1
+SHARPNESS = 0.05  # of the codes, before they are balanced
+ROUNDS = 3  # of balancing
+CROPS = 4  # small ones of every image, of half the side
+
+
+def balanced_codes(scores: Tensor) -> Tensor:
+    """Scores (b, prototypes) as shares of each image, every prototype used as often (Caron et al.
+    2020, eq. 3, by Sinkhorn's rounds).
+
+    Examples
+    --------
+    >>> balanced_codes(torch.tensor([[1.0, 0.0], [1.0, 0.1]])).argmax(1).tolist()
+    [0, 1]
+    """
+    codes = torch.exp((scores - scores.max()) / SHARPNESS)
+    for _ in range(ROUNDS):
+        codes = codes / codes.sum(0, keepdim=True)
+        codes = codes / codes.sum(1, keepdim=True)
+    return codes
+
+
+class SwavLoss(Objective):
+    """Every view of an image foretells the codes of its two whole ones (Caron et al. 2020, eq. 1).
+
+    The small crops are cut from the views that a step has, so that they cover a quarter of them.
+
+    Parameters
+    ----------
+    crops : int
+        Small ones of every image; 0 for none.
+    seed : int
+        Of their places.
+    """
+
+    def __init__(self, crops: int, seed: int) -> None:
+        super().__init__()
+        self._crops, self._random = crops, np.random.default_rng(seed)
+
+    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
+        """x (2b, 3, s, s), two views of `rows`; the network gives (2b, prototypes) -> scalar."""
+        whole = network(x).float().chunk(2)
+        codes = [balanced_codes(scores.detach()) for scores in whole]
+        losses = [self._loss(whole[1 - i], codes[i]) for i in (0, 1)]
+        for crop in range(self._crops):
+            scores = network(self._small(x.chunk(2)[crop % 2])).float()
+            losses += [self._loss(scores, code) for code in codes]
+        return torch.stack(losses).mean()
+
+    @staticmethod
+    def _loss(scores: Tensor, codes: Tensor) -> Tensor:
+        return -(codes * functional.log_softmax(scores / TEMPERATURE, 1)).sum(1).mean()
+
+    def _small(self, x: Tensor) -> Tensor:
+        """A square of half the side, at one place in all images of the step."""
+        side = x.shape[2] // 2
+        top, left = self._random.integers(0, x.shape[2] - side + 1, 2)
+        return x[:, :, top : top + side, left : left + side]
+
+
+class Prototypes(nn.Module):
+    """Cosines of projections (b, d) to prototypes that are learned, (b, prototypes)."""
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.directions = nn.Parameter(torch.randn(PROTOTYPES, dims))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(b, prototypes)."""
+        return functional.normalize(z, dim=1) @ functional.normalize(self.directions, dim=1).T
+
+
+class Swav(SimCLR):
+    """SimCLR's network and views under `SwavLoss`."""
+
+    crops = CROPS
+
+    def network(self) -> nn.Module:
+        """SimCLR's, its projections compared with prototypes."""
+        made = super().network()
+        made.projector = nn.Sequential(made.projector, Prototypes(self.projection))
+        return made
+
+    def objective(self, n_images: int, seed: int) -> Objective:
+        """Swapped prediction."""
+        return SwavLoss(self.crops, seed)
+
+
+class SwavWhole(Swav):
+    """Without small crops."""
+
+    crops = 0
