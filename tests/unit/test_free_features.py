@@ -9,7 +9,7 @@ import torch
 from helpers import two_kinds, two_textures
 from imclust.core.reproducibility import isolated_seed
 from imclust.data.loader import to_input
-from imclust.encoders import ENCODERS
+from imclust.encoders import ENCODERS, _fixed
 from imclust.encoders import hog as hogs
 from imclust.encoders import lbp as lbps
 from imclust.encoders._fixed import UNIT, cells, luma
@@ -239,6 +239,20 @@ def test_what_is_standardised_has_mean_nought_and_spread_one_on_the_images_learn
         np.testing.assert_allclose(z.mean(0), 0, atol=2e-2)
         assert np.median(z.std(0)) == pytest.approx(1, abs=0.02)
         assert z.std(0).max() < 1.05
+
+
+def test_of_many_images_some_spread_over_all_say_what_is_standard(monkeypatch):
+    images, _ = two_textures(120)
+    encoder, network = built("scattering", images)
+    whole = encoded(encoder, network, images)
+    monkeypatch.setattr(type(encoder), "looked_at", 60)
+    seen = []
+    monkeypatch.setattr(
+        _fixed, "to_input", lambda x, *more: seen.append(len(x)) or to_input(x, *more)
+    )
+    few = encoded(*built("scattering", images), images)
+    assert seen == [60]
+    assert 0 < np.abs(few - whole).mean() < 0.2
 
 
 def test_the_scale_of_pixels_is_nought_to_one():

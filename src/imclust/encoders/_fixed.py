@@ -47,6 +47,8 @@ class StandardisedEncoder(FixedEncoder):
     """
 
     learns_at_once = True
+    looked_at: int | None = None
+    """Evenly spaced training images whose mean and spread stand for all; None: all of them."""
 
     def network(self) -> nn.Module:
         """Means of 0 and spreads of 1, until `learn` replaces them."""
@@ -75,9 +77,12 @@ class StandardisedEncoder(FixedEncoder):
         return (self.features(x) - network.mean) / network.spread  # type: ignore[operator]
 
     def learn(self, network: nn.Module, images: np.ndarray, seed: int) -> None:
-        """Mean and spread of every feature over images (n, s, s, 3) uint8."""
+        """Mean and spread of every feature over `looked_at` of the images (n, s, s, 3) uint8."""
+        import numpy as np
         import torch
 
+        count = min(self.looked_at or len(images), len(images))
+        images = images[np.linspace(0, len(images) - 1, count).round().astype(int)]
         total = torch.zeros(2, self.dims(), dtype=torch.float64)
         for a in range(0, len(images), BLOCK):
             found = self.features(to_input(images[a : a + BLOCK], self.preprocessing, "cpu"))
