@@ -4,6 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import ArpackError
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -165,3 +166,17 @@ def test_fewer_rows_than_columns_learn_the_same(rng, k):
     x = rng.standard_normal((50, 120)) + 0.6 * rng.standard_normal((k, 120))[y]
     labels = with_errors(rng, y, 12)
     np.testing.assert_array_equal(lda_self_training(x, labels, k), literal_retrained(x, labels, k))
+
+
+def test_a_consensus_whose_eigenvectors_are_not_found_step_by_step_is_solved_at_once(
+    rng, monkeypatch
+):
+    truth = np.repeat(np.arange(4), 60)
+    runs = [np.where(rng.random(240) < 0.1, rng.integers(0, 4, 240), truth) for _ in range(5)]
+    wanted = coassociation_consensus(runs, 4, seed=0)
+
+    def stuck(*_, **__):
+        raise ArpackError(3)
+
+    monkeypatch.setattr("scipy.sparse.linalg.svds", stuck)
+    assert ari(wanted, coassociation_consensus(runs, 4, seed=0)) == 1

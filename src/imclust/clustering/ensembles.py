@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 SHRINKAGE = 0.3  # of the covariance within clusters towards a multiple of the identity
 
@@ -26,7 +31,6 @@ def coassociation_consensus(runs: list[np.ndarray], k: int, seed: int) -> np.nda
     array([2, 2, 0, 0, 1, 1])
     """
     from scipy.sparse import csr_array
-    from scipy.sparse.linalg import svds
     from sklearn.cluster import KMeans
 
     from imclust.clustering.preprocessing import unit_rows
@@ -37,12 +41,26 @@ def coassociation_consensus(runs: list[np.ndarray], k: int, seed: int) -> np.nda
     counts = np.maximum(np.bincount(columns, minlength=starts[-1]), 1)
     entries = 1 / np.sqrt(counts[columns])
     hot = csr_array((entries, (np.tile(np.arange(n), len(runs)), columns)), (n, starts[-1]))
-    if k < min(hot.shape) - 1:
-        start = np.random.default_rng(seed).standard_normal(min(hot.shape))
-        left = svds(hot, k=k, v0=start)[0]
-    else:
-        left = np.linalg.svd(hot.toarray(), full_matrices=False)[0][:, :k]
+    left = _left_vectors(hot, k, seed)
     return KMeans(k, n_init=10, random_state=seed).fit_predict(unit_rows(left)).astype(np.int64)
+
+
+def _left_vectors(hot: csr_array, k: int, seed: int) -> np.ndarray:
+    """The k leading left singular vectors (n, k) of rows times clusters."""
+    from scipy.linalg import eigh
+    from scipy.sparse.linalg import ArpackError, svds
+
+    if k >= min(hot.shape) - 1:
+        return np.asarray(np.linalg.svd(hot.toarray(), full_matrices=False)[0][:, :k])
+    start = np.random.default_rng(seed).standard_normal(min(hot.shape))
+    try:
+        return np.asarray(svds(hot, k=k, v0=start)[0])
+    except (
+        ArpackError
+    ):  # Lanczos' method may end where runs agree in nearly all; few columns do not
+        last = hot.shape[1] - 1
+        values, right = eigh((hot.T @ hot).toarray(), subset_by_index=(last - k + 1, last))
+        return np.asarray(hot @ right / np.sqrt(np.maximum(values, np.finfo(float).tiny)))
 
 
 def align_labels(labels: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:
