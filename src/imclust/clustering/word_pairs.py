@@ -30,7 +30,7 @@ PART = 0.25  # share of the images that each of them must fit better than the ot
 SMALLEST = 8  # images of a cluster in which two kinds can be told
 # How much a pair's score counts: one word is better unless two say clearly more. On Tiny ImageNet,
 # its classes put together by their parents, and CIFAR-10, 0.7 to 0.8 name most clusters right: 0.74
-# of them where 0.6 does 0.72, 0.9 0.72, and no pairs 0.69.
+# of them where 0.6 does 0.72, 0.9 0.72, and no pairs 0.69 (with the words of an earlier table).
 TOGETHER = 0.75
 
 
