@@ -416,15 +416,13 @@ class BaselineRun:
     def _view_steps(self, plan: tuple[str, ...]) -> Iterator[Step]:
         """Two ways of learning from views; their codes side by side."""
         side, width, precision, _, *times = plan
+        flags = ("--size", side, "--width", width, "--precision", precision, *self.encoder_words)
         commands: list[tuple[str, ...]] = []
         for way, time in zip(WAYS, times, strict=True):
             spaces = self._space_flags() if self._needs_spaces(way) else ()
             more = ("--seed", str(self.seed), "--budget", f"{time}s", *spaces)
-            flags = ("--size", side, "--width", width, "--precision", precision)
             weights = self.at.encoded / way
-            commands.append(
-                train_command(self.at.index, weights, way, (*flags, *self.encoder_words), *more)
-            )
+            commands.append(train_command(self.at.index, weights, way, flags, *more))
             commands.append(encode_command(self.at.index, weights, self._latents(way)))
         yield Step("training", tuple(commands))
 
