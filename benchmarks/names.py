@@ -6,8 +6,8 @@ and share that has a name at all.
 Clusters are those of `auto`, quick, at the true K, of at most 300 images, drawn by the seed. The
 true class of a cluster is that of most of its images. A name is right when it and the folder's
 name, or a word above that in WordNet as far as the bundled table knows it, share a word of three
-letters or more, singular or plural. Labels score; nothing else reads them. Prints a table and
-writes JSON.
+letters or more, singular or plural, also as the end of a longer one: `sunshine` for the folder
+`shine`. Labels score; nothing else reads them. Prints a table and writes JSON.
 """
 
 import argparse
@@ -26,12 +26,20 @@ from imclust.core.records import Assignment, read_csv
 from imclust.encoders.class_head import SYNONYMS, WORDS
 
 MOST = 300
+LONG = 5  # letters of a word that may end another
 
 
 def words_of(text):
     """Its words, lower case, without a plural's s."""
     found = re.findall(r"[a-z]{3,}", text.lower())
     return {word.removesuffix("s") for word in found}
+
+
+def right(name, label):
+    """Whether a name holds a word of a class."""
+    named, own = words_of(name), words_of(label.replace("_", " "))
+    ends = any(word.endswith(end) for word in named for end in own if len(end) >= LONG)
+    return ends or bool(named & wanted(label))
 
 
 def wanted(label):
@@ -87,7 +95,7 @@ def one(archive, seed):
         for c, (name, why) in enumerate(found_names(Path(top) / "n")):
             mine = [label[i] for i in found.ids[found.clusters == c].tolist()]
             true = Counter(mine).most_common(1)[0][0]
-            rows.append((name, true, bool(words_of(name) & wanted(true)), why))
+            rows.append((name, true, right(name, true), why))
     return rows
 
 
@@ -101,9 +109,9 @@ def main():
     table = {}
     for archive in args.archives:
         runs = table[archive.stem] = [one(archive, seed) for seed in args.seeds]
-        for name, true, right, why in runs[0]:
-            print(f"  {'+' if right else '-'} {true}: {name} | {why}")
-        shares = [float(np.mean([right for _, _, right, _ in rows])) for rows in runs]
+        for name, true, fits, why in runs[0]:
+            print(f"  {'+' if fits else '-'} {true}: {name} | {why}")
+        shares = [float(np.mean([fits for _, _, fits, _ in rows])) for rows in runs]
         named = [float(np.mean([bool(name) for name, *_ in rows])) for rows in runs]
         print(
             f"{archive.stem}: right {np.mean(shares):.3f} ± {np.std(shares):.3f}, "

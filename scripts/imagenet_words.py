@@ -35,6 +35,7 @@ PASSED_OVER = {
     *("location", "area", "surface", "piece", "piece of cloth", "article", "material", "apparatus"),
     *("reproductive structure", "plant organ", "plant part", "foodstuff", "starches"),
     *("connection", "decoration", "transducer", "feed", "lever", "peer", "attire", "case"),
+    "ridge",  # of coral reefs and sandbars
 }
 
 

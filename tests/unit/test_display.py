@@ -18,7 +18,9 @@ from imclust.cli.progress_display import (
     pace,
     seconds_left,
 )
+from imclust.cli.steps import Step, run_steps
 from imclust.core.log import progress, say
+from sample_run import make_sample_run
 
 
 def parts(*states):
@@ -163,3 +165,18 @@ def test_on_a_terminal_it_is_a_list_with_rates_and_time_left(monkeypatch):
 def test_a_bar_outside_of_a_display_is_as_before(capsys):
     assert list(progress(range(3), "look")) == [0, 1, 2]
     assert capsys.readouterr().out == ""
+
+
+def test_what_an_early_step_finds_out_of_a_later_one_counts_from_then_on(capsys, tmp_path):
+    make_sample_run(tmp_path)
+    pca = ("reduce", "--features", str(tmp_path / "run/latents"))
+
+    def left_after_the_first(name, **later):
+        line = (*pca, "--out", str(tmp_path / name), "pca", "--components", "2")
+        steps = [Step("index", (line,), later=later), Step("names", (line,))]
+        run_steps(steps, ["index", "names"], images=24)
+        [told] = re.findall(r"index: .*about (\d+) s left", capsys.readouterr()[0])
+        return int(told)
+
+    assert left_after_the_first("a") < 5
+    assert left_after_the_first("b", names=50.0) > 20

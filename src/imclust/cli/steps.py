@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -126,11 +126,14 @@ class Step:
         Words of each stage's command.
     optional : bool
         Whether the others go on where a service fails it.
+    later : mapping of str to float
+        Title -> seconds more that a later step is now known to take.
     """
 
     title: str
     commands: tuple[Command, ...]
     optional: bool = False
+    later: Mapping[str, float] = field(default_factory=dict)
 
     def by_ray(self, cluster: RayCluster) -> Step:
         """The step with the flag `--ray` for those of its stages that know it; itself for none.
@@ -202,6 +205,8 @@ def run_steps(
     with joined, Display(parts, words) as display:
         for step in steps:
             step = step.by_ray(cluster)
+            for part in parts:
+                part.expected += step.later.get(part.title, 0.0)
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)
                 for command in step.commands:

@@ -82,7 +82,25 @@ def seen_words(logits: np.ndarray, labels: np.ndarray, k: int, members: np.ndarr
     seen = np.zeros((k, members.shape[1]))
     for block, there in seen_rows(logits, members):
         np.add.at(seen, labels[block], there)
-    sizes = np.bincount(labels, minlength=k)[:, None]
+    return _of_counts(seen, labels)
+
+
+def seen_scenes(there: np.ndarray, labels: np.ndarray, k: int) -> SeenWords:
+    """In which share of a cluster's images, and of the others, something is: there (n, v) bool.
+
+    Examples
+    --------
+    >>> seen_scenes(np.array([[True], [False], [False]]), np.array([0, 0, 1]), 2).here.tolist()
+    [[0.5], [0.0]]
+    """
+    seen = np.zeros((k, there.shape[1]))
+    np.add.at(seen, labels, there)
+    return _of_counts(seen, labels)
+
+
+def _of_counts(seen: np.ndarray, labels: np.ndarray) -> SeenWords:
+    """Shares, from the number of each cluster's images in which each word is seen."""
+    sizes = np.bincount(labels, minlength=len(seen))[:, None]
     others = np.maximum(len(labels) - sizes, 1)
     return SeenWords(seen / np.maximum(sizes, 1), (seen.sum(0) - seen) / others)
 
@@ -221,12 +239,13 @@ def name_clusters(
     weights: np.ndarray,
     kept: Mapping[int, str] | None = None,
     pairs: Sequence[Candidate] = (),
+    distinct: float = DISTINCT,
 ) -> list[NamedCluster]:
     """The best of the words, and of pairs of them, for every cluster, none for two, or none at all.
 
     `dog` for a cluster of many breeds, `school bus` where all are such. The cluster that a word
     fits best has it; the others take their next. A word that is not seen in HELD of the cluster's
-    images, and DISTINCT times as often as in the others, names nothing. DISTINCT was set on Tiny
+    images, and `distinct` times as often as in the others, names nothing. DISTINCT was set on Tiny
     ImageNet 15, natural images and weather; HELD on Tiny ImageNet's other classes and on CIFAR-10,
     where 0.3 names more clusters than 0.5, and about the same part of the names are right (0.65 and
     0.59, 0.53 and 0.57).
@@ -245,6 +264,8 @@ def name_clusters(
         Clusters that keep the name they had, which no other gets; the evidence begins with it.
     pairs : sequence of Candidate, optional
         See `imclust.clustering.word_pairs`.
+    distinct : float
+        Smaller where the words are few, so that two clusters may well show some of the same.
 
     Examples
     --------
@@ -259,7 +280,7 @@ def name_clusters(
     others = elsewhere(share, weights)
     score = word_scores(share, weights, vocabulary.worth)
     naming = (share >= NAMING) & (share >= TWICE * others) & (score > 0)
-    naming &= (seen.here >= HELD) & (seen.here >= DISTINCT * seen.elsewhere)
+    naming &= (seen.here >= HELD) & (seen.here >= distinct * seen.elsewhere)
     single = [Candidate(float(score[c, v]), c, (v,)) for c, v in np.argwhere(naming).tolist()]
     old = {c: tuple(vocabulary.places(name)) for c, name in kept.items()}
     taken = _taken([*single, *pairs], score.max(1), old)

@@ -257,6 +257,17 @@ def decode(data: bytes, reduction: Callable[[int, int], int] | None = None) -> n
         return _upright_rgb(image)
 
 
+def keeping(side: int) -> Callable[[int, int], int]:
+    """A `reduction` for `decode`: as small as leaves the longer side `side` pixels.
+
+    Examples
+    --------
+    >>> keeping(256)(4000, 3000), keeping(256)(300, 200)
+    (8, 1)
+    """
+    return lambda *size: next((by for by in (8, 4, 2) if max(size) >= by * side), 1)
+
+
 def open_image(data: bytes) -> Image.Image:
     """The header alone: format, mode and size are known, the pixels are not decoded yet.
 

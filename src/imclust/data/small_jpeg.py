@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from imclust.data.images import ImageRow, decode, unchanged_bytes
+from imclust.data.images import ImageRow, decode, keeping, unchanged_bytes
 
 
 def small_jpeg(row: ImageRow, side: int, quality: int) -> bytes:
@@ -35,10 +35,7 @@ def small_jpeg(row: ImageRow, side: int, quality: int) -> bytes:
     """
     from PIL import Image
 
-    def reduction(width: int, height: int) -> int:
-        return next((by for by in (8, 4, 2) if max(width, height) >= by * side), 1)
-
-    image = Image.fromarray(decode(unchanged_bytes(row), reduction))
+    image = Image.fromarray(decode(unchanged_bytes(row), keeping(side)))
     image.thumbnail((side, side))
     file = BytesIO()
     image.save(file, "JPEG", quality=quality)

@@ -31,6 +31,7 @@ from imclust.data.images import (
     at_whole_paths,
     decode,
     in_threads,
+    keeping,
     load_index,
     unchanged_bytes,
 )
@@ -151,14 +152,10 @@ def _measured(rows: list[ImageRow], thumbs: np.ndarray) -> np.ndarray:
 
 def _measure(row: ImageRow) -> tuple[Quality, np.ndarray]:
     """Of one image, with its thumbnail."""
-
-    def reduction(width: int, height: int) -> int:
-        return next((by for by in (8, 4, 2) if max(width, height) >= by * SIDE), 1)
-
     if row.source.endswith(".npy"):
         rgb = pixels(row, Preprocessing(SIDE))
     else:
-        rgb = decode(unchanged_bytes(row), reduction)
+        rgb = decode(unchanged_bytes(row), keeping(SIDE))
     shape = max(row.width, row.height) / max(1, min(row.width, row.height))
     return quality_of(rgb)._replace(shape=shape), thumbnail(scaled(rgb))
 

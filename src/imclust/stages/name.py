@@ -20,6 +20,7 @@ from imclust.clustering.cluster_names import (
     seen_rows,
     seen_words,
 )
+from imclust.clustering.scene_names import SCENES, add_scenes, split_scene
 from imclust.clustering.typical_rows import typical_rows
 from imclust.clustering.vocabulary import Vocabulary
 from imclust.clustering.word_pairs import word_pairs
@@ -31,8 +32,10 @@ from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_mani
 from imclust.core.name_records import NAMES_KIND, named, namesakes
 from imclust.core.records import Assignment, Features, parts_of, read_csv, rows_of_ids, write_csv
 from imclust.core.word_records import SeenClasses
+from imclust.data.images import ImageRow, indexed
 from imclust.encoders.class_head import class_logits, imagenet_words, network_of
-from imclust.encoders.second_look import SIDES, SecondLook
+from imclust.encoders.scenes import outdoors, scenes_of
+from imclust.encoders.second_look import SIDES, SecondLook, is_small
 
 MOST = 20_000  # images that names are told from
 ALIKE = 2  # times the images that a cluster had when a model named it, up or down
@@ -179,7 +182,6 @@ def _asked(cfg: Name) -> _ByModel:
     """What the model of --name-by calls the clusters that have no name by hand or by it."""
     from imclust.competitions.asked_names import ANSWERS, ask_names, central_pictures
     from imclust.competitions.clients.vision_model import KEY, vision_model
-    from imclust.data.images import indexed
 
     if cfg.index is None:
         do = "add it: data/raw/<data set>/index"
@@ -240,9 +242,30 @@ class _Seen:
     pairs: bool
 
 
-def _seen(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
+@dataclass(frozen=True)
+class _Typical:
+    """Images that stand for their clusters.
+
+    Parameters
+    ----------
+    at : np.ndarray
+        (m,) int, their places among the images that are clustered.
+    rows : list of ImageRow
+        What the index says of them.
+    clusters : np.ndarray
+        (m,) int.
+    """
+
+    at: np.ndarray
+    rows: list[ImageRow]
+    clusters: np.ndarray
+
+
+def _seen(
+    cfg: Name, clustering: Assignment, typical: _Typical | None, folder: Path
+) -> _Seen | None:
     """What a text tower, a second look, or else the features say; None where they say nothing."""
-    found = _looked(cfg, clustering, folder) if _looks(cfg) else None
+    found = _looked(cfg, typical, folder) if typical else None
     if found is not None:
         return found
     features = Features.load(cfg.features)
@@ -255,43 +278,72 @@ def _seen(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
     return None if logits is None else _Seen(clusters, logits, imagenet_words(), pairs=True)
 
 
-def _looked(cfg: Name, clustering: Assignment, folder: Path) -> _Seen | None:
+def _looked(cfg: Name, typical: _Typical, folder: Path) -> _Seen | None:
     """What a second look at some images of each cluster says; None of too many clusters, of
     photographs, which are not enlarged and of which the first look showed all, and where images are
     not at hand."""
-    from imclust.data.images import indexed
-
-    assert cfg.index is not None
-    rows = {row.id: row for row, _ in indexed(cfg.index)}
-    at = artifact_file(cfg.assignment, "assignment.csv")
-    distance = {row["id"]: float(row["distance"]) for row in read_csv(at)}
-    ids = clustering.ids.tolist()
-    there = np.array([n for n, i in enumerate(ids) if i in rows and not rows[i].problem], int)
-    far = np.array([distance[ids[n]] for n in there])
-    chosen = there[typical_rows(clustering.clusters[there], far)]
-    sides = [min(rows[ids[n]].width, rows[ids[n]].height) for n in chosen]
-    if not sides or np.median(sides) >= SIDES[-1]:
+    if not is_small(typical.rows):
         return None
     look = SecondLook.load(network_of(cfg.features), cfg.out)
     try:
-        logits = look.logits([rows[ids[n]] for n in chosen])
+        logits = look.logits(typical.rows)
     except InputError as e:
         say(f"names: clusters are named by their features alone, for a picture is not there: {e}")
         return None
     look.save(folder)
-    return _Seen(clustering.clusters[chosen], logits, imagenet_words(), pairs=True)
+    return _Seen(typical.clusters, logits, imagenet_words(), pairs=True)
+
+
+def _typical(cfg: Name, clustering: Assignment) -> _Typical:
+    assert cfg.index is not None
+    rows = {row.id: row for row, _ in indexed(cfg.index)}
+    table = read_csv(artifact_file(cfg.assignment, "assignment.csv"))
+    distance = {row["id"]: float(row["distance"]) for row in table}
+    ids = clustering.ids.tolist()
+    there = np.array([n for n, i in enumerate(ids) if i in rows and not rows[i].problem], int)
+    far = np.array([distance[ids[n]] for n in there])
+    at = there[typical_rows(clustering.clusters[there], far)]
+    return _Typical(at, [rows[ids[n]] for n in at], clustering.clusters[at])
+
+
+def _with_scenes(
+    cfg: Name,
+    clustering: Assignment,
+    typical: _Typical,
+    found: list[NamedCluster],
+    kept: Mapping[int, str],
+) -> list[NamedCluster]:
+    """The clusters, with the weather in their pictures where that tells them apart."""
+    features = Features.load(cfg.features)
+    at = rows_of_ids(features.ids, clustering.ids[typical.at])
+    latents = np.asarray(parts_of(cfg.features, features.x)[0][at])
+    logits = class_logits(network_of(cfg.features), latents)
+    if logits is None or not (there := outdoors(logits)).any():
+        return found
+    shown = np.zeros((len(there), len(SCENES)), bool)
+    try:
+        shown[there] = scenes_of([typical.rows[n] for n in np.flatnonzero(there)])
+    except (OSError, ValueError, KeyError) as e:
+        say(f"names: the weather in the pictures is left out, for one is not there: {e}")
+        return found
+    weights = cluster_weights(clustering.clusters, len(found))
+    return add_scenes(found, shown, there, typical.clusters, weights, kept)
 
 
 def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     clustering = Assignment.load(cfg.assignment)
     k = clustering.probabilities.shape[1]
-    seen = _seen(cfg, clustering, folder)
+    typical = _typical(cfg, clustering) if _looks(cfg) else None
+    seen = _seen(cfg, clustering, typical, folder)
     before = _kept_names(read_manifest(cfg.assignment))
     kept = {c: str(pair[0]) for c, pair in enumerate(before) if pair}
     there = np.bincount(clustering.clusters, minlength=k) > 0
     found = [NamedCluster(kept.get(c, ""), ()) for c in range(k)]
     if seen is not None:
-        found = _found(seen, k, kept)
+        found = _found(seen, k, {c: split_scene(name)[0] for c, name in kept.items()})
+    if typical:
+        found = _with_scenes(cfg, clustering, typical, found, kept)
+    found = [each._replace(name=kept.get(c, each.name)) for c, each in enumerate(found)]
     by = {c: pair[1].split("; ")[0] for c, pair in enumerate(before) if pair and _of_model(pair[1])}
     names = {c: each.name for c, each in enumerate(found)}
     if asked:
@@ -300,8 +352,8 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     told = [_told(each) if there[c] else "" for c, each in enumerate(found)]
     now = [(names[c], "; ".join(filter(None, (by.get(c), told[c])))) for c in range(k)]
     shares = [
-        _share(seen, c, name) if seen and there[c] and not _of_model(why) else None
-        for c, (name, why) in enumerate(now)
+        _share(seen, c, found[c]) if seen and there[c] and not _of_model(why) else None
+        for c, (_, why) in enumerate(now)
     ]
     cells = ["" if share is None else f"{share:.4f}" for share in shares]
     numbered = ((c, *row, cells[c]) for c, row in enumerate(now))
@@ -318,14 +370,16 @@ def _found(seen: _Seen, k: int, kept: Mapping[int, str]) -> list[NamedCluster]:
     return name_clusters(share, there, words, cluster_weights(clusters, k), kept, pairs)
 
 
-def _share(seen: _Seen, cluster: int, name: str) -> float | None:
-    """In which share of a cluster's images a name, or one of its two words, is seen; None of other
-    names."""
-    places, mine = seen.words.places(name), seen.clusters == cluster
-    if not places or not mine.any():
-        return None
-    blocks = [rows for _, rows in seen_rows(seen.logits[mine], seen.words.members[:, places])]
-    return float(np.concatenate(blocks).any(1).mean())
+def _share(seen: _Seen, cluster: int, found: NamedCluster) -> float | None:
+    """In which share of a cluster's images its name is seen, either of two words, the rarer of word
+    and scene; None of other names."""
+    word, scene = split_scene(found.name)
+    shares = [held for what, _, _, held in found.evidence if scene and what == scene]
+    places, mine = seen.words.places(word), seen.clusters == cluster
+    if places and mine.any():
+        blocks = [rows for _, rows in seen_rows(seen.logits[mine], seen.words.members[:, places])]
+        shares.append(float(np.concatenate(blocks).any(1).mean()))
+    return min(shares, default=None)
 
 
 def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.ndarray, Vocabulary]:

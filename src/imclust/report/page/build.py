@@ -217,7 +217,8 @@ def _summary(
     """Head of the page: what it is about, the files, the commands."""
     submission = read_manifest(at.submission, "submission") if at.submission else None
     scores = json.loads((at.scores / "scores.json").read_text()) if at.scores else {}
-    made = lineage(*filter(None, (at.assignment, at.submission, at.scores, at.embedding)))
+    shown = at.assignment, at.submission, at.scores, at.embedding, at.look, at.names, at.words
+    made = lineage(*filter(None, shown))
     seconds = sum(doc["seconds"] for doc in made.values())
     return {
         "title": _title(at.index, index),
