@@ -17,11 +17,11 @@ from imclust.encoders.pseudo_labels import PseudoLabels, PseudoLabelsConfig
 from imclust.encoders.simclr import SimCLRConfig
 from imclust.training.plan import TrainConfig
 from objectives_networks import mixer, patch_convnet
-from objectives_prototypes import Swav, SwavWhole
+from objectives_prototypes import Msn, Swav, SwavWhole
 
 COLOURS = {"none": Augmentation(), "strong": PHOTOGRAPHS}
 NETWORKS = {"patches": patch_convnet, "mixer": mixer}
-PROTOTYPES = {"swav": SwavWhole, "swav-crops": Swav}
+PROTOTYPES = {"swav": SwavWhole, "swav-crops": Swav, "msn": Msn}
 
 
 class Changed:
@@ -75,9 +75,9 @@ def encoder_of(name: str, facts: dict[str, np.ndarray], width: int, batch: int) 
     ----------
     name : str
         `pseudo-labels` learns 50, 100 and 200 clusters of the other spaces as the file has them;
-        `pseudo-labels K`: K, too. `swav`; `swav-crops`: with small crops. Behind a name: `none` or
-        `strong`, views that keep the colours, or change them as SimCLR's; `lr-` or `batch-` and a
-        number; `patches` or `mixer`, another network.
+        `pseudo-labels K`: K, too. `swav`; `swav-crops`: with small crops; `msn`. Behind a name:
+        `none` or `strong`, views that keep the colours, or change them as SimCLR's; `lr-` or
+        `batch-` and a number; `patches` or `mixer`, another network.
     facts : dict
         What `objectives_sets.py` wrote of the images.
     width, batch : int

@@ -1,6 +1,8 @@
-"""SwAV with small crops, which `objectives.py` compares with the project's objectives."""
+"""SwAV and MSN, which `objectives.py` compares with the project's objectives."""
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -15,6 +17,10 @@ TEMPERATURE = 0.1
 SHARPNESS = 0.05  # of the codes, before they are balanced
 ROUNDS = 3  # of balancing
 CROPS = 4  # small ones of every image, of half the side
+TARGETS = 0.025  # temperature of what a masked view has to foretell
+MOMENTUM = 0.99  # of the network that says it
+CELL = 4  # pixels of the squares that are masked, side
+MASKED = 0.3  # share of them
 
 
 def balanced_codes(scores: Tensor) -> Tensor:
@@ -71,6 +77,46 @@ class SwavLoss(Objective):
         return x[:, :, top : top + side, left : left + side]
 
 
+class MsnLoss(Objective):
+    """A masked view foretells the prototypes of the other, whole one, by a network that follows the
+    first (EMA); all prototypes are to be used (Assran et al. 2022, eq. 1 with weight 1).
+
+    A convolutional network sees masked squares as grey, where the paper's leaves them out.
+
+    Parameters
+    ----------
+    seed : int
+        Of the masks.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = np.random.default_rng(seed)
+        self._ema: list[nn.Module] = []  # no part of what is trained
+
+    def forward(self, network: nn.Module, x: Tensor, rows: Tensor) -> Tensor:
+        """x (2b, 3, s, s), two views of `rows`; the network gives (2b, prototypes) -> scalar."""
+        with torch.no_grad():
+            whole = self._following(network)(x).float().chunk(2)
+        targets = torch.cat([functional.softmax(z / TARGETS, 1) for z in whole[::-1]])
+        log_p = functional.log_softmax(network(self._masked(x)).float() / TEMPERATURE, 1)
+        mean = log_p.exp().mean(0)
+        return -(targets * log_p).sum(1).mean() + (mean * mean.log()).sum()
+
+    def _following(self, network: nn.Module) -> nn.Module:
+        if not self._ema:
+            self._ema.append(deepcopy(network))
+        ema = self._ema[0]
+        for mine, its in zip(ema.parameters(), network.parameters(), strict=True):
+            mine.lerp_(its, 1 - MOMENTUM)
+        return ema
+
+    def _masked(self, x: Tensor) -> Tensor:
+        cells = self._random.random((len(x), 1, x.shape[2] // CELL, x.shape[3] // CELL)) >= MASKED
+        kept = torch.from_numpy(cells).to(x).repeat_interleave(CELL, 2).repeat_interleave(CELL, 3)
+        return x * kept
+
+
 class Prototypes(nn.Module):
     """Cosines of projections (b, d) to prototypes that are learned, (b, prototypes)."""
 
@@ -103,3 +149,11 @@ class SwavWhole(Swav):
     """Without small crops."""
 
     crops = 0
+
+
+class Msn(Swav):
+    """SimCLR's network and views under `MsnLoss`."""
+
+    def objective(self, n_images: int, seed: int) -> Objective:
+        """Masked views."""
+        return MsnLoss(seed)
