@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from imclust.cli.cluster_folder import ClusterFolder
 
 # Settings that hold for every visit.
+LIKELY = 7  # clusters that are expected where K is not given
 LASTING = (
     *("n_clusters", "seed", "effort", "encoder", "text_tower", "name_by", "name_model", "name"),
     "workspace",
@@ -130,24 +131,32 @@ def folder_steps(
         asked=naming_flags(cfg),
     )
     if not guess and not cfg.text_tower:
-        yield replace(next(steps), later={"names": naming_seconds(at.index)})
+        yield replace(next(steps), later={"names": naming_seconds(at.index, cfg.n_clusters)})
     yield from steps
 
 
-def naming_seconds(index: Path) -> float:
+def naming_seconds(index: Path, n_clusters: int | str) -> float:
     """Seconds that the second look at pictures takes by which clusters are named: 0 of photographs.
+
+    Parameters
+    ----------
+    index : Path
+        The `index` artefact.
+    n_clusters : int or 'auto'
+        K as it was given; LIKELY is expected of 'auto'.
 
     Examples
     --------
-    >>> round(naming_seconds(Path("raw/index")), 2)  # 24 pictures of 32 px
+    >>> round(naming_seconds(Path("raw/index"), 2), 2)  # 24 pictures of 32 px
     0.96
     """
-    from imclust.clustering.typical_rows import MOST
+    from imclust.clustering.typical_rows import MOST, OF_CLUSTER
     from imclust.data.images import load_index
     from imclust.encoders.second_look import SECONDS, is_small
 
     rows = [row for row in load_index(index) if not row.problem]
-    return SECONDS * min(len(rows), MOST) if is_small(rows) else 0.0
+    k = n_clusters if isinstance(n_clusters, int) else LIKELY
+    return SECONDS * min(len(rows), OF_CLUSTER * k, MOST) if is_small(rows) else 0.0
 
 
 def again(cfg: ClusterFolder, data: Path) -> str:
