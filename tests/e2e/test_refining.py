@@ -53,14 +53,17 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
     code, out, err = imclust(*plan)
     assert code == 0, err
     assert "plan for 8s: 32 px, width " in out
-    side, _, precision, heads, first, second = (tmp_path / "plan/plan.txt").read_text().split()
+    side, _, precision, searches, first, second = (tmp_path / "plan/plan.txt").read_text().split()
     assert (side, float(first)) == ("32", pytest.approx(4.5))
-    assert (float(second), heads) == (pytest.approx(1.5), "quick")
+    assert (float(second), searches) == (pytest.approx(1.5), "1")
     speeds = (tmp_path / "plan/speeds.csv").read_text()
     assert speeds.startswith("side,width,precision,images_per_second,epochs\n32,16,float32,")
     rates = {line.split(",")[2]: float(line.split(",")[3]) for line in speeds.splitlines()[1:3]}
     assert precision == max(rates, key=lambda name: rates[name])
     assert "is up to date" in imclust(*plan)[1]
+    code, _, err = imclust(*plan[:4], "long", "--budget", "20m")
+    assert code == 0, err
+    assert (tmp_path / "long/plan.txt").read_text().split()[3] == "5"
 
     learn = ("train", *index, "--out", "w", "--budget", f"{first}s")
     code, out, err = imclust(*learn, "vicreg", "--size", side, "--width", "8")

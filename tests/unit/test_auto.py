@@ -1,7 +1,10 @@
 """What `auto` is made of: layouts, trees, heads, evidence, the choice, and levels of effort."""
 
 import json
+import pickle
 from dataclasses import replace
+from functools import partial
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -12,10 +15,11 @@ from threadpoolctl import threadpool_limits
 from imclust import Priors, cluster_latents
 from imclust.clustering import auto_search, heads, metrics
 from imclust.clustering.clusterers import CLUSTERERS
-from imclust.clustering.clusterers._base import run_head
+from imclust.clustering.clusterers._average import average_clusterings
+from imclust.clustering.clusterers._base import Clustering, run_head
 from imclust.clustering.clusterers.auto import AutoConfig, auto
-from imclust.clustering.effort import EFFORTS, LEVELS, effort_of, level_within, seconds_of
-from imclust.clustering.ensembles import coassociation_consensus
+from imclust.clustering.effort import EFFORTS, LEVELS, effort_of, seconds_of
+from imclust.clustering.ensembles import align_labels, coassociation_consensus
 from imclust.clustering.evidence import NAMES, distances, evidence, purity, silhouettes
 from imclust.clustering.graph_layout import graph_layout
 from imclust.clustering.graph_merging import merge_by_graph
@@ -276,11 +280,64 @@ def test_effort_is_one_of_three_levels_and_more_of_it_costs_more():
     assert seconds_of(5000, 512, 200, "normal") > seconds_of(5000, 512, 10, "normal")
 
 
-def test_a_budget_chooses_the_level_beforehand():
-    assert level_within(0.1, 2000, 512, 10) == "quick"
-    for level in LEVELS:
-        budget = seconds_of(2000, 512, 10, level) + 0.01
-        assert level_within(budget, 2000, 512, 10) == level
+def naive_average(found, k, seed):
+    """Row by row, with the best of all names for each clustering."""
+    reference = coassociation_consensus([each.labels for each in found], k, seed)
+    n = len(reference)
+    mean = np.zeros((n, k))
+    for each in found:
+        names = max(
+            permutations(range(k)),
+            key=lambda names: sum(names[each.labels[i]] == reference[i] for i in range(n)),
+        )
+        for i in range(n):
+            for c in range(k):
+                mean[i, names[c]] += each.probabilities[i, c] / len(found)
+    return mean
+
+
+def fuzzy(rng, truth, k, wrong):
+    """A clustering of the truth, renamed, with some rows wrong and none certain."""
+    labels = np.where(rng.random(len(truth)) < wrong, rng.integers(0, k, len(truth)), truth)
+    p = 0.2 * rng.dirichlet(np.ones(k), len(truth)) + 0.8 * np.eye(k)[labels]
+    p = p[:, rng.permutation(k)]
+    return Clustering(p, partial(np.take, p, axis=0))
+
+
+def test_the_average_of_clusterings_is_that_of_the_naive_one_and_nearer_to_the_truth(rng):
+    k, truth = 4, np.repeat(np.arange(4), 50)
+    found = [fuzzy(rng, truth, k, 0.4) for _ in range(5)]
+    mean = average_clusterings(found, k, 0)
+    np.testing.assert_allclose(mean.probabilities, naive_average(found, k, 0))
+    right = [(align_labels(each.labels, truth, k) == truth).mean() for each in found]
+    assert (align_labels(mean.labels, truth, k) == truth).mean() > max(right)
+    some = np.array([3, 90, 199])
+    np.testing.assert_allclose(mean.predict(some), mean.probabilities[some])
+    assert pickle.loads(pickle.dumps(mean.predict))(some).shape == (3, k)
+    assert len(mean.facts["agreement_of_searches"]) == 5
+    assert average_clusterings(found[:1], k, 0) is found[0]
+
+
+def test_an_average_leaves_no_cluster_without_rows():
+    first = np.array([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.3, 0.3, 0.4]])
+    other = np.array([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0], [0.9, 0.05, 0.05], [0.0, 0.0, 1.0]])
+    found = [Clustering(p, partial(np.take, p, axis=0)) for p in (first, other)]
+    answer = average_clusterings(found, 3, 0)
+    assert any(answer is each for each in found)
+
+
+def test_several_searches_answer_together(rng):
+    x = rng.normal(size=(90, 5)) + np.repeat(4 * np.eye(3, 5), 30, axis=0)
+    x = x.astype(np.float32)
+    one, three = (cluster_latents(x, 3, effort="quick", searches=n) for n in (1, 3))
+    truth = np.repeat(np.arange(3), 30)
+    assert (align_labels(three.labels, truth, 3) == truth).mean() >= 0.95
+    assert len(three.facts["agreement_of_searches"]) == 3
+    assert "agreement_of_searches" not in one.facts
+    again = cluster_latents(x, 3, effort="quick", searches=3)
+    assert again.probabilities.tobytes() == three.probabilities.tobytes()
+    with pytest.raises(InputError, match=r"auto.searches must be in \[1, 50\]; got 0"):
+        cluster_latents(x, 3, searches=0)
 
 
 @pytest.mark.parametrize("clock", ["monotonic", "perf_counter"])

@@ -53,7 +53,7 @@ DRAWN = {"patch-dictionary", "random-conv"}  # those that a seed decides
 ASIDE = 0.0135
 INIT_ENCODERS = {"local-aggregation": "vgg-ae", "scan-net": "simclr"}
 # A plan's words, before it is made: checked, never run.
-GUESS = ("32", "32", "auto", "quick", "60", "60")
+GUESS = ("32", "32", "auto", "1", "60", "60")
 
 
 def run(cfg: Baseline) -> None:
@@ -304,7 +304,7 @@ class BaselineRun:
             words = GUESS if guess and not self._planned() else self._plan()
             weights, spaces = at.encoded / WAYS[0], [self._latents(way) for way in WAYS]
             spaces += [self._free(name) / "latents" for name in FREE]
-            how = self._with_effort(words[3])
+            how = self._with_searches(words[3])
             yield self._free_step()
             yield from self._view_steps(words)
         else:
@@ -386,14 +386,14 @@ class BaselineRun:
         return (self.at.encoded / "plan" / MANIFEST).is_file()
 
     def _plan(self) -> tuple[str, ...]:
-        """Side, width and precision of the networks, effort of `auto`, seconds of each training."""
+        """Side, width, precision of the networks, searches of `auto`, seconds of each training."""
         return tuple(artifact_file(self.at.encoded / "plan", "plan.txt").read_text().split())
 
-    def _with_effort(self, effort: str) -> Predictor:
+    def _with_searches(self, searches: str) -> Predictor:
         how = self.predictor
         if how.name != "auto":
             return how
-        flags = ("--effort", effort, "--kinds", "unequal", "--no-retrain")
+        flags = ("--effort", "quick", "--kinds", "unequal", "--no-retrain", "--searches", searches)
         return Predictor(how.name, how.recipe, how.count, how.flags, flags)
 
     def _latents(self, way: str) -> Path:

@@ -90,22 +90,3 @@ def seconds_of(n: int, d: int, k: int, level: EffortLevel) -> float:
     fitted = min(n, EFFORTS[level].rows) / 1000
     width = max(1.0, d / WIDE)
     return a + b * fitted + c * fitted * k / 100 + e * width * n / 1000
-
-
-def level_within(budget: float, n: int, d: int, k: int) -> EffortLevel:
-    """The level of most effort that is expected to fit `budget` seconds; `quick` if none does.
-
-    Parameters
-    ----------
-    budget : float
-        Seconds on one core.
-    n, d, k : int
-        Rows, columns and clusters.
-
-    Examples
-    --------
-    >>> level_within(1e9, 1000, 64, 5)
-    'thorough'
-    """
-    able = [level for level in LEVELS if seconds_of(n, d, k, level) <= budget]
-    return able[-1] if able else "quick"

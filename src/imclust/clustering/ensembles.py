@@ -78,12 +78,22 @@ def align_labels(labels: np.ndarray, reference: np.ndarray, k: int) -> np.ndarra
     >>> align_labels(np.array([1, 1, 0]), np.array([0, 0, 1]), 2).tolist()
     [0, 0, 1]
     """
+    return aligned_names(labels, reference, k)[labels]
+
+
+def aligned_names(labels: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:
+    """The reference's cluster (k,) that each cluster shares most rows with, one each.
+
+    Examples
+    --------
+    >>> aligned_names(np.array([1, 1, 0]), np.array([0, 0, 1]), 2).tolist()
+    [1, 0]
+    """
     from scipy.optimize import linear_sum_assignment
 
     counts = np.zeros((k, k), np.int64)
     np.add.at(counts, (labels, reference), 1)
-    names = linear_sum_assignment(counts, maximize=True)[1]
-    return names[labels]
+    return np.asarray(linear_sum_assignment(counts, maximize=True)[1])
 
 
 def vote_shares(runs: list[np.ndarray], reference: np.ndarray, k: int) -> np.ndarray:

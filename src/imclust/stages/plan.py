@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imclust.clustering.effort import level_within
+from imclust.clustering.effort import seconds_of
 from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.checks import in_range, seconds
 from imclust.core.errors import input_error
@@ -29,8 +29,10 @@ SIDES, WIDTHS = (32, 64, 96, 128), (16, 32, 64)
 PRECISIONS: tuple[TrainingPrecision, ...] = ("float32", "bfloat16")  # measured on the smallest
 WANTED = 40  # epochs: below it a smaller network learns more
 TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
-HEADS = 0.08  # share of the budget for trying heads
-GUESSED = (512, 10)  # columns and K that the heads are expected to meet
+SEARCHED = 0.2  # share of the budget for the searches of `auto`
+UNEQUAL = 2.6  # times as long as expected does a search take in a dozen spaces of unequal kind
+MOST = 5  # searches
+GUESSED = (512, 10)  # columns and K that they are expected to meet
 SAMPLE = 512  # images that the speed is measured on
 LEFT = 0.3  # share of the budget that other spaces leave at least
 
@@ -43,7 +45,7 @@ class BudgetPlan:
     index: Path
     """An `index` artefact, from `download`."""
     out: Path
-    """Where the plan goes: plan.txt (side, width, precision, effort of the heads, seconds of each
+    """Where the plan goes: plan.txt (side, width, precision, searches of `auto`, seconds of each
     training), speeds.csv."""
     budget: str = "20m"
     """Time for everything, such as 90s, 20m or 1h."""
@@ -115,11 +117,11 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     able = [t for t in fast if t["epochs"] >= WANTED] or fast[:1]
     best = max(able, key=lambda t: (t["side"], t["width"]))
     parts = [TRAINED * whole * s / sum(cfg.shares) for s in cfg.shares]
-    dims, k = GUESSED
-    effort = level_within(HEADS * whole, len(rows), dims, k)
-    words = [best["side"], best["width"], best["precision"], effort, *(f"{p:.1f}" for p in parts)]
+    one = UNEQUAL * seconds_of(len(rows), *GUESSED, "quick")
+    searches = min(MOST, max(1, int(SEARCHED * budget / one)))
+    words = [best["side"], best["width"], best["precision"], searches, *(f"{p:.1f}" for p in parts)]
     replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
-    return {**best, "train_seconds": parts, "effort": effort, "speeds": tried}
+    return {**best, "train_seconds": parts, "searches": searches, "speeds": tried}
 
 
 def _speed(

@@ -12,6 +12,7 @@ import numpy as np
 from imclust.clustering.blocks import LARGE
 from imclust.clustering.classifier import learn_clusters, placed_by
 from imclust.clustering.clusterers import CLUSTERERS
+from imclust.clustering.clusterers._average import average_clusterings
 from imclust.clustering.clusterers._base import (
     Clustering,
     Rows,
@@ -24,7 +25,10 @@ from imclust.clustering.clusterers._base import (
 )
 from imclust.clustering.clusterers._partitions import by_neighbours
 from imclust.clustering.effort import EffortLevel, effort_of
+from imclust.core.checks import in_range
 from imclust.core.shards import one_thread_each
+
+MOST_SEARCHES = 50
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,12 @@ class AutoConfig:
     (spectra, colours, edges, learned codes), judged by what all of them say."""
     retrain: bool = True
     """Also let a light adapter learn from an assignment and correct it, where it mostly agrees."""
+    searches: int = 1
+    """Search so many times, each from its own seed, and answer with the mean of what they find."""
 
     def __post_init__(self) -> None:
         effort_of(self.effort)
+        in_range("auto", "searches", self.searches, 1, MOST_SEARCHES)
 
 
 @CLUSTERERS.register(
@@ -82,7 +89,8 @@ def auto(
     Clustering
         Posteriors (n, k) by each row's neighbours in the chosen view, above LARGE rows by a
         classifier that learned the sample's answer; the candidates; `score`, `view`, `head`, and
-        what accuracy and adjusted Rand index are expected.
+        what accuracy and adjusted Rand index are expected. Of several searches the mean, see
+        `average_clusterings`.
 
     Examples
     --------
@@ -93,8 +101,13 @@ def auto(
     """
     many = len(as_views(z)[0]) > LARGE
     fit = on_sample(effort_of(cfg.effort).rows)(partial(_fit, many=many))
+    more = [np.random.SeedSequence([seed, i]).generate_state(1)[0] for i in range(1, cfg.searches)]
     with one_thread_each():  # the same sums, whatever the number of cores
-        return fit(z, n_clusters, cfg, seed, nuisances=nuisances or {}, even=even)
+        found = [
+            fit(z, n_clusters, cfg, int(each), nuisances=nuisances or {}, even=even)
+            for each in (seed, *more)
+        ]
+    return average_clusterings(found, n_clusters, seed)
 
 
 def _fit(
