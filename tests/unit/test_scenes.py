@@ -1,6 +1,7 @@
 """The weather in pictures of landscapes, and names by it."""
 
 import colorsys
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from imclust.__main__ import main
 from imclust.clustering.cluster_names import HELD, SHOWN, NamedCluster, seen_scenes
-from imclust.clustering.scene_names import PHRASES, SCENES, add_scenes, split_scene
+from imclust.clustering.scene_names import PHRASES, SCENES, SeenWord, add_scenes, split_scene
 from imclust.core.manifest import read_manifest
 from imclust.core.name_records import found_names, name_shares
 from imclust.core.records import Assignment
@@ -17,6 +18,7 @@ from imclust.encoders.scenes import LANDSCAPES, SIDE, SKY, TOP, outdoors, sky_sc
 
 SUNSET, SUNSHINE, CLOUDS = range(3)
 BEACH = NamedCluster("seashore", (("seashore", 0.5, 0.1, 0.9),))
+ALL_SHORE = SeenWord(np.ones(1, bool), landscape=True)
 PLAIN = NamedCluster("", (("vehicle", 0.1, 0.05, 0.2),))
 
 
@@ -52,6 +54,13 @@ def test_the_colour_of_the_sky_tells_the_weather(colour, scene):
     assert not sky_scenes(picture[::-1]).any()  # it is below, so it is no sky
 
 
+def test_black_and_white_pictures_have_no_weather(rng):
+    grey = rng.integers(100, 200, (90, 120, 1)).astype(np.uint8).repeat(3, 2)
+    assert not sky_scenes(grey).any()
+    grey[60:] = (30, 90, 40)  # a meadow has colour
+    assert sky_scenes(grey).tolist() == [False, False, True]
+
+
 def test_skies_are_those_of_the_naive_count(rng):
     seen = set()
     for hue in range(0, 256, 8):
@@ -78,11 +87,15 @@ def test_two_likely_landscapes_make_one():
     assert outdoors(logits).tolist() == [True, False, False, False]
 
 
-def scenes_named(clusters, shown, found, outdoor=None, kept=None, weights=None):
+def scenes_named(clusters, shown, found, outdoor=None, kept=None, weights=None, seen=None):
     outdoor = np.ones(len(clusters), bool) if outdoor is None else outdoor
+    seen = dict.fromkeys(range(len(found)), ALL_SHORE) if seen is None else seen
+    seen = {
+        c: word._replace(images=np.resize(word.images, len(clusters))) for c, word in seen.items()
+    }
     k = len(found)
     weights = np.full(k, 0.5) if weights is None else weights
-    return add_scenes(found, shown, outdoor, clusters, weights, kept or {})
+    return add_scenes(found, shown, outdoor, clusters, weights, kept or {}, seen)
 
 
 def test_a_scene_names_what_no_word_does_and_tells_landscapes_apart():
@@ -91,7 +104,8 @@ def test_a_scene_names_what_no_word_does_and_tells_landscapes_apart():
     shown[:6, SUNSET] = shown[10:19, SUNSHINE] = True
     found = scenes_named(clusters, shown, [BEACH, PLAIN, PLAIN])
     assert [each.name for each in found] == ["seashore at sunrise or sunset", "sunshine", ""]
-    assert found[0].evidence[:2] == (BEACH.evidence[0], ("sunrise or sunset", 0.6, 0.0, 0.6))
+    both = ("seashore at sunrise or sunset", 0.6, 0.0, 0.6)
+    assert found[0].evidence == (both, BEACH.evidence[0], ("sunrise or sunset", 0.6, 0.0, 0.6))
     assert found[1].evidence[0] == ("sunshine", 0.9, 0.0, 0.9)
     assert found[2] == PLAIN
     assert all(len(each.evidence) <= SHOWN for each in found)
@@ -99,6 +113,30 @@ def test_a_scene_names_what_no_word_does_and_tells_landscapes_apart():
     alone = np.arange(30) < 10
     only = scenes_named(clusters, shown & alone[:, None], [BEACH, PLAIN, PLAIN], alone)
     assert [each.name for each in only] == ["seashore", "", ""]
+
+
+def test_a_word_and_a_scene_are_one_name_where_many_images_show_both():
+    clusters = np.repeat([0, 1], 10)
+    shown = np.zeros((20, 3), bool)
+    shown[:6, SUNSET] = True
+    found = [BEACH, PLAIN]
+    apart = SeenWord(np.arange(20) >= 4, landscape=True)  # two of ten show both
+    assert scenes_named(clusters, shown, found, seen={0: apart})[0].name == "seashore"
+    rare = SeenWord(np.arange(20) == 9, landscape=True)
+    assert scenes_named(clusters, shown, found, seen={0: rare})[0].name == "sunrise or sunset"
+    # Behind a word that is no landscape there is no weather; what more images show is the name.
+    van = NamedCluster("van", (("van", 0.5, 0.1, 0.9),))
+    for n, name in ((9, "van"), (5, "sunrise or sunset")):
+        seen = SeenWord(np.arange(20) < n, landscape=False)
+        assert scenes_named(clusters, shown, [van, PLAIN], seen={0: seen})[0].name == name
+
+
+def test_the_scene_that_most_images_show_is_the_only_one_and_a_tie_is_none():
+    clusters = np.repeat([0, 1], 20)
+    for cloudy, name in ((6, "sunshine"), (8, ""), (10, "cloudy sky")):
+        shown = np.zeros((40, 3), bool)
+        shown[:8, SUNSHINE] = shown[8 : 8 + cloudy, CLOUDS] = True
+        assert scenes_named(clusters, shown, [PLAIN, PLAIN])[0].name == name
 
 
 def test_what_all_clusters_show_or_few_images_do_names_none(rng):
@@ -192,9 +230,19 @@ def test_drawn_bays_are_named_by_their_weather(tmp_path, monkeypatch, capsys):
     assert "sunrise or sunset" in told[warm][1]
     shares = name_shares(read_manifest(tmp_path / "c"), tmp_path / "n")
     assert all(share is not None and share >= HELD for share in shares)
-    # A picture that has gone leaves the weather out, and says so.
+    # Where pictures have gone the others tell, and it is done again when they may be back.
+    picture = (tmp_path / "x/a03.jpg").read_bytes()
     (tmp_path / "x/a03.jpg").unlink()
     capsys.readouterr()
     assert main([*name.split(), "--force"]) == 0
-    assert "the weather in the pictures is left out, for one is not there" in capsys.readouterr()[0]
-    assert not any(split_scene(each)[1] for each, _ in found_names(tmp_path / "n"))
+    said = capsys.readouterr()[0]
+    assert re.search(r"the other \d+ landscapes, for a03.jpg is no longer what was indexed", said)
+    assert [each for each, _ in found_names(tmp_path / "n")] == [each for each, _ in told]
+    assert main(name.split()) == 0
+    assert "no longer what was indexed" in capsys.readouterr()[0]
+    (tmp_path / "x/a03.jpg").write_bytes(picture)
+    assert main(name.split()) == 0
+    assert "up to date" not in capsys.readouterr()[0]
+    assert found_names(tmp_path / "n") == told
+    assert main(name.split()) == 0
+    assert "up to date" in capsys.readouterr()[0]

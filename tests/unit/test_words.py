@@ -16,9 +16,10 @@ from imclust.cli import encoder_choice
 from imclust.cli.encoder_choice import HubNetwork, strong_paths
 from imclust.cli.pipeline import name_commands
 from imclust.cli.run_paths import RunPaths
+from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import InputError
-from imclust.core.name_records import found_names
-from imclust.core.records import Features
+from imclust.core.name_records import NAMES_KIND, found_names
+from imclust.core.records import Features, write_csv
 from imclust.core.word_records import SeenClasses, words_like
 from imclust.encoders import text_tower
 from imclust.encoders.class_head import class_words
@@ -310,7 +311,21 @@ def test_words_of_the_bundled_network_find_what_it_sees(photos, tmp_path, capsys
         "--out",
         run / "report",
     )
+    # What the network has no word for is found by the names of clusters.
+    spec = ArtifactSpec(NAMES_KIND, {}, {"assignment": run / "clusters"}, ())
+
+    def named(folder):
+        rows = [(0, "sunrise or sunset", "", ""), (1, "meadow in sunshine", "", "")]
+        write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), rows)
+        return {"names": [row[1] for row in rows]}
+
+    make_artifact(run / "names", spec, named)
     capsys.readouterr()
+    assert main(["find", str(run), "sunset"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "of 8 images for 'sunset', in clusters that are called so" in told[0]
+    assert all("sunrise or sunset" in line for line in told[2:])
+    assert len(told) == 2 + int(told[0].split()[0])
     assert main(["find", str(run), "Flowers"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("4 of 8 images for 'Flowers', seen as flower")

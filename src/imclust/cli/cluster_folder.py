@@ -43,6 +43,8 @@ from imclust.data.images import indexed
 from imclust.report.cluster_folders import kind_of_folders, write_cluster_folders
 from imclust.report.results import TABLES, FolderAssignment
 
+AFRESH = "all pictures were clustered afresh: numbers, and names but yours, may be new"
+
 
 @dataclass(frozen=True)
 class ClusterFolder:
@@ -382,7 +384,7 @@ def _told(
         return []  # what the user's own corrections did is told elsewhere
     if growth is None:
         afresh = visited and took.get("clusters", 0) > 0 and not cfg.corrections
-        return ["all pictures were clustered afresh: numbers and names are new"] if afresh else []
+        return [AFRESH] if afresh else []
     doc = read_manifest(at.clusters)
     rows = read_csv(at.clusters / "assignment.csv")
     names = named(doc, at.names if (at.names / MANIFEST).is_file() else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +66,15 @@ def run(cfg: Find) -> None:
     found = FinishedRun.load(cfg.run)
     at = words_of_run(found.folder)
     seen = SeenClasses.load(at)
-    fits, told = by_tower(seen, at, query) if seen.tower else by_class(seen, query)
+    names = {image.id: row.name for image, row in
+             zip(found.clustering.images, found.clustering.rows, strict=True)}  # fmt: skip
+    called = by_name([names.get(i, "") for i in seen.ids.tolist()], query)
+    if seen.tower:
+        fits, told = by_tower(seen, at, query)
+    elif called.any() and not words_like(query, seen.words):
+        fits, told = called, "in clusters that are called so"
+    else:
+        fits, told = by_class(seen, query)
     rows = [number for number in np.argsort(-fits, kind="stable").tolist() if fits[number] > 0]
     place = {image.id: row for image, row in
              zip(found.clustering.images, found.clustering.rows, strict=True)}  # fmt: skip
@@ -107,6 +116,21 @@ def words_of_run(folder: Path) -> Path:
         do = "make it again with the command cluster-folder, or give it a --text-tower"
         raise input_error(f"the words of {folder}", "there", got, do)
     return at
+
+
+def by_name(names: Sequence[str], query: str) -> np.ndarray:
+    """1 for images of clusters whose name has all words of a query, 0 for others: (n,) float32.
+
+    Examples
+    --------
+    >>> by_name(["sunrise or sunset", "dog", ""], "Sunset").tolist()
+    [1.0, 0.0, 0.0]
+    """
+    wanted = {*re.findall(r"\w+", query.casefold())}
+    return np.array(
+        [bool(wanted) and wanted <= {*re.findall(r"\w+", name.casefold())} for name in names],
+        np.float32,
+    )
 
 
 def by_class(seen: SeenClasses, query: str) -> tuple[np.ndarray, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,21 @@ def split_scene(name: str) -> tuple[str, str]:
     return name, ""
 
 
+class SeenWord(NamedTuple):
+    """Where the word of a cluster's name is seen.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        (m,) bool, in which images, of all clusters.
+    landscape : bool
+        Whether it names landscapes only, such as `shore`.
+    """
+
+    images: np.ndarray
+    landscape: bool
+
+
 def add_scenes(
     found: Sequence[NamedCluster],
     shown: np.ndarray,
@@ -42,12 +58,15 @@ def add_scenes(
     labels: np.ndarray,
     weights: np.ndarray,
     kept: Mapping[int, str],
+    seen: Mapping[int, SeenWord],
 ) -> list[NamedCluster]:
     """Clusters with their scenes in their names, and in the evidence.
 
     A scene names a cluster as words do, but TWICE as many of its images as of the others must show
-    it, for there are three only. Behind a word it stands where another cluster is of landscapes
-    too: there it tells which of them this is.
+    it, for there are three only, and more than show any other scene. Behind the word for a
+    landscape it stands where HELD of the images show both, and another cluster is of landscapes
+    too: there it tells which of them this is. Of another word and a scene that which more images
+    show is the name.
 
     Parameters
     ----------
@@ -63,13 +82,17 @@ def add_scenes(
         (k,) float, see `cluster_weights`.
     kept : mapping of int to str
         Clusters that keep the name they had.
+    seen : mapping of int to SeenWord
+        Cluster -> where the word that names it is seen.
 
     Examples
     --------
     >>> shown, outdoors = np.eye(4, 3, dtype=bool)[[0, 0, 3, 3]], np.array([1, 1, 1, 0], bool)
-    >>> beach = NamedCluster("seashore", ())
-    >>> add_scenes([beach, beach], shown, outdoors, np.array([0, 0, 1, 1]), np.ones(2), {})[0].name
-    'seashore at sunrise or sunset'
+    >>> beach, word = NamedCluster("seashore", ()), SeenWord(outdoors, True)
+    >>> labels, weights = np.array([0, 0, 1, 1]), np.ones(2)
+    >>> named = add_scenes([beach] * 2, shown, outdoors, labels, weights, {}, {0: word, 1: word})
+    >>> [each.name for each in named]
+    ['seashore at sunrise or sunset', 'seashore']
     """
     k = len(found)
     there = seen_scenes(shown, labels, k)
@@ -77,14 +100,37 @@ def add_scenes(
     fixed = {c: split_scene(name)[1] for c, name in kept.items()}
     if landscape.sum() < 2:
         fixed |= {c: "" for c, each in enumerate(found) if each.name and c not in kept}
-    scenes = name_clusters(there.here, there, WORDS, weights, fixed, distinct=TWICE)
-    return [_joined(word, scene) for word, scene in zip(found, scenes, strict=True)]
+    scenes = name_clusters(_only_most(there.here), there, WORDS, weights, fixed, distinct=TWICE)
+    named = []
+    for c, (word, scene) in enumerate(zip(found, scenes, strict=True)):
+        if not scene.name:
+            named.append(word)
+        elif not word.name:
+            named.append(_with_evidence(scene.name, scene, word))
+        else:
+            of_word = seen.get(c, SeenWord(np.zeros(len(labels), bool), landscape=False))
+            s = SCENES.index(scene.name)
+            both = seen_scenes((of_word.images & shown[:, s])[:, None], labels, k)
+            share, other = float(both.here[c, 0]), float(both.elsewhere[c, 0])
+            if c in kept or (of_word.landscape and share >= HELD):
+                name = word.name + PHRASES[s]
+                first = NamedCluster(name, ((name, share, other, share), *word.evidence[:1]))
+                named.append(_with_evidence(name, first, scene, word))
+            else:
+                more = there.here[c, s] > of_word.images[labels == c].mean()
+                named.append(_with_evidence(scene.name, scene, word) if more else word)
+    return named
 
 
-def _joined(word: NamedCluster, scene: NamedCluster) -> NamedCluster:
-    """Its name and evidence with those of the scene, if it has one."""
-    if not scene.name:
-        return word
-    name = word.name + PHRASES[SCENES.index(scene.name)] if word.name else scene.name
-    first = word.evidence[:1] if word.name else ()
-    return NamedCluster(name, (*first, *scene.evidence, *word.evidence[len(first) :])[:SHOWN])
+def _only_most(here: np.ndarray) -> np.ndarray:
+    """Shares (k, 3) of the scene that most images of a cluster show, 0 of others and where two are
+    equal."""
+    ranked = np.sort(here, axis=1)
+    single = ranked[:, -1:] > ranked[:, -2:-1]
+    return np.where((here == ranked[:, -1:]) & single, here, 0)
+
+
+def _with_evidence(name: str, *parts: NamedCluster) -> NamedCluster:
+    """A name with the evidence of all parts, each piece once."""
+    told = dict.fromkeys(piece for part in parts for piece in part.evidence)
+    return NamedCluster(name, tuple(told)[:SHOWN])

@@ -20,7 +20,7 @@ from imclust.clustering.cluster_names import (
     seen_rows,
     seen_words,
 )
-from imclust.clustering.scene_names import SCENES, add_scenes, split_scene
+from imclust.clustering.scene_names import SCENES, SeenWord, add_scenes, split_scene
 from imclust.clustering.typical_rows import typical_rows
 from imclust.clustering.vocabulary import Vocabulary
 from imclust.clustering.word_pairs import word_pairs
@@ -32,10 +32,12 @@ from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_mani
 from imclust.core.name_records import NAMES_KIND, named, namesakes
 from imclust.core.records import Assignment, Features, parts_of, read_csv, rows_of_ids, write_csv
 from imclust.core.word_records import SeenClasses
+from imclust.core.wording import counted
 from imclust.data.images import ImageRow, indexed
 from imclust.encoders.class_head import class_logits, imagenet_words, network_of
-from imclust.encoders.scenes import outdoors, scenes_of
+from imclust.encoders.scenes import is_landscape, outdoors, scenes_of
 from imclust.encoders.second_look import SIDES, SecondLook, is_small
+from imclust.report.results import printable
 
 MOST = 20_000  # images that names are told from
 ALIKE = 2  # times the images that a cluster had when a model named it, up or down
@@ -95,7 +97,8 @@ def run(cfg: Name) -> None:
     config = asked.config() if asked else {}
     config |= {"looked_at": SIDES} if _looks(cfg) else {}
     spec = ArtifactSpec(NAMES_KIND, config, roles, (__name__,))
-    if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder, asked), force=cfg.force):
+    force = cfg.force or _left_out(cfg.out)
+    if make_artifact(cfg.out, spec, lambda folder: _name(cfg, folder, asked), force=force):
         doc = read_manifest(cfg.assignment)
         given = doc.get("names") or [""] * doc["n_clusters"]
         yours = [f"{name} (yours)" if by_hand else name or "(none)"
@@ -105,6 +108,12 @@ def run(cfg: Name) -> None:
             say(line)
     if asked and asked.failure:
         raise asked.failure
+
+
+def _left_out(out: Path) -> bool:
+    """Whether pictures were not there when the names were made: they may be back."""
+    path = out / MANIFEST
+    return bool(((parse_json(path) if path.is_file() else None) or {}).get("left_out"))
 
 
 def _namesakes(names: Sequence[str]) -> list[str]:
@@ -262,10 +271,14 @@ class _Typical:
 
 
 def _seen(
-    cfg: Name, clustering: Assignment, typical: _Typical | None, folder: Path
+    cfg: Name,
+    clustering: Assignment,
+    typical: _Typical | None,
+    folder: Path,
+    left_out: list[str],
 ) -> _Seen | None:
     """What a text tower, a second look, or else the features say; None where they say nothing."""
-    found = _looked(cfg, typical, folder) if typical else None
+    found = _looked(cfg, typical, folder, left_out) if typical else None
     if found is not None:
         return found
     features = Features.load(cfg.features)
@@ -278,7 +291,7 @@ def _seen(
     return None if logits is None else _Seen(clusters, logits, imagenet_words(), pairs=True)
 
 
-def _looked(cfg: Name, typical: _Typical, folder: Path) -> _Seen | None:
+def _looked(cfg: Name, typical: _Typical, folder: Path, left_out: list[str]) -> _Seen | None:
     """What a second look at some images of each cluster says; None of too many clusters, of
     photographs, which are not enlarged and of which the first look showed all, and where images are
     not at hand."""
@@ -289,6 +302,7 @@ def _looked(cfg: Name, typical: _Typical, folder: Path) -> _Seen | None:
         logits = look.logits(typical.rows)
     except InputError as e:
         say(f"names: clusters are named by their features alone, for a picture is not there: {e}")
+        left_out.append(str(e))
         return None
     look.save(folder)
     return _Seen(typical.clusters, logits, imagenet_words(), pairs=True)
@@ -312,29 +326,41 @@ def _with_scenes(
     typical: _Typical,
     found: list[NamedCluster],
     kept: Mapping[int, str],
+    left_out: list[str],
 ) -> list[NamedCluster]:
-    """The clusters, with the weather in their pictures where that tells them apart."""
+    """The clusters, with the weather in their pictures where that tells them apart; `left_out` gets
+    pictures that are not what was indexed."""
     features = Features.load(cfg.features)
     at = rows_of_ids(features.ids, clustering.ids[typical.at])
     latents = np.asarray(parts_of(cfg.features, features.x)[0][at])
     logits = class_logits(network_of(cfg.features), latents)
     if logits is None or not (there := outdoors(logits)).any():
         return found
-    shown = np.zeros((len(there), len(SCENES)), bool)
-    try:
-        shown[there] = scenes_of([typical.rows[n] for n in np.flatnonzero(there)])
-    except (OSError, ValueError, KeyError) as e:
-        say(f"names: the weather in the pictures is left out, for one is not there: {e}")
-        return found
+    shown, read = np.zeros((len(there), len(SCENES)), bool), ~there
+    shown[there], read[there] = scenes_of([typical.rows[n] for n in np.flatnonzero(there)])
+    if not read.all():
+        gone = [typical.rows[n].id for n in np.flatnonzero(~read)]
+        left_out += gone
+        say(f"names: the weather goes by the other {counted(int(read[there].sum()), 'landscape')}, "
+            f"for {printable(gone[0])} is no longer what was indexed")  # fmt: skip
+    words = imagenet_words()
+    seen = {}
+    for c, each in enumerate(found):
+        if places := words.places(each.name):
+            members = words.members[:, places]
+            rows = np.concatenate([block for _, block in seen_rows(logits[read], members)])
+            seen[c] = SeenWord(np.any(rows, axis=1), is_landscape(np.any(members, axis=1)))
     weights = cluster_weights(clustering.clusters, len(found))
-    return add_scenes(found, shown, there, typical.clusters, weights, kept)
+    labels = typical.clusters[read]
+    return add_scenes(found, shown[read], there[read], labels, weights, kept, seen)
 
 
 def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     clustering = Assignment.load(cfg.assignment)
     k = clustering.probabilities.shape[1]
     typical = _typical(cfg, clustering) if _looks(cfg) else None
-    seen = _seen(cfg, clustering, typical, folder)
+    left_out: list[str] = []
+    seen = _seen(cfg, clustering, typical, folder, left_out)
     before = _kept_names(read_manifest(cfg.assignment))
     kept = {c: str(pair[0]) for c, pair in enumerate(before) if pair}
     there = np.bincount(clustering.clusters, minlength=k) > 0
@@ -342,7 +368,7 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     if seen is not None:
         found = _found(seen, k, {c: split_scene(name)[0] for c, name in kept.items()})
     if typical:
-        found = _with_scenes(cfg, clustering, typical, found, kept)
+        found = _with_scenes(cfg, clustering, typical, found, kept, left_out)
     found = [each._replace(name=kept.get(c, each.name)) for c, each in enumerate(found)]
     by = {c: pair[1].split("; ")[0] for c, pair in enumerate(before) if pair and _of_model(pair[1])}
     names = {c: each.name for c, each in enumerate(found)}
@@ -358,7 +384,7 @@ def _name(cfg: Name, folder: Path, asked: _ByModel | None) -> dict[str, Any]:
     cells = ["" if share is None else f"{share:.4f}" for share in shares]
     numbered = ((c, *row, cells[c]) for c, row in enumerate(now))
     write_csv(folder / "names.csv", ("cluster", "name", "evidence", "share"), numbered)
-    return {"names": [name for name, _ in now]}
+    return {"names": [name for name, _ in now], "left_out": len({*left_out})}
 
 
 def _found(seen: _Seen, k: int, kept: Mapping[int, str]) -> list[NamedCluster]:
@@ -371,15 +397,15 @@ def _found(seen: _Seen, k: int, kept: Mapping[int, str]) -> list[NamedCluster]:
 
 
 def _share(seen: _Seen, cluster: int, found: NamedCluster) -> float | None:
-    """In which share of a cluster's images its name is seen, either of two words, the rarer of word
-    and scene; None of other names."""
-    word, scene = split_scene(found.name)
-    shares = [held for what, _, _, held in found.evidence if scene and what == scene]
-    places, mine = seen.words.places(word), seen.clusters == cluster
-    if places and mine.any():
-        blocks = [rows for _, rows in seen_rows(seen.logits[mine], seen.words.members[:, places])]
-        shares.append(float(np.concatenate(blocks).any(1).mean()))
-    return min(shares, default=None)
+    """In which share of a cluster's images its name is seen, either of two words, both a word and a
+    scene; None of other names."""
+    if split_scene(found.name)[1]:
+        return next((held for word, *_, held in found.evidence if word == found.name), None)
+    places, mine = seen.words.places(found.name), seen.clusters == cluster
+    if not places or not mine.any():
+        return None
+    blocks = [rows for _, rows in seen_rows(seen.logits[mine], seen.words.members[:, places])]
+    return float(np.concatenate(blocks).any(1).mean())
 
 
 def _by_tower(folder: Path, features: Path, latents: np.ndarray) -> tuple[np.ndarray, Vocabulary]:
