@@ -103,22 +103,21 @@ def add_scenes(
     scenes = name_clusters(_only_most(there.here), there, WORDS, weights, fixed, distinct=TWICE)
     named = []
     for c, (word, scene) in enumerate(zip(found, scenes, strict=True)):
-        if not scene.name:
-            named.append(word)
-        elif not word.name:
-            named.append(_with_evidence(scene.name, scene, word))
-        else:
-            of_word = seen.get(c, SeenWord(np.zeros(len(labels), bool), landscape=False))
-            s = SCENES.index(scene.name)
-            both = seen_scenes((of_word.images & shown[:, s])[:, None], labels, k)
+        alone = _with_evidence(scene.name, scene, word)
+        if not scene.name or not word.name:
+            named.append(alone if scene.name else word)
+            continue
+        mine = seen.get(c, SeenWord(np.zeros(len(labels), bool), landscape=False))
+        s = SCENES.index(scene.name)
+        both = seen_scenes((mine.images & shown[:, s])[:, None], labels, k)
+        if c in kept or (mine.landscape and both.here[c, 0] >= HELD):
             share, other = float(both.here[c, 0]), float(both.elsewhere[c, 0])
-            if c in kept or (of_word.landscape and share >= HELD):
-                name = word.name + PHRASES[s]
-                first = NamedCluster(name, ((name, share, other, share), *word.evidence[:1]))
-                named.append(_with_evidence(name, first, scene, word))
-            else:
-                more = there.here[c, s] > of_word.images[labels == c].mean()
-                named.append(_with_evidence(scene.name, scene, word) if more else word)
+            name = word.name + PHRASES[s]
+            together = NamedCluster(name, ((name, share, other, share), *word.evidence[:1]))
+            named.append(_with_evidence(name, together, scene, word))
+        else:
+            more = there.here[c, s] > mine.images[labels == c].mean()
+            named.append(alone if more else word)
     return named
 
 
