@@ -246,3 +246,8 @@ def test_drawn_bays_are_named_by_their_weather(tmp_path, monkeypatch, capsys):
     assert found_names(tmp_path / "n") == told
     assert main(name.split()) == 0
     assert "up to date" in capsys.readouterr()[0]
+    # Without any of them words alone name, and that is a stage that goes through.
+    (tmp_path / "x").rename(tmp_path / "y")
+    assert main([*name.split(), "--force"]) == 0
+    assert "the other 0 landscapes" in capsys.readouterr()[0]
+    assert not any(split_scene(each)[1] for each, _ in found_names(tmp_path / "n"))

@@ -309,6 +309,7 @@ def _looked(cfg: Name, typical: _Typical, folder: Path, left_out: list[str]) -> 
 
 
 def _typical(cfg: Name, clustering: Assignment) -> _Typical:
+    """Of the images that the index says can be read; none of too many clusters."""
     assert cfg.index is not None
     rows = {row.id: row for row, _ in indexed(cfg.index)}
     table = read_csv(artifact_file(cfg.assignment, "assignment.csv"))
@@ -343,6 +344,8 @@ def _with_scenes(
         left_out += gone
         say(f"names: the weather goes by the other {counted(int(read[there].sum()), 'landscape')}, "
             f"for {printable(gone[0])} is no longer what was indexed")  # fmt: skip
+    if not read.any():
+        return found
     words = imagenet_words()
     seen = {}
     for c, each in enumerate(found):
