@@ -55,6 +55,16 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     assert scores["val_through"]["hungarian"] > 0.9  # two kinds that are far apart
     submission = tmp_path / "submissions/arrays-tiny" / run.name
     assert (submission / "submission_inverted.csv").is_file()
+    # The plan of an earlier program, in fewer words, is made again, not read.
+    manifest = tmp_path / HOME / "plan/manifest.json"
+    old = json.loads(manifest.read_text())
+    del old["searches"]
+    manifest.write_text(json.dumps(old))
+    (manifest.parent / "plan.txt").write_text("32 16 quick 4.5 4.5\n")
+    process = start(tmp_path, data, DRY_RUN="1")
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed[-2000:]
+    assert "# the plan says how large the networks are" in printed
 
 
 def test_it_takes_no_encoder_and_no_texts(tmp_path):

@@ -35,7 +35,7 @@ from imclust.competitions.ledger import LOG
 from imclust.competitions.ledger_rows import file_accuracies
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import MANIFEST, artifact_file, read_manifest
+from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_manifest
 from imclust.encoders import ENCODERS, first_at_hand
 
 __all__ = ["Baseline", "BaselineRun", "run"]
@@ -334,13 +334,12 @@ class BaselineRun:
 
     def script(self) -> Iterator[str]:
         """The commands as lines for a shell; comments where one has to be run to know the next."""
-        known = self.encoder != "scratch-best" or self._planned()
         if self.validation() is None:
             yield "# whether there are validation images, too, is known after the download"
         for step in self.steps(guess=True):
             commands = step.by_ray(RayCluster.of(self.cfg)).commands
             yield from (shlex.join(["python", "-m", "imclust", *words]) for words in commands)
-            if step.title == "plan" and not known:
+            if step.title == "plan" and not self._planned():
                 yield "# the plan says how large the networks are: --dry-run tells more after it"
                 return
 
@@ -383,7 +382,8 @@ class BaselineRun:
         return Step("plan", (("plan", *index, *out, "--budget", self.budget, *share),))
 
     def _planned(self) -> bool:
-        return (self.at.encoded / "plan" / MANIFEST).is_file()
+        at = self.at.encoded / "plan" / MANIFEST  # one of an earlier program has no searches
+        return at.is_file() and "searches" in (parse_json(at) or {})
 
     def _plan(self) -> tuple[str, ...]:
         """Side, width, precision of the networks, searches of `auto`, seconds of each training."""
