@@ -19,7 +19,6 @@ from imclust.clustering.vocabulary import Vocabulary
 
 SCENES = ("sunrise or sunset", "sunshine", "cloudy sky")
 PHRASES = (" at sunrise or sunset", " in sunshine", " under a cloudy sky")  # behind a word
-WORDS = Vocabulary(SCENES, np.eye(len(SCENES) + 1, len(SCENES), dtype=bool))
 
 
 def split_scene(name: str) -> tuple[str, str]:
@@ -100,7 +99,8 @@ def add_scenes(
     fixed = {c: split_scene(name)[1] for c, name in kept.items()}
     if landscape.sum() < 2:
         fixed |= {c: "" for c, each in enumerate(found) if each.name and c not in kept}
-    scenes = name_clusters(_only_most(there.here), there, WORDS, weights, fixed, distinct=TWICE)
+    words = Vocabulary(SCENES, np.eye(len(SCENES) + 1, len(SCENES), dtype=bool))
+    scenes = name_clusters(_only_most(there.here), there, words, weights, fixed, distinct=TWICE)
     named = []
     for c, (word, scene) in enumerate(zip(found, scenes, strict=True)):
         alone = _with_evidence(scene.name, scene, word)
