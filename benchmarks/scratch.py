@@ -36,8 +36,8 @@ from typing import Any
 
 import numpy as np
 
-from imclust.cli.baseline import FREE, WAYS
 from imclust.cli.parser import run_stage
+from imclust.cli.scratch_steps import FREE, WAYS
 
 ENCODERS = ("simclr", "pseudo-labels", "vicreg", "scan-net")
 EMBEDDED = ("digits", "photos")
@@ -147,7 +147,7 @@ class Bench:
         self.stage(there / f"{head}-scores", "score", "--assignment", answer, "--index", self.index,
                    "--labels", self.work / "labels", *more)  # fmt: skip
         scores = json.loads((there / f"{head}-scores" / "scores.json").read_text())
-        row = {"space": name, "head": head, "seed": seed, "steps": steps,
+        row = {"space": name, "head": head, "seed": seed, "training": steps,
                "CPU seconds": round(spent + took, 1), **accuracies(scores)}  # fmt: skip
         self.rows.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
@@ -200,13 +200,14 @@ def accuracies(scores: dict[str, Any]) -> dict[str, float]:
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each space, head and number of steps: mean and spread over seeds."""
-    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    """A row for each space, head and length of training: mean and spread over seeds."""
+    groups: dict[tuple[str, str, int | str], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["space"], row["head"], row["steps"]), []).append(row)
+        groups.setdefault((row["space"], row["head"], row["training"]), []).append(row)
     table = []
-    for (space, head, steps), mine in groups.items():
-        told: dict[str, Any] = {"space": space, "head": head, "steps": steps, "seeds": len(mine)}
+    for (space, head, training), mine in groups.items():
+        told: dict[str, Any] = {"space": space, "head": head, "training": training}
+        told["seeds"] = len(mine)
         told["CPU seconds"] = statistics.median(r["CPU seconds"] for r in mine)
         for what in ("accuracy", "own"):
             got = [r[what] for r in mine if what in r]
@@ -219,14 +220,15 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def show(title: str, table: list[dict[str, Any]]) -> None:
     """Print it."""
-    print(f"{title:26} {'head':9} {'CPU (s)':>8} {'accuracy':>15} {'own':>15} {'seeds':>5}")
+    heading = f"{title:26} {'head':9} {'training':>8} {'CPU (s)':>8}"
+    print(f"{heading} {'accuracy':>15} {'own':>15} {'seeds':>5}")
     for r in table:
         told = []
         for n in ("accuracy", "own"):
             spread = f" ± {r[f'{n} spread']:.3f}" if r.get(f"{n} spread") is not None else ""
             told.append(f"{r[n]:.3f}{spread}" if n in r else "")
-        print(f"{r['space']:26} {r['head']:9} {r['CPU seconds']:8.0f} {told[0]:>15} {told[1]:>15} "
-              f"{r['seeds']:5}")  # fmt: skip
+        heading = f"{r['space']:26} {r['head']:9} {r['training']:>8} {r['CPU seconds']:8.0f}"
+        print(f"{heading} {told[0]:>15} {told[1]:>15} {r['seeds']:5}")
 
 
 def picture(tables: dict[str, list[dict[str, Any]]], path: Path) -> None:

@@ -1,13 +1,13 @@
-"""What RECIPE=scratch-best came to, seed by seed: its spaces, its codes and its answer.
+"""What RECIPE=scratch-best came to, seed by seed: its spaces, its codes and its answers.
 
-    python benchmarks/scratch_runs.py WORKSPACE [--work data/benchmarks/scratch_runs]
+    python benchmarks/scratch_runs.py WORKSPACE [WORKSPACE ...]
+        [--work data/benchmarks/scratch_runs]
 
-Reads the runs of `RECIPE=scratch-best` that lie in a workspace, of any sets, seeds and budgets.
+Reads the runs of `RECIPE=scratch-best` that lie in workspaces, of any sets, seeds and budgets.
 Told of each set: accuracy of k-means on the 64 widest directions of every space and of both codes,
 and of the answer, against the CPU seconds that all stages took which it needs, as their manifests
-have them. Free spaces are those of the first seed, codes and answer of all. Labels (valY where
-there are validation images, placed through the clustering of trainX; `own` is valX clustered by
-itself) only score.
+have them. Labels (valY where there are validation images, placed through the clustering of trainX;
+`own` is valX clustered by itself) only score.
 Prints a table a set, writes JSON and a picture; what was finished in --work is not done again.
 """
 
@@ -17,14 +17,17 @@ import argparse
 import contextlib
 import io
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imclust.cli.baseline import DRAWN, FREE, WAYS
 from imclust.cli.parser import run_stage
+from imclust.cli.scratch_steps import DRAWN, FREE, WAYS
 from scratch import accuracies, picture, show, summary
 
 ANSWER = "all, and both codes"
+Row = dict[str, Any]
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -55,34 +58,41 @@ def judged(latents: Path, raw: Path, k: int, seed: int, work: Path) -> dict[str,
     return accuracy_of(work / "scores")
 
 
-def rows_of(runs: Path, raw: Path, work: Path) -> list[dict[str, Any]]:
-    """A row of the table for every space, code and answer of a set."""
-    rows: list[dict[str, Any]] = []
-    done = [p.parent for p in sorted(runs.glob("scratch-best-auto*-seed*/scores/scores.json"))]
-    for number, scores in enumerate(done):
-        config = manifest(scores.parent / "clusters")["config"]
+def rows_of(workspace: Path, name: str, work: Path, known: set[tuple[Any, ...]]) -> list[Row]:
+    """A row of the table for every space, code and answer of a set in a workspace, but of those
+    that are known."""
+    runs, raw = workspace / "data/runs" / name, workspace / "data/raw" / name
+    rows: list[Row] = []
+
+    def add(space: str, budget: str, spent: float, found: Callable[[], dict[str, float]]) -> None:
+        key = name, space, seed, budget
+        if key not in known:
+            known.add(key)
+            head = "auto" if space == ANSWER else "kmeans"
+            rows.append({"space": space, "head": head, "seed": seed, "training": budget,
+                         "CPU seconds": round(spent, 1), **found()})  # fmt: skip
+
+    for scores in sorted(runs.glob("scratch-best-auto*-seed*/scores")):
+        made = manifest(scores.parent / "clusters")
+        config, codes = made["config"], Path(made["inputs_at"]["features"])
         seed, k = config["seed"], config["n_clusters"]
-        [learned] = [p for p in runs.glob(f"scratch-best-*-seed{seed}") if (p / "plan").is_dir()]
-        took, free = {}, 0.0
-        for name in FREE:
-            at = runs / "spaces" / (f"{name}-seed{seed}" if name in DRAWN else name)
-            took[name] = at / "latents", seconds(at / "weights", at / "latents")
-            free += took[name][1]
-        spent = free
+        learned = runs / codes.parent.name
+        budget = learned.name.removeprefix("scratch-best-").removesuffix(f"-seed{seed}")
+        judge = partial(judged, raw=raw, k=k, seed=seed)
+        free = 0.0
+        for space in FREE:
+            at = runs / "spaces" / (f"{space}-seed{seed}" if space in DRAWN else space)
+            spent, there = seconds(at / "weights", at / "latents"), work / f"{space}-seed{seed}"
+            add(space, "", spent, partial(judge, at / "latents", work=there))
+            free += spent
+        whole = free + seconds(scores.parent / "clusters")
         for way in WAYS:
-            codes = learned / f"{way}-latents"
-            alone = seconds(learned / way, codes)
-            took[way] = codes, alone + (free if way == "pseudo-labels" else 0)
-            spent += alone
-        for name, (latents, each) in took.items():
-            if number and name in FREE:
-                continue
-            found = judged(latents, raw, k, seed, work / f"{name}-seed{seed}")
-            rows.append({"space": name, "head": "kmeans", "seed": seed, "steps": 0,
-                         "CPU seconds": round(each, 1), **found})  # fmt: skip
-        spent += seconds(scores.parent / "clusters")
-        rows.append({"space": ANSWER, "head": "auto", "seed": seed, "steps": 0,
-                     "CPU seconds": round(spent, 1), **accuracy_of(scores)})  # fmt: skip
+            latents, there = learned / f"{way}-latents", work / f"{way}-{budget}-seed{seed}"
+            alone = seconds(learned / way, latents)
+            learns_from = free if way == "pseudo-labels" else 0
+            add(way, budget, alone + learns_from, partial(judge, latents, work=there))
+            whole += alone
+        add(ANSWER, budget, whole, partial(accuracy_of, scores))
     return rows
 
 
@@ -92,16 +102,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=what, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workspace", type=Path)
+    parser.add_argument("workspaces", type=Path, nargs="+")
     parser.add_argument("--work", type=Path, default=Path("data/benchmarks/scratch_runs"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     cfg = parser.parse_args()
-    tables, rows = {}, {}
-    for runs in sorted((cfg.workspace / "data/runs").iterdir()):
-        title = runs.name.removeprefix("arrays-")
-        rows[title] = rows_of(runs, cfg.workspace / "data/raw" / runs.name, cfg.work / title)
-        tables[title] = summary(rows[title])
-        show(title, tables[title])
+    rows: dict[str, list[Row]] = {}
+    known: set[tuple[Any, ...]] = set()
+    for workspace in cfg.workspaces:
+        for runs in sorted((workspace / "data/runs").iterdir()):
+            title = runs.name.removeprefix("arrays-")
+            found = rows_of(workspace, runs.name, cfg.work / title, known)
+            rows.setdefault(title, []).extend(found)
+    tables = {title: summary(rows[title]) for title in sorted(rows)}
+    for title, table in tables.items():
+        show(title, table)
     cfg.out.mkdir(parents=True, exist_ok=True)
     doc = {title: {"table": tables[title], "rows": rows[title]} for title in tables}
     (cfg.out / "scratch_runs.json").write_text(json.dumps(doc, indent=2) + "\n")

@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from imclust.cli.baseline import FREE
+from imclust.cli.scratch_steps import FREE
 from imclust.clustering.evidence import cosine_distances, distances, purity, silhouettes
 from imclust.clustering.heads import HEADS
 from imclust.clustering.learnability import learned_by_cluster

@@ -8,6 +8,9 @@ import pytest
 
 from command import Started
 from helpers import ROOT, environment, make_arrays
+from imclust.cli.run_paths import RunPaths
+from imclust.cli.scratch_steps import scratch_steps
+from imclust.cli.steps import expected_seconds
 
 HOME = "data/runs/arrays-tiny/scratch-best-12s-seed0"  # what it learned
 
@@ -46,6 +49,10 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
         assert doc["plan"]["seconds"] == pytest.approx(seconds)
         assert doc["plan"]["precision"] == plan[2]
         assert doc["track"] == "scratch"
+    at = RunPaths(tmp_path, "arrays-tiny", "any", "scratch-best", 0, ("12s",))
+    _, spaces, _ = scratch_steps(at, "12s", (), images=3000)
+    training = expected_seconds("training", 3000) + spaces.later["training"]
+    assert training == pytest.approx(float(plan[4]) + float(plan[5]), abs=0.2)
     assert len([role for role in doc["inputs_at"] if role.startswith("features")]) == 8
     [run] = (tmp_path / "data/runs/arrays-tiny").glob("scratch-best-auto-seed0-*")
     clusters = json.loads((run / "clusters/manifest.json").read_text())
@@ -58,7 +65,7 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
     # The plan of an earlier program, in fewer words, is made again, not read.
     manifest = tmp_path / HOME / "plan/manifest.json"
     old = json.loads(manifest.read_text())
-    del old["searches"]
+    del old["search_seconds"]
     manifest.write_text(json.dumps(old))
     (manifest.parent / "plan.txt").write_text("32 16 quick 4.5 4.5\n")
     process = start(tmp_path, data, DRY_RUN="1")

@@ -19,7 +19,6 @@ from imclust.cli.pipeline import (
     LAYERED,
     Predictor,
     cluster_steps,
-    encode_command,
     encode_steps,
     index_step,
     pixel_step,
@@ -27,6 +26,16 @@ from imclust.cli.pipeline import (
     train_command,
 )
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
+from imclust.cli.scratch_steps import (
+    WAYS,
+    free_flags,
+    free_step,
+    is_planned,
+    needs_spaces,
+    scratch_spaces,
+    scratch_steps,
+    with_searches,
+)
 from imclust.cli.settings import Baseline
 from imclust.cli.steps import RayCluster, Step, run_steps
 from imclust.competitions.challenges import CHALLENGES
@@ -35,25 +44,14 @@ from imclust.competitions.ledger import LOG
 from imclust.competitions.ledger_rows import file_accuracies
 from imclust.core.errors import input_error
 from imclust.core.log import say
-from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_manifest
+from imclust.core.manifest import MANIFEST, read_manifest
 from imclust.encoders import ENCODERS, first_at_hand
 
 __all__ = ["Baseline", "BaselineRun", "run"]
 ROWS = 3000  # images that are expected of a challenge, before its index is there
 HAS_NO_K = {"folder", "texts", "online"}  # challenges that do not say how many clusters there are
 SMALL_IMAGES = {"photos", "hw9", "arrays", "digits", "pairs"}  # as the homework's
-WAYS = ("simclr", "pseudo-labels")  # of learning from views, for `scratch-best`
-# Spaces that cost next to nothing, for the same: a formula each, or a dictionary learned at once.
-FREE = (
-    "pixels", "power-spectrum", "colour", "hog", "lbp", "patch-dictionary", "random-conv",
-    "scattering",
-)  # fmt: skip
-DRAWN = {"patch-dictionary", "random-conv"}  # those that a seed decides
-# Seconds an image that these take, and that their clusters do, on one core without AVX-512.
-ASIDE = 0.0135
 INIT_ENCODERS = {"local-aggregation": "vgg-ae", "scan-net": "simclr"}
-# A plan's words, before it is made: checked, never run.
-GUESS = ("32", "32", "auto", "1", "60", "60")
 
 
 def run(cfg: Baseline) -> None:
@@ -300,13 +298,9 @@ class BaselineRun:
             yield from result_steps(at, LINK, space, submit=submit)
             return
         if self.encoder == "scratch-best":
-            yield self._plan_step()
-            words = GUESS if guess and not self._planned() else self._plan()
-            weights, spaces = at.encoded / WAYS[0], [self._latents(way) for way in WAYS]
-            spaces += [self._free(name) / "latents" for name in FREE]
-            how = self._with_searches(words[3])
-            yield self._free_step()
-            yield from self._view_steps(words)
+            yield from scratch_steps(at, self.budget, self.encoder_words, ROWS, guess=guess)
+            weights, spaces = at.encoded / WAYS[0], scratch_spaces(at)
+            how = with_searches(how, at, guess=guess)
         else:
             weights, spaces = at.encoded / "weights", [at.encoded / "latents"]
             yield from self._encoder_steps()
@@ -339,7 +333,7 @@ class BaselineRun:
         for step in self.steps(guess=True):
             commands = step.by_ray(RayCluster.of(self.cfg)).commands
             yield from (shlex.join(["python", "-m", "imclust", *words]) for words in commands)
-            if step.title == "plan" and not self._planned():
+            if step.title == "plan" and not is_planned(self.at):
                 yield "# the plan says how large the networks are: --dry-run tells more after it"
                 return
 
@@ -363,68 +357,10 @@ class BaselineRun:
             seed = ("--seed", str(self.seed))
             yield Step("start", (train_command(self.at.index, start, name, flags, *seed),))
             more = ("--init-weights", str(start))
-        if self._needs_spaces(self.encoder):
-            yield self._free_step()
-            more += self._space_flags()
+        if needs_spaces(self.encoder):
+            yield free_step(self.at)
+            more += free_flags(self.at)
         yield from encode_steps(self.at, self.encoder_words, *more)
-
-    @staticmethod
-    def _needs_spaces(encoder: str) -> bool:
-        return getattr(ENCODERS[encoder].method, "needs_spaces", False)
-
-    def _space_flags(self) -> tuple[str, ...]:
-        """Flag of `train` that names the spaces which cost next to nothing."""
-        return ("--features", *(str(self._free(name) / "latents") for name in FREE))
-
-    def _plan_step(self) -> Step:
-        index, out = ("--index", str(self.at.index)), ("--out", str(self.at.encoded / "plan"))
-        share = ("--shares", *["1"] * len(WAYS), "--aside", str(ASIDE))
-        return Step("plan", (("plan", *index, *out, "--budget", self.budget, *share),))
-
-    def _planned(self) -> bool:
-        at = self.at.encoded / "plan" / MANIFEST  # one of an earlier program has no searches
-        return at.is_file() and "searches" in (parse_json(at) or {})
-
-    def _plan(self) -> tuple[str, ...]:
-        """Side, width, precision of the networks, searches of `auto`, seconds of each training."""
-        return tuple(artifact_file(self.at.encoded / "plan", "plan.txt").read_text().split())
-
-    def _with_searches(self, searches: str) -> Predictor:
-        how = self.predictor
-        if how.name != "auto":
-            return how
-        flags = ("--effort", "quick", "--kinds", "unequal", "--no-retrain", "--searches", searches)
-        return Predictor(how.name, how.recipe, how.count, how.flags, flags)
-
-    def _latents(self, way: str) -> Path:
-        return self.at.encoded / f"{way}-latents"
-
-    def _free(self, name: str) -> Path:
-        drawn = f"-seed{self.seed}" if name in DRAWN else ""
-        return self.at.runs / "spaces" / f"{name}{drawn}"
-
-    def _free_step(self) -> Step:
-        """Every space that costs next to nothing."""
-        commands: list[tuple[str, ...]] = []
-        for name in FREE:
-            weights = self._free(name) / "weights"
-            seed = ("--seed", str(self.seed)) if name in DRAWN else ()
-            commands.append(train_command(self.at.index, weights, name, (), *seed))
-            commands.append(encode_command(self.at.index, weights, self._free(name) / "latents"))
-        return Step("spaces", tuple(commands))
-
-    def _view_steps(self, plan: tuple[str, ...]) -> Iterator[Step]:
-        """Two ways of learning from views; their codes side by side."""
-        side, width, precision, _, *times = plan
-        flags = ("--size", side, "--width", width, "--precision", precision, *self.encoder_words)
-        commands: list[tuple[str, ...]] = []
-        for way, time in zip(WAYS, times, strict=True):
-            spaces = self._space_flags() if self._needs_spaces(way) else ()
-            more = ("--seed", str(self.seed), "--budget", f"{time}s", *spaces)
-            weights = self.at.encoded / way
-            commands.append(train_command(self.at.index, weights, way, flags, *more))
-            commands.append(encode_command(self.at.index, weights, self._latents(way)))
-        yield Step("training", tuple(commands))
 
     def _finetune_step(self, weights: Path) -> Step:
         at = self.at

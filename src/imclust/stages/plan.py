@@ -29,8 +29,9 @@ SIDES, WIDTHS = (32, 64, 96, 128), (16, 32, 64)
 PRECISIONS: tuple[TrainingPrecision, ...] = ("float32", "bfloat16")  # measured on the smallest
 WANTED = 40  # epochs: below it a smaller network learns more
 TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
-SEARCHED = 0.2  # share of the budget for the searches of `auto`
+SEARCHED = 0.4  # share of the budget for the searches of `auto`, at most
 UNEQUAL = 2.6  # times as long as expected does a search take in a dozen spaces of unequal kind
+FURTHER = 0.7  # of the time of the first search, does each further one take
 MOST = 5  # searches
 GUESSED = (512, 10)  # columns and K that they are expected to meet
 SAMPLE = 512  # images that the speed is measured on
@@ -117,11 +118,34 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     able = [t for t in fast if t["epochs"] >= WANTED] or fast[:1]
     best = max(able, key=lambda t: (t["side"], t["width"]))
     parts = [TRAINED * whole * s / sum(cfg.shares) for s in cfg.shares]
-    one = UNEQUAL * seconds_of(len(rows), *GUESSED, "quick")
-    searches = min(MOST, max(1, int(SEARCHED * budget / one)))
+    searches, searching = searches_within(budget, len(rows))
     words = [best["side"], best["width"], best["precision"], searches, *(f"{p:.1f}" for p in parts)]
     replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
-    return {**best, "train_seconds": parts, "searches": searches, "speeds": tried}
+    return {
+        **best, "train_seconds": parts, "searches": searches, "search_seconds": searching,
+        "speeds": tried,
+    }  # fmt: skip
+
+
+def searches_within(budget: float, images: int) -> tuple[int, float]:
+    """How many searches of `auto` a budget buys, 1 to MOST, and the seconds they should take.
+
+    Parameters
+    ----------
+    budget : float
+        Seconds for everything.
+    images : int
+        Images to cluster.
+
+    Examples
+    --------
+    >>> [searches_within(60 * minutes, 10_000)[0] for minutes in (2, 5, 20)]
+    [1, 3, 5]
+    """
+    first = UNEQUAL * seconds_of(images, *GUESSED, "quick")
+    further = int((SEARCHED * budget / first - 1) / FURTHER)
+    searches = min(MOST, 1 + max(0, further))
+    return searches, first * (1 + FURTHER * (searches - 1))
 
 
 def _speed(
