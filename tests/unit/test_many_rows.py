@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from imclust.clustering import block_kmeans, blocks, dendrogram, effort, neighbor_cells
+from imclust.clustering import block_kmeans, blocks, dendrogram, effort
 from imclust.clustering.block_kmeans import Centres, kmeans_in_blocks, one_pass, sum_of_squares
 from imclust.clustering.blocks import each_block
 from imclust.clustering.classifier import learn_clusters
@@ -164,7 +164,7 @@ def test_neighbours_of_many_rows_are_sought_in_cells(rng, monkeypatch):
     from imclust.clustering import neighbors
 
     monkeypatch.setattr(neighbors, "LARGE", 400)
-    monkeypatch.setattr(neighbor_cells, "neighbors_in_cells", lambda rows, k: ("cells", k))
+    monkeypatch.setattr(neighbors, "neighbors_in_cells", lambda rows, k: ("cells", k))
     assert nearest_neighbors(x, x, 7, same=True) == ("cells", 7)
     assert nearest_neighbors(x[:5], x, 7)[0].shape == (5, 7)
 

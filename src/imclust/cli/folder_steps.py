@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imclust.cli.encoder_choice import strong_paths
+from imclust.cli.folder_settings import ClusterFolder
 from imclust.cli.growing import Growth, files_came, growth_of
 from imclust.cli.image_checks import check_count, images_about
 from imclust.cli.pipeline import LAYERED, Predictor, best_steps, index_step, predict_steps
@@ -18,9 +18,6 @@ from imclust.cli.run_paths import RunPaths, checked_name, data_set_name, run_nam
 from imclust.cli.steps import Step, run_steps
 from imclust.core.errors import input_error
 from imclust.core.manifest import MANIFEST, parse_json
-
-if TYPE_CHECKING:
-    from imclust.cli.cluster_folder import ClusterFolder
 
 # Settings that hold for every visit.
 LIKELY = 7  # clusters that are expected where K is not given
@@ -35,7 +32,7 @@ def places(cfg: ClusterFolder, data: Path) -> RunPaths:
 
     Examples
     --------
-    >>> from imclust.cli.cluster_folder import ClusterFolder
+    >>> from imclust.cli.folder_settings import ClusterFolder
     >>> places(ClusterFolder(Path("photos"), 4), Path("photos")).run
     'timm-auto-k4-seed0'
     """
@@ -60,7 +57,7 @@ def corrected_first(cfg: ClusterFolder, at: RunPaths, data: Path) -> ClusterFold
 
     Examples
     --------
-    >>> from imclust.cli.cluster_folder import ClusterFolder
+    >>> from imclust.cli.folder_settings import ClusterFolder
     >>> cfg = ClusterFolder(Path("photos"), 2)
     >>> corrected_first(cfg, places(cfg, Path("photos")), Path("photos")) is cfg  # none are given
     True
@@ -101,7 +98,7 @@ def folder_steps(
 
     Examples
     --------
-    >>> from imclust.cli.cluster_folder import ClusterFolder
+    >>> from imclust.cli.folder_settings import ClusterFolder
     >>> cfg = ClusterFolder(Path("photos"), 2)
     >>> steps = folder_steps(cfg, places(cfg, Path("photos")), Path("photos"), guess=True)
     >>> [step.title for step in steps][:4]
@@ -164,7 +161,7 @@ def again(cfg: ClusterFolder, data: Path) -> str:
 
     Examples
     --------
-    >>> from imclust.cli.cluster_folder import ClusterFolder
+    >>> from imclust.cli.folder_settings import ClusterFolder
     >>> again(ClusterFolder(Path("photos"), 4, fresh=True), Path("photos").resolve())
     'python -m imclust cluster-folder photos --n-clusters 4'
     """
@@ -186,7 +183,7 @@ def naming_flags(cfg: ClusterFolder) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from imclust.cli.cluster_folder import ClusterFolder
+    >>> from imclust.cli.folder_settings import ClusterFolder
     >>> naming_flags(ClusterFolder(Path("photos")))
     ()
     """
@@ -210,7 +207,7 @@ def check_naming(cfg: ClusterFolder, at: RunPaths) -> None:
 
     Examples
     --------
-    >>> from imclust.cli.cluster_folder import ClusterFolder
+    >>> from imclust.cli.folder_settings import ClusterFolder
     >>> cfg = ClusterFolder(Path("photos"))
     >>> check_naming(cfg, places(cfg, Path("photos")))  # none is to name
     """
@@ -233,7 +230,7 @@ def new_steps(at: RunPaths, further: Path, raw: Path, to: Path) -> Iterator[Step
 
     Examples
     --------
-    >>> from imclust.cli.cluster_folder import ClusterFolder
+    >>> from imclust.cli.folder_settings import ClusterFolder
     >>> at = places(ClusterFolder(Path("photos")), Path("photos"))
     >>> next(new_steps(at, Path("later"), Path("raw"), Path("new"))).title
     'new index'

@@ -13,7 +13,7 @@ import numpy as np
 
 from imclust.clustering.block_kmeans import A_CELL, CELL_PASSES, coarse_cells
 from imclust.clustering.blocks import sample_rows
-from imclust.clustering.neighbors import nearest_neighbors
+from imclust.clustering.exact_neighbors import exact_neighbors
 from imclust.core.log import progress
 from imclust.core.shards import in_parallel, one_thread_each
 
@@ -109,7 +109,7 @@ class _Cells:
     def probes_for(self, recall: float, k: int) -> int:
         """How many of the nearest cells of a row must be gone through."""
         tried = sample_rows(len(self._rows), TRIED, 0)
-        near, far = nearest_neighbors(self._rows[tried], self._rows, k + 1)
+        near, far = exact_neighbors(self._rows[tried], self._rows, k + 1)
         true = _others(tried, near, far)[0]
         probes = FIRST
         while probes < self.count:
@@ -162,7 +162,7 @@ class _Cells:
         """The cells (m, probes) nearest to rows (m, d), of those around their coarse cell."""
         middle = self._coarse[coarse][None]
         many = max(AROUND * round(self.count**0.5), 8 * probes)
-        among = nearest_neighbors(middle, self._centres, min(self.count, many))[0][0]
+        among = exact_neighbors(middle, self._centres, min(self.count, many))[0][0]
         centres = self._centres[among]
         apart = np.square(centres).sum(1) - 2 * x @ centres.T
         if probes >= len(among):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from imclust.clustering.blocks import LARGE
-
-HELD = 10 << 20  # distances
+from imclust.clustering.exact_neighbors import exact_neighbors
+from imclust.clustering.neighbor_cells import neighbors_in_cells
 
 
 def nearest_neighbors(
@@ -26,7 +26,7 @@ def nearest_neighbors(
         Queries and rows are the same array; a row is not its own neighbour. Above LARGE rows they
         are then sought in cells, see `imclust.clustering.neighbor_cells`.
     chunk : int, optional
-        Queries at a time, of many rows fewer: what is held is at most HELD distances.
+        Queries at a time, see `imclust.clustering.exact_neighbors`.
 
     Returns
     -------
@@ -39,30 +39,9 @@ def nearest_neighbors(
     >>> nearest_neighbors(rows, rows, 1, same=True)[0].ravel()
     array([1, 0, 1])
     """
-
-    rows = np.asarray(rows, np.float32)
     if same and len(rows) > LARGE:
-        from imclust.clustering.neighbor_cells import neighbors_in_cells
-
-        return neighbors_in_cells(rows, k)
-    square = np.einsum("ij,ij->i", rows, rows)
-    chunk = max(1, min(chunk, HELD // max(1, len(rows))))
-    index = np.empty((len(queries), k), np.int64)
-    distance = np.empty((len(queries), k), np.float32)
-    for a in range(0, len(queries), chunk):
-        q = np.asarray(queries[a : a + chunk], np.float32)
-        d = q @ rows.T
-        d *= -2
-        d += square
-        if same:
-            d[np.arange(len(q)), np.arange(a, a + len(q))] = np.inf
-        part = np.sort(np.argpartition(d, k - 1, axis=1)[:, :k], axis=1)
-        near = np.take_along_axis(d, part, 1)
-        order = np.argsort(near, axis=1, kind="stable")
-        index[a : a + chunk] = np.take_along_axis(part, order, 1)
-        near = np.take_along_axis(near, order, 1) + np.einsum("ij,ij->i", q, q)[:, None]
-        distance[a : a + chunk] = np.sqrt(np.maximum(near, 0))
-    return index, distance
+        return neighbors_in_cells(np.asarray(rows, np.float32), k)
+    return exact_neighbors(queries, rows, k, same=same, chunk=chunk)
 
 
 def trustworthiness(x: np.ndarray, e: np.ndarray, k: int = 12, *, chunk: int = 1024) -> float:
@@ -86,7 +65,6 @@ def trustworthiness(x: np.ndarray, e: np.ndarray, k: int = 12, *, chunk: int = 1
     >>> trustworthiness(x, x)
     1.0
     """
-
     n = len(x)
     x = np.asarray(x, np.float32)
     near, _ = nearest_neighbors(e, e, k, same=True, chunk=chunk)
