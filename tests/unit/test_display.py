@@ -46,6 +46,13 @@ def test_what_is_left_is_what_is_expected_at_this_pace():
     assert seconds_left(slow, 0) == pytest.approx(10 * pace(slow))
 
 
+def test_a_step_that_was_given_its_time_takes_it_whatever_the_pace():
+    work = [*parts("done"), Part("given", 30.0, by_clock=True)]
+    assert seconds_left(work, 0) == 30
+    work[1].state, work[1].took = "done", 30.0
+    assert pace(work) == pace(parts("done"))
+
+
 def test_a_late_step_is_never_about_to_end():
     work = parts("at work")
     left = [seconds_left(work, elapsed) for elapsed in (9, 20, 200)]

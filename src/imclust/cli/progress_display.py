@@ -43,6 +43,8 @@ class Part:
         Seconds, when over.
     by_rate : float
         Seconds at the last rate of the bar that covers it, when over; 0 where there was none.
+    by_clock : bool
+        The step was given this time, so the pace of the machine changes nothing of it.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Part:
     state: str = "waiting"
     took: float = 0.0
     by_rate: float = 0.0
+    by_clock: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,11 @@ def pace(parts: list[Part], count: Count | None = None) -> float:
     >>> round(pace([Part("latents", 8.0, "encode", "at work")], bar), 2)
     0.67
     """
-    told = [(p.expected, p.by_rate or p.took) for p in parts if p.state == "done"]
+    paced = [part for part in parts if not part.by_clock]
+    told = [(p.expected, p.by_rate or p.took) for p in paced if p.state == "done"]
     told += [
         (p.expected, by_rate)
-        for p in parts
+        for p in paced
         if p.state == "at work" and (by_rate := _by_rate(p, count))
     ]
     took, expected = sum(took for _, took in told), sum(expected for expected, _ in told)
@@ -138,11 +142,14 @@ def seconds_left(parts: list[Part], elapsed: float, count: Count | None = None) 
     0.0
     """
     by = pace(parts, count)
-    left = by * sum(p.expected for p in parts if p.state == "waiting")
+    left = 0.0
     for part in parts:
-        if part.state == "at work":
+        expected = part.expected if part.by_clock else by * part.expected
+        if part.state == "waiting":
+            left += expected
+        elif part.state == "at work":
             known = count.left if count is not None and count.what == part.bar else None
-            late = max(by * part.expected - elapsed, OVERDUE * elapsed)
+            late = max(expected - elapsed, OVERDUE * elapsed)
             left += late if known is None else known
     return left
 

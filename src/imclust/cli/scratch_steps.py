@@ -47,15 +47,14 @@ def scratch_steps(
     --------
     >>> at = RunPaths(Path(), "photos", "auto-seed0", "scratch-best", 0)
     >>> [step.title for step in scratch_steps(at, "20m", (), 3000, guess=True)]
-    ['plan', 'spaces', 'training']
+    ['plan', 'spaces', 'simclr', 'pseudo-labels']
     """
     index, out = ("--index", str(at.index)), ("--out", str(at.encoded / "plan"))
     share = ("--shares", *["1"] * len(WAYS), "--aside", str(ASIDE))
     yield Step("plan", (("plan", *index, *out, "--budget", budget, *share),))
-    words = plan_words(at, guess=guess)
     later = _later(at, images) if is_planned(at) else {}
     yield replace(free_step(at), later=later)
-    yield _view_step(at, words, flags)
+    yield from _view_steps(at, plan_words(at, guess=guess), flags)
 
 
 def scratch_spaces(at: RunPaths) -> list[Path]:
@@ -171,24 +170,24 @@ def needs_spaces(encoder: str) -> bool:
     return getattr(ENCODERS[encoder].method, "needs_spaces", False)
 
 
-def _view_step(at: RunPaths, plan: tuple[str, ...], flags: Iterable[str]) -> Step:
+def _view_steps(at: RunPaths, plan: tuple[str, ...], flags: Iterable[str]) -> Iterator[Step]:
     """Two ways of learning from views."""
     side, width, precision, _, *times = plan
     flags = ("--size", side, "--width", width, "--precision", precision, *flags)
-    commands: list[Command] = []
     for way, time in zip(WAYS, times, strict=True):
         spaces = free_flags(at) if needs_spaces(way) else ()
         more = ("--seed", str(at.seed), "--budget", f"{time}s", *spaces)
         weights = at.encoded / way
-        commands.append(train_command(at.index, weights, way, flags, *more))
-        commands.append(encode_command(at.index, weights, _codes(at, way)))
-    return Step("training", tuple(commands))
+        train = train_command(at.index, weights, way, flags, *more)
+        yield Step(way, (train, encode_command(at.index, weights, _codes(at, way))))
 
 
 def _later(at: RunPaths, images: int) -> dict[str, float]:
-    """What the plan says that steps take, beyond what is expected of them without one."""
+    """What plan and index say that steps take, beyond what is expected of them without these."""
     plan = read_manifest(at.encoded / "plan", "plan")
-    known = {"training": sum(plan["train_seconds"]), "clusters": plan["search_seconds"]}
+    known = dict(zip(WAYS, plan["train_seconds"], strict=True))
+    known["clusters"] = plan["search_seconds"]
+    known["spaces"] = expected_seconds("spaces", read_manifest(at.index, "index")["rows"]["train"])
     return {title: took - expected_seconds(title, images) for title, took in known.items()}
 
 

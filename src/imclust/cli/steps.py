@@ -19,10 +19,12 @@ from imclust.core.ray_workers import one_cluster
 # Seconds on 2 cores, as a + b * images: a first guess, corrected by the pace that is measured.
 COST = {
     "index": (0.3, 0.001),
-    "plan": (20.0, 0.0),
+    "plan": (5.0, 0.0),
     "start": (30.0, 0.02),
     "encoder": (2.5, 0.0),
     "training": (30.0, 0.02),
+    "simclr": (60.0, 0.0),
+    "pseudo-labels": (60.0, 0.0),
     "latents": (0.3, 0.019),
     "pixels": (0.1, 0.001),
     "spaces": (6.0, 0.008),
@@ -46,6 +48,8 @@ BARS = {
     "index": "inspect",
     "encoder": "train",
     "training": "train",
+    "simclr": "train",
+    "pseudo-labels": "train",
     "start": "train",
     "latents": "encode",
     "map": "t-SNE",
@@ -54,6 +58,7 @@ BARS = {
     "things to look at": "look",
     "names": "names",
 }
+BY_CLOCK = {"simclr", "pseudo-labels"}  # titles of steps that are given their time
 # Stages that know `--ray`, with their methods that do; none named, all of them.
 BY_RAY: dict[str, set[str]] = {
     "download": set(),
@@ -200,7 +205,12 @@ def run_steps(
     """
     if cluster.storage is not None:
         probe_storage(storage_url(cluster.storage))
-    parts = [Part(title, expected_seconds(title, images), BARS.get(title, "")) for title in titles]
+    parts = [
+        Part(
+            title, expected_seconds(title, images), BARS.get(title, ""), by_clock=title in BY_CLOCK
+        )
+        for title in titles
+    ]
     joined = nullcontext() if cluster.address is None else one_cluster()
     with joined, Display(parts, words) as display:
         for step in steps:
