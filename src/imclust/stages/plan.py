@@ -29,8 +29,7 @@ SIDES, WIDTHS = (32, 64, 96, 128), (16, 32, 64)
 PRECISIONS: tuple[TrainingPrecision, ...] = ("float32", "bfloat16")  # measured on the smallest
 WANTED = 40  # epochs: below it a smaller network learns more
 TRAINED = 0.75  # share of the budget; heads, encoding and pictures have the rest
-SEARCHED = 0.4  # share of what other spaces leave for further searches of `auto`, at most
-KEPT = 0.05  # share of the budget for nothing, where further searches make it short
+SEARCHED = 0.4  # share of the budget for the searches of `auto`, at most
 UNEQUAL = 2.6  # times as long as expected does a search take in a dozen spaces of unequal kind
 FURTHER = 0.7  # of the time of the first search, does each further one take
 MOST = 5  # searches
@@ -118,34 +117,33 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     fast = [t for t in tried if (t["precision"],) == precisions]
     able = [t for t in fast if t["epochs"] >= WANTED] or fast[:1]
     best = max(able, key=lambda t: (t["side"], t["width"]))
-    first, further = searches_within(whole, len(rows))
-    training = min(TRAINED * whole, whole - sum(further) - KEPT * budget)
-    parts = [training * s / sum(cfg.shares) for s in cfg.shares]
-    searches = 1 + len(further)
+    parts = [TRAINED * whole * s / sum(cfg.shares) for s in cfg.shares]
+    searches, searching = searches_within(budget, len(rows))
     words = [best["side"], best["width"], best["precision"], searches, *(f"{p:.1f}" for p in parts)]
     replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
-    searched = {"searches": searches, "search_seconds": first + sum(further)}
+    searched = {"searches": searches, "search_seconds": searching}
     return {**best, "train_seconds": parts, **searched, "speeds": tried}
 
 
-def searches_within(spare: float, images: int) -> tuple[float, list[float]]:
-    """Seconds of a search of `auto`, and of each further one that some time buys: at most MOST.
+def searches_within(budget: float, images: int) -> tuple[int, float]:
+    """How many searches of `auto` a budget buys, 1 to MOST, and the seconds they should take.
 
     Parameters
     ----------
-    spare : float
-        Seconds for training and further searches.
+    budget : float
+        Seconds for everything.
     images : int
         Images to cluster.
 
     Examples
     --------
-    >>> [len(searches_within(spare, 10_000)[1]) for spare in (36.0, 165.0, 1065.0)]
-    [0, 2, 4]
+    >>> [searches_within(60 * minutes, 10_000)[0] for minutes in (2, 5, 20)]
+    [1, 3, 5]
     """
     first = UNEQUAL * seconds_of(images, *GUESSED, "quick")
-    each = FURTHER * first
-    return first, [each] * min(MOST - 1, int(SEARCHED * spare / each))
+    further = int((SEARCHED * budget / first - 1) / FURTHER)
+    searches = min(MOST, 1 + max(0, further))
+    return searches, first * (1 + FURTHER * (searches - 1))
 
 
 def _speed(
