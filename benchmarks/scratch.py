@@ -257,8 +257,11 @@ def picture(tables: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axes.grid(alpha=0.3)
     for axes in panels[len(tables) :]:
         axes.set_axis_off()
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=8, loc="outside right center")
+    shown: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    figure.legend(shown.values(), shown, fontsize=8, loc="outside right center")
     figure.savefig(path, dpi=110)
 
 
