@@ -10,6 +10,7 @@ from imclust.cli.pipeline import Predictor, encode_command, train_command
 from imclust.cli.run_paths import RunPaths
 from imclust.cli.steps import Command, Step, expected_seconds
 from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_manifest
+from imclust.encoders import ENCODERS
 
 WAYS = ("simclr", "pseudo-labels")  # of learning from views
 # Spaces that cost next to nothing: a formula each, or a dictionary learned at once.
@@ -165,8 +166,6 @@ def needs_spaces(encoder: str) -> bool:
     >>> needs_spaces("pseudo-labels"), needs_spaces("simclr")
     (True, False)
     """
-    from imclust.encoders import ENCODERS
-
     return getattr(ENCODERS[encoder].method, "needs_spaces", False)
 
 

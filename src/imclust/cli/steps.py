@@ -206,10 +206,8 @@ def run_steps(
     if cluster.storage is not None:
         probe_storage(storage_url(cluster.storage))
     parts = [
-        Part(
-            title, expected_seconds(title, images), BARS.get(title, ""), by_clock=title in BY_CLOCK
-        )
-        for title in titles
+        Part(t, expected_seconds(t, images), BARS.get(t, ""), by_clock=t in BY_CLOCK)
+        for t in titles
     ]
     joined = nullcontext() if cluster.address is None else one_cluster()
     with joined, Display(parts, words) as display:
