@@ -59,6 +59,19 @@ def named(doc: Mapping[str, Any], folder: Path | None) -> list[str]:
     return [name or other for name, (other, _) in zip(given, found, strict=True)]
 
 
+def names_before(doc: Mapping[str, Any]) -> list[tuple[str, str] | None]:
+    """(name, evidence) of clusters of an assignment that were named before it was grown or
+    corrected; None of others.
+
+    Examples
+    --------
+    >>> names_before({"n_clusters": 2, "found_names": [["sea", "sea 0.82"], None]})
+    [('sea', 'sea 0.82'), None]
+    """
+    found = doc.get("found_names") or [None] * doc["n_clusters"]
+    return [(str(pair[0]), str(pair[1])) if pair else None for pair in found]
+
+
 def namesakes(names: Sequence[str]) -> dict[str, list[int]]:
     """Names that several clusters have, whatever their case, and which these are.
 
