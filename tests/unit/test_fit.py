@@ -17,11 +17,12 @@ from imclust.data.loader import Preprocessing
 from imclust.encoders.conv_ae import ConvAE, ConvAEConfig
 from imclust.training import budget
 from imclust.training import fit as fitting
+from imclust.training.budget import BudgetClock
 from imclust.training.fit import fit
 from imclust.training.losses import mean_squared_error
 from imclust.training.networks import parameter_count
 from imclust.training.plan import Objective, TrainConfig
-from imclust.training.state import SEAL
+from imclust.training.state import SEAL, State
 from imclust.training.step import batches
 from imclust.training.weights_file import load_weights, save_weights
 
@@ -112,7 +113,8 @@ def test_the_log_of_a_training_killed_between_records_is_that_of_a_whole_one(tmp
 def test_a_damaged_resume_point_is_said_and_the_training_starts_again(
     tmp_path, monkeypatch, capsys
 ):
-    whole, _ = train(tmp_path)
+    (tmp_path / "whole").mkdir()
+    whole, _ = train(tmp_path / "whole")
     monkeypatch.setattr(fitting, "KEEP_EVERY", 0.0)
     with pytest.raises(Killed):
         train(tmp_path, objective=Copy(dies_after=8))
@@ -311,6 +313,35 @@ def test_a_machine_that_slows_down_has_its_plan_cut(tmp_path, clock):
     assert taken < 3.3
     assert log[-1]["step"] < log[-1]["planned"]
     assert log[-1]["lr"] < 0.2 * PLAN.lr
+    assert log[-1]["cuts"][-1][1] == log[-1]["step"]
+
+
+@pytest.mark.parametrize("n", [32, 64, 640])  # images: 1, 2 and 20 steps an epoch
+def test_one_slow_step_does_not_cost_the_rest(clock, n):
+    """A plan is never made longer again, so it is shortened by the speed of many steps."""
+    network = small_network()
+    optimizer = torch.optim.Adam(network.parameters())
+    state = State(network, Slow(clock, 0.01), optimizer, 950, 950)
+    timed = BudgetClock(state, replace(PLAN, seconds=10.0), n // PLAN.batch)
+    timed.epoch_began()
+    while state.step < state.steps:
+        state.step += 1
+        clock.now += 0.11 if state.step == 100 else 0.01
+        timed.cuts()
+    assert state.step > 900
+
+
+def test_a_plan_that_was_cut_makes_the_same_weights_again(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(fitting, "LOG_EVERY", 1)
+    _, log = in_time(tmp_path, Slow(clock, 0.01, later=0.1, after=30), 3.0)
+    assert log[-1]["cuts"]
+    (tmp_path / "again").mkdir()
+    again = replace(PLAN, checkpoints=(), steps=log[-1]["planned"], cuts=log[-1]["cuts"])
+    made = fit(
+        small_network(), Slow(clock, 0.0), two_kinds(64)[0], Preprocessing(32), again,
+        seed=0, device="cpu", folder=tmp_path / "again",
+    )  # fmt: skip
+    assert made == log
 
 
 def test_a_killed_budget_goes_on_with_the_time_that_is_left(tmp_path, clock, monkeypatch):
@@ -320,7 +351,7 @@ def test_a_killed_budget_goes_on_with_the_time_that_is_left(tmp_path, clock, mon
         in_time(tmp_path, Slow(clock, 0.05, dies_after=25), 4.0)
     content = (tmp_path / "resume.pt").read_bytes()[SEAL:]
     kept = torch.load(io.BytesIO(content), weights_only=True)
-    step, steps, _, spent, _ = json.loads(kept["at"])
+    step, steps, _, spent, _, _ = json.loads(kept["at"])
     assert step == 25
     taken, log = in_time(tmp_path, Slow(clock, 0.05), 4.0)
     assert step < log[-1]["step"] == steps

@@ -52,7 +52,7 @@ PATHS = {
 }
 SHARES = {("download", "--published")}  # numbers, though another stage has a path of that name
 EITHER = "--known"  # a file, or the labels themselves
-MANY = {"--features", "--corrections", "--tuned"}  # flags of several values
+MANY = {"--features", "--corrections", "--tuned", "--cuts"}  # flags of several values
 # Flag -> its values; they decide no byte.
 DROPPED = {
     "--log": 1,
@@ -297,11 +297,14 @@ def _step(
 
 
 def _as_long(words: list[str], doc: dict[str, Any]) -> list[str]:
-    """A training under a budget, as one of the steps that it took: time differs, steps do not."""
+    """A training under a budget, as one of the steps that it planned, shortened where that was:
+    time differs, steps do not."""
     if "--budget" not in words or "steps" not in doc:
         return words
     at = words.index("--budget")
-    return [*words[:at], "--steps", str(doc["steps"]), *words[at + 2 :]]
+    cuts = [f"{step}:{steps}" for step, steps in doc.get("cuts", ())]
+    length = ["--steps", str(doc["planned"] if cuts else doc["steps"])]
+    return [*words[:at], *(["--cuts", *cuts] if cuts else ()), *length, *words[at + 2 :]]
 
 
 def _portable(path: Path, artefacts: Iterable[Path], base: Path, user: list[str]) -> str:

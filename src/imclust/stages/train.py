@@ -42,7 +42,10 @@ class Train:
     """Time for training, such as 10m: as many epochs as this machine makes in it, by a short
     measurement, instead of the encoder's own number."""
     steps: int | None = None
-    """Exactly so many steps; what a training under a budget took is in its manifest."""
+    """Exactly so many steps; what a training under a budget planned is in its manifest."""
+    cuts: tuple[str, ...] = ()
+    """Of --steps, where that plan was shortened: STEP:STEPS, after which step and to how many, as
+    the manifest of a training under a budget has them. It makes the same weights again."""
     seed: int = 0
     """Initial weights and order of the images."""
     device: str = "auto"
@@ -59,6 +62,7 @@ class Train:
             if value is not None and value < 1:
                 raise input_error(flag, "at least 1", value, "raise it or leave it out")
         self.length()
+        self.shortened()
 
     def length(self) -> dict[str, Any]:
         """What was said of the length of the training, for the manifest."""
@@ -69,7 +73,21 @@ class Train:
             raise input_error(" and ".join(given), "one of them", "both", "drop one")
         if self.budget is not None:
             return {"budget": seconds(self.budget)}
-        return {} if self.steps is None else {"steps": self.steps}
+        steps = {} if self.steps is None else {"steps": self.steps}
+        return {**steps, **({"cuts": list(self.cuts)} if self.cuts else {})}
+
+    def shortened(self) -> tuple[tuple[int, int], ...]:
+        """The cuts, each in steps."""
+        found, before, steps = [], 0, self.steps or 0
+        for word in self.cuts:
+            after, _, to = word.partition(":")
+            numbers = after.isdecimal() and to.isdecimal()
+            if not (numbers and before < int(after) <= int(to) < steps):
+                allowed = "STEP:STEPS, each after the one before and to fewer steps, with --steps"
+                raise input_error("--cuts", allowed, " ".join(self.cuts), "take the manifest's")
+            before, steps = int(after), int(to)
+            found.append((before, steps))
+        return tuple(found)
 
 
 def run(cfg: Train) -> None:
@@ -161,7 +179,7 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         plan = encoder.suited(plan, images)
         if cfg.budget is not None:
             plan = replace(plan, epochs=MOST_EPOCHS, seconds=seconds(cfg.budget))
-        plan = replace(plan, steps=cfg.steps)
+        plan = replace(plan, steps=cfg.steps, cuts=cfg.shortened())
         say(f"training on {counted(len(rows), 'image')}: {plan}")
         log = fit(
             network,
@@ -175,8 +193,10 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
             encode=encoder.encode,
         )
         facts |= {"plan": asdict(plan), "loss": log[-1]["loss"], "steps": log[-1]["step"]}
-        facts |= {"planned": log[-1]["planned"]}
-        say(f"training loss {log[-1]['loss']:.4f} after {counted(log[-1]['step'], 'step')}")
+        facts |= {name: log[-1][name] for name in ("planned", "cuts")}
+        less = f" of {facts['planned']} planned: the machine turned out slower"
+        steps = counted(facts["steps"], "step") + (less if facts["cuts"] else "")
+        say(f"training loss {facts['loss']:.4f} after {steps}")
     elif encoder.learns_at_once:
         images = all_pixels(rows, encoder.preprocessing, "read")
         with isolated_seed(cfg.seed, device), torch.inference_mode():

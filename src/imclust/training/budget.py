@@ -6,6 +6,7 @@ import copy
 import itertools
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +23,9 @@ from imclust.training.step import TrainingStep, batches
 TRIED = 5  # steps that are timed to plan for a budget; the first two are not counted
 SPARED = 0.95  # share of a budget that is planned for; the rest is for what a plan cannot see
 LATE = 1.02  # a plan that is longer than fits by this factor is shortened
+# Shares of a budget: the speed is that of the last fifth, and not judged before a twentieth is
+# over, for a plan is not made longer again after a step that happened to be slow.
+RECENT, EARLY = 0.2, 0.05
 
 
 def steps_per_second(
@@ -131,43 +135,57 @@ def steps_within_budget(
 
 
 class BudgetClock:
-    """Keeps a training within its seconds.
+    """Keeps a training within its seconds, or to cuts that are given.
 
     Parameters
     ----------
     state : State
         Whose plan is shortened.
-    seconds : float | None
-        For all of it; None: as long as it takes.
+    plan : TrainConfig
+        With `seconds` for all of it, or `cuts`.
     per_epoch : int
         steps.
     """
 
-    def __init__(self, state: State, seconds: float | None, per_epoch: int) -> None:
-        self._state, self._seconds, self._per_epoch = state, seconds, per_epoch
+    def __init__(self, state: State, plan: TrainConfig, per_epoch: int) -> None:
+        self._state, self._seconds, self._per_epoch = state, plan.seconds, per_epoch
+        self._given = dict(plan.cuts)
         self._began = time.monotonic() - state.spent
-        self._mark = (time.monotonic(), state.step)
+        self._marks = deque([(time.monotonic(), state.step)])
 
     def epoch_began(self) -> None:
         """From here the first epoch's speed is taken: what it prepares is done once."""
         if self._state.step == 0:
-            self._mark = (time.monotonic(), 0)
+            self._marks = deque([(time.monotonic(), 0)])
 
     def cuts(self) -> bool:
         """Whether the plan had to be shortened after a step."""
         state, now = self._state, time.monotonic()
         state.spent = now - self._began
+        if (to := self._given.get(state.step)) is not None:
+            state.cut(to)
+            return True
         if self._seconds is None or state.step >= state.steps:
             return False
         if state.spent >= self._seconds:
-            state.steps = state.step
+            state.cut(state.step)
             return True
         if state.step % self._per_epoch:
             return False
-        each = (now - self._mark[0]) / (state.step - self._mark[1])
-        self._mark = (now, state.step)
-        fits = state.step + max(1, int((self._seconds - state.spent) / each))
-        if state.steps <= LATE * fits:
+        fits = self._fits(now, self._seconds)
+        if fits is None or state.steps <= LATE * fits:
             return False
-        state.steps = fits
+        state.cut(fits)
         return True
+
+    def _fits(self, now: float, seconds: float) -> int | None:
+        """Steps in all that fit, at the speed of late; None while that is not known."""
+        state, marks = self._state, self._marks
+        marks.append((now, state.step))
+        while len(marks) > 2 and now - marks[1][0] >= RECENT * seconds:
+            marks.popleft()
+        since, step = marks[0]
+        if now - since < EARLY * seconds:
+            return None
+        each = (now - since) / (state.step - step)
+        return state.step + max(1, int((seconds - state.spent) / each))

@@ -74,8 +74,8 @@ def fit(
     Returns
     -------
     list[dict[str, Any]]
-        The step log: step, epoch, learning rate, mean loss since the record before, and the steps
-        that were planned at first; those of the last record differ where a plan was cut.
+        The step log: step, epoch, learning rate, mean loss since the record before, the steps that
+        were planned at first, and where that was shortened: after which step, and to how many.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def fit(
         state.spent = time.monotonic() - start
 
     network.train()
-    clock = BudgetClock(state, plan.seconds, work.per_epoch)
+    clock = BudgetClock(state, plan, work.per_epoch)
     keep_at = time.monotonic() + min(KEEP_FIRST, KEEP_EVERY)
     bar = progress(None, "train", total=state.steps, initial=state.step, unit="step")
     with closing(bar), deterministic():
@@ -194,4 +194,4 @@ def _record(state: State, plan: TrainConfig, per_epoch: int) -> None:
     rate = plan.rate(state.step - 1, state.steps)
     epoch = round(state.step / per_epoch, 4)
     record = {"step": state.step, "epoch": epoch, "lr": rate, "loss": round(mean, 6)}
-    state.log.append(record | {"planned": state.planned})
+    state.log.append(record | {"planned": state.planned, "cuts": [*state.cuts]})

@@ -41,6 +41,9 @@ class TrainConfig:
         How many differently changed copies of every image a step holds.
     steps : int | None
         Exactly so many instead of `epochs`, if given.
+    cuts : tuple[tuple[int, int], ...]
+        Of `steps`, where they are shortened: after which step, and to how many. What a training
+        under a budget had makes the same weights again.
     seconds : float | None
         That the training may take; `epochs` is then the most it makes. As many steps are planned as
         the first ones' speed allows, and fewer when the machine turns out slower.
@@ -58,6 +61,7 @@ class TrainConfig:
     step_epochs: int = 5
     views: int = 1
     steps: int | None = None
+    cuts: tuple[tuple[int, int], ...] = ()
     seconds: float | None = None
 
     def __post_init__(self) -> None:

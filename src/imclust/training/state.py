@@ -17,6 +17,7 @@ from imclust.core.log import say
 from imclust.training.plan import Objective
 
 RESUME = "resume.pt"
+AT = ("step", "steps", "planned", "spent", "log", "cuts")  # of `State`, in a resume point
 SEAL = hashlib.sha256().digest_size  # bytes before a resume point: the digest of what follows
 
 
@@ -30,6 +31,8 @@ class State:
         To make.
     planned : int
         How many there were to make at first.
+    cuts : list[list[int]]
+        Where that was shortened: after which step, and to how many.
     step : int
         done.
     spent : float
@@ -49,6 +52,12 @@ class State:
     spent: float = 0.0
     log: list[dict[str, Any]] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
+    cuts: list[list[int]] = field(default_factory=list)
+
+    def cut(self, steps: int) -> None:
+        """From here on make so many in all."""
+        self.steps = steps
+        self.cuts.append([self.step, steps])
 
     def save(self, path: Path) -> None:
         """Write in one step, so that a kill leaves the old state or the new."""
@@ -56,7 +65,7 @@ class State:
             "network": self.network.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "at": json.dumps([self.step, self.steps, self.planned, self.spent, self.log]),
+            "at": json.dumps([getattr(self, name) for name in AT]),
             "losses": torch.tensor([float(loss) for loss in self.losses]),
         }
         # By way of memory: torch's own writer turns a full disk into an error nobody can read.
@@ -77,6 +86,7 @@ class State:
         self.network.load_state_dict(doc["network"])
         self.objective.load_state_dict(doc["objective"])
         self.optimizer.load_state_dict(doc["optimizer"])
-        self.step, self.steps, self.planned, self.spent, self.log = json.loads(doc["at"])
+        for name, value in zip(AT, json.loads(doc["at"]), strict=True):
+            setattr(self, name, value)
         self.losses = list(doc["losses"])
         return True
