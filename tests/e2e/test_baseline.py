@@ -277,3 +277,17 @@ def test_the_literal_recipe_runs_through(top, capsys):
     [run] = (top / "submissions" / "arrays-tiny").glob("conv-ae-homework-literal-seed0-*")
     assert len((run / "submission.csv").read_text().split()) == 61
     assert str(run / "submission.csv") in printed
+
+
+@pytest.mark.parametrize("n_val", [1, 6])
+def test_validation_images_too_few_for_k_are_placed_only(capsys, tmp_path, n_val):
+    """One, or copies of one: they cannot be clustered on their own, and nothing else ends."""
+    make_arrays(tmp_path / "tiny")
+    one = np.load(tmp_path / "tiny/valX.npy")[:1]
+    np.save(tmp_path / "tiny/valX.npy", np.repeat(one, n_val, axis=0))
+    np.save(tmp_path / "tiny/valY.npy", np.zeros(n_val, np.int64))
+    said = baseline(capsys, tmp_path, *arrays(tmp_path), "--encoder", "pixels")
+    assert "validation: left out, for 1 different validation image cannot be 2 clusters" in said
+    [scores] = (tmp_path / "data/runs/arrays-tiny").glob("*/scores/scores.json")
+    assert "val_through" in json.loads(scores.read_text())
+    assert [*(tmp_path / "submissions/arrays-tiny").glob("*/submission.csv")]

@@ -9,8 +9,7 @@ import pytest
 from command import Started
 from helpers import ROOT, environment, make_arrays
 from imclust.cli.run_paths import RunPaths
-from imclust.cli.scratch_steps import scratch_steps
-from imclust.cli.steps import expected_seconds
+from imclust.cli.scratch_steps import expected_of, scratch_steps
 
 HOME = "data/runs/arrays-tiny/scratch-best-12s-seed0"  # what it learned
 
@@ -50,9 +49,10 @@ def test_killed_in_training_it_goes_on_and_answers_with_both_encoders(tmp_path):
         assert doc["plan"]["precision"] == plan[2]
         assert doc["track"] == "scratch"
     at = RunPaths(tmp_path, "arrays-tiny", "any", "scratch-best", 0, ("12s",))
-    _, spaces, *_ = scratch_steps(at, "12s", (), images=3000)
-    training = expected_seconds("simclr", 3000) + spaces.later["simclr"]
-    assert training == pytest.approx(float(plan[4]), abs=0.1)
+    _, spaces, *_ = scratch_steps(at, "12s", ())
+    told = expected_of("12s", {"train": 60, "val": 20})  # before there is a plan
+    assert told["simclr"] == pytest.approx(spaces.expected["simclr"])
+    assert spaces.expected["simclr"] == pytest.approx(float(plan[4]), abs=0.1)
     assert len([role for role in doc["inputs_at"] if role.startswith("features")]) == 8
     [run] = (tmp_path / "data/runs/arrays-tiny").glob("scratch-best-auto-seed0-*")
     clusters = json.loads((run / "clusters/manifest.json").read_text())

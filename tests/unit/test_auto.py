@@ -100,6 +100,17 @@ def test_many_rows_go_with_the_nearest_of_a_sample(rng, monkeypatch):
     assert ari(y, tree.cut(3)) == 1
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["kmeans", "spectral", "layout ward", "graph merge"])
+def test_hardly_any_rows_that_differ_are_no_error(name):
+    """Copies of one image, and one other: fewer kinds than small clusters are asked for."""
+    rows = np.repeat([[0.0, 1.0, 2.0]], 40, axis=0).astype(np.float32)
+    rows[0] += 5
+    labels = heads.HEADS[name](View.of([rows], (0,), "power", 0), 3, 0)
+    assert labels.shape == (40,)
+    assert labels.max() < 3
+
+
 @pytest.mark.parametrize("name", list(heads.HEADS))
 def test_every_head_finds_clear_groups(view, name):
     labels = heads.HEADS[name](view[0], 4, 0)

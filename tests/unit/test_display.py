@@ -178,9 +178,9 @@ def test_what_an_early_step_finds_out_of_a_later_one_counts_from_then_on(capsys,
     make_sample_run(tmp_path)
     pca = ("reduce", "--features", str(tmp_path / "run/latents"))
 
-    def left_after_the_first(name, **later):
+    def left_after_the_first(name, **expected):
         line = (*pca, "--out", str(tmp_path / name), "pca", "--components", "2")
-        steps = [Step("index", (line,), later=later), Step("names", (line,))]
+        steps = [Step("index", (line,), expected=expected), Step("names", (line,))]
         run_steps(steps, ["index", "names"], images=24)
         [told] = re.findall(r"index: .*about (\d+) s left", capsys.readouterr()[0])
         return int(told)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imclust.report.curves import training
 from imclust.report.figures import (
     PRINT_DOTS,
     ROWS,
@@ -83,3 +84,16 @@ def test_of_more_than_two_columns_the_first_are_drawn(tmp_path, rng):
     for name, x in (("flat", points[:, :2]), ("deep", points)):
         scatter(Sheet(tmp_path, 5), name, [Panel(x, groups, ["a", "b", "c"], behind=x)], "PCA")
     assert (tmp_path / "flat.png").read_bytes() == (tmp_path / "deep.png").read_bytes()
+
+
+def test_every_training_has_a_panel_and_a_single_record_a_mark(tmp_path):
+    one = {"name": "simclr", "epoch": [1.0], "loss": [2.0]}
+    many = {"name": "pseudo-labels", "epoch": [1.0, 2.0, 3.0], "loss": [3.0, 2.0, 1.0]}
+    heights = []
+    for trainings in ([many], [one, many]):
+        training(Sheet(tmp_path, 6), trainings, [])
+        heights.append(Image.open(tmp_path / "training.png").size[1])
+    assert heights[1] > 1.5 * heights[0]
+    training(Sheet(tmp_path, 6), [one], [])
+    picture = np.asarray(Image.open(tmp_path / "training.png").convert("RGB"), int)
+    assert (np.ptp(picture, axis=2) > 60).sum() > 20  # more than the line of the legend has colour

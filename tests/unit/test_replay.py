@@ -7,7 +7,16 @@ import pytest
 
 from imclust.__main__ import STAGES
 from imclust.competitions.replay import changed_environment, copy_fetched, differing_files
-from imclust.competitions.replay_plan import DROPPED, MANY, PATHS, REPLAYED, SHARES, Origin, plan_of
+from imclust.competitions.replay_plan import (
+    DROPPED,
+    MANY,
+    PATHS,
+    REPLAYED,
+    SHARES,
+    Origin,
+    _as_long,
+    plan_of,
+)
 from imclust.core.artifacts import ArtifactSpec, make_artifact, recorded_command
 from imclust.core.errors import InputError
 from imclust.core.registry import Registry
@@ -27,6 +36,22 @@ def path_fields(config):
             for each in filter(is_dataclass, configs):
                 found |= path_fields(each)
     return found
+
+
+@pytest.mark.parametrize(
+    ("doc", "length"),
+    [
+        ({"steps": 9, "planned": 9, "cuts": []}, ["--steps", "9"]),
+        (
+            {"steps": 5, "planned": 9, "cuts": [[3, 7], [5, 5]]},
+            ["--cuts", "3:7", "5:5", "--steps", "9"],
+        ),
+        ({"steps": 5, "planned": 9}, ["--steps", "5"]),  # of a program that did not say where
+    ],
+)
+def test_a_training_under_a_budget_is_one_of_its_steps(doc, length):
+    words = ["train", "--out", "w", "--budget", "4s", "simclr", "--width", "8"]
+    assert _as_long(words, doc) == ["train", "--out", "w", *length, "simclr", "--width", "8"]
 
 
 def test_every_flag_of_a_path_is_known():

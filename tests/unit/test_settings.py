@@ -46,6 +46,8 @@ def test_what_says_no_is_off(text):
         # Variables that are none of ours, but nearly.
         ("N_CLUSTERS", "3", ("N_CLUSTERS", "write K")),
         ("CHALENGE", "hw9", ("CHALENGE", "write CHALLENGE")),
+        ("RECPIE", "scratch-best", ("RECPIE", "write RECIPE")),
+        ("BUGDET", "60s", ("BUGDET", "write BUDGET")),
         ("DATADIR", "x", ("DATADIR", "write DATA_DIR")),
         ("ENCODERS", "x", ("ENCODERS", "write ENCODER")),
         ("challenge", "hw9", ("challenge", "write CHALLENGE")),
@@ -91,6 +93,10 @@ def test_a_flag_beats_the_environment(monkeypatch):
         (["--challenge", "folder", "--data-dir", "."], ("K (--k)", "K=auto")),
         (["--encoder", "timm"], ("an encoder that photos allows", "--allow-rule-violation")),
         (["--cluster-flags", "--proporions uniform"], ("cluster", "take --proportions")),
+        (
+            ["--cluster-flags", "--searches 0", "--recipe", "scratch-best"],
+            ("searches must be", "got 0"),
+        ),
         (["--encoder-flags", "--epochs 0"], ("--epochs", "at least 1")),
         (["--recipe", "scratch-best", "--encoder", "pixels"], ("without ENCODER",)),
         (["--recipe", "litteral"], ("litteral", "scratch-best")),

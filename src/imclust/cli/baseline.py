@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from imclust.cli.pipeline import (
 from imclust.cli.run_paths import RunPaths, check_writable, data_set_name, run_name
 from imclust.cli.scratch_steps import (
     WAYS,
+    expected_of,
     free_flags,
     free_step,
     is_planned,
@@ -37,7 +38,7 @@ from imclust.cli.scratch_steps import (
     with_searches,
 )
 from imclust.cli.settings import Baseline
-from imclust.cli.steps import RayCluster, Step, run_steps
+from imclust.cli.steps import COST, RayCluster, Step, expected_seconds, run_steps
 from imclust.competitions.challenges import CHALLENGES
 from imclust.competitions.challenges._base import by_pairs, has_validation, home_of
 from imclust.competitions.ledger import LOG
@@ -45,6 +46,7 @@ from imclust.competitions.ledger_rows import file_accuracies
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, read_manifest
+from imclust.core.wording import counted
 from imclust.encoders import ENCODERS, first_at_hand
 
 __all__ = ["Baseline", "BaselineRun", "run"]
@@ -171,7 +173,8 @@ class BaselineRun:
             method = ("--restarts", "10") if literal else ("--prepare", "unit")
         count = () if cfg.k is None else ("--n-clusters", str(cfg.k))
         recipe = "literal" if literal else "fast"
-        return Predictor(name, recipe, count, tuple(cfg.words("cluster_flags")), method)
+        flags, further = cfg.cluster_words(name)
+        return Predictor(name, recipe, count, flags, method + further)
 
     def _usual_predictor(self) -> str:
         if self.encoder in {"conv-ae", "pixels"}:
@@ -280,12 +283,28 @@ class BaselineRun:
         guess : bool
             Nothing is done: what an artefact would tell that is not there yet is guessed.
         """
-        cfg, at, how = self.cfg, self.at, self.predictor
+        cfg, at = self.cfg, self.at
         aside = ["--set-aside-corrupt"] if cfg.set_aside_corrupt else []
-        yield index_step(at.raw, self.source, aside)
-        if not guess:
-            check_count(at.index, cfg.k)
-            self._check_published()
+        index = index_step(at.raw, self.source, aside)
+        yield replace(index, expected=self._expected({"train": ROWS}))
+        if guess:
+            yield from self._after_index(guess=True)
+            return
+        check_count(at.index, cfg.k)
+        self._check_published()
+        known = self._expected(read_manifest(at.index, "index")["rows"])
+        after = self._after_index(guess=False)
+        yield replace(next(after), expected=known)
+        yield from after
+
+    def _expected(self, rows: Mapping[str, int]) -> dict[str, float]:
+        """Seconds of the steps, with so many images of each split."""
+        known = {title: expected_seconds(title, rows["train"]) for title in COST}
+        known["validation"] = expected_seconds("validation", rows.get("val", 0))
+        return known | (expected_of(self.budget, rows) if self.encoder == "scratch-best" else {})
+
+    def _after_index(self, *, guess: bool) -> Iterator[Step]:
+        cfg, at, how = self.cfg, self.at, self.predictor
         if self.by_pairs and self.encoder != "scratch-best":
             tune = cfg.finetune == "published"
             if cfg.finetune == "self":
@@ -298,7 +317,7 @@ class BaselineRun:
             yield from result_steps(at, LINK, space, submit=submit)
             return
         if self.encoder == "scratch-best":
-            yield from scratch_steps(at, self.budget, self.encoder_words, ROWS, guess=guess)
+            yield from scratch_steps(at, self.budget, self.encoder_words, guess=guess)
             weights, spaces = at.encoded / WAYS[0], scratch_spaces(at)
             how = with_searches(how, at, guess=guess)
         else:
@@ -313,6 +332,10 @@ class BaselineRun:
             yield self._finetune_step(weights)
             weights, clusters = (at.folder / "finetune" / n for n in ("weights", "clusters"))
         validation = self.validation()
+        few = self._too_few_to_validate() if validation and not guess else ""
+        if few:
+            yield Step("validation", (), left_out=few)
+            validation = False
         if validation:  # the homework scores valX clustered on its own
             yield from cluster_steps(at, self._same_k(how), spaces, "val")
         yield from result_steps(
@@ -325,6 +348,15 @@ class BaselineRun:
         if (self.at.index / MANIFEST).is_file():
             return "val" in read_manifest(self.at.index, "index")["rows"]
         return has_validation(self.challenge)
+
+    def _too_few_to_validate(self) -> str:
+        """Why the validation images cannot be clustered on their own, if they cannot."""
+        from imclust.data.images import load_index
+
+        k = read_manifest(self.at.clusters, "assignment")["n_clusters"]
+        rows = [row for row in load_index(self.at.index) if row.split == "val" and not row.problem]
+        n = len({row.digest or row.id for row in rows})
+        return f"{counted(n, 'different validation image')} cannot be {k} clusters" * (n < k)
 
     def script(self) -> Iterator[str]:
         """The commands as lines for a shell; comments where one has to be run to know the next."""

@@ -15,9 +15,9 @@ from imclust.cli.image_checks import check_count, images_about
 from imclust.cli.pipeline import LAYERED, Predictor, best_steps, index_step, predict_steps
 from imclust.cli.plain_words import plain_words
 from imclust.cli.run_paths import RunPaths, checked_name, data_set_name, run_name
-from imclust.cli.steps import Step, run_steps
+from imclust.cli.steps import Step, expected_seconds, run_steps
 from imclust.core.errors import input_error
-from imclust.core.manifest import MANIFEST, parse_json
+from imclust.core.manifest import MANIFEST, parse_json, read_manifest
 
 # Settings that hold for every visit.
 LIKELY = 7  # clusters that are expected where K is not given
@@ -128,7 +128,9 @@ def folder_steps(
         asked=naming_flags(cfg),
     )
     if not guess and not cfg.text_tower:
-        yield replace(next(steps), later={"names": naming_seconds(at.index, cfg.n_clusters)})
+        n = sum(read_manifest(at.index, "index")["rows"].values())
+        naming = expected_seconds("names", n) + naming_seconds(at.index, cfg.n_clusters)
+        yield replace(next(steps), expected={"names": naming})
     yield from steps
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TRUST = 1.0  # seconds of work after which the pace measured counts as much as the one expected
 FASTEST = 0.5  # of what is expected: tiny pictures are encoded faster, and clustered as slowly
 OVERDUE = 0.15  # share of the time it has taken that a late step is expected to go on
+OVER = ("done", "up to date", "left out")  # states
 EVERY = 15.0  # seconds between lines about a step off a terminal
 
 
@@ -38,7 +39,7 @@ class Part:
     bar : str
         The name of the progress bar that covers most of the step, if one does.
     state : str
-        `waiting`, `at work`, `done` or `up to date`.
+        `waiting`, `at work`, `done`, `up to date` or `left out`.
     took : float
         Seconds, when over.
     by_rate : float
@@ -232,6 +233,13 @@ class Display:
         if self._live is None:
             self._line(f"{title}: {'up to date' if idle else format_duration(part.took)}")
 
+    def leave_out(self, title: str, why: str) -> None:
+        """The part of that title is not done."""
+        part = next((p for p in self.parts if p.title == title), None)
+        if part is not None:
+            part.state = "left out"
+        say_plainly(f"{title}: left out, for {why}")
+
     @contextmanager
     def _heartbeat(self, title: str) -> Iterator[None]:
         """Off a terminal, a line every `EVERY` seconds for as long as the block is at work."""
@@ -263,7 +271,7 @@ class Display:
 
     def _line(self, text: str) -> None:
         """A line off a terminal: which step of how many, and what is left."""
-        over = sum(p.state in {"done", "up to date"} for p in self.parts)
+        over = sum(p.state in OVER for p in self.parts)
         left = seconds_left(self.parts, time.monotonic() - self._start, self._count)
         about = "" if over == len(self.parts) else f"; about {format_duration(left)} left"
         number = over + any(p.state == "at work" for p in self.parts)
@@ -300,7 +308,7 @@ class Display:
         now = time.monotonic()
         by = pace(self.parts, self._count)
         table = Table.grid(padding=(0, 1))
-        marks = {"waiting": "·", "at work": "▶", "done": "✓", "up to date": "✓"}
+        marks = {"waiting": "·", "at work": "▶", "left out": "·"} | dict.fromkeys(OVER[:2], "✓")
         bar = self._count.text() if self._count else ""
         for part in self.parts:
             details = {
@@ -308,6 +316,7 @@ class Display:
                 "at work": f"{format_duration(now - self._start)}  {bar}",
                 "done": format_duration(part.took),
                 "up to date": "up to date",
+                "left out": "left out",
             }[part.state]
             style = {"waiting": "dim", "at work": "bold"}.get(part.state, "")
             row = (Text(t, style, no_wrap=True) for t in (marks[part.state], part.title, details))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from imclust.cli.pipeline import Predictor, encode_command, train_command
 from imclust.cli.run_paths import RunPaths
 from imclust.cli.steps import Command, Step, expected_seconds
+from imclust.core.checks import seconds
 from imclust.core.manifest import MANIFEST, artifact_file, parse_json, read_manifest
 from imclust.encoders import ENCODERS
 
@@ -26,7 +27,7 @@ GUESS = ("32", "32", "auto", "1", "60", "60")
 
 
 def scratch_steps(
-    at: RunPaths, budget: str, flags: Iterable[str], images: int, *, guess: bool = False
+    at: RunPaths, budget: str, flags: Iterable[str], *, guess: bool = False
 ) -> Iterator[Step]:
     """From the index to every space: a plan of the budget, those that cost next to nothing, and
     the codes of both encoders.
@@ -39,23 +40,47 @@ def scratch_steps(
         Time for everything, such as 20m.
     flags : iterable of str
         Of both encoders.
-    images : int
-        About how many there are, as the time left is told by.
     guess : bool
         Nothing is done yet.
 
     Examples
     --------
     >>> at = RunPaths(Path(), "photos", "auto-seed0", "scratch-best", 0)
-    >>> [step.title for step in scratch_steps(at, "20m", (), 3000, guess=True)]
+    >>> [step.title for step in scratch_steps(at, "20m", (), guess=True)]
     ['plan', 'spaces', 'simclr', 'pseudo-labels']
     """
     index, out = ("--index", str(at.index)), ("--out", str(at.encoded / "plan"))
     share = ("--shares", *["1"] * len(WAYS), "--aside", str(ASIDE))
     yield Step("plan", (("plan", *index, *out, "--budget", budget, *share),))
-    later = _later(at, images) if is_planned(at) else {}
-    yield replace(free_step(at), later=later)
+    yield replace(free_step(at), expected=_planned(at) if is_planned(at) else {})
     yield from _view_steps(at, plan_words(at, guess=guess), flags)
+
+
+def expected_of(budget: str, rows: Mapping[str, int]) -> dict[str, float]:
+    """What the steps should take before there is a plan: title -> seconds.
+
+    Parameters
+    ----------
+    budget : str
+        Time for everything, such as 20m.
+    rows : mapping of str to int
+        Images of each split.
+
+    Examples
+    --------
+    >>> [round(s) for s in expected_of("20m", {"train": 3000}).values()]
+    [435, 435, 138, 30]
+    """
+    from imclust.stages.plan import search_seconds, searches_within, training_seconds
+
+    given, n = seconds(budget), rows["train"]
+    trainings = training_seconds(given, n, ASIDE, [1.0] * len(WAYS))
+    searches = searches_within(given, n)
+    known = dict(zip(WAYS, trainings, strict=True)) | {"clusters": search_seconds(searches, n)}
+    known["spaces"] = expected_seconds("spaces", n)
+    if validated := rows.get("val"):
+        known["validation"] = search_seconds(searches, validated)
+    return known
 
 
 def scratch_spaces(at: RunPaths) -> list[Path]:
@@ -125,7 +150,7 @@ def with_searches(how: Predictor, at: RunPaths, *, guess: bool = False) -> Predi
         return how
     searches = ("--searches", plan_words(at, guess=guess)[3])
     flags = ("--effort", "quick", "--kinds", "unequal", "--no-retrain", *searches)
-    return replace(how, method_flags=flags)
+    return replace(how, method_flags=(*flags, *how.method_flags))
 
 
 def free_step(at: RunPaths) -> Step:
@@ -181,13 +206,11 @@ def _view_steps(at: RunPaths, plan: tuple[str, ...], flags: Iterable[str]) -> It
         yield Step(way, (train, encode_command(at.index, weights, _codes(at, way))))
 
 
-def _later(at: RunPaths, images: int) -> dict[str, float]:
-    """What plan and index say that steps take, beyond what is expected of them without these."""
+def _planned(at: RunPaths) -> dict[str, float]:
+    """What the plan says that steps take: title -> seconds."""
     plan = read_manifest(at.encoded / "plan", "plan")
     known = dict(zip(WAYS, plan["train_seconds"], strict=True))
-    known["clusters"] = plan["search_seconds"]
-    known["spaces"] = expected_seconds("spaces", read_manifest(at.index, "index")["rows"]["train"])
-    return {title: took - expected_seconds(title, images) for title, took in known.items()}
+    return known | {"clusters": plan["search_seconds"]}
 
 
 def _codes(at: RunPaths, way: str) -> Path:

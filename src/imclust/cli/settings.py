@@ -26,7 +26,7 @@ TRUTH = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
-CLOSE = 0.84  # likeness, of 1, from which a variable is taken for a misspelt one of ours
+CLOSE = 0.83  # likeness, of 1, from which a variable is taken for a misspelt one of ours
 SHORT = 5  # letters; shorter names are too much like those of other programs
 OTHER_WORDS = {"N_CLUSTERS": "K", "NUM_CLUSTERS": "K", "CLUSTERER": "PREDICTOR"}
 
@@ -95,7 +95,7 @@ class Baseline:
     init_encoder_flags: str = ""
     """Further flags of the encoder that is started from."""
     cluster_flags: str = ""
-    """Further flags of `cluster`, as in "--proportions uniform"."""
+    """Further flags of `cluster` and of the clusterer, as in "--proportions uniform"."""
     submit_flags: str = ""
     """Further flags of `submit`, as in "--known 0,1,0,1,0"."""
     dry_run: bool = False
@@ -166,6 +166,30 @@ class Baseline:
         """The refusal of a setting, by both of its names."""
         both = f"{name.upper()} (--{name.replace('_', '-')})"
         return input_error(both, allowed, got, do)
+
+    def cluster_words(self, predictor: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The flags of CLUSTER_FLAGS: those of `cluster`, and those of the clusterer itself.
+
+        Parameters
+        ----------
+        predictor : str
+            `homework` or a clusterer.
+
+        Examples
+        --------
+        >>> Baseline(cluster_flags="--searches 2 --proportions uniform").cluster_words("auto")
+        (('--proportions', 'uniform'), ('--searches', '2'))
+        """
+        method = "minibatch-kmeans" if predictor == HOMEWORK else predictor
+        own = {f.name for f in fields(CLUSTERERS[method].config)}
+        found: tuple[list[str], list[str]] = ([], [])
+        where = found[0]
+        for word in self.words("cluster_flags"):
+            if word.startswith("--"):
+                name = word.partition("=")[0].removeprefix("--").removeprefix("no-")
+                where = found[name.replace("-", "_") in own]
+            where.append(word)
+        return tuple(found[0]), tuple(found[1])
 
     def words(self, name: str) -> list[str]:
         """A setting of further flags as words, split as a shell does."""

@@ -131,14 +131,17 @@ class Step:
         Words of each stage's command.
     optional : bool
         Whether the others go on where a service fails it.
-    later : mapping of str to float
-        Title -> seconds more that a later step is now known to take.
+    expected : mapping of str to float
+        Title -> seconds that steps are now expected to take.
+    left_out : str
+        Why it is not done, if it is not.
     """
 
     title: str
     commands: tuple[Command, ...]
     optional: bool = False
-    later: Mapping[str, float] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
+    left_out: str = ""
 
     def by_ray(self, cluster: RayCluster) -> Step:
         """The step with the flag `--ray` for those of its stages that know it; itself for none.
@@ -214,7 +217,10 @@ def run_steps(
         for step in steps:
             step = step.by_ray(cluster)
             for part in parts:
-                part.expected += step.later.get(part.title, 0.0)
+                part.expected = step.expected.get(part.title, part.expected)
+            if step.left_out:
+                display.leave_out(step.title, step.left_out)
+                continue
             with display.step(step.title, quiet=step.title in {"scores", "report"}) as nothing:
                 before = _written(step)
                 for command in step.commands:

@@ -16,6 +16,7 @@ Examples
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -54,8 +55,11 @@ def kmeans_labels(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndar
     array([1, 1, 0, 0])
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    return KMeans(k, n_init=restarts, random_state=seed).fit_predict(rows).astype(np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer rows that differ than clusters
+        return KMeans(k, n_init=restarts, random_state=seed).fit_predict(rows).astype(np.int64)
 
 
 def _kmeans(view: View, k: int, seed: int) -> np.ndarray:
@@ -179,6 +183,8 @@ def _graph_merge(view: View, k: int, seed: int) -> np.ndarray:
     if parts <= k:
         return _layout_ward(view, k, seed)
     small = kmeans_labels(view.layout, parts, seed, 1)
+    if len(np.unique(small)) < k:  # hardly any rows differ
+        return _layout_ward(view, k, seed)
     return merge_by_graph(small, view.graph, k)
 
 

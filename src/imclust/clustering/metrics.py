@@ -194,7 +194,7 @@ def pairwise_ari(runs: list[np.ndarray]) -> np.ndarray:
         together[low:high] = np.add.reduceat(np.add.reduceat(pairs, starts[:-1], 1), first, 0)
         low = high
     alone = np.array([_pairs(np.bincount(c)).sum() for c in runs])
-    chance = np.outer(alone, alone) / _pairs(n)
+    chance = np.outer(alone, alone) / max(_pairs(n), 1)
     largest = (alone[:, None] + alone[None]) / 2
     room = largest - chance
     return np.where(room > 0, (together - chance) / np.where(room > 0, room, 1), 1.0)

@@ -25,6 +25,8 @@ from imclust.core.manifest import file_digest
 from imclust.core.records import read_csv
 from imclust.core.reproducibility import VARIABLES
 
+TRUST = 5.0  # seconds after which the pace measured counts as much as that of the first time
+
 
 def replay(
     steps: tuple[Step, ...],
@@ -75,7 +77,8 @@ def replay(
             stages.run(step)
             first_time += step.seconds
             now = time.monotonic()
-            left = (total - first_time) * (now - began) / max(first_time, 1e-3)
+            pace = (TRUST + now - began) / (TRUST + first_time)
+            left = (total - first_time) * pace
             about = f"; about {left:.0f} s left" if number < len(steps) else ""
             say(
                 f"[{number}/{len(steps)}] {step.title}: {now - start:.1f} s "

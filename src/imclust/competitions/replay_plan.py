@@ -52,7 +52,7 @@ PATHS = {
 }
 SHARES = {("download", "--published")}  # numbers, though another stage has a path of that name
 EITHER = "--known"  # a file, or the labels themselves
-MANY = {"--features", "--corrections", "--tuned", "--cuts"}  # flags of several values
+MANY = {"--features", "--corrections", "--tuned"}  # flags of several values
 # Flag -> its values; they decide no byte.
 DROPPED = {
     "--log": 1,

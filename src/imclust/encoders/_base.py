@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from imclust.data.loader import Preprocessing
     from imclust.training.plan import Objective, TrainConfig
 
+MOST_EPOCHS = 2000  # of a training under a budget
+
 
 class Encoder:
     """Images (or texts) to vectors. Built from its config: `Encoder(config)`.

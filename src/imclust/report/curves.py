@@ -3,54 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from imclust.core.log import read_jsonl
+from imclust.core.manifest import read_manifest
 from imclust.report.figures import Sheet
 from imclust.report.palette import MANY, PALETTE
 
+STEPS = "steps.jsonl"  # of a `weights` artefact, what its training was like
 SIDES = ("left", "right", "bottom", "top", "wspace", "hspace")
 K_ROOM = (0.05, 0.99, 0.09, 0.84, 0.22, 0.65)  # of the picture of K
 
 
+def loss_curve(weights: Path) -> dict[str, Any]:
+    """What a training was like: `name` of the encoder, and columns `epoch` and `loss`.
+
+    Parameters
+    ----------
+    weights : Path
+        A `weights` artefact that has STEPS.
+
+    Examples
+    --------
+    >>> from imclust.core.log import write_jsonl
+    >>> write_jsonl(Path("run/weights/steps.jsonl"), [{"epoch": 1, "loss": 0.5}])
+    >>> loss_curve(Path("run/weights"))
+    {'name': 'pixels', 'epoch': [1], 'loss': [0.5]}
+    """
+    steps = [s for s in read_jsonl(weights / STEPS) if {"epoch", "loss"} <= s.keys()]
+    columns = {name: [step[name] for step in steps] for name in ("epoch", "loss")}
+    return {"name": read_manifest(weights, "weights")["config"]["method"], **columns}
+
+
 def training(
     sheet: Sheet,
-    steps: list[dict[str, Any]],
+    trainings: list[dict[str, Any]],
     checkpoints: list[dict[str, str]],
     *,
     loss: str = "mean squared error",
 ) -> None:
-    """Training loss by epoch; beneath it error and, where known, accuracy by checkpoint.
+    """Training loss by epoch, a panel an encoder; beneath it error and, where known, accuracy of
+    the last one by checkpoint.
 
     Parameters
     ----------
     sheet : Sheet
         Where `training` is written.
-    steps : list[dict[str, Any]]
-        Of `steps.jsonl`: `epoch` and `loss`.
+    trainings : list[dict[str, Any]]
+        `loss_curve` of each, at least one.
     checkpoints : list[dict[str, str]]
         `epoch`, `reconstruction` and, where labels are known, `accuracy`; may be empty.
     loss : str, optional
-        What the loss is.
+        What the loss of the last one is.
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> steps = [{"epoch": 1, "loss": 0.9}, {"epoch": 2, "loss": 0.4}]
-    >>> training(Sheet(Path(), 7), steps, [])
+    >>> curve = {"name": "simclr", "epoch": [1, 2], "loss": [0.9, 0.4]}
+    >>> training(Sheet(Path(), 7), [curve], [])
     >>> Path("training.png").is_file()
     True
     """
     known = bool(checkpoints) and "accuracy" in checkpoints[0]
-    height = 6.0 if known else 3.4
-    with sheet.figure("training", height, nrows=2 if known else 1, sharex=True) as (_, axes):
-        top = axes[0, 0]
-        top.plot(
-            [s["epoch"] for s in steps],
-            [s["loss"] for s in steps],
-            color=PALETTE[4],
-            lw=1,
-            label="training loss (running mean)",
-        )
+    panels = len(trainings) + known
+    height = 3.4 + 2.6 * (panels - 1)
+    shared = "all" if len(trainings) == 1 else "none"
+    with sheet.figure("training", height, nrows=panels, sharex=shared) as (_, axes):
+        for (top,), curve in zip(axes, trainings, strict=False):
+            mark = "o" if len(curve["epoch"]) == 1 else ""  # a line of one point is not seen
+            how = {"color": PALETTE[4], "lw": 1, "label": "training loss (running mean)"}
+            top.plot(curve["epoch"], curve["loss"], marker=mark, **how)
+            top.set(yscale="log", ylabel="loss", title=f"Training of {curve['name']}")
+        top.set(ylabel=loss)
         epochs = [int(c["epoch"]) for c in checkpoints]
         errors = [c["reconstruction"] for c in checkpoints]
         if errors and all(errors):
@@ -61,10 +85,10 @@ def training(
                 color=PALETTE[0],
                 label="error at checkpoints (validation images)",
             )
-        top.set(yscale="log", ylabel=loss, title="Training")
-        top.legend(frameon=False)
+        for (each,) in axes[: len(trainings)]:
+            each.legend(frameon=False)
         if known:
-            low = axes[1, 0]
+            low = axes[-1, 0]
             low.plot(epochs, [float(c["accuracy"]) for c in checkpoints], "o-", color=PALETTE[5])
             title = "Accuracy of the baseline at checkpoints (shown, never used to choose)"
             low.set(ylabel="accuracy", title=title)

@@ -250,7 +250,12 @@ def _legend(ax: Axes, panel: Panel, where: str) -> None:
 
 
 def examples(
-    sheet: Sheet, images: list[np.ndarray], names: list[str], sizes: list[int], rows: int = ROWS
+    sheet: Sheet,
+    images: list[np.ndarray],
+    names: list[str],
+    sizes: list[int],
+    rows: int = ROWS,
+    title: str = "",
 ) -> None:
     """A row a cluster, each of up to `PER_ROW` images, as `examples`, or on several sheets.
 
@@ -266,6 +271,8 @@ def examples(
         Images of each.
     rows : int, optional
         Clusters on one sheet.
+    title : str, optional
+        Of each.
 
     Examples
     --------
@@ -285,6 +292,7 @@ def examples(
         with sheet.figure(name, side * len(here)) as (_, axes):
             middles, _ = _tiles(axes[0, 0], [images[cluster] for cluster in here], per_row)
             axes[0, 0].set_yticks(middles, [texts[cluster] for cluster in here])
+            axes[0, 0].set_title(title)
 
 
 def _tiles(ax: Axes, rows: list[np.ndarray], per_row: int) -> tuple[np.ndarray, np.ndarray]:

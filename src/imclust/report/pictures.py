@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from imclust.core.log import read_jsonl
 from imclust.core.manifest import read_manifest
 from imclust.core.records import Assignment, Features, cluster_names, read_csv, write_csv
 from imclust.data.images import ImageRow, load_index
@@ -16,7 +15,7 @@ from imclust.data.loader import Preprocessing, pixels
 from imclust.encoders import revive_encoder
 from imclust.encoders._base import Encoder
 from imclust.report.cluster_colours import shown_colours
-from imclust.report.curves import training
+from imclust.report.curves import loss_curve, training
 from imclust.report.figures import PER_ROW, Panel, Sheet, examples, reconstructions, scatter
 from imclust.report.largest_clusters import shown_part
 from imclust.report.page.sources import Sources
@@ -51,11 +50,10 @@ def draw(at: Sources, folder: Path) -> None:
     encoder = revive_encoder(read_manifest(at.weights, "weights")["config"])
     if encoder.decodes:
         _reconstructions(encoder, at.index, at.weights, folder)
-    if (at.weights / "steps.jsonl").is_file():
-        steps = read_jsonl(at.weights / "steps.jsonl")
+    if at.trained:
         loss = "mean squared error" if encoder.decodes else "loss"
         checkpoints = read_csv(at.checkpoints) if at.checkpoints else []
-        training(Sheet(folder, 7), steps, checkpoints, loss=loss)
+        training(Sheet(folder, 7), [*map(loss_curve, at.trained)], checkpoints, loss=loss)
 
 
 def _embedding(at: Sources, embedding: Path, folder: Path) -> None:
@@ -153,7 +151,9 @@ def _examples(at: Sources, folder: Path) -> None:
     shown = doubtful_clusters(clustering)
     images = [np.array([pixels(r, scale) for r in chosen[c]]) for c in shown]
     names, counts = [called[c] for c in shown], [sizes[c] for c in shown]
-    examples(Sheet(folder, 8), images, names, counts, rows=MOST_CLUSTERS)
+    less = f"{len(shown)} of {len(chosen)} clusters, the least confident first"
+    title = less if len(shown) < len(chosen) else ""
+    examples(Sheet(folder, 8), images, names, counts, rows=MOST_CLUSTERS, title=title)
 
 
 def _reconstructions(encoder: Encoder, index: Path, weights: Path, folder: Path) -> None:

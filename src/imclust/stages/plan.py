@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from imclust.core.reproducibility import TrainingPrecision, check_device
 from imclust.data.images import load_index
 from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS
+from imclust.encoders._base import MOST_EPOCHS
 
 PLAN = "plan.txt"
 SIDES, WIDTHS = (32, 64, 96, 128), (16, 32, 64)
@@ -35,6 +37,8 @@ FURTHER = 0.7  # of the time of the first search, does each further one take
 MOST = 5  # searches
 GUESSED = (512, 10)  # columns and K that they are expected to meet
 SAMPLE = 512  # images that the speed is measured on
+ENOUGH = 1.1  # times what MOST_EPOCHS take, no training is given more
+LEAST = 0.1  # seconds of a training
 LEFT = 0.3  # share of the budget that other spaces leave at least
 
 
@@ -82,7 +86,7 @@ def run(cfg: BudgetPlan) -> None:
     --------
     >>> from imclust.__main__ import main
     >>> main("plan --index raw/index --out run/plan --budget 10m".split())  # doctest: +SKIP
-    plan for 10m: 32 px, width 64, bfloat16, about 1356 epochs in 450 s of training
+    plan for 10m: 32 px, width 64, bfloat16, about 1356 epochs in 450 s of training in all
     0
     """
     names = ("budget", "shares", "aside", "encoder", "device")
@@ -91,20 +95,24 @@ def run(cfg: BudgetPlan) -> None:
     spec = ArtifactSpec("plan", config, {"index": cfg.index}, modules)
     make_artifact(cfg.out, spec, lambda folder: _plan(cfg, folder), force=cfg.force)
     doc = read_manifest(cfg.out, "plan")
+    each = f"each of {len(cfg.shares)} trainings, " if len(cfg.shares) > 1 else ""
+    whole = sum(doc["train_seconds"])
     say(
         f"plan for {cfg.budget}: {doc['side']} px, width {doc['width']}, {doc['precision']}, about "
-        f"{doc['epochs']:.0f} epochs in {sum(doc['train_seconds']):.0f} s of training"
+        f"{min(MOST_EPOCHS, doc['epochs']):.0f} epochs in {each}{whole:.0f} s of training in all"
     )
+    if (least := whole + doc["search_seconds"]) > seconds(cfg.budget):
+        say(f"  that is too short for these images, which take about {least:.0f} s")
 
 
 def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     rows = [r for r in load_index(cfg.index) if r.split == "train" and not r.problem]
     budget = seconds(cfg.budget)
-    whole = max(budget - cfg.aside * len(rows), LEFT * budget)
     sides = [min(r.width, r.height) for r in rows if r.width]
     largest = next((s for s in reversed(SIDES) if s <= statistics.median(sides)), SIDES[0])
     sizes = itertools.product([s for s in SIDES if s <= largest], WIDTHS)
-    share = TRAINED * whole / len(rows) / len(cfg.shares)  # seconds an image, of each training
+    parts = training_seconds(budget, len(rows), cfg.aside, cfg.shares)
+    share = statistics.mean(parts) / len(rows)  # seconds an image, of each training
     tried: list[dict[str, Any]] = []
     precisions = PRECISIONS
     for side, width in sizes:
@@ -117,16 +125,43 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     fast = [t for t in tried if (t["precision"],) == precisions]
     able = [t for t in fast if t["epochs"] >= WANTED] or fast[:1]
     best = max(able, key=lambda t: (t["side"], t["width"]))
-    parts = [TRAINED * whole * s / sum(cfg.shares) for s in cfg.shares]
-    searches, searching = searches_within(budget, len(rows))
-    words = [best["side"], best["width"], best["precision"], searches, *(f"{p:.1f}" for p in parts)]
+    longest = ENOUGH * MOST_EPOCHS * len(rows) / best["images_per_second"]
+    parts = [min(longest, part) for part in parts]
+    searches = searches_within(budget, len(rows))
+    times = [f"{max(LEAST, part):.1f}" for part in parts]
+    words = [best["side"], best["width"], best["precision"], searches, *times]
     replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
-    searched = {"searches": searches, "search_seconds": searching}
+    searched = {"searches": searches, "search_seconds": search_seconds(searches, len(rows))}
     return {**best, "train_seconds": parts, **searched, "speeds": tried}
 
 
-def searches_within(budget: float, images: int) -> tuple[int, float]:
-    """How many searches of `auto` a budget buys, 1 to MOST, and the seconds they should take.
+def training_seconds(
+    budget: float, images: int, aside: float, shares: Sequence[float]
+) -> list[float]:
+    """The seconds of each training.
+
+    Parameters
+    ----------
+    budget : float
+        Seconds for everything.
+    images : int
+        Images to learn from.
+    aside : float
+        Seconds an image that spaces take which need no training.
+    shares : sequence of float
+        Parts of the training time.
+
+    Examples
+    --------
+    >>> training_seconds(1200.0, 10_000, 0.02, [3, 1])
+    [562.5, 187.5]
+    """
+    whole = TRAINED * max(budget - aside * images, LEFT * budget)
+    return [whole * share / sum(shares) for share in shares]
+
+
+def searches_within(budget: float, images: int) -> int:
+    """How many searches of `auto` a budget buys, 1 to MOST.
 
     Parameters
     ----------
@@ -137,13 +172,22 @@ def searches_within(budget: float, images: int) -> tuple[int, float]:
 
     Examples
     --------
-    >>> [searches_within(60 * minutes, 10_000)[0] for minutes in (2, 5, 20)]
+    >>> [searches_within(60 * minutes, 10_000) for minutes in (2, 5, 20)]
     [1, 3, 5]
     """
-    first = UNEQUAL * seconds_of(images, *GUESSED, "quick")
-    further = int((SEARCHED * budget / first - 1) / FURTHER)
-    searches = min(MOST, 1 + max(0, further))
-    return searches, first * (1 + FURTHER * (searches - 1))
+    further = int((SEARCHED * budget / search_seconds(1, images) - 1) / FURTHER)
+    return min(MOST, 1 + max(0, further))
+
+
+def search_seconds(searches: int, images: int) -> float:
+    """What so many searches of `auto` should take.
+
+    Examples
+    --------
+    >>> round(search_seconds(3, 10_000) / search_seconds(1, 10_000), 2)
+    2.4
+    """
+    return UNEQUAL * seconds_of(images, *GUESSED, "quick") * (1 + FURTHER * (searches - 1))
 
 
 def _speed(

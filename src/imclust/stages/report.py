@@ -14,6 +14,7 @@ from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import artifact_file, lineage, read_manifest
 from imclust.core.records import read_labels
+from imclust.report.curves import STEPS
 from imclust.report.page.build import write_page
 from imclust.report.page.render import look
 from imclust.report.page.sources import Sources
@@ -134,6 +135,11 @@ def _draw(cfg: Report, clustering: Path, folder: Path) -> dict[str, Any]:
         clustering,
         at["index"],
         weights=at.get("weights"),
+        trained=tuple(
+            path
+            for path, doc in made.items()
+            if doc["kind"] == "weights" and (path / STEPS).is_file()
+        ),
         submission=cfg.submission,
         scores=cfg.scores,
         embedding=cfg.embedding,

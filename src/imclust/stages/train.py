@@ -19,9 +19,7 @@ from imclust.core.wording import counted
 from imclust.data.images import load_index
 from imclust.data.loader import all_pixels
 from imclust.encoders import ENCODERS, method_modules, revive_encoder
-from imclust.encoders._base import needs_content
-
-MOST_EPOCHS = 2000  # under a budget
+from imclust.encoders._base import MOST_EPOCHS, needs_content
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def write_page(at: Sources, pictures: Path, path: Path) -> None:
         "sprites": _layout(small),
         "large": {**(_layout(large) or {}), "rows": chosen} if large else None,
         "tree": relations.tree(clustering.get("merge_order", []), rows.sizes),
-        "training": curves(at.weights, at.checkpoints),
+        "training": curves(at.trained, at.checkpoints),
         "k": _k_evidence(at.assignment, clustering),
         "against": [{k: v for k, v in other.items() if k != "cluster"} for other in others],
         "assignment": clustering["files"]["assignment.csv"][1],

@@ -17,7 +17,9 @@ class Sources:
     index : Path
         Of its images.
     weights : Path | None
-        The encoder that the assignment rests on; None where it rests on none.
+        The encoder that the assignment rests on, the last one trained; None where there is none.
+    trained : tuple[Path, ...]
+        All encoders on the way to it that were trained in steps, in their order.
     submission, scores, embedding : Path | None
         Of the assignment, where there are such.
     val_embedding : Path | None
@@ -41,6 +43,7 @@ class Sources:
     assignment: Path
     index: Path
     weights: Path | None = None
+    trained: tuple[Path, ...] = ()
     submission: Path | None = None
     scores: Path | None = None
     embedding: Path | None = None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from imclust.clustering.individual_metrics import REWARDS
-from imclust.core.log import read_jsonl
 from imclust.core.records import read_csv
+from imclust.report.curves import loss_curve
 
 POINTS = 600  # of a training curve
 Cell = str | int | float | None
@@ -98,31 +98,25 @@ def cell(text: str) -> Cell:
         return text or None
 
 
-def curves(weights: Path | None, checkpoints: Path | None) -> dict[str, Any] | None:
-    """Training of an encoder as columns: `epoch` and `loss`, thinned evenly to `POINTS`, and the
-    measured checkpoints; None for an encoder that was not trained here.
+def curves(trained: Sequence[Path], checkpoints: Path | None) -> dict[str, Any] | None:
+    """Trainings of encoders: `curves`, each as `loss_curve` has it but thinned evenly to `POINTS`,
+    and the measured checkpoints; None where none was trained here.
 
     Examples
     --------
     >>> from imclust.core.log import write_jsonl
     >>> write_jsonl(Path("run/weights/steps.jsonl"), [{"epoch": 1, "loss": 0.5}])
-    >>> curves(Path("run/weights"), None)["loss"]
-    [0.5, 0.5]
+    >>> curves([Path("run/weights")], None)["curves"]
+    [{'name': 'pixels', 'epoch': [1, 1], 'loss': [0.5, 0.5]}]
     """
-    path = weights / "steps.jsonl" if weights else None
-    if path is None or not path.is_file():
-        return None
-    steps = [s for s in read_jsonl(path) if "epoch" in s and "loss" in s]
-    if not steps:
-        return None
-    every = max(1, len(steps) // POINTS)
-    kept = [*steps[::every], steps[-1]]
+    found = []
+    for curve in map(loss_curve, trained):
+        every = max(1, len(curve["loss"]) // POINTS)
+        thinned = {name: [*curve[name][::every], curve[name][-1]] for name in ("epoch", "loss")}
+        found.append({"name": curve["name"], **thinned})
     marks = read_csv(checkpoints) if checkpoints else []
-    return {
-        "epoch": [s["epoch"] for s in kept],
-        "loss": [s["loss"] for s in kept],
-        "checkpoints": [{k: cell(v) for k, v in mark.items()} for mark in marks],
-    }
+    told = [{k: cell(v) for k, v in mark.items()} for mark in marks]
+    return {"curves": found, "checkpoints": told} if found else None
 
 
 def score_table(scores: dict[str, Any]) -> Table:

@@ -58,7 +58,10 @@ function drawTree(place) {
 
 function drawTraining() {
   const t = F.training;
-  onceNear($("loss-plot"), () => curve($("loss-plot"), t.epoch, t.loss, { title: "Loss", x: "epoch", y: "loss", log: Math.min(...t.loss) > 0 }));
+  t.curves.forEach(({ name, epoch, loss }, i) => {
+    const place = $(`loss-plot-${i}`);
+    onceNear(place, () => curve(place, epoch, loss, { title: `Loss of ${name}`, x: "epoch", y: "loss", log: Math.min(...loss) > 0 }));
+  });
   const plot = $("accuracy-plot");
   if (!plot) return;
   const marks = t.checkpoints;
