@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from imclust.core.artifacts import ArtifactSpec, make_artifact
 from imclust.core.errors import DamagedArtifactError, InputError
 from imclust.core.manifest import artifact_file, lineage, read_manifest
 from imclust.core.records import Assignment, Features, read_csv
+from imclust.report.page.provenance import steps
 
 CODE = ("imclust.core.checks",)
 
@@ -229,6 +231,15 @@ def test_one_open_input_makes_everything_after_it_open(tmp_path):
     make_artifact(tmp_path / "a", order(), lambda f: {"track": "open"})
     make_artifact(tmp_path / "b", order(before=tmp_path / "a"), write_text("y"))
     assert read_manifest(tmp_path / "b")["track"] == "open"
+
+
+def test_an_artefact_given_by_two_paths_is_one(tmp_path, monkeypatch):
+    make_artifact(tmp_path / "a", order(), write_text("x"))
+    make_artifact(tmp_path / "b", order(before=tmp_path / "a"), write_text("y"))
+    monkeypatch.chdir(tmp_path)
+    made = lineage(Path("b"), tmp_path / "a", tmp_path / "b")
+    assert [str(path) for path in made] == ["a", "b"]
+    assert [step["place"] for step in steps(lineage(Path("a"), tmp_path / "b"))] == ["a", "b"]
 
 
 def test_lineage_survives_a_move_of_the_whole_folder(tmp_path):

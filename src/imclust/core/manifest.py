@@ -215,10 +215,12 @@ def lineage(*folders: Path) -> dict[Path, dict[str, Any]]:
     ['raw/index', 'run/weights', 'run/latents', 'run/clusters']
     """
     found: dict[Path, dict[str, Any]] = {}
+    seen = set[str]()  # one artefact may be given by a relative and by an absolute path
 
     def visit(folder: Path) -> None:
         folder = Path(os.path.normpath(folder))
-        if folder not in found:
+        if (whole := os.path.abspath(folder)) not in seen:
+            seen.add(whole)
             doc = read_manifest(folder)
             for there in doc["inputs_at"].values():
                 visit(folder / there)

@@ -64,6 +64,8 @@ def training(
     >>> Path("training.png").is_file()
     True
     """
+    from matplotlib.ticker import LogFormatter
+
     known = bool(checkpoints) and "accuracy" in checkpoints[0]
     panels = len(trainings) + known
     height = 3.4 + 2.6 * (panels - 1)
@@ -74,6 +76,8 @@ def training(
             how = {"color": PALETTE[4], "lw": 1, "label": "training loss (running mean)"}
             top.plot(curve["epoch"], curve["loss"], marker=mark, **how)
             top.set(yscale="log", ylabel="loss", title=f"Training of {curve['name']}")
+            for how_told in (top.yaxis.set_major_formatter, top.yaxis.set_minor_formatter):
+                how_told(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))  # plain 3.6
         top.set(ylabel=loss)
         epochs = [int(c["epoch"]) for c in checkpoints]
         errors = [c["reconstruction"] for c in checkpoints]
@@ -85,8 +89,8 @@ def training(
                 color=PALETTE[0],
                 label="error at checkpoints (validation images)",
             )
-        for (each,) in axes[: len(trainings)]:
-            each.legend(frameon=False)
+        for (panel,) in axes[: len(trainings)]:
+            panel.legend(frameon=False)
         if known:
             low = axes[-1, 0]
             low.plot(epochs, [float(c["accuracy"]) for c in checkpoints], "o-", color=PALETTE[5])

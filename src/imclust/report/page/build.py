@@ -28,6 +28,7 @@ from imclust.report.page.sources import Sources, run_name
 from imclust.report.page.sprites import Sheets, sheets_of, side_for
 from imclust.report.page.tables import (
     Table,
+    candidate_table,
     csv_table,
     curves,
     individual_table,
@@ -321,9 +322,8 @@ def _sections(
         "pairs": _pairs(distances, names),
         "advice": _advice(distances, names),
         "confused": _confused(rows, names, labelled),
-        "candidates": csv_table(
-            at.assignment / "candidates.csv", "candidates", "Candidates, the best score first"
-        ),
+        "candidates": candidate_table(at.assignment / "candidates.csv"),
+        "searches": len(read_manifest(at.assignment).get("agreement_of_searches", "1")),
         "k_table": csv_table(at.assignment / "k.csv", "k-table", "Every K that was tried"),
         "comparison": _comparison(others),
         "others": others,

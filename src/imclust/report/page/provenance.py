@@ -32,10 +32,11 @@ def steps(made: Mapping[Path, dict[str, Any]]) -> list[dict[str, Any]]:
     >>> [step["place"] for step in steps(lineage(Path("run/clusters")))]
     ['raw/index', 'run/weights', 'run/latents', 'run/clusters']
     """
-    common = Path(os.path.commonpath(list(made))) if len(made) > 1 else next(iter(made)).parent
+    places = [os.path.abspath(path) for path in made]
+    common = os.path.commonpath(places) if len(places) > 1 else os.path.dirname(places[0])
     return [
         {
-            "place": path.relative_to(common).as_posix(),
+            "place": Path(place).relative_to(common).as_posix(),
             "kind": doc["kind"],
             "method": doc["config"].get("method") or doc["config"].get("challenge") or "",
             "seed": doc["config"].get("seed"),
@@ -49,7 +50,7 @@ def steps(made: Mapping[Path, dict[str, Any]]) -> list[dict[str, Any]]:
             "digest": doc["digest"],
             "command": command(doc["argv"]),
         }
-        for path, doc in made.items()
+        for place, doc in zip(places, made.values(), strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from imclust.clustering.individual_metrics import REWARDS
 from imclust.core.records import read_csv
 from imclust.report.curves import loss_curve
 
+LISTED = 3  # spaces of a view, at most
 POINTS = 600  # of a training curve
 Cell = str | int | float | None
 
@@ -78,6 +79,42 @@ def csv_table(path: Path, id: str, caption: str) -> Table | None:
         return None
     # A row that ends early has no value there.
     return Table(id, caption, list(rows[0]), [[cell(v or "") for v in r.values()] for r in rows])
+
+
+def candidate_table(path: Path) -> Table | None:
+    """The candidates of `auto`; None of another clusterer.
+
+    Parameters
+    ----------
+    path : Path
+        `candidates.csv` of an assignment.
+
+    Examples
+    --------
+    >>> candidate_table(Path("run/clusters/candidates.csv")) is None  # k-means has none
+    True
+    """
+    table = csv_table(path, "candidates", "Candidates, the best score first")
+    if table is None:
+        return None
+    at = table.columns.index("view")
+    views = [view_words(str(row[at])) for row in table.rows]
+    rows = [[*row[:at], view, *row[at + 1 :]] for row, view in zip(table.rows, views, strict=True)]
+    return replace(table, rows=rows)
+
+
+def view_words(view: str) -> str:
+    """A view's name, with many spaces that lie side by side counted instead of listed.
+
+    Examples
+    --------
+    >>> view_words("1+2+3+4+5 white 10"), view_words("1+2 white"), view_words("3 power")
+    ('all 5, white 10', '1+2 white', '3 power')
+    """
+    spaces, _, how = view.partition(" ")
+    parts = spaces.split("+")
+    whole = len(parts) > LISTED and parts == [str(i + 1) for i in range(len(parts))]
+    return f"all {len(parts)}, {how}" if whole else view
 
 
 def cell(text: str) -> Cell:
