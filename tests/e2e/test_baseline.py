@@ -287,7 +287,11 @@ def test_validation_images_too_few_for_k_are_placed_only(capsys, tmp_path, n_val
     np.save(tmp_path / "tiny/valX.npy", np.repeat(one, n_val, axis=0))
     np.save(tmp_path / "tiny/valY.npy", np.zeros(n_val, np.int64))
     said = baseline(capsys, tmp_path, *arrays(tmp_path), "--encoder", "pixels")
-    assert "validation: left out, for 1 different validation image cannot be 2 clusters" in said
+    left_out = "for 2 clusters need as many different validation images, and there is 1"
+    assert f"validation: left out, {left_out}" in said
     [scores] = (tmp_path / "data/runs/arrays-tiny").glob("*/scores/scores.json")
     assert "val_through" in json.loads(scores.read_text())
     assert [*(tmp_path / "submissions/arrays-tiny").glob("*/submission.csv")]
+    planned = baseline(capsys, tmp_path, *arrays(tmp_path), "--encoder", "pixels", "--dry-run")
+    assert f"# validation: left out, {left_out}" in planned
+    assert "val-clusters" not in planned

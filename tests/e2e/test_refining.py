@@ -80,6 +80,14 @@ def test_a_budget_is_planned_divided_kept_and_gone_on_with(imclust, tmp_path):
     a, b = ((tmp_path / n / "weights.safetensors").read_bytes() for n in "we")
     assert a == b
 
+    few = ("train", *index, "--out", "f", "--cuts", "3:7", "5:5", "--steps", "9")
+    code, out, err = imclust(*few, "vicreg", "--size", side, "--width", "8")
+    assert code == 0, err
+    assert "after 5 steps" in out
+    made = json.loads((tmp_path / "f/manifest.json").read_text())
+    told = {name: made[name] for name in ("steps", "planned", "cuts")}
+    assert told == {"steps": 5, "planned": 9, "cuts": [[3, 7], [5, 5]]}
+
     more = ("scan-net", "--n-clusters", "2", "--epochs", "2")
     assert imclust("train", *index, "--out", "s", "--init-weights", "w", *more)[0] == 0
     assert imclust("encode", *index, "--weights", "s", "--out", "z")[0] == 0

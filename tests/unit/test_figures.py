@@ -87,8 +87,8 @@ def test_of_more_than_two_columns_the_first_are_drawn(tmp_path, rng):
 
 
 def test_every_training_has_a_panel_and_a_single_record_a_mark(tmp_path):
-    one = {"name": "simclr", "epoch": [1.0], "loss": [2.0]}
-    many = {"name": "pseudo-labels", "epoch": [1.0, 2.0, 3.0], "loss": [3.0, 2.0, 1.0]}
+    one = {"name": "simclr", "of": "loss", "epoch": [1.0], "loss": [2.0]}
+    many = one | {"name": "pseudo-labels", "epoch": [1.0, 2.0, 3.0], "loss": [3.0, 2.0, 1.0]}
     heights = []
     for trainings in ([many], [one, many]):
         training(Sheet(tmp_path, 6), trainings, [])

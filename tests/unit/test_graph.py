@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 from scipy.sparse import csr_array
 
+from imclust.clustering.eigenpairs import leading_eigenpairs
 from imclust.clustering.metrics import ari
 from imclust.clustering.neighbor_graph import (
     joint_graph,
@@ -12,6 +14,7 @@ from imclust.clustering.neighbor_graph import (
     top_eigenvectors,
 )
 from imclust.clustering.neighbors import nearest_neighbors
+from imclust.clustering.views import View
 
 
 def two_blobs(rng, n=80, dims=5):
@@ -101,3 +104,30 @@ def test_cut_names_every_part_once_whatever_the_order(rng):
     ]
     assert ari(y, found[0]) == 1
     assert ari(y[order], found[1]) == 1
+
+
+def test_a_graph_of_copies_has_eigenvectors():
+    """One whose repeated eigenvalues end LAPACK's solver for a part of them."""
+    rng = np.random.default_rng(1)
+    kinds = 3 * rng.normal(size=(28, 5)).astype(np.float32)
+    view = View.of([kinds[rng.integers(0, 28, 700)]], (0,), "power", 0)
+    values, vectors = top_eigenvectors(view.graph, 10)
+    np.testing.assert_allclose(view.graph @ vectors, vectors * values, atol=1e-4)
+
+
+def test_leading_eigenpairs_are_those_of_the_whole(rng, monkeypatch):
+    a = rng.normal(size=(12, 12))
+    a = a + a.T
+    values, vectors = np.linalg.eigh(a)
+    for _ in range(2):
+        found = leading_eigenpairs(a, 4)
+        np.testing.assert_allclose(found[0], values[-4:])
+        np.testing.assert_allclose(np.abs(found[1]), np.abs(vectors[:, -4:]), atol=1e-8)
+        whole = scipy.linalg.eigh
+
+        def fails(a, whole=whole, **how):
+            if "subset_by_index" in how:
+                raise scipy.linalg.LinAlgError
+            return whole(a, **how)
+
+        monkeypatch.setattr(scipy.linalg, "eigh", fails)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,12 +46,12 @@ from imclust.competitions.ledger_rows import file_accuracies
 from imclust.core.errors import input_error
 from imclust.core.log import say
 from imclust.core.manifest import MANIFEST, read_manifest
-from imclust.core.wording import counted
 from imclust.encoders import ENCODERS, first_at_hand
 
 __all__ = ["Baseline", "BaselineRun", "run"]
 ROWS = 3000  # images that are expected of a challenge, before its index is there
 HAS_NO_K = {"folder", "texts", "online"}  # challenges that do not say how many clusters there are
+SEARCHED = {"clusters", "validation"}  # steps that take as long as searches of `auto`
 SMALL_IMAGES = {"photos", "hw9", "arrays", "digits", "pairs"}  # as the homework's
 INIT_ENCODERS = {"local-aggregation": "vgg-ae", "scan-net": "simclr"}
 
@@ -286,22 +286,28 @@ class BaselineRun:
         cfg, at = self.cfg, self.at
         aside = ["--set-aside-corrupt"] if cfg.set_aside_corrupt else []
         index = index_step(at.raw, self.source, aside)
-        yield replace(index, expected=self._expected({"train": ROWS}))
+        yield replace(index, expected=self._expected())
         if guess:
             yield from self._after_index(guess=True)
             return
         check_count(at.index, cfg.k)
         self._check_published()
-        known = self._expected(read_manifest(at.index, "index")["rows"])
         after = self._after_index(guess=False)
-        yield replace(next(after), expected=known)
+        yield replace(next(after), expected=self._expected())
         yield from after
 
-    def _expected(self, rows: Mapping[str, int]) -> dict[str, float]:
-        """Seconds of the steps, with so many images of each split."""
-        known = {title: expected_seconds(title, rows["train"]) for title in COST}
-        known["validation"] = expected_seconds("validation", rows.get("val", 0))
-        return known | (expected_of(self.budget, rows) if self.encoder == "scratch-best" else {})
+    def _expected(self) -> dict[str, float]:
+        """Seconds of the steps, by the images of the index where it is there."""
+        there = (self.at.index / MANIFEST).is_file()
+        rows = read_manifest(self.at.index, "index")["rows"] if there else {"train": ROWS}
+        known = {title: expected_seconds(title, sum(rows.values())) for title in COST}
+        for title, split in (("clusters", "train"), ("map", "train"), ("validation", "val")):
+            known[title] = expected_seconds(title, rows.get(split, 0))
+        if self.encoder != "scratch-best":
+            return known
+        planned = expected_of(self.budget, rows)
+        searches = {} if self.predictor.name == "auto" else SEARCHED
+        return known | {title: s for title, s in planned.items() if title not in searches}
 
     def _after_index(self, *, guess: bool) -> Iterator[Step]:
         cfg, at, how = self.cfg, self.at, self.predictor
@@ -332,8 +338,7 @@ class BaselineRun:
             yield self._finetune_step(weights)
             weights, clusters = (at.folder / "finetune" / n for n in ("weights", "clusters"))
         validation = self.validation()
-        few = self._too_few_to_validate() if validation and not guess else ""
-        if few:
+        if validation and (few := self._too_few_to_validate()):
             yield Step("validation", (), left_out=few)
             validation = False
         if validation:  # the homework scores valX clustered on its own
@@ -350,13 +355,19 @@ class BaselineRun:
         return has_validation(self.challenge)
 
     def _too_few_to_validate(self) -> str:
-        """Why the validation images cannot be clustered on their own, if they cannot."""
+        """Why the validation images cannot be clustered on their own, if that is known."""
         from imclust.data.images import load_index
 
+        made = [self.at.clusters / MANIFEST, self.at.index / MANIFEST]
+        if not all(path.is_file() for path in made):
+            return ""
         k = read_manifest(self.at.clusters, "assignment")["n_clusters"]
         rows = [row for row in load_index(self.at.index) if row.split == "val" and not row.problem]
         n = len({row.digest or row.id for row in rows})
-        return f"{counted(n, 'different validation image')} cannot be {k} clusters" * (n < k)
+        if n >= k:
+            return ""
+        there = "there is 1" if n == 1 else f"there are {n}"
+        return f"{k} clusters need as many different validation images, and {there}"
 
     def script(self) -> Iterator[str]:
         """The commands as lines for a shell; comments where one has to be run to know the next."""
@@ -365,6 +376,8 @@ class BaselineRun:
         for step in self.steps(guess=True):
             commands = step.by_ray(RayCluster.of(self.cfg)).commands
             yield from (shlex.join(["python", "-m", "imclust", *words]) for words in commands)
+            if step.left_out:
+                yield f"# {step.title}: left out, for {step.left_out}"
             if step.title == "plan" and not is_planned(self.at):
                 yield "# the plan says how large the networks are: --dry-run tells more after it"
                 return

@@ -308,7 +308,7 @@ class Display:
         now = time.monotonic()
         by = pace(self.parts, self._count)
         table = Table.grid(padding=(0, 1))
-        marks = {"waiting": "·", "at work": "▶", "left out": "·"} | dict.fromkeys(OVER[:2], "✓")
+        marks = {"waiting": "·", "at work": "▶", "left out": "·", "done": "✓", "up to date": "✓"}
         bar = self._count.text() if self._count else ""
         for part in self.parts:
             details = {

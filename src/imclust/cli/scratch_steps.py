@@ -73,11 +73,11 @@ def expected_of(budget: str, rows: Mapping[str, int]) -> dict[str, float]:
     """
     from imclust.stages.plan import search_seconds, searches_within, training_seconds
 
-    given, n = seconds(budget), rows["train"]
+    given, n = seconds(budget), rows.get("train", 0)
     trainings = training_seconds(given, n, ASIDE, [1.0] * len(WAYS))
     searches = searches_within(given, n)
     known = dict(zip(WAYS, trainings, strict=True)) | {"clusters": search_seconds(searches, n)}
-    known["spaces"] = expected_seconds("spaces", n)
+    known["spaces"] = expected_seconds("spaces", sum(rows.values()))
     if validated := rows.get("val"):
         known["validation"] = search_seconds(searches, validated)
     return known

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imclust.clustering.eigenpairs import leading_eigenpairs
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -47,7 +49,6 @@ def coassociation_consensus(runs: list[np.ndarray], k: int, seed: int) -> np.nda
 
 def _left_vectors(hot: csr_array, k: int, seed: int) -> np.ndarray:
     """The k leading left singular vectors (n, k) of rows times clusters."""
-    from scipy.linalg import eigh
     from scipy.sparse.linalg import ArpackError, svds
 
     if k >= min(hot.shape) - 1:
@@ -58,8 +59,7 @@ def _left_vectors(hot: csr_array, k: int, seed: int) -> np.ndarray:
     except (
         ArpackError
     ):  # Lanczos' method may end where runs agree in nearly all; few columns do not
-        last = hot.shape[1] - 1
-        values, right = eigh((hot.T @ hot).toarray(), subset_by_index=(last - k + 1, last))
+        values, right = leading_eigenpairs((hot.T @ hot).toarray(), k)
         return np.asarray(hot @ right / np.sqrt(np.maximum(values, np.finfo(float).tiny)))
 
 

@@ -16,7 +16,6 @@ Examples
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -36,7 +35,8 @@ HALVINGS = 10  # of the range of Leiden's resolution
 
 
 def kmeans_labels(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndarray:
-    """k-means (Lloyd 1982) of rows (n, d), the best of some starts.
+    """k-means (Lloyd 1982) of rows (n, d), the best of some starts; fewer clusters where fewer
+    rows differ.
 
     Parameters
     ----------
@@ -55,11 +55,16 @@ def kmeans_labels(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndar
     array([1, 1, 0, 0])
     """
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer rows that differ than clusters
-        return KMeans(k, n_init=restarts, random_state=seed).fit_predict(rows).astype(np.int64)
+    most = _distinct(rows, k)
+    return KMeans(most, n_init=restarts, random_state=seed).fit_predict(rows).astype(np.int64)
+
+
+def _distinct(rows: np.ndarray, most: int) -> int:
+    """How many rows differ, counted up to `most`."""
+    if len(np.unique(rows[: 4 * most], axis=0)) >= most:
+        return most
+    return min(most, len(np.unique(rows, axis=0)))
 
 
 def _kmeans(view: View, k: int, seed: int) -> np.ndarray:

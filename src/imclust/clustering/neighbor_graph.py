@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imclust.clustering.eigenpairs import leading_eigenpairs
 from imclust.clustering.neighbors import nearest_neighbors
 from imclust.clustering.preprocessing import unit_rows
 
@@ -103,12 +104,11 @@ def top_eigenvectors(graph: csr_array, count: int) -> tuple[np.ndarray, np.ndarr
 
 def _connected(graph: csr_array, count: int) -> list[tuple[float, np.ndarray]]:
     """Up to `count` leading eigenpairs of a connected graph."""
-    from scipy.linalg import eigh
     from scipy.sparse.linalg import eigsh
 
     n = graph.shape[0]
     if n <= 4 * count:  # too few rows for Lanczos' method to be worth it
-        values, vectors = eigh(graph.toarray(), subset_by_index=(max(0, n - count), n - 1))
+        values, vectors = leading_eigenpairs(graph.toarray(), count)
     else:
         start = np.random.default_rng(0).random(n) + 0.5
         values, vectors = eigsh(graph, count, which="LA", v0=start, tol=1e-6)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from imclust.clustering.eigenpairs import leading_eigenpairs
+
 Preparation = Literal["raw", "unit", "pca", "power", "white"]
 BLOCK = 2048  # rows at a time: what is made on the way is never as long as all of them
 DIMS = 64  # directions that pca, power and white keep
@@ -242,16 +244,13 @@ def principal(x: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     >>> mean.shape, directions.shape, spread.shape
     ((5,), (5, 2), (2,))
     """
-    from scipy.linalg import eigh
-
     n, d = x.shape
     q = max(1, min(dims, n - 1, d))
     mean = x.mean(0)
     centred = (x - mean).astype(np.float32)
     small = n < d
     gram = (centred @ centred.T if small else centred.T @ centred).astype(np.float64)
-    size = len(gram)
-    values, vectors = eigh(gram, subset_by_index=(size - q, size - 1))
+    values, vectors = leading_eigenpairs(gram, q)
     spread = np.sqrt(np.maximum(values[::-1], 0) / n)
     axes = vectors[:, ::-1]
     if small:

@@ -89,7 +89,7 @@ class SeenScenes:
     gone: list[str]
 
 
-def typical_images(index: Path, assignment: Path) -> TypicalImages:
+def typical_images(index: Path, assignment: Path, clustering: Assignment) -> TypicalImages:
     """Of the images that the index says can be read, those nearest to their centres; none of too
     many clusters.
 
@@ -99,14 +99,16 @@ def typical_images(index: Path, assignment: Path) -> TypicalImages:
         The `index` artefact.
     assignment : Path
         The `assignment` artefact.
+    clustering : Assignment
+        What is in it.
 
     Examples
     --------
-    >>> len(typical_images(Path("raw/index"), Path("run/clusters")).rows)
+    >>> clusters = Path("run/clusters")
+    >>> len(typical_images(Path("raw/index"), clusters, Assignment.load(clusters)).rows)
     24
     """
     rows = {row.id: row for row, _ in indexed(index)}
-    clustering = Assignment.load(assignment)
     table = read_csv(artifact_file(assignment, "assignment.csv"))
     distance = {row["id"]: float(row["distance"]) for row in table}
     ids = clustering.ids.tolist()
@@ -133,34 +135,36 @@ def seen_again(look: SecondLook, typical: TypicalImages) -> SeenImages:
 
     Examples
     --------
-    >>> typical = typical_images(Path("raw/index"), Path("run/clusters"))
+    >>> clusters = Path("run/clusters")
+    >>> typical = typical_images(Path("raw/index"), clusters, Assignment.load(clusters))
     >>> seen_again(SecondLook("tf_efficientnet_lite0"), typical).logits.shape
     (24, 1000)
     """
     return SeenImages(typical.clusters, look.logits(typical.rows), imagenet_words(), pairs=True)
 
 
-def seen_by_features(features: Path, assignment: Path) -> SeenImages | None:
+def seen_by_features(features: Path, clustering: Assignment) -> SeenImages | None:
     """What the network of a `features` artefact says, if it is a bundled one.
 
     Parameters
     ----------
     features : Path
         The `features` artefact.
-    assignment : Path
-        The `assignment` artefact of the same images.
+    clustering : Assignment
+        Of the same images.
 
     Examples
     --------
-    >>> seen_by_features(Path("run/latents"), Path("run/clusters")) is None  # these are pixels
+    >>> clustering = Assignment.load(Path("run/clusters"))
+    >>> seen_by_features(Path("run/latents"), clustering) is None  # these are pixels
     True
     """
-    clusters, latents = _sample(features, assignment)
+    clusters, latents = _sample(features, clustering)
     logits = class_logits(network_of(features), latents)
     return None if logits is None else SeenImages(clusters, logits, imagenet_words(), pairs=True)
 
 
-def seen_by_tower(words: Path, features: Path, assignment: Path) -> SeenImages:
+def seen_by_tower(words: Path, features: Path, clustering: Assignment) -> SeenImages:
     """How well a text tower's nouns fit images.
 
     Parameters
@@ -169,8 +173,8 @@ def seen_by_tower(words: Path, features: Path, assignment: Path) -> SeenImages:
         The `words` artefact of a text tower.
     features : Path
         The `features` artefact that it is of.
-    assignment : Path
-        The `assignment` artefact of the same images.
+    clustering : Assignment
+        Of the same images.
 
     Raises
     ------
@@ -179,7 +183,8 @@ def seen_by_tower(words: Path, features: Path, assignment: Path) -> SeenImages:
 
     Examples
     --------
-    >>> seen = seen_by_tower(Path("run/words"), Path("run/latents"), Path("run/clusters"))
+    >>> clustering = Assignment.load(Path("run/clusters"))
+    >>> seen = seen_by_tower(Path("run/words"), Path("run/latents"), clustering)
     ...     # doctest: +SKIP
     >>> seen.logits.shape  # doctest: +SKIP
     (24, 3000)
@@ -191,7 +196,7 @@ def seen_by_tower(words: Path, features: Path, assignment: Path) -> SeenImages:
         raise input_error("--words", "words of a text tower for these latents", got, do)
     nouns = tuple(mine[0] for mine in seen.classes)
     vocabulary = Vocabulary(nouns, np.eye(len(nouns), dtype=bool))
-    clusters, latents = _sample(features, assignment)
+    clusters, latents = _sample(features, clustering)
     return SeenImages(clusters, seen.fit(latents), vocabulary, pairs=False)
 
 
@@ -207,7 +212,8 @@ def seen_scenes(features: Path, typical: TypicalImages) -> SeenScenes | None:
 
     Examples
     --------
-    >>> typical = typical_images(Path("raw/index"), Path("run/clusters"))
+    >>> clusters = Path("run/clusters")
+    >>> typical = typical_images(Path("raw/index"), clusters, Assignment.load(clusters))
     >>> seen_scenes(Path("run/latents"), typical) is None  # pixels tell of no landscape
     True
     """
@@ -222,9 +228,9 @@ def seen_scenes(features: Path, typical: TypicalImages) -> SeenScenes | None:
     return SeenScenes(shown[read], there[read], logits[read], typical.clusters[read], gone)
 
 
-def _sample(features: Path, assignment: Path) -> tuple[np.ndarray, np.ndarray]:
+def _sample(features: Path, clustering: Assignment) -> tuple[np.ndarray, np.ndarray]:
     """Clusters (m,) and vectors (m, d) of the images, of many of a sample."""
-    clustering, known = Assignment.load(assignment), Features.load(features)
+    known = Features.load(features)
     rows = sample_rows(len(clustering.ids), MOST, 0)  # of more, names are what these say
     at = rows_of_ids(known.ids, clustering.ids[rows])
     return clustering.clusters[rows], np.asarray(parts_of(features, known.x)[0][at])

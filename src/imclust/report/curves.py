@@ -8,6 +8,7 @@ from typing import Any
 
 from imclust.core.log import read_jsonl
 from imclust.core.manifest import read_manifest
+from imclust.encoders import ENCODERS
 from imclust.report.figures import Sheet
 from imclust.report.palette import MANY, PALETTE
 
@@ -17,7 +18,8 @@ K_ROOM = (0.05, 0.99, 0.09, 0.84, 0.22, 0.65)  # of the picture of K
 
 
 def loss_curve(weights: Path) -> dict[str, Any]:
-    """What a training was like: `name` of the encoder, and columns `epoch` and `loss`.
+    """What a training was like: `name` of the encoder, `of`, what the loss is, and columns `epoch`
+    and `loss`.
 
     Parameters
     ----------
@@ -29,19 +31,22 @@ def loss_curve(weights: Path) -> dict[str, Any]:
     >>> from imclust.core.log import write_jsonl
     >>> write_jsonl(Path("run/weights/steps.jsonl"), [{"epoch": 1, "loss": 0.5}])
     >>> loss_curve(Path("run/weights"))
-    {'name': 'pixels', 'epoch': [1], 'loss': [0.5]}
+    {'name': 'pixels', 'of': 'loss', 'epoch': [1], 'loss': [0.5]}
     """
     steps = [s for s in read_jsonl(weights / STEPS) if {"epoch", "loss"} <= s.keys()]
     columns = {name: [step[name] for step in steps] for name in ("epoch", "loss")}
-    return {"name": read_manifest(weights, "weights")["config"]["method"], **columns}
+    config = read_manifest(weights, "weights")["config"]
+    if any("part" in step for step in steps):  # a classifier's, of `finetune`
+        return {"name": f"{config['method']}, fine-tuned", "of": "loss", **columns}
+    decodes = getattr(ENCODERS[config["method"]].method, "decodes", False)
+    of = "mean squared error" if decodes else "loss"
+    return {"name": config["method"], "of": of, **columns}
 
 
 def training(
     sheet: Sheet,
     trainings: list[dict[str, Any]],
     checkpoints: list[dict[str, str]],
-    *,
-    loss: str = "mean squared error",
 ) -> None:
     """Training loss by epoch, a panel an encoder; beneath it error and, where known, accuracy of
     the last one by checkpoint.
@@ -54,18 +59,14 @@ def training(
         `loss_curve` of each, at least one.
     checkpoints : list[dict[str, str]]
         `epoch`, `reconstruction` and, where labels are known, `accuracy`; may be empty.
-    loss : str, optional
-        What the loss of the last one is.
 
     Examples
     --------
-    >>> curve = {"name": "simclr", "epoch": [1, 2], "loss": [0.9, 0.4]}
+    >>> curve = {"name": "simclr", "of": "loss", "epoch": [1, 2], "loss": [0.9, 0.4]}
     >>> training(Sheet(Path(), 7), [curve], [])
     >>> Path("training.png").is_file()
     True
     """
-    from matplotlib.ticker import LogFormatter
-
     known = bool(checkpoints) and "accuracy" in checkpoints[0]
     panels = len(trainings) + known
     height = 3.4 + 2.6 * (panels - 1)
@@ -75,10 +76,9 @@ def training(
             mark = "o" if len(curve["epoch"]) == 1 else ""  # a line of one point is not seen
             how = {"color": PALETTE[4], "lw": 1, "label": "training loss (running mean)"}
             top.plot(curve["epoch"], curve["loss"], marker=mark, **how)
-            top.set(yscale="log", ylabel="loss", title=f"Training of {curve['name']}")
+            top.set(yscale="log", ylabel=curve["of"], title=f"Training of {curve['name']}")
             for how_told in (top.yaxis.set_major_formatter, top.yaxis.set_minor_formatter):
-                how_told(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))  # plain 3.6
-        top.set(ylabel=loss)
+                how_told(_plain_log())
         epochs = [int(c["epoch"]) for c in checkpoints]
         errors = [c["reconstruction"] for c in checkpoints]
         if errors and all(errors):
@@ -99,6 +99,17 @@ def training(
             low.set_ylim(0, 1.02)
             low.grid(axis="y", alpha=0.3)
         axes[-1, 0].set_xlabel("epoch")
+
+
+def _plain_log() -> Any:
+    """Numbers beside a logarithmic axis, the fewer the longer it is: 0.36, not 3.6 x 10^-1."""
+    from matplotlib.ticker import LogFormatter
+
+    class PlainLog(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    return PlainLog(labelOnlyBase=False, minor_thresholds=(2, 0.4))
 
 
 def k_evidence(

@@ -51,9 +51,8 @@ def draw(at: Sources, folder: Path) -> None:
     if encoder.decodes:
         _reconstructions(encoder, at.index, at.weights, folder)
     if at.trained:
-        loss = "mean squared error" if encoder.decodes else "loss"
         checkpoints = read_csv(at.checkpoints) if at.checkpoints else []
-        training(Sheet(folder, 7), [*map(loss_curve, at.trained)], checkpoints, loss=loss)
+        training(Sheet(folder, 7), [*map(loss_curve, at.trained)], checkpoints)
 
 
 def _embedding(at: Sources, embedding: Path, folder: Path) -> None:

@@ -153,7 +153,11 @@ def _looks(cfg: Name) -> bool:
 
 
 def _seen(
-    cfg: Name, typical: TypicalImages | None, folder: Path, left_out: list[str]
+    cfg: Name,
+    clustering: Assignment,
+    typical: TypicalImages | None,
+    folder: Path,
+    left_out: list[str],
 ) -> SeenImages | None:
     """What a text tower, a second look, or else the features say; None where they say nothing.
 
@@ -172,8 +176,8 @@ def _seen(
             look.save(folder)
             return found
     if cfg.words is not None:
-        return seen_by_tower(cfg.words, cfg.features, cfg.assignment)
-    return seen_by_features(cfg.features, cfg.assignment)
+        return seen_by_tower(cfg.words, cfg.features, clustering)
+    return seen_by_features(cfg.features, clustering)
 
 
 def _with_scenes(
@@ -205,9 +209,11 @@ def _with_scenes(
 def _name(cfg: Name, folder: Path, asked: ModelNames | None) -> dict[str, Any]:
     clustering = Assignment.load(cfg.assignment)
     k = clustering.probabilities.shape[1]
-    typical = typical_images(cfg.index, cfg.assignment) if cfg.index and _looks(cfg) else None
+    typical = None
+    if cfg.index and _looks(cfg):
+        typical = typical_images(cfg.index, cfg.assignment, clustering)
     left_out: list[str] = []
-    seen = _seen(cfg, typical, folder, left_out)
+    seen = _seen(cfg, clustering, typical, folder, left_out)
     before = names_before(read_manifest(cfg.assignment))
     kept = {c: pair[0] for c, pair in enumerate(before) if pair}
     there = np.bincount(clustering.clusters, minlength=k) > 0

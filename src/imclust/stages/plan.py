@@ -37,7 +37,7 @@ FURTHER = 0.7  # of the time of the first search, does each further one take
 MOST = 5  # searches
 GUESSED = (512, 10)  # columns and K that they are expected to meet
 SAMPLE = 512  # images that the speed is measured on
-ENOUGH = 1.1  # times what MOST_EPOCHS take, no training is given more
+ENOUGH = 2  # times what MOST_EPOCHS of the measured encoder take, no training is given more
 LEAST = 0.1  # seconds of a training
 LEFT = 0.3  # share of the budget that other spaces leave at least
 
@@ -86,7 +86,7 @@ def run(cfg: BudgetPlan) -> None:
     --------
     >>> from imclust.__main__ import main
     >>> main("plan --index raw/index --out run/plan --budget 10m".split())  # doctest: +SKIP
-    plan for 10m: 32 px, width 64, bfloat16, about 1356 epochs in 450 s of training in all
+    plan for 10m: 32 px, width 64, bfloat16, about 1356 epochs in 450 s of training
     0
     """
     names = ("budget", "shares", "aside", "encoder", "device")
@@ -95,14 +95,22 @@ def run(cfg: BudgetPlan) -> None:
     spec = ArtifactSpec("plan", config, {"index": cfg.index}, modules)
     make_artifact(cfg.out, spec, lambda folder: _plan(cfg, folder), force=cfg.force)
     doc = read_manifest(cfg.out, "plan")
-    each = f"each of {len(cfg.shares)} trainings, " if len(cfg.shares) > 1 else ""
-    whole = sum(doc["train_seconds"])
+    n, times = read_manifest(cfg.index, "index")["rows"]["train"], doc["train_seconds"]
+    several = "trainings of {}" if len(times) > 1 else "{} of training"
+    epochs = [min(MOST_EPOCHS, doc["images_per_second"] * time / n) for time in times]
     say(
         f"plan for {cfg.budget}: {doc['side']} px, width {doc['width']}, {doc['precision']}, about "
-        f"{min(MOST_EPOCHS, doc['epochs']):.0f} epochs in {each}{whole:.0f} s of training in all"
+        f"{_listed(epochs)} epochs in {several.format(_listed(times) + ' s')}"
     )
-    if (least := whole + doc["search_seconds"]) > seconds(cfg.budget):
+    given, aside = seconds(cfg.budget), cfg.aside * n
+    if max(search_seconds(1, n), aside / (1 - LEFT)) > given:
+        least = aside + sum(times) + doc["search_seconds"]
         say(f"  that is too short for these images, which take about {least:.0f} s")
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    """`24 and 24`."""
+    return " and ".join(f"{number:.0f}" for number in numbers)
 
 
 def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
@@ -126,9 +134,9 @@ def _plan(cfg: BudgetPlan, folder: Path) -> dict[str, Any]:
     able = [t for t in fast if t["epochs"] >= WANTED] or fast[:1]
     best = max(able, key=lambda t: (t["side"], t["width"]))
     longest = ENOUGH * MOST_EPOCHS * len(rows) / best["images_per_second"]
-    parts = [min(longest, part) for part in parts]
+    parts = [max(LEAST, min(longest, part)) for part in parts]
     searches = searches_within(budget, len(rows))
-    times = [f"{max(LEAST, part):.1f}" for part in parts]
+    times = [f"{part:.1f}" for part in parts]
     words = [best["side"], best["width"], best["precision"], searches, *times]
     replace_text(folder / PLAN, " ".join(map(str, words)) + "\n")
     searched = {"searches": searches, "search_seconds": search_seconds(searches, len(rows))}

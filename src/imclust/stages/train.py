@@ -192,8 +192,9 @@ def _train(cfg: Train, config: dict[str, Any], folder: Path) -> dict[str, Any]:
         )
         facts |= {"plan": asdict(plan), "loss": log[-1]["loss"], "steps": log[-1]["step"]}
         facts |= {name: log[-1][name] for name in ("planned", "cuts")}
+        slower = facts["cuts"] and cfg.budget is not None
         less = f" of {facts['planned']} planned: the machine turned out slower"
-        steps = counted(facts["steps"], "step") + (less if facts["cuts"] else "")
+        steps = counted(facts["steps"], "step") + (less if slower else "")
         say(f"training loss {facts['loss']:.4f} after {steps}")
     elif encoder.learns_at_once:
         images = all_pixels(rows, encoder.preprocessing, "read")

@@ -23,9 +23,9 @@ from imclust.training.step import TrainingStep, batches
 TRIED = 5  # steps that are timed to plan for a budget; the first two are not counted
 SPARED = 0.95  # share of a budget that is planned for; the rest is for what a plan cannot see
 LATE = 1.02  # a plan that is longer than fits by this factor is shortened
-# Shares of a budget: the speed is that of the last fifth, and not judged before a twentieth is
-# over, for a plan is not made longer again after a step that happened to be slow.
-RECENT, EARLY = 0.2, 0.05
+# Share of a budget that the speed is taken over, and not judged before it is over: a plan is not
+# made longer again after a step that happened to be slow.
+RECENT = 0.2
 
 
 def steps_per_second(
@@ -185,7 +185,7 @@ class BudgetClock:
         while len(marks) > 2 and now - marks[1][0] >= RECENT * seconds:
             marks.popleft()
         since, step = marks[0]
-        if now - since < EARLY * seconds:
+        if now - since < RECENT * seconds:
             return None
         each = (now - since) / (state.step - step)
         return state.step + max(1, int((seconds - state.spent) / each))

@@ -323,7 +323,7 @@ def _sections(
         "advice": _advice(distances, names),
         "confused": _confused(rows, names, labelled),
         "candidates": candidate_table(at.assignment / "candidates.csv"),
-        "searches": len(read_manifest(at.assignment).get("agreement_of_searches", "1")),
+        "searches": len(read_manifest(at.assignment).get("agreement_of_searches", [1.0])),
         "k_table": csv_table(at.assignment / "k.csv", "k-table", "Every K that was tried"),
         "comparison": _comparison(others),
         "others": others,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,23 +99,30 @@ def candidate_table(path: Path) -> Table | None:
     if table is None:
         return None
     at = table.columns.index("view")
-    views = [view_words(str(row[at])) for row in table.rows]
+    most = max(int(n) for row in table.rows for n in re.findall(r"\d+", str(row[at]).split()[0]))
+    views = [view_words(str(row[at]), most) for row in table.rows]
     rows = [[*row[:at], view, *row[at + 1 :]] for row, view in zip(table.rows, views, strict=True)]
     return replace(table, rows=rows)
 
 
-def view_words(view: str) -> str:
-    """A view's name, with many spaces that lie side by side counted instead of listed.
+def view_words(view: str, spaces: int) -> str:
+    """A view's name, with all of more than LISTED spaces side by side counted, not listed.
+
+    Parameters
+    ----------
+    view : str
+        Numbers of its spaces, and how they are prepared.
+    spaces : int
+        How many there are.
 
     Examples
     --------
-    >>> view_words("1+2+3+4+5 white 10"), view_words("1+2 white"), view_words("3 power")
-    ('all 5, white 10', '1+2 white', '3 power')
+    >>> view_words("1+2+3+4 white 10", 4), view_words("1+2+3+4 white", 5), view_words("3 power", 5)
+    ('all 4, white 10', '1+2+3+4 white', '3 power')
     """
-    spaces, _, how = view.partition(" ")
-    parts = spaces.split("+")
-    whole = len(parts) > LISTED and parts == [str(i + 1) for i in range(len(parts))]
-    return f"all {len(parts)}, {how}" if whole else view
+    parts, _, how = view.partition(" ")
+    whole = spaces > LISTED and len(parts.split("+")) == spaces
+    return f"all {spaces}, {how}" if whole else view
 
 
 def cell(text: str) -> Cell:
