@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from imclust.cli.image_checks import check_count
+from imclust.cli.image_checks import check_count, too_few
 from imclust.cli.pair_steps import LINK, pair_steps
 from imclust.cli.parser import parse, parse_stage
 from imclust.cli.pipeline import (
@@ -338,7 +338,7 @@ class BaselineRun:
             yield self._finetune_step(weights)
             weights, clusters = (at.folder / "finetune" / n for n in ("weights", "clusters"))
         validation = self.validation()
-        if validation and (few := self._too_few_to_validate()):
+        if validation and (few := too_few(at.index, at.clusters)):
             yield Step("validation", (), left_out=few)
             validation = False
         if validation:  # the homework scores valX clustered on its own
@@ -353,21 +353,6 @@ class BaselineRun:
         if (self.at.index / MANIFEST).is_file():
             return "val" in read_manifest(self.at.index, "index")["rows"]
         return has_validation(self.challenge)
-
-    def _too_few_to_validate(self) -> str:
-        """Why the validation images cannot be clustered on their own, if that is known."""
-        from imclust.data.images import load_index
-
-        made = [self.at.clusters / MANIFEST, self.at.index / MANIFEST]
-        if not all(path.is_file() for path in made):
-            return ""
-        k = read_manifest(self.at.clusters, "assignment")["n_clusters"]
-        rows = [row for row in load_index(self.at.index) if row.split == "val" and not row.problem]
-        n = len({row.digest or row.id for row in rows})
-        if n >= k:
-            return ""
-        there = "there is 1" if n == 1 else f"there are {n}"
-        return f"{k} clusters need as many different validation images, and {there}"
 
     def script(self) -> Iterator[str]:
         """The commands as lines for a shell; comments where one has to be run to know the next."""

@@ -7,7 +7,7 @@ from zipfile import BadZipFile, ZipFile
 
 from imclust.core.checks import cluster_count, enough_distinct_rows
 from imclust.core.errors import input_error
-from imclust.core.manifest import read_manifest
+from imclust.core.manifest import MANIFEST, read_manifest
 from imclust.data.find_images import find_images, image_suffixes
 
 ZIPPED = 1000  # images that are expected of an archive that does not tell its files at once
@@ -118,15 +118,46 @@ def check_count(index: Path, n_clusters: object, instead: str = "") -> None:
     --------
     >>> check_count(Path("raw/index"), 2)  # 24 images are enough
     """
+    doc = read_manifest(index, "index")
+    digests = _digests(index, "train")
+    k = n_clusters or doc["n_clusters"]
+    _enough(len(digests), k, instead)
+    if isinstance(k, int) and all(digests):
+        enough_distinct_rows(k, len({*digests}), of=doc["content"])
+
+
+def too_few(index: Path, assignment: Path) -> str:
+    """Why the validation images of an index cannot be as many clusters as the others are, if they
+    cannot; "" where that is not known yet.
+
+    Parameters
+    ----------
+    index : Path
+        The `index` artefact.
+    assignment : Path
+        The `assignment` artefact of the images to cluster.
+
+    Examples
+    --------
+    >>> too_few(Path("raw/index"), Path("run/clusters"))  # there is no validation image
+    '2 clusters need as many different validation images, and there are 0'
+    """
+    if not all((path / MANIFEST).is_file() for path in (index, assignment)):
+        return ""
+    k = read_manifest(assignment, "assignment")["n_clusters"]
+    digests = _digests(index, "val")
+    n = len({*digests}) if all(digests) else len(digests)
+    if n >= k:
+        return ""
+    there = "there is 1" if n == 1 else f"there are {n}"
+    return f"{k} clusters need as many different validation images, and {there}"
+
+
+def _digests(index: Path, split: str) -> list[str]:
+    """Of every readable image of a split, of its bytes; "" where they are not known."""
     from imclust.data.images import load_index
 
-    doc = read_manifest(index, "index")
-    rows = [row for row in load_index(index) if row.split == "train" and not row.problem]
-    digests = {row.digest for row in rows}
-    k = n_clusters or doc["n_clusters"]
-    _enough(len(rows), k, instead)
-    if isinstance(k, int) and all(digests):
-        enough_distinct_rows(k, len(digests), of=doc["content"])
+    return [row.digest for row in load_index(index) if row.split == split and not row.problem]
 
 
 def _enough(n: int, k: object, instead: str) -> None:
